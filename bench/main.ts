@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { cached } from './figures/cached.ts';
 import { footprint } from './figures/footprint.ts';
 import { jwt } from './figures/jwt.ts';
+import { proxied, proxiedStreams } from './figures/proxied.ts';
 import { cold, warm } from './figures/reads.ts';
 import { readsDuringRefreshes, refreshes } from './figures/refreshing.ts';
 import { coldPostgres, replicaReads, replicaRefreshes } from './figures/replicas.ts';
@@ -26,6 +27,8 @@ const experiments: Experiment[] = [
   replicaReads,
   replicaRefreshes,
   webhooks,
+  proxied,
+  proxiedStreams,
   tick,
   footprint,
   cached,

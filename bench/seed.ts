@@ -19,6 +19,8 @@ export interface SeedOptions {
   token?: number;
   tokenUrl?: string;
   trustedIssuer?: string;
+  /** Of the API that calls through the proxy go to. */
+  apiBaseUrl?: string;
 }
 
 export interface Seeded {
@@ -41,6 +43,7 @@ const TEMPLATE = 'con_template';
 /** Connections are numbered from 0. The caller removes the folder. */
 export async function seed(options: SeedOptions): Promise<Seeded> {
   const { connections, integrations = 1, token, tokenUrl = 'http://127.0.0.1:9/token', trustedIssuer } = options;
+  const overrides = options.apiBaseUrl === undefined ? {} : { api_base_url: options.apiBaseUrl };
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-bench-'));
   const database = join(folder, 'valetkey.db');
   const keys = generateKey('bench');
@@ -51,12 +54,12 @@ export async function seed(options: SeedOptions): Promise<Seeded> {
   const client = { client_id: 'bench', client_secret: 'bench-client-secret' };
   const params = { authorization_url: tokenUrl.replace(/token$/, 'authorize'), token_url: tokenUrl };
   const declared = {
-    integrations: ids.map((id) => ({ id, provider: 'generic-oauth2', ...client, scopes: ['read'], params })),
+    integrations: ids.map((id) => ({ id, provider: 'generic-oauth2', ...client, scopes: ['read'], params, overrides })),
     callers: [
       {
         name: 'bench',
         key: callerKey,
-        grants: [{ actions: ['token', 'jwt:verify'], integrations: ['bench-*'], owners: ['user_*'] }],
+        grants: [{ actions: ['token', 'jwt:verify', 'proxy'], integrations: ['bench-*'], owners: ['user_*'] }],
       },
     ],
     trusted_issuers: trustedIssuer === undefined ? [] : [{ issuer: trustedIssuer, audiences: ['bench'] }],

@@ -13,6 +13,7 @@ export type ProblemCode =
   | 'internal'
   | 'invalid_code_verifier'
   | 'invalid_finish_code'
+  | 'invalid_path'
   | 'invalid_request'
   | 'not_authentic'
   | 'not_found'
@@ -26,7 +27,11 @@ export type ProblemCode =
   | 'store_unavailable'
   | 'too_many_requests'
   | 'unauthenticated'
-  | 'unsupported_media_type';
+  | 'unsupported_media_type'
+  | 'upgrade_not_supported'
+  | 'upstream_rate_limited'
+  | 'upstream_timeout'
+  | 'upstream_unavailable';
 
 /**
  * The account at the provider: a user, or a tenant where the grant is the tenant's. Null: not told.

@@ -140,7 +140,9 @@ const TimeUnit = z.enum(['epoch_s', 'epoch_ms', 'iso8601', 'seconds', 'ms']);
 /** Where the answers' headers tell of the limit. */
 const LimitHeaders = z.strictObject({
   /** `http`: seconds, with or without a fraction, or a date (RFC 9110 10.2.3). */
-  retry_after: z.strictObject({ name: Header.default('Retry-After'), unit: z.enum(['http', 'iso8601']).default('http') }).optional(),
+  retry_after: z
+    .strictObject({ name: Header.default('Retry-After'), unit: z.enum(['http', 'iso8601']).default('http') })
+    .optional(),
   /** The first that is there counts. */
   limit: Headers.optional(),
   /** The lowest of those that are there counts. */

@@ -43,7 +43,8 @@ export function destinationOf(source: Source, alias: string | undefined): Destin
   const override = alias === undefined ? overrides.api_base_url : overrides[`host.${alias}`];
   if (override !== undefined) return parsed(override);
   const template = alias === undefined ? apiOf(provider, auth).base : hosts[alias];
-  if (template === undefined) return new NoDestination('The provider has no API that the broker knows. Set overrides.api_base_url.');
+  if (template === undefined)
+    return new NoDestination('The provider has no API that the broker knows. Set overrides.api_base_url.');
   const url = filled(template, source);
   return url instanceof NoDestination ? url : parsed(url);
 }
@@ -58,10 +59,13 @@ function filled(template: string, { provider, auth, values, captured }: Source):
     const value = captured[name];
     if (Object.hasOwn(values, name) || !names.has(name)) continue;
     if (typeof value !== 'string' && typeof value !== 'number')
-      return new NoDestination(`The connection does not have "${name}", which says where its API is. Connect it again.`);
+      return new NoDestination(
+        `The connection does not have "${name}", which says where its API is. Connect it again.`,
+      );
     const pattern = provider.captured_patterns[name];
     const isInPathAlone = inPath.includes(`{${name}}`) && !template.slice(0, Math.max(0, pathAt)).includes(`{${name}}`);
-    const isSafe = pattern === undefined ? isInPathAlone && SEGMENT.test(String(value)) : isValid({ pattern }, String(value));
+    const isSafe =
+      pattern === undefined ? isInPathAlone && SEGMENT.test(String(value)) : isValid({ pattern }, String(value));
     if (!isSafe) return new NoDestination(`"${name}" of the connection is no place that a token is sent to.`);
     usable[name] = String(value);
   }

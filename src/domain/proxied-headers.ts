@@ -54,7 +54,9 @@ function namedInConnection(raw: readonly string[]): ReadonlySet<string> | undefi
     if (raw[i]!.length !== CONNECTION.length || raw[i]!.toLowerCase() !== CONNECTION) continue;
     for (const option of raw[i + 1]!.split(',')) {
       const name = option.trim().toLowerCase();
-      if (name !== '' && name !== 'keep-alive' && name !== 'close') (named ??= new Set()).add(name);
+      if (name === '' || name === 'keep-alive' || name === 'close') continue;
+      named ??= new Set();
+      named.add(name);
     }
   }
   return named;
@@ -86,7 +88,8 @@ export function forwardedHeaders(raw: readonly string[], { api, credential, leng
     if (name === 'user-agent') hasUserAgent = true;
     forwarded.push(raw[i]!, raw[i + 1]!);
   }
-  for (const [name, value] of ofEntry.values()) if (!credential.includes(name.toLowerCase())) forwarded.push(name, value);
+  for (const [name, value] of ofEntry.values())
+    if (!credential.includes(name.toLowerCase())) forwarded.push(name, value);
   // Some APIs refuse requests without one.
   if (!hasUserAgent) forwarded.push('User-Agent', 'valetkey');
   if (length !== undefined) forwarded.push('Content-Length', String(length));
@@ -121,6 +124,7 @@ export function methodsOf(method: string, raw: readonly string[], query: string)
   const methods = [method];
   for (let i = 0; i < raw.length; i += 2)
     if (METHOD_OVERRIDES.has(raw[i]!.toLowerCase())) methods.push(raw[i + 1]!.trim().toUpperCase());
-  if (query.includes('_method')) methods.push(...new URLSearchParams(query).getAll('_method').map((one) => one.trim().toUpperCase()));
+  if (query.includes('_method'))
+    methods.push(...new URLSearchParams(query).getAll('_method').map((one) => one.trim().toUpperCase()));
   return methods;
 }

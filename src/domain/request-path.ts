@@ -60,9 +60,9 @@ export function normalisedPath(raw: string): string | PathFault {
 }
 
 /** Escapes of unreserved characters mean the characters; the others are written in upper case. */
-function normalisedEscape(escape: string, digits: string): string {
+function normalisedEscape(encoded: string, digits: string): string {
   const character = String.fromCharCode(Number.parseInt(digits, 16));
-  return UNRESERVED.test(character) ? character : escape.toUpperCase();
+  return UNRESERVED.test(character) ? character : encoded.toUpperCase();
 }
 
 const DOTS = 'The path has a segment "." or "..", however it is encoded. Send the path that is meant.';

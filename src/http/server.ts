@@ -10,7 +10,7 @@ import type { Deliveries, EventFeed, WebhookEndpoints, WebhookKeys } from '../br
 import type { IntegrationAdmin } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
 import type { ReadStatus } from '../broker/maintenance/index.ts';
-import type { Proxy } from '../broker/proxy/index.ts';
+import type { ProxyCalls } from '../broker/proxy/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
 import type { Inbox, SignalAdmin, SignalReceiving, WebhookAdmin, WebhookReceiver } from '../broker/webhooks/index.ts';
 import type { Provider } from '../domain/provider.ts';
@@ -76,7 +76,7 @@ export interface HttpParts extends AuthenticationParts {
   deliveries: Deliveries;
   webhookKeys: WebhookKeys;
   eventFeed: EventFeed;
-  proxy: Proxy;
+  proxy: ProxyCalls;
   auditLog: AuditLog;
   catalogue: ReadonlyMap<string, Provider>;
   auditBuffer: AuditBuffer;

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { signAssertion, signProof } from '../adapters/jwt/sign.ts';
 import { createJwtVerifier } from '../adapters/jwt/verify.ts';
 import { createProviderClient } from '../adapters/oauth/provider-client.ts';
-import { checkUrl, createOutbound, type Outbound } from '../adapters/outbound/outbound.ts';
 import { signAwsRequest } from '../adapters/outbound/aws-signature.ts';
+import { checkUrl, createOutbound, type Outbound } from '../adapters/outbound/outbound.ts';
 import { createUpstreamClient } from '../adapters/outbound/upstream-client.ts';
 import { createWebhookSender } from '../adapters/outbound/webhook-sender.ts';
 import { instrumentStore } from '../adapters/telemetry/instrumented-store.ts';
@@ -277,7 +277,8 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
 
 function createServer(parts: Common & Rooms): Http {
   const { config, store, vault, telemetry, clock, log, publicUrl, isStopping } = parts;
-  const { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, events, apply, proxy } = parts;
+  const { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, events, apply, proxy } =
+    parts;
   const state = createMetricsState({ store, vault, engine: refresh, auditBuffer: audit.buffer, cache, clock });
   return createHttp({
     tokens,

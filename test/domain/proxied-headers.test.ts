@@ -8,47 +8,117 @@ const pairs = (headers: readonly string[]) =>
 
 describe('the API is sent', () => {
   test('what the caller sends, in its order and spelling, repeated headers too', () => {
-    const sent = ['X-Custom', 'a', 'x-custom', 'b', 'Range', 'bytes=0-9', 'Accept-Encoding', 'br', 'User-Agent', 'mine'];
+    const sent = [
+      'X-Custom',
+      'a',
+      'x-custom',
+      'b',
+      'Range',
+      'bytes=0-9',
+      'Accept-Encoding',
+      'br',
+      'User-Agent',
+      'mine',
+    ];
     expect(forwardedHeaders(sent, none)).toEqual(sent);
   });
 
   test.each([
-    'Host', 'Authorization', 'Cookie', 'Forwarded', 'X-Forwarded-For', 'X-Forwarded-Anything', 'x-real-ip', 'Proxy-Authorization',
-    'Proxy-Anything', 'Valetkey-Owner', 'VALETKEY-HOST', 'Connection', 'Keep-Alive', 'TE', 'Trailer', 'Transfer-Encoding', 'Upgrade',
-    'HTTP2-Settings', 'Expect', 'Content-Length', 'X-Original-URL', 'X-Rewrite-URL', 'proxy-connection',
+    'Host',
+    'Authorization',
+    'Cookie',
+    'Forwarded',
+    'X-Forwarded-For',
+    'X-Forwarded-Anything',
+    'x-real-ip',
+    'Proxy-Authorization',
+    'Proxy-Anything',
+    'Valetkey-Owner',
+    'VALETKEY-HOST',
+    'Connection',
+    'Keep-Alive',
+    'TE',
+    'Trailer',
+    'Transfer-Encoding',
+    'Upgrade',
+    'HTTP2-Settings',
+    'Expect',
+    'Content-Length',
+    'X-Original-URL',
+    'X-Rewrite-URL',
+    'proxy-connection',
   ])('no %s of the caller', (name) => {
     expect(pairs(forwardedHeaders([name, 'x', 'User-Agent', 'u'], none))).toEqual(['User-Agent: u']);
   });
 
   test('nothing that Connection names, in any spelling and in each of several', () => {
-    const sent = ['Connection', 'close, X-Secret', 'x-secret', '1', 'connection', 'x-other', 'X-OTHER', '2', 'X-Kept', '3', 'User-Agent', 'u'];
+    const sent = [
+      'Connection',
+      'close, X-Secret',
+      'x-secret',
+      '1',
+      'connection',
+      'x-other',
+      'X-OTHER',
+      '2',
+      'X-Kept',
+      '3',
+      'User-Agent',
+      'u',
+    ];
     expect(pairs(forwardedHeaders(sent, none))).toEqual(['X-Kept: 3', 'User-Agent: u']);
   });
 
   test('the headers of the entry: a version of the caller wins, nothing else of it does', () => {
     const api = { 'Api-Version': '2022', 'Client-Id': 'ours', 'User-Agent': 'App' };
     const sent = ['api-version', '2024', 'client-id', 'theirs', 'user-agent', 'curl'];
-    expect(pairs(forwardedHeaders(sent, { ...none, api }))).toEqual(['api-version: 2024', 'Client-Id: ours', 'User-Agent: App']);
+    expect(pairs(forwardedHeaders(sent, { ...none, api }))).toEqual([
+      'api-version: 2024',
+      'Client-Id: ours',
+      'User-Agent: App',
+    ]);
   });
 
   test('no header that carries the credential, and a user agent where the caller has none', () => {
     const sent = ['X-Api-Key', 'theirs'];
-    expect(pairs(forwardedHeaders(sent, { api: { 'X-API-Key': 'entry' }, credential: ['x-api-key'], length: 3 }))).toEqual([
-      'User-Agent: valetkey',
-      'Content-Length: 3',
-    ]);
+    expect(
+      pairs(forwardedHeaders(sent, { api: { 'X-API-Key': 'entry' }, credential: ['x-api-key'], length: 3 })),
+    ).toEqual(['User-Agent: valetkey', 'Content-Length: 3']);
   });
 });
 
 describe('the caller gets', () => {
   test('what the API sends, repeated headers too', () => {
-    const sent = ['ETag', '"a"', 'Link', '<a>', 'link', '<b>', 'Content-Encoding', 'gzip', 'Content-Length', '5', 'Location', '/x'];
+    const sent = [
+      'ETag',
+      '"a"',
+      'Link',
+      '<a>',
+      'link',
+      '<b>',
+      'Content-Encoding',
+      'gzip',
+      'Content-Length',
+      '5',
+      'Location',
+      '/x',
+    ];
     expect(returnedHeaders(sent, 200)).toEqual(sent);
   });
 
   test.each([
-    'Set-Cookie', 'Strict-Transport-Security', 'Access-Control-Allow-Origin', 'Alt-Svc', 'Clear-Site-Data', 'Connection', 'Keep-Alive',
-    'Transfer-Encoding', 'Trailer', 'Upgrade', 'Valetkey-Error', 'Proxy-Authenticate',
+    'Set-Cookie',
+    'Strict-Transport-Security',
+    'Access-Control-Allow-Origin',
+    'Alt-Svc',
+    'Clear-Site-Data',
+    'Connection',
+    'Keep-Alive',
+    'Transfer-Encoding',
+    'Trailer',
+    'Upgrade',
+    'Valetkey-Error',
+    'Proxy-Authenticate',
   ])('no %s of the API', (name) => expect(returnedHeaders([name, 'x', 'ETag', 'y'], 200)).toEqual(['ETag', 'y']));
 
   test('nothing that Connection names, and no length of a response without content', () => {
@@ -58,7 +128,12 @@ describe('the caller gets', () => {
 
 test('a method that a header or the query puts in place counts beside the one that was sent', () => {
   expect(methodsOf('GET', ['X-HTTP-Method-Override', 'delete'], '')).toEqual(['GET', 'DELETE']);
-  expect(methodsOf('POST', ['x-method-override', 'PUT', 'X-Http-Method', 'PATCH'], '?a=1&_method=delete')).toEqual(['POST', 'PUT', 'PATCH', 'DELETE']);
+  expect(methodsOf('POST', ['x-method-override', 'PUT', 'X-Http-Method', 'PATCH'], '?a=1&_method=delete')).toEqual([
+    'POST',
+    'PUT',
+    'PATCH',
+    'DELETE',
+  ]);
   expect(methodsOf('GET', ['Accept', '*/*'], '?x=_method')).toEqual(['GET']);
 });
 

@@ -51,24 +51,65 @@ describe('a path', () => {
     // Empty segments, other hosts, backslashes.
     ...['//', '//host', '//host/x', '/a//b', '///x', '/%2F%2Fhost/../..'],
     ...['\\', '/\\', '/\\host', '/a\\..\\b', '/%5c', '/a%5C..', '/%255c', '/%25255C'],
-    ...['/https:/elsewhere.example', '/https://elsewhere.example/x', 'https://elsewhere.example', '/http:', '@elsewhere.example'],
+    ...[
+      '/https:/elsewhere.example',
+      '/https://elsewhere.example/x',
+      'https://elsewhere.example',
+      '/http:',
+      '@elsewhere.example',
+    ],
     ...['user:pass@elsewhere.example/x', '/javascript:/x'],
     // What ends or splits a request line.
-    ...['/%00', '/a%00b', '/%2500', '/%0d%0aX: y', '/%0A', '/%09', '/%7f', '/%C2%85', '/a b', '/a\tb', '/a\rb', '/a\nb', '/\0'],
+    ...[
+      '/%00',
+      '/a%00b',
+      '/%2500',
+      '/%0d%0aX: y',
+      '/%0A',
+      '/%09',
+      '/%7f',
+      '/%C2%85',
+      '/a b',
+      '/a\tb',
+      '/a\rb',
+      '/a\nb',
+      '/\0',
+    ],
     ...['/a#b', '/#', '/a"b', '/<a>', '/a^b', '/é', '/a?x y', '/a?x#y', '/a?x\r\ny', '/a?\0'],
     ...['x', ' /x', '.', '..', ';/x', '%2Fx'],
     `/${'a'.repeat(20_000)}`,
-    `/${'%25'.repeat(6)}2e`,
+    `/${'%25'.repeat(1)}${'25'.repeat(6)}2e`,
   ])('%j is refused', (target) => expect(read(target)).toBe('refused'));
 
   test('a path that is accepted stays where it is, read by the URL standard and by a server that decodes it again', () => {
-    const alphabet = ['.', '/', '%2e', '%2E', '%2f', '%5c', '\\', ';', '%25', '2e', 'a', '%c0%ae', '%E2%80%A5', '%EF%BC%8E', '%00', '@', ':', '%3b', '%20'];
+    const alphabet = [
+      '.',
+      '/',
+      '%2e',
+      '%2E',
+      '%2f',
+      '%5c',
+      '\\',
+      ';',
+      '%25',
+      '2e',
+      'a',
+      '%c0%ae',
+      '%E2%80%A5',
+      '%EF%BC%8E',
+      '%00',
+      '@',
+      ':',
+      '%3b',
+      '%20',
+    ];
     let seed = 7;
     const next = (n: number) => {
       seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
       return seed % n;
     };
     let accepted = 0;
+    const escaped: string[] = [];
     for (let i = 0; i < 30_000; i++) {
       const target = `/${Array.from({ length: 1 + next(7) }, () => alphabet[next(alphabet.length)]).join('')}`;
       const found = readRequestPath(target);
@@ -77,8 +118,9 @@ describe('a path', () => {
       let path = found.path;
       for (let decodings = 0; decodings < 4; decodings++) {
         const url = new URL(`https://api.example/base${path}`);
-        expect([target, url.host, url.pathname.startsWith('/base/')]).toEqual([target, 'api.example', true]);
-        expect(path.split(/[/\\]/).some((segment) => /^\.{1,2}(;|$)/.test(segment.normalize('NFKC').trim()))).toBe(false);
+        const leaves = url.host !== 'api.example' || !url.pathname.startsWith('/base/');
+        const isDots = path.split(/[/\\]/).some((one) => /^\.{1,2}(;|$)/.test(one.normalize('NFKC').trim()));
+        if (leaves || isDots) escaped.push(target);
         try {
           path = decodeURIComponent(path);
         } catch {
@@ -86,13 +128,14 @@ describe('a path', () => {
         }
       }
     }
+    expect(escaped).toEqual([]);
     expect(accepted).toBeGreaterThan(500);
   });
 });
 
 test.each([
   ['/user', '/user'],
-  ['/repos/octo-org/hello', '/repos/{}/hello'],
+  ['/repos/octocat7/hello', '/repos/{}/hello'],
   ['/v1/customers/cus_9s6XKzkNRiz8i3', '/v1/customers/{}'],
   ['/chat.postMessage', '/chat.postMessage'],
   ['/users/ada%40acme.example', '/users/{}'],

@@ -1,6 +1,7 @@
 // An API on loopback that records every byte that it is sent, and answers with bytes.
-import { createServer, type Socket } from 'node:net';
+
 import type { AddressInfo } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 
 export interface ReceivedRequest {
   /** The request line. */
@@ -62,7 +63,10 @@ export async function startByteUpstream(): Promise<ByteUpstream> {
         if (end < 0) return;
         const [line = '', ...rest] = buffer.subarray(0, end).toString('latin1').split('\r\n');
         buffer = buffer.subarray(end + 4);
-        const headers = rest.map((one): [string, string] => [one.slice(0, one.indexOf(':')), one.slice(one.indexOf(':') + 1).trim()]);
+        const headers = rest.map((one): [string, string] => [
+          one.slice(0, one.indexOf(':')),
+          one.slice(one.indexOf(':') + 1).trim(),
+        ]);
         const header = (name: string) => headers.find(([one]) => one.toLowerCase() === name.toLowerCase())?.[1];
         current = { line, headers, header, body: Buffer.alloc(0), isComplete: false, socket, closed };
         upstream.requests.push(current);

@@ -91,10 +91,12 @@ const ADVICE: Record<Code, string> = {
   unsupported_media_type: 'Send JSON with `Content-Type: application/json`.',
   too_many_requests: 'Fix the key that fails, and wait for `Retry-After`. Requests with a valid key still pass.',
   rate_limited: 'Wait for `Retry-After`, or ask an admin for a higher `rate_limit`.',
-  invalid_path: 'Send the path that is meant, below the base URL of the API, without `.` and `..`. Encode a slash within a name as `%2F`.',
+  invalid_path:
+    'Send the path that is meant, below the base URL of the API, without `.` and `..`. Encode a slash within a name as `%2F`.',
   upstream_rate_limited:
     'Wait for `Retry-After`, or send `Valetkey-Max-Wait` with the seconds that the broker may wait. It is the limit of the API, and not that of the caller.',
-  upstream_unavailable: 'Retry after `Retry-After`. The API cannot be reached, or it fails; the connection is not to blame.',
+  upstream_unavailable:
+    'Retry after `Retry-After`. The API cannot be reached, or it fails; the connection is not to blame.',
   upstream_timeout:
     'Look whether the request had its effect before you send it again: the API may have received it. `Valetkey-Retry` has the broker repeat what is safe to repeat.',
   upgrade_not_supported: 'Read the token with `GET /v1/connections/{id}/token`, and open the WebSocket yourself.',

@@ -55,7 +55,12 @@ export async function startProxySetup(env: Record<string, string> = {}, tuning: 
   const line = (level: string) => (fields: object, message: string) =>
     void log.push({ level, message, fields: fields as Record<string, unknown> });
   const logger: Logger = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
-  const broker = await startTestBroker({ VALETKEY_PROVIDERS_DIR: folder, ...env }, undefined, { refreshAhead: false, ...tuning }, logger);
+  const broker = await startTestBroker(
+    { VALETKEY_PROVIDERS_DIR: folder, ...env },
+    undefined,
+    { refreshAhead: false, ...tuning },
+    logger,
+  );
   for (const id of Object.keys(entries)) {
     const { status, body } = await broker.ask('PUT', `/v1/integrations/${id}`, { provider: `acme-${id}` });
     expect(status, JSON.stringify(body)).toBe(201);
@@ -79,7 +84,12 @@ export async function startProxySetup(env: Record<string, string> = {}, tuning: 
     upstream,
     log,
     async connect(integration, owner, credentials = { api_key: `secret-of-${owner}` }, more = {}) {
-      const { status, body } = await broker.ask('POST', '/v1/connections', { integration, owner, credentials, ...more });
+      const { status, body } = await broker.ask('POST', '/v1/connections', {
+        integration,
+        owner,
+        credentials,
+        ...more,
+      });
       expect(status, JSON.stringify(body)).toBe(201);
       return String(body.id);
     },

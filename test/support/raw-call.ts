@@ -44,7 +44,15 @@ export function rawCall(url: string, bytes: string | Buffer): RawCall {
     socket.on('error', () => undefined);
     socket.once('close', () => {
       for (const one of waiting) one();
-      resolve(parseAnswer(received, isHead) ?? { status: 0, headers: [], header: () => undefined, body: received, isComplete: false });
+      resolve(
+        parseAnswer(received, isHead) ?? {
+          status: 0,
+          headers: [],
+          header: () => undefined,
+          body: received,
+          isComplete: false,
+        },
+      );
     });
   });
   socket.write(bytes);

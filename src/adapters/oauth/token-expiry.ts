@@ -1,8 +1,8 @@
 // When tokens expire, as a token response says it: in the catalogue's words, else in those that servers commonly use.
 import { isCode, type TokenMode } from '../../domain/auth-modes.ts';
 import { fill, type Values } from '../../domain/fields.ts';
-import type { TokenResponse } from '../../ports/index.ts';
 import { at, firstAt } from '../../domain/json-path.ts';
+import type { TokenResponse } from '../../ports/index.ts';
 import { decodePayload } from './id-token.ts';
 import { isNumeric, positiveSeconds, secondsUntil } from './json-paths.ts';
 

@@ -94,8 +94,7 @@ export function createAgents({ allow, proxies, connectTimeoutMs, connections }: 
     routeTo(url) {
       const proxy = proxyFor(url, proxies);
       const isJudgedByName = proxy !== undefined && proxies.resolves === 'proxy';
-      const problem =
-        urlProblem(url, allowList) ?? (isJudgedByName ? nameProblem(url.hostname, allowList) : undefined);
+      const problem = urlProblem(url, allowList) ?? (isJudgedByName ? nameProblem(url.hostname, allowList) : undefined);
       if (problem !== undefined) return problem;
       if (proxy === undefined) return { way: 'direct', pathPrefix: '', headers: {} };
       if (url.protocol === 'https:') return { way: 'tunnel', pathPrefix: '', headers: {} };

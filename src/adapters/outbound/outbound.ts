@@ -67,7 +67,12 @@ export function createOutbound({
   proxies = NO_PROXIES,
 }: OutboundOptions): Outbound {
   // More connections than requests can be open to one origin, slow ones included.
-  const { routeTo, agentFor, close } = createAgents({ allow, proxies, connectTimeoutMs: timeoutMs, connections: 1_024 });
+  const { routeTo, agentFor, close } = createAgents({
+    allow,
+    proxies,
+    connectTimeoutMs: timeoutMs,
+    connections: 1_024,
+  });
 
   const request = (to: string | URL, init: OutboundRequest = {}): Promise<WholeResponse> => {
     const url = URL.parse(`${to}`);

@@ -4,8 +4,8 @@ import { LRUCache } from 'lru-cache';
 import type { Dispatcher } from 'undici';
 import { upTo } from '../../domain/cache-bounds.ts';
 import { UPSTREAM_CONNECT_TIMEOUT_MS } from '../../domain/time-limits.ts';
-import { UpstreamError } from '../../ports/index.ts';
 import type { UpstreamClient, UpstreamRequest, UpstreamResponse } from '../../ports/index.ts';
+import { UpstreamError } from '../../ports/index.ts';
 import { createAgents, type Route } from './agents.ts';
 import { type EgressProxies, NO_PROXIES } from './egress-proxy.ts';
 import { UpstreamExchange, type UpstreamTimeouts } from './upstream-exchange.ts';
@@ -45,7 +45,8 @@ export function createUpstreamClient({
     send(request: UpstreamRequest): Promise<UpstreamResponse> {
       const found = routeTo(request.origin);
       const route = found?.route ?? 'is not a URL';
-      if (!found || typeof route === 'string') return Promise.reject(blocked(`${found?.url.host ?? 'the API'} ${route}`));
+      if (!found || typeof route === 'string')
+        return Promise.reject(blocked(`${found?.url.host ?? 'the API'} ${route}`));
       const { host, origin } = found.url;
       return new Promise((resolve, reject) => {
         const isProxied = route.way === 'forward';

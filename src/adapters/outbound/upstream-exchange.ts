@@ -64,7 +64,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#failure) return controller.abort(this.#failure);
+    if (this.#failure) return void controller.abort(this.#failure);
     this.#startTimer(this.#isStreaming ? 'request' : 'first_byte');
   }
 
@@ -83,10 +83,11 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     statusText = '',
   ): void {
     const headers = textsOf(controller.rawHeaders);
-    if (status < 200) return this.#exchanged.request.onInterim?.(status, headers);
+    if (status < 200) return void this.#exchanged.request.onInterim?.(status, headers);
     const { host, isProxied } = this.#exchanged;
-    if (isProxied && status === 407) return this.#fail('connect', proxyError(host, 407).message, false);
-    if (!isFramed(headers)) return this.#fail('reset', `${host} answered in a transfer coding that is not chunked`);
+    if (isProxied && status === 407) return void this.#fail('connect', proxyError(host, 407).message, false);
+    if (!isFramed(headers))
+      return void this.#fail('reset', `${host} answered in a transfer coding that is not chunked`);
     this.#hasResponse = true;
     this.#startTimer('idle');
     this.#exchanged.resolve({
@@ -218,7 +219,10 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     if (code === 'UND_ERR_INVALID_ARG' || code === 'UND_ERR_NOT_SUPPORTED')
       return new UpstreamError(`${host} cannot be sent this request`, { phase: 'blocked', sent: false });
     const sent = this.#controller !== undefined;
-    return new UpstreamError(`the connection to ${host} was lost (${code})`, { phase: sent ? 'reset' : 'connect', sent });
+    return new UpstreamError(`the connection to ${host} was lost (${code})`, {
+      phase: sent ? 'reset' : 'connect',
+      sent,
+    });
   }
 
   #end(): void {
@@ -230,7 +234,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
 
 /** Each text has the bytes that came. */
 const textsOf = (raw: Dispatcher.DispatchController['rawHeaders']): string[] =>
-  Array.isArray(raw) ? raw.map((part) => (typeof part === 'string' ? part : part.latin1Slice())) : [];
+  Array.isArray(raw) ? raw.map((part) => (typeof part === 'string' ? part : part.toString('latin1'))) : [];
 
 /** Other transfer codings would be passed on undecoded, and unnamed. */
 function isFramed(headers: readonly string[]): boolean {

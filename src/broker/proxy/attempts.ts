@@ -1,11 +1,25 @@
 // The attempts of one call: a token that the API rejects is renewed once, and what is safe to repeat is repeated where the caller
 // asks for it. The first byte of a response ends them.
 import { setTimeout as pause } from 'node:timers/promises';
-import { backoffMs, isRepeatable, isRetriedStatus, MAX_RETRIES, rejectsToken, retryAfterMs, wantsNonce } from '../../domain/call-retry.ts';
+import {
+  backoffMs,
+  isRepeatable,
+  isRetriedStatus,
+  MAX_RETRIES,
+  rejectsToken,
+  retryAfterMs,
+  wantsNonce,
+} from '../../domain/call-retry.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import { headerOf } from '../../domain/proxied-headers.ts';
 import { UPSTREAM_BACKOFF_MAX_MS, UPSTREAM_RETRY_AFTER_S } from '../../domain/time-limits.ts';
-import { type Clock, type UpstreamClient, UpstreamError, type UpstreamRequest, type UpstreamResponse } from '../../ports/index.ts';
+import {
+  type Clock,
+  type UpstreamClient,
+  UpstreamError,
+  type UpstreamRequest,
+  type UpstreamResponse,
+} from '../../ports/index.ts';
 import type { Call } from '../audit/index.ts';
 import type { ServedToken } from '../cache/index.ts';
 import type { TokenReader, TokenUse } from '../tokens/index.ts';
@@ -55,7 +69,13 @@ interface Parts {
 }
 
 export function createAttempts({ upstream, reader, preparation, builder, dpop, clock, random }: Parts): Attempts {
-  async function sendOnce({ outgoing, prepared, served, ending, onInterim }: Attempted): Promise<UpstreamResponse | UpstreamError | Refusal> {
+  async function sendOnce({
+    outgoing,
+    prepared,
+    served,
+    ending,
+    onInterim,
+  }: Attempted): Promise<UpstreamResponse | UpstreamError | Refusal> {
     const built = builder.build(outgoing, prepared, served);
     const request = built instanceof Promise ? await built : built;
     if (request instanceof Refusal) return request;
@@ -83,7 +103,11 @@ export function createAttempts({ upstream, reader, preparation, builder, dpop, c
   }
 
   /** Ms before the next attempt; undefined: there is none. */
-  function nextIn({ outgoing, prepared, retries, maxWaitMs }: Attempted, tried: number, sent: UpstreamResponse | UpstreamError): number | undefined {
+  function nextIn(
+    { outgoing, prepared, retries, maxWaitMs }: Attempted,
+    tried: number,
+    sent: UpstreamResponse | UpstreamError,
+  ): number | undefined {
     const { method, headers, body } = outgoing;
     const { idempotencyHeader } = prepared;
     const hasKey = idempotencyHeader !== undefined && headerOf(headers, idempotencyHeader) !== undefined;
@@ -113,7 +137,12 @@ export function createAttempts({ upstream, reader, preparation, builder, dpop, c
 
         if (!(sent instanceof UpstreamError)) {
           const challenge = headerOf(sent.headers, 'www-authenticate');
-          if (now.prepared.attachment.kind === 'dpop' && !hasNonce && wantsNonce(sent.status, challenge) && body.canRepeat()) {
+          if (
+            now.prepared.attachment.kind === 'dpop' &&
+            !hasNonce &&
+            wantsNonce(sent.status, challenge) &&
+            body.canRepeat()
+          ) {
             hasNonce = true;
             sent.body.discard();
             continue;

@@ -64,7 +64,13 @@ export function createCallObserver({ telemetry, clock, log }: Parts): CallObserv
         );
 
       const count = () =>
-        telemetry.proxied(connection.integration, METHODS.has(method) ? method : 'other', outcome, elapsed() / 1_000, attempts);
+        telemetry.proxied(
+          connection.integration,
+          METHODS.has(method) ? method : 'other',
+          outcome,
+          elapsed() / 1_000,
+          attempts,
+        );
 
       return {
         answered(status, made) {

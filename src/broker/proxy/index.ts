@@ -6,15 +6,15 @@ import type { TokenReader } from '../tokens/index.ts';
 import { createAttempts } from './attempts.ts';
 import { createCallObserver } from './call-observer.ts';
 import { createCallPreparation } from './prepared-calls.ts';
-import { createProxyCalls, type Proxy } from './proxy.ts';
+import { createProxyCalls, type ProxyCalls } from './proxy.ts';
 import { createRunningCalls, type RunningCalls, type RunningCallsParts } from './running-calls.ts';
 import { createDpopSigner, type DpopSignerParts } from './sending/dpop.ts';
 import { createRequestBuilder } from './sending/request.ts';
 
-export type { Proxy, ProxiedRequest, ProxiedResponse } from './proxy.ts';
+export type { ProxiedRequest, ProxiedResponse, ProxyCalls } from './proxy.ts';
 export type { CallerBody } from './sending/kept-body.ts';
 
-export interface ApiProxy extends Proxy, Pick<RunningCalls, 'connectionsChanged' | 'stop'> {
+export interface ApiProxy extends ProxyCalls, Pick<RunningCalls, 'connectionsChanged' | 'stop'> {
   /** To be called for each change. Undefined: any integration may have changed. */
   integrationChanged(id: string | undefined): void;
 }

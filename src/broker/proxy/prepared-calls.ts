@@ -3,9 +3,9 @@ import { LRUCache } from 'lru-cache';
 import { upTo } from '../../domain/cache-bounds.ts';
 import { type Fault, Refusal, refuse } from '../../domain/errors.ts';
 import { fillAll, type Values } from '../../domain/fields.ts';
+import { apiOf } from '../../domain/provider.ts';
 import { type Attachment, attachmentOf, credentialHeaders } from '../../domain/proxied-credential.ts';
 import { type Destination, destinationOf, NoDestination } from '../../domain/proxied-destination.ts';
-import { apiOf } from '../../domain/provider.ts';
 import type { Target } from '../../domain/target.ts';
 import type { ServedToken } from '../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
@@ -47,7 +47,11 @@ export function createCallPreparation({ targets }: { targets: Targets }): CallPr
     return found;
   }
 
-  function prepareFor(found: ResolvedIntegration, served: ServedToken, alias: string | undefined): PreparedCall | Refusal {
+  function prepareFor(
+    found: ResolvedIntegration,
+    served: ServedToken,
+    alias: string | undefined,
+  ): PreparedCall | Refusal {
     const ofToken = prepared.get(served) ?? new Map<string, PreparedCall>();
     const known = ofToken.get(alias ?? '');
     if (known?.found === found) return known;

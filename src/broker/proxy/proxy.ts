@@ -45,7 +45,7 @@ export interface ProxiedResponse {
   body: UpstreamBody;
 }
 
-export interface Proxy {
+export interface ProxyCalls {
   /**
    * Sends the call and returns the response of the API, whatever its status. Refuses what is not authorised (`forbidden`, or
    * `not_found` where no permission touches it), what leads elsewhere (`invalid_path`), and where there is no response
@@ -67,7 +67,7 @@ interface Parts {
 /** These make servers answer with the request itself, credential and all, or open a tunnel. */
 const NOT_PROXIED: ReadonlySet<string> = new Set(['TRACE', 'TRACK', 'CONNECT']);
 
-export function createProxyCalls({ reader, tokenCache, preparation, attempts, running, observer }: Parts): Proxy {
+export function createProxyCalls({ reader, tokenCache, preparation, attempts, running, observer }: Parts): ProxyCalls {
   /** The token, and the call among those that run: what ends the grant from here on ends the call. */
   async function start(
     call: Call,

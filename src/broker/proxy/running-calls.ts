@@ -1,6 +1,7 @@
 // Calls that run: which connection each is of, so that the end of a grant ends them too, by whichever replica it was ended.
-import type { Logger, Store } from '../../ports/index.ts';
+
 import { INVALIDATION_RETRY_MS } from '../../domain/time-limits.ts';
+import type { Logger, Store } from '../../ports/index.ts';
 
 /** Why a call is aborted: its connection was revoked, or is on hold. */
 export const GRANT_ENDED = Symbol('the grant has ended');
@@ -31,7 +32,8 @@ export function createRunningCalls({ store, log }: RunningCallsParts): RunningCa
       const rows = new Map((await store.connectionVersions(some)).map((row) => [row.id, row]));
       for (const id of some) {
         const status = rows.get(id)?.status ?? 'revoked';
-        if (status === 'revoked' || status === 'on_hold') for (const call of running.get(id) ?? []) call.abort(GRANT_ENDED);
+        if (status === 'revoked' || status === 'on_hold')
+          for (const call of running.get(id) ?? []) call.abort(GRANT_ENDED);
       }
     }
   }
@@ -42,7 +44,10 @@ export function createRunningCalls({ store, log }: RunningCallsParts): RunningCa
     try {
       await check(left);
     } catch (error) {
-      log.warn({ err: error, connections: left.length }, 'proxy: whether running calls may go on is not known, will retry');
+      log.warn(
+        { err: error, connections: left.length },
+        'proxy: whether running calls may go on is not known, will retry',
+      );
       setTimeout(() => void checkUntilDone(left), INVALIDATION_RETRY_MS).unref();
     }
   }

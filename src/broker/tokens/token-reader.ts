@@ -261,7 +261,10 @@ export function createTokenReader({
       if (denied) return denied;
       const isForced = allows(call.principal.caller.permissions, 'admin', connection.integration, connection.owner);
       if (rejectedToken === undefined)
-        return countForced(call, connection, use.action) ?? withinScopes(call, await refresher.refresh(connection, { isForced }), use);
+        return (
+          countForced(call, connection, use.action) ??
+          withinScopes(call, await refresher.refresh(connection, { isForced }), use)
+        );
       const isRejected = (one: Result): one is ServedToken =>
         !(one instanceof Refusal) && digest(one.accessToken) === digest(rejectedToken);
       // A newer token than the store's is in memory while its commit waits: the stored one may have been rejected before.

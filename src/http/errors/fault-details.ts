@@ -128,7 +128,11 @@ export function faultDetails(fault: Fault): FaultDetails {
     case 'upstream_rate_limited':
       return {
         detail: `The API limits how often it is called, and that is used up for this ${LIMITED[fault.scope]}. Wait, or send Valetkey-Max-Wait to have the broker wait.`,
-        members: { integration: fault.integration, scope: fault.scope, retry_after: Math.max(1, Math.ceil(fault.retryAfter)) },
+        members: {
+          integration: fault.integration,
+          scope: fault.scope,
+          retry_after: Math.max(1, Math.ceil(fault.retryAfter)),
+        },
         headers: retryAfter(fault.retryAfter),
       };
     case 'upstream_unavailable':

@@ -1,18 +1,18 @@
 // The fast path: which requests are answered before the framework sees them.
 import type { IncomingMessage } from 'node:http';
 import type { JwtVerification } from '../../broker/jwt/index.ts';
-import type { Proxy } from '../../broker/proxy/index.ts';
+import type { ProxyCalls } from '../../broker/proxy/index.ts';
 import type { TokenReader } from '../../broker/tokens/index.ts';
 import type { Admission } from '../middleware/authentication.ts';
-import { createFastPath, type FastHandler, type FastPathParts } from './fast-path.ts';
 import { createProxyHandler, isProxied } from '../proxy/proxy-handler.ts';
+import { createFastPath, type FastHandler, type FastPathParts } from './fast-path.ts';
 import { createFastJwtVerification, VERIFY } from './jwt-verification.ts';
 import { createFastTokenReads, isTokenRead } from './token-reads.ts';
 
 export type { FastHandler } from './fast-path.ts';
 
 interface Parts extends FastPathParts {
-  proxy: Proxy;
+  proxy: ProxyCalls;
   admit: Admission;
   reader: TokenReader;
   verification: JwtVerification;

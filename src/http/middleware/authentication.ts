@@ -115,10 +115,7 @@ export function createAdmission(parts: AuthenticationParts): Admission {
       const { fault } = principal;
       const reason = fault.code === 'unauthenticated' ? fault.reason : fault.code;
       const presented = presentedAs(credential.value);
-      strangers.note(
-        { action: 'authentication.failed', reason, presented, integration: null, address },
-        requestId,
-      );
+      strangers.note({ action: 'authentication.failed', reason, presented, integration: null, address }, requestId);
       return principal;
     }
     const status = await limits.count(principal);

@@ -42,7 +42,7 @@ async function* chunksOf(
  * is closed while bytes arrive takes along what was written to it.
  */
 export function afterRequest(request: IncomingMessage, then: () => void): void {
-  if (request.complete || request.destroyed) return then();
+  if (request.complete || request.destroyed) return void then();
   let isDone = false;
   const done = () => {
     if (isDone) return;

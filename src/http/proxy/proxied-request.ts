@@ -91,5 +91,5 @@ const invalid = (issues: InputIssue[]): Refusal =>
 /** Whether a protocol is asked for that the proxy does not speak. HTTP/2 is only offered, by clients that take HTTP/1.1 as well. */
 export function asksForUpgrade({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
   const { upgrade } = headers;
-  return upgrade !== undefined && upgrade.split(',').some((one) => one.trim().toLowerCase() !== 'h2c');
+  return (upgrade ?? 'h2c').split(',').some((one) => one.trim().toLowerCase() !== 'h2c');
 }

@@ -1,7 +1,7 @@
 // Calls through the proxy, past the framework: any method, and bodies that are streamed both ways.
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Call } from '../../broker/audit/index.ts';
-import type { Proxy, ProxiedResponse } from '../../broker/proxy/index.ts';
+import type { ProxiedResponse, ProxyCalls } from '../../broker/proxy/index.ts';
 import { Refusal } from '../../domain/errors.ts';
 import type { Clock, Telemetry } from '../../ports/index.ts';
 import type { Answer } from '../answer.ts';
@@ -18,7 +18,7 @@ import { writeBody } from './response-body.ts';
 export { isProxied } from './proxied-request.ts';
 
 interface Parts {
-  proxy: Proxy;
+  proxy: ProxyCalls;
   fastPath: Pick<FastPath, 'admit'>;
   admit: Admission;
   telemetry: Pick<Telemetry, 'request'>;
@@ -42,7 +42,11 @@ export function createProxyHandler(parts: Parts): FastHandler {
   }
 
   /** A known key at once; others as the framework admits them. */
-  async function admitted(request: IncomingMessage, response: ServerResponse, requestId: string): Promise<Call | Refusal> {
+  async function admitted(
+    request: IncomingMessage,
+    response: ServerResponse,
+    requestId: string,
+  ): Promise<Call | Refusal> {
     const { authorization, traceparent, 'x-request-id': sent } = request.headers;
     const client = clientContext(typeof sent === 'string' ? sent : undefined, traceparent as string | undefined);
     const from = { address: addressOf(request), requestId, client };
@@ -112,8 +116,16 @@ function writeAnswer(
   } catch {
     // A header that Node does not write. Nothing of it is told: it may be anything.
     body.discard();
-    const fault = { code: 'upstream_unavailable', detail: 'The API answered with headers that cannot be passed on.' } as const;
-    return writeProblem(request, response, problemOf({ ...fault, integration: '', retryAfter: 1 }, requestId), requestId);
+    const fault = {
+      code: 'upstream_unavailable',
+      detail: 'The API answered with headers that cannot be passed on.',
+    } as const;
+    return writeProblem(
+      request,
+      response,
+      problemOf({ ...fault, integration: '', retryAfter: 1 }, requestId),
+      requestId,
+    );
   }
   writeBody(request, response, body);
 }
@@ -141,4 +153,3 @@ function writeInterim(response: ServerResponse, status: number, headers: readonl
     // Hints that Node does not write are left out.
   }
 }
-

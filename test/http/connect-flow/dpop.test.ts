@@ -93,7 +93,11 @@ beforeAll(async () => {
     features: { dPoP: { enabled: false } },
   });
   api = await startDpopApi(strict.issuer, AUDIENCE);
-  await integrate('bound', { client_id: 'app', params: { issuer: strict.issuer, dpop: 'on' } });
+  await integrate('bound', {
+    client_id: 'app',
+    params: { issuer: strict.issuer, dpop: 'on' },
+    overrides: { api_base_url: api.url },
+  });
   await integrate('switched', { client_id: 'app', params: { issuer: strict.issuer, dpop: 'on' } });
   await integrate('plain', { ...clientOf(strict), params: { issuer: strict.issuer } });
   await integrate('deaf', { ...clientOf(deaf), params: { issuer: deaf.issuer, dpop: 'on' } });
@@ -324,6 +328,19 @@ describe('a DPoP proof is refused', () => {
     const { status, body } = await ask(id, { method: 'GET', url: api.url });
     expect([status, body.code, body.reason]).toEqual([409, 'reauthorization_required', 'grant_revoked']);
   });
+});
+
+test('proxied call: a proof for each request, and once more with the nonce of the API', async () => {
+  const id = await connect();
+  const call = async (method: string, path: string) => {
+    const headers = { authorization: `Bearer ${running.adminKey}` };
+    const response = await fetch(`${running.url}/v1/connections/${id}/proxy${path}`, { method, headers });
+    return [response.status, response.headers.get('valetkey-attempts')];
+  };
+  expect(await call('GET', '/things?page=2')).toEqual([200, '1']);
+  expect(await call('POST', '/things')).toEqual([200, '1']);
+  expect(await call('POST', NONCE_PATH)).toEqual([200, '2']);
+  expect(await call('GET', NONCE_PATH)).toEqual([200, '1']);
 });
 
 test('DPoP proof: recorded as token.read', async () => {

@@ -21,7 +21,8 @@ afterAll(async () => {
 });
 beforeEach(() => upstream.reset());
 
-const connect = () => setup.importConnection(`owner-${owners++}`, { access_token: 'old', expires_at: setup.inSeconds(3_600) });
+const connect = () =>
+  setup.importConnection(`owner-${owners++}`, { access_token: 'old', expires_at: setup.inSeconds(3_600) });
 const unauthorized = (error = 'invalid_token') =>
   answer('no', { status: '401 Unauthorized', headers: [`WWW-Authenticate: Bearer error="${error}"`] });
 const tokens = () => upstream.requests.map((request) => request.header('authorization'));
@@ -29,9 +30,21 @@ const tokens = () => upstream.requests.map((request) => request.header('authoriz
 const rejectOld = (request: ReceivedRequest) =>
   void request.socket.write(request.header('authorization') === 'Bearer old' ? unauthorized() : answer());
 
-async function call(id: string, method: string, { headers = [] as string[], body = undefined as Buffer | undefined, chunked = false } = {}): Promise<RawAnswer> {
+async function call(
+  id: string,
+  method: string,
+  { headers = [] as string[], body = undefined as Buffer | undefined, chunked = false } = {},
+): Promise<RawAnswer> {
   const length = body === undefined ? [] : [chunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${body.length}`];
-  const head = [`${method} /v1/connections/${id}/proxy/x HTTP/1.1`, 'Host: x', `Authorization: Bearer ${setup.broker.adminKey}`, ...headers, ...length, '', ''];
+  const head = [
+    `${method} /v1/connections/${id}/proxy/x HTTP/1.1`,
+    'Host: x',
+    `Authorization: Bearer ${setup.broker.adminKey}`,
+    ...headers,
+    ...length,
+    '',
+    '',
+  ];
   const sent = rawCall(setup.broker.url, head.join('\r\n'));
   if (body && chunked) sent.socket.write(`${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`);
   else if (body) sent.socket.write(body);
@@ -73,7 +86,11 @@ describe('a token that the API rejects', () => {
     const id = await connect();
     const body = Buffer.alloc(70_000, 'x');
     const got = await call(id, 'POST', { body });
-    expect([got.status, got.header('valetkey-retry'), got.header('valetkey-attempts')]).toEqual([401, 'token-renewed', '1']);
+    expect([got.status, got.header('valetkey-retry'), got.header('valetkey-attempts')]).toEqual([
+      401,
+      'token-renewed',
+      '1',
+    ]);
     expect(got.body.toString()).toBe('no');
     expect((await call(id, 'POST', { body })).status).toBe(200);
   });
@@ -97,18 +114,22 @@ describe('a token that the API rejects', () => {
 describe('a call that fails', () => {
   const fails = (times: number, status: string, headers: string[] = []) => {
     let left = times;
-    return ({ socket }: ReceivedRequest) => void socket.write(left-- > 0 ? answer('no', { status, headers }) : answer());
+    return ({ socket }: ReceivedRequest) =>
+      void socket.write(left-- > 0 ? answer('no', { status, headers }) : answer());
   };
 
-  test.each(['429 Too Many', '502 Bad Gateway', '503 Unavailable', '504 Timeout'])('with %s is repeated where the caller asks for it', async (status) => {
-    const id = await connect();
-    upstream.onHead = fails(2, status);
-    const got = await call(id, 'GET', { headers: ['Valetkey-Retry: 2'] });
-    expect([got.status, got.header('valetkey-attempts')]).toEqual([200, '3']);
-    upstream.reset();
-    upstream.onHead = fails(1, status);
-    expect([(await call(id, 'GET')).status, upstream.requests.length]).toEqual([Number(status.slice(0, 3)), 1]);
-  });
+  test.each(['429 Too Many', '502 Bad Gateway', '503 Unavailable', '504 Timeout'])(
+    'with %s is repeated where the caller asks for it',
+    async (status) => {
+      const id = await connect();
+      upstream.onHead = fails(2, status);
+      const got = await call(id, 'GET', { headers: ['Valetkey-Retry: 2'] });
+      expect([got.status, got.header('valetkey-attempts')]).toEqual([200, '3']);
+      upstream.reset();
+      upstream.onHead = fails(1, status);
+      expect([(await call(id, 'GET')).status, upstream.requests.length]).toEqual([Number(status.slice(0, 3)), 1]);
+    },
+  );
 
   test('is repeated as often as asked, and then its answer comes back', async () => {
     upstream.onHead = fails(9, '503 Unavailable');

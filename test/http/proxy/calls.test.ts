@@ -19,8 +19,15 @@ const last = () => setup.upstream.requests.at(-1)!;
 describe('a call', () => {
   test('goes below the base URL, with the token and the headers of the entry, and its answer comes back as it is', async () => {
     setup.upstream.onHead = ({ socket }) =>
-      socket.write(answer('{"a":1}', { status: '201 Made', headers: ['ETag: "x"', 'Link: <a>', 'Link: <b>', 'Content-Type: text/x'] }));
-    const { status, body, headers, header } = await setup.call(ada, 'GET', '/users/me?a=%7e&b=//..', { headers: ['X-Mine: 1', 'Accept: a/b'] });
+      socket.write(
+        answer('{"a":1}', {
+          status: '201 Made',
+          headers: ['ETag: "x"', 'Link: <a>', 'Link: <b>', 'Content-Type: text/x'],
+        }),
+      );
+    const { status, body, headers, header } = await setup.call(ada, 'GET', '/users/me?a=%7e&b=//..', {
+      headers: ['X-Mine: 1', 'Accept: a/b'],
+    });
     expect(last().line).toBe('GET /api/v1/users/me?a=%7e&b=//.. HTTP/1.1');
     expect(last().headers).toEqual([
       ['host', setup.upstream.host],
@@ -32,7 +39,12 @@ describe('a call', () => {
       ['User-Agent', 'valetkey'],
       ['Authorization', 'Bearer secret-of-ada'],
     ]);
-    expect([status, body.toString(), header('etag'), header('content-type')]).toEqual([201, '{"a":1}', '"x"', 'text/x']);
+    expect([status, body.toString(), header('etag'), header('content-type')]).toEqual([
+      201,
+      '{"a":1}',
+      '"x"',
+      'text/x',
+    ]);
     expect(headers.filter(([name]) => name === 'link').map(([, value]) => value)).toEqual(['<a>', '<b>']);
     expect(header('valetkey-attempts')).toBe('1');
     expect(header('valetkey-request-id')).toMatch(/^[\w-]{36}$/);
@@ -42,10 +54,19 @@ describe('a call', () => {
   test('goes by owner, at another host of the API, and at the base URL itself', async () => {
     await setup.connect('bearer', 'grace', undefined, { label: 'work' });
     const ask = async (target: string, ...headers: string[]) => {
-      const lines = [`GET ${target} HTTP/1.1`, 'Host: x', `Authorization: Bearer ${setup.broker.adminKey}`, ...headers, '', ''];
+      const lines = [
+        `GET ${target} HTTP/1.1`,
+        'Host: x',
+        `Authorization: Bearer ${setup.broker.adminKey}`,
+        ...headers,
+        '',
+        '',
+      ];
       return (await rawCall(setup.broker.url, lines.join('\r\n')).answer).status;
     };
-    expect(await ask('/v1/proxy/bearer/x', 'Valetkey-Owner: gr%61ce', 'Valetkey-Label: work', 'Valetkey-Host: files')).toBe(200);
+    expect(
+      await ask('/v1/proxy/bearer/x', 'Valetkey-Owner: gr%61ce', 'Valetkey-Label: work', 'Valetkey-Host: files'),
+    ).toBe(200);
     expect([last().line, last().header('authorization')]).toEqual(['GET /files/x HTTP/1.1', 'Bearer secret-of-grace']);
     expect(await ask('/v1/proxy/bearer?q=1', 'Valetkey-Owner: grace')).toBe(200);
     expect(last().line).toBe('GET /api/v1?q=1 HTTP/1.1');
@@ -61,10 +82,13 @@ describe('a call', () => {
     expect(setup.upstream.requests).toHaveLength(2);
   });
 
-  test.each(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'QUERY', 'REPORT'])('may be %s', async (method) => {
-    const { status } = await setup.call(ada, method, '/x');
-    expect([status, last().line]).toEqual([200, `${method} /api/v1/x HTTP/1.1`]);
-  });
+  test.each(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'QUERY', 'REPORT'])(
+    'may be %s',
+    async (method) => {
+      const { status } = await setup.call(ada, method, '/x');
+      expect([status, last().line]).toEqual([200, `${method} /api/v1/x HTTP/1.1`]);
+    },
+  );
 
   test.each(['TRACE'])('may not be %s, which would show the token', async (method) => {
     const { status, body } = await setup.call(ada, method, '/x');
@@ -87,7 +111,8 @@ describe('a call', () => {
 
   test('of a key in the query carries it once, and the API cannot send it back', async () => {
     const id = await setup.connect('query', 'ada', { api_key: 'se cret&' });
-    setup.upstream.onHead = ({ socket, line }) => socket.write(answer('', { status: '302 Found', headers: [`Location: http://x${line.split(' ')[1]}`] }));
+    setup.upstream.onHead = ({ socket, line }) =>
+      socket.write(answer('', { status: '302 Found', headers: [`Location: http://x${line.split(' ')[1]}`] }));
     const { status, header } = await setup.call(id, 'GET', '/x?api_key=theirs&a=%20&api%5Fkey=theirs');
     expect(last().line).toBe('GET /api/v1/x?a=%20&api_key=se%20cret%26 HTTP/1.1');
     expect([status, header('location')]).toEqual([302, 'http://x/api/v1/x?a=%20&api_key=']);
@@ -102,10 +127,27 @@ describe('a call', () => {
 
 describe('nothing leads elsewhere', () => {
   test.each([
-    '/..', '/%2e%2e/x', '/%252e%252e', '//host', '//host/x', '/\\x', '/%5cx', '/a%00', '/..;/x', '/%EF%BC%8E%EF%BC%8E', '/https://host/', '/a%2F..%2Fb', '/%c0%ae',
+    '/..',
+    '/%2e%2e/x',
+    '/%252e%252e',
+    '//host',
+    '//host/x',
+    '/\\x',
+    '/%5cx',
+    '/a%00',
+    '/..;/x',
+    '/%EF%BC%8E%EF%BC%8E',
+    '/https://host/',
+    '/a%2F..%2Fb',
+    '/%c0%ae',
   ])('%s: 400 invalid_path', async (target) => {
     const { status, body, header } = await setup.call(ada, 'GET', target);
-    expect([status, json(body).code, header('valetkey-error'), setup.upstream.requests]).toEqual([400, 'invalid_path', '1', []]);
+    expect([status, json(body).code, header('valetkey-error'), setup.upstream.requests]).toEqual([
+      400,
+      'invalid_path',
+      '1',
+      [],
+    ]);
   });
 
   test('an encoded slash stays part of its segment', async () => {
@@ -121,7 +163,10 @@ describe('nothing leads elsewhere', () => {
     ['another coding', 'Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n'],
   ])('%s: refused before the API hears of it', async (_, rest) => {
     const head = `POST /v1/connections/${ada}/proxy/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${setup.broker.adminKey}\r\n`;
-    const { status } = await rawCall(setup.broker.url, `${head}${rest}GET /v1/connections/${ada}/proxy/smuggled HTTP/1.1\r\nHost: x\r\n\r\n`).answer;
+    const { status } = await rawCall(
+      setup.broker.url,
+      `${head}${rest}GET /v1/connections/${ada}/proxy/smuggled HTTP/1.1\r\nHost: x\r\n\r\n`,
+    ).answer;
     expect([status, setup.upstream.requests]).toEqual([400, []]);
   });
 });
@@ -130,19 +175,33 @@ describe('an upgrade', () => {
   test('is refused with what to do instead; an offer of HTTP/2 is passed over', async () => {
     const asked = await setup.call(ada, 'GET', '/x', { headers: ['Connection: Upgrade', 'Upgrade: websocket'] });
     expect([asked.status, json(asked.body).code]).toEqual([501, 'upgrade_not_supported']);
-    const offered = await setup.call(ada, 'GET', '/x', { headers: ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAM'] });
-    expect([offered.status, last().header('upgrade'), last().header('http2-settings')]).toEqual([200, undefined, undefined]);
+    const offered = await setup.call(ada, 'GET', '/x', {
+      headers: ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAM'],
+    });
+    expect([offered.status, last().header('upgrade'), last().header('http2-settings')]).toEqual([
+      200,
+      undefined,
+      undefined,
+    ]);
   });
 
   test('CONNECT: 501', async () => {
-    const { status } = await rawCall(setup.broker.url, 'CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n').answer;
+    const { status } = await rawCall(setup.broker.url, 'CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n')
+      .answer;
     expect(status).toBe(501);
   });
 });
 
 describe('who may call', () => {
   const keyWith = async (grant: object) =>
-    String((await setup.broker.ask('POST', '/v1/callers', { name: 'a test', grants: [{ integrations: ['*'], owners: ['*'], ...grant }] })).body.key);
+    String(
+      (
+        await setup.broker.ask('POST', '/v1/callers', {
+          name: 'a test',
+          grants: [{ integrations: ['*'], owners: ['*'], ...grant }],
+        })
+      ).body.key,
+    );
 
   test('a caller with proxy alone calls, and is given no token', async () => {
     const key = await keyWith({ actions: ['proxy'] });
@@ -154,15 +213,21 @@ describe('who may call', () => {
   test('no key 401, another action 403, no grant for the owner 404', async () => {
     expect((await setup.call(ada, 'GET', '/x', { key: '' })).status).toBe(401);
     const token = await setup.call(ada, 'GET', '/x', { key: await keyWith({ actions: ['token'] }) });
-    expect([token.status, json(token.body).missing]).toEqual([403, { action: 'proxy', integration: 'bearer', owner: 'ada' }]);
-    expect((await setup.call(ada, 'GET', '/x', { key: await keyWith({ actions: ['proxy'], owners: ['bob'] }) })).status).toBe(404);
+    expect([token.status, json(token.body).missing]).toEqual([
+      403,
+      { action: 'proxy', integration: 'bearer', owner: 'ada' },
+    ]);
+    expect(
+      (await setup.call(ada, 'GET', '/x', { key: await keyWith({ actions: ['proxy'], owners: ['bob'] }) })).status,
+    ).toBe(404);
     expect((await setup.call('con_nothing', 'GET', '/x')).status).toBe(404);
     expect(setup.upstream.requests).toEqual([]);
   });
 
   test('methods and paths of a grant hold for what the API reads', async () => {
     const key = await keyWith({ actions: ['proxy'], methods: ['GET'], paths: ['/repos/*', '/user', 'files:/up/*'] });
-    const status = async (method: string, target: string, ...headers: string[]) => (await setup.call(ada, method, target, { key, headers })).status;
+    const status = async (method: string, target: string, ...headers: string[]) =>
+      (await setup.call(ada, method, target, { key, headers })).status;
     expect(await status('GET', '/repos/a')).toBe(200);
     expect(await status('HEAD', '/user')).toBe(200);
     expect(await status('GET', '/%72epos/a')).toBe(200);
@@ -178,9 +243,17 @@ describe('who may call', () => {
     expect(await status('GET', '/repos/../user')).toBe(400);
     expect(setup.upstream.requests).toEqual([]);
     const { body } = await setup.call(ada, 'POST', '/admin', { key });
-    expect(json(body).missing).toEqual({ action: 'proxy', integration: 'bearer', owner: 'ada', method: 'POST', path: '/admin' });
+    expect(json(body).missing).toEqual({
+      action: 'proxy',
+      integration: 'bearer',
+      owner: 'ada',
+      method: 'POST',
+      path: '/admin',
+    });
     const who = await setup.broker.ask('GET', '/v1/whoami', undefined, key);
-    expect(who.body.grants).toEqual([expect.objectContaining({ methods: ['GET'], paths: ['/repos/*', '/user', 'files:/up/*'] })]);
+    expect(who.body.grants).toEqual([
+      expect.objectContaining({ methods: ['GET'], paths: ['/repos/*', '/user', 'files:/up/*'] }),
+    ]);
   });
 
   test.each([
@@ -193,7 +266,10 @@ describe('who may call', () => {
     { actions: ['proxy'], paths: ['/%72epos/*'] },
     { actions: ['proxy'], paths: ['/a*b'] },
   ])('a grant %j: 400', async (grant) => {
-    const { status } = await setup.broker.ask('POST', '/v1/callers', { name: 'x', grants: [{ integrations: ['*'], owners: ['*'], ...grant }] });
+    const { status } = await setup.broker.ask('POST', '/v1/callers', {
+      name: 'x',
+      grants: [{ integrations: ['*'], owners: ['*'], ...grant }],
+    });
     expect(status).toBe(400);
   });
 });
@@ -204,7 +280,15 @@ test('each call is told in the log and in the metrics, and counted in the audit 
   await Promise.all([1, 2, 3].map(() => setup.call(id, 'GET', `/items/12345?q=${hidden}`)));
   const lines = setup.log.filter(({ message, fields }) => message === 'proxy: call' && fields.connection_id === id);
   expect(lines).toHaveLength(3);
-  expect(lines[0]!.fields).toMatchObject({ method: 'GET', host: setup.upstream.host, path: '/items/{}', status: '200', bytes: 2, attempts: 1, complete: true });
+  expect(lines[0]!.fields).toMatchObject({
+    method: 'GET',
+    host: setup.upstream.host,
+    path: '/items/{}',
+    status: '200',
+    bytes: 2,
+    attempts: 1,
+    complete: true,
+  });
   const metrics = await (await fetch(`${setup.broker.url}/metrics`)).text();
   expect(metrics).toContain('valetkey_proxied_calls_total{integration="query",method="GET",outcome="2xx"}');
   let entries: Record<string, unknown>[] = [];

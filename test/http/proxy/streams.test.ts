@@ -30,8 +30,16 @@ describe('a response', () => {
     ['500', 'HTTP/1.1 500 Oh\r\nContent-Length: 3\r\n\r\noh!', 'oh!'],
     ['418', 'HTTP/1.1 418\r\nContent-Length: 0\r\n\r\n', ''],
     ['200', 'HTTP/1.0 200 OK\r\n\r\nuntil the end', 'until the end'],
-    ['200', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n', 'abc'],
-    ['200', 'HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx', 'x'],
+    [
+      '200',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n',
+      'abc',
+    ],
+    [
+      '200',
+      'HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx',
+      'x',
+    ],
   ])('%s comes back as it is: %j', async (status, bytes, body) => {
     setup.upstream.onHead = ({ socket }) => {
       socket.write(bytes);
@@ -94,10 +102,30 @@ describe('no response', () => {
   test.each([
     ['closes the connection', 'upstream_unavailable', 503, ''],
     ['sends no HTTP', 'upstream_unavailable', 503, 'SSH-2.0-OpenSSH_9.9\r\n'],
-    ['sends a length and chunks', 'upstream_unavailable', 503, 'HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
-    ['sends another coding', 'upstream_unavailable', 503, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n'],
-    ['switches the protocol', 'upstream_unavailable', 503, 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n'],
-    ['sends endless headers', 'upstream_unavailable', 503, `HTTP/1.1 200 OK\r\n${`X-Long: ${'a'.repeat(1_000)}\r\n`.repeat(40)}\r\n`],
+    [
+      'sends a length and chunks',
+      'upstream_unavailable',
+      503,
+      'HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    ],
+    [
+      'sends another coding',
+      'upstream_unavailable',
+      503,
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n',
+    ],
+    [
+      'switches the protocol',
+      'upstream_unavailable',
+      503,
+      'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n',
+    ],
+    [
+      'sends endless headers',
+      'upstream_unavailable',
+      503,
+      `HTTP/1.1 200 OK\r\n${`X-Long: ${'a'.repeat(1_000)}\r\n`.repeat(40)}\r\n`,
+    ],
   ])('where the API %s: %s', async (_, code, status, bytes) => {
     setup.upstream.onHead = ({ socket }) => void socket.end(bytes);
     const got = await setup.call(ada, 'GET', '/x');
@@ -145,7 +173,10 @@ describe('a request', () => {
     await call.until(/^HTTP\/1\.1 100 Continue\r\n\r\n/);
     call.socket.write('body');
     expect((await call.answer).status).toBe(200);
-    expect([setup.upstream.requests[0]!.header('expect'), setup.upstream.requests[0]!.body.toString()]).toEqual([undefined, 'body']);
+    expect([setup.upstream.requests[0]!.header('expect'), setup.upstream.requests[0]!.body.toString()]).toEqual([
+      undefined,
+      'body',
+    ]);
     call.socket.destroy();
     const refused = setup.open(ada, 'POST', '/..', { headers: expecting });
     expect((await refused.answer).status).toBe(400);
@@ -154,7 +185,8 @@ describe('a request', () => {
   });
 
   test('that is answered while it is sent: the answer arrives, and the API is sent no more', async () => {
-    setup.upstream.onHead = ({ socket }) => void socket.end(answer('too large', { status: '413 Content Too Large', headers: ['Connection: close'] }));
+    setup.upstream.onHead = ({ socket }) =>
+      void socket.end(answer('too large', { status: '413 Content Too Large', headers: ['Connection: close'] }));
     const call = setup.open(ada, 'POST', '/x', { headers: ['Content-Length: 100000000'] });
     call.socket.write(Buffer.alloc(100_000));
     const got = await call.answer;

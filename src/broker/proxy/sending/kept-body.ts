@@ -78,7 +78,10 @@ function streamed({ length, chunks }: CallerBody): KeptBody {
 /** Undefined: it is longer than that. */
 async function joined(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array>;
 async function joined(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array | undefined>;
-async function joined(chunks: AsyncIterable<Uint8Array>, maxBytes = Number.POSITIVE_INFINITY): Promise<Uint8Array | undefined> {
+async function joined(
+  chunks: AsyncIterable<Uint8Array>,
+  maxBytes = Number.POSITIVE_INFINITY,
+): Promise<Uint8Array | undefined> {
   const all: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of chunks) {
@@ -89,4 +92,5 @@ async function joined(chunks: AsyncIterable<Uint8Array>, maxBytes = Number.POSIT
   return concatenated(all);
 }
 
-const concatenated = (chunks: readonly Uint8Array[]): Uint8Array => (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+const concatenated = (chunks: readonly Uint8Array[]): Uint8Array =>
+  chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);

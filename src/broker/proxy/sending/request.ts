@@ -97,4 +97,5 @@ export function createRequestBuilder({ dpop, signAws, clock }: Parts): RequestBu
 }
 
 /** Of all services, it alone takes a body that is not signed. */
-const isS3 = (service: string | undefined, origin: string): boolean => service === 's3' || /\/\/(?:[^/]+\.)?s3[.-]/.test(origin);
+const isS3 = (service: string | undefined, origin: string): boolean =>
+  service === 's3' || /\/\/(?:[^/]+\.)?s3[.-]/.test(origin);
