@@ -37,6 +37,7 @@ export interface ProxiedRequest {
 }
 
 export interface ProxiedResponse {
+  integration: string;
   status: number;
   statusText: string;
   /** Those that are passed on, and ours. */
@@ -124,7 +125,7 @@ export function createProxyCalls({ reader, tokenCache, preparation, attempts, ru
           observed.refused(result.fault.code, outcome.attempts);
           return result;
         }
-        return presented(call, result, outcome, prepared.attachment.secret, observed, ended);
+        return presented(call, served, result, outcome, prepared.attachment.secret, observed, ended);
       } catch (error) {
         ended();
         observed?.refused('error', 0);
@@ -136,6 +137,7 @@ export function createProxyCalls({ reader, tokenCache, preparation, attempts, ru
 
 function presented(
   { requestId }: Call,
+  { connection }: ServedToken,
   response: UpstreamResponse,
   { attempts, isTokenRenewed }: Outcome,
   secret: string,
@@ -155,6 +157,7 @@ function presented(
     observed.ended(bytes, isComplete);
   };
   return {
+    integration: connection.integration,
     status: response.status,
     statusText: response.statusText,
     headers,

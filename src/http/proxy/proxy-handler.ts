@@ -3,6 +3,7 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { Call } from '../../broker/audit/index.ts';
 import type { ProxiedResponse, ProxyCalls } from '../../broker/proxy/index.ts';
 import { Refusal } from '../../domain/errors.ts';
+import { UPSTREAM_RETRY_AFTER_S } from '../../domain/time-limits.ts';
 import type { Clock, Telemetry } from '../../ports/index.ts';
 import type { Answer } from '../answer.ts';
 import type { AddressOf } from '../client-address.ts';
@@ -106,7 +107,7 @@ export function createProxyHandler(parts: Parts): FastHandler {
 function writeAnswer(
   request: IncomingMessage,
   response: ServerResponse,
-  { status, statusText, headers, body }: ProxiedResponse,
+  { integration, status, statusText, headers, body }: ProxiedResponse,
   requestId: string,
 ): void {
   // The rest of the request is not read after this: the connection cannot be used for another one.
@@ -116,16 +117,10 @@ function writeAnswer(
   } catch {
     // A header that Node does not write. Nothing of it is told: it may be anything.
     body.discard();
-    const fault = {
-      code: 'upstream_unavailable',
-      detail: 'The API answered with headers that cannot be passed on.',
-    } as const;
-    return writeProblem(
-      request,
-      response,
-      problemOf({ ...fault, integration: '', retryAfter: 1 }, requestId),
-      requestId,
-    );
+    const detail = 'The API answered with headers that cannot be passed on.';
+    const fault = { code: 'upstream_unavailable', integration, detail, retryAfter: UPSTREAM_RETRY_AFTER_S } as const;
+    writeProblem(request, response, problemOf(fault, requestId), requestId);
+    return;
   }
   writeBody(request, response, body);
 }
