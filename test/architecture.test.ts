@@ -158,6 +158,7 @@ const packages: Record<string, RegExp> = {
   pino: /^adapters\/telemetry\//,
   'prom-client': /^adapters\/telemetry\//,
   'rate-limiter-flexible': /^http\//,
+  'structured-headers': /^domain\/limit-windows\.ts$/,
   ulid: /^broker\/secrets\//,
   undici: /^adapters\/outbound\//,
   zod: /^(domain\/|runtime\/(config|settings)\.ts$|cli\/apply)/,

@@ -179,6 +179,44 @@ export const UPSTREAM_MAX_WAIT_MS = 5 * MINUTE_MS;
 /** What a decrypted key or credential of a connection is kept for, to sign with. */
 export const SIGNING_CREDENTIALS_TTL_MS = 5 * MINUTE_MS;
 
+// Limits of APIs, and the breakers of their hosts.
+
+/** What an answer asks to wait is honoured between these: a longer wait is asked for again. */
+export const LIMIT_WAIT_MIN_MS = SECOND_MS;
+export const LIMIT_WAIT_MAX_MS = HOUR_MS;
+/** The first wait where a refusal does not say how long. It doubles with each in a row. */
+export const LIMIT_DEFAULT_WAIT_MS = SECOND_MS;
+export const LIMIT_DEFAULT_WAIT_MAX_MS = 5 * MINUTE_MS;
+/** A time that is further away is of another unit than the catalogue says, or a lie: it is ignored … */
+export const LIMIT_ABSURD_MS = 31 * DAY_MS;
+/** … as is one that passed this long ago. */
+export const LIMIT_PAST_MS = HOUR_MS;
+/** After an answer that was no refusal, and says that nothing remains, a call is tried again at the latest after this. */
+export const LIMIT_UNREFUSED_MAX_MS = 5 * MINUTE_MS;
+/** Tokens of a rate are taken for as many calls as were made within this time; unused ones expire after twice that. */
+export const LIMIT_PREFETCH_MS = 500;
+/** A call waits this long for the store, then this process counts alone … */
+export const LIMIT_STORE_WAIT_MS = 250;
+/** … for this long, before the store is asked again. */
+export const LIMIT_STORE_RETRY_MS = SECOND_MS;
+/** While there are calls, what other replicas have blocked is read this often … */
+export const LIMIT_SHARED_POLL_MS = SECOND_MS;
+/** … and for this long after the last one. */
+export const LIMIT_SHARED_IDLE_MS = MINUTE_MS;
+/** What was read longer ago is read again before a call is made. */
+export const LIMIT_SHARED_STALE_MS = 5 * SECOND_MS;
+/** The others are not told of a shorter block: it ends before they hear of it. */
+export const LIMIT_SHARE_MIN_MS = 2 * SECOND_MS;
+/** A bucket that nothing was taken from for this long is full, and deleted: longer than the longest window. */
+export const LIMIT_BUCKET_IDLE_MS = 2 * DAY_MS;
+/** Such buckets are looked for this often. */
+export const LIMIT_PRUNE_INTERVAL_MS = HOUR_MS;
+/** The calls of so many seconds are what a breaker judges a host by. */
+export const UPSTREAM_BREAKER_WINDOW_MS = 10 * SECOND_MS;
+/** An open breaker probes after the shorter of these at first, and after the longer one at the latest. */
+export const UPSTREAM_BREAKER_PAUSE_MIN_MS = 5 * SECOND_MS;
+export const UPSTREAM_BREAKER_PAUSE_MAX_MS = 30 * SECOND_MS;
+
 // Revocations at providers.
 
 /** A caller waits this long for the provider to revoke, then is answered `pending`. */
