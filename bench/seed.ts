@@ -113,6 +113,7 @@ async function createTemplate(database: string, integrations: string[]): Promise
       overrides: {},
       returnOrigins: [],
       requireFinish: false,
+    rate: null,
       createdAt: at,
       updatedAt: at,
     };

@@ -1,5 +1,6 @@
 // Integrations: providers configured in this deployment.
 import { z } from '@hono/zod-openapi';
+import { UPSTREAM_RATE_SCOPES } from '../domain/integration.ts';
 import { Origin, Scopes, Secret, Strings, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 import { SignalPut, SignalView } from './signals.ts';
@@ -19,6 +20,19 @@ const Overrides = z
     for (const name of Object.keys(given))
       if (!names.has(name) && !/^host\.[a-z][a-z0-9_-]{0,40}$/.test(name))
         addIssue({ code: 'custom', path: [name], message: `unknown: it takes ${[...names].join(', ')}, host.<alias>` });
+  });
+
+const UpstreamRate = z
+  .strictObject({
+    requests: z.int().min(1).max(999_999_999),
+    window: z.int().min(1).max(86_400).openapi({ description: 'Seconds' }),
+    per: z.enum(UPSTREAM_RATE_SCOPES).default('integration').openapi({
+      description: 'Whose calls are counted together: those of the integration, of each connection, or of each caller',
+    }),
+  })
+  .openapi('UpstreamRate', {
+    description:
+      'How often the API is called through the proxy, by all replicas together: `requests` at once, and as many again evenly over each `window`.',
   });
 
 export const IntegrationPut = z
@@ -49,6 +63,10 @@ export const IntegrationPut = z
     return_origins: z.array(Origin).max(50).optional().openapi({ description: 'Allowed origins of a `return_url`' }),
     require_finish: z.boolean().optional().openapi({
       description: 'True: connect sessions are created only with `finish`. Default: false',
+    }),
+    rate: UpstreamRate.nullish().openapi({
+      description:
+        'How often its API is called through the proxy. Null or omitted: as the catalogue has it. See docs/limits.md',
     }),
     signals: SignalPut.nullish().openapi({
       description:
@@ -82,6 +100,7 @@ export const IntegrationView = z
     overrides: z.record(z.string(), z.string()),
     return_origins: z.array(z.string()),
     require_finish: z.boolean(),
+    rate: UpstreamRate.nullable().openapi({ description: 'Null: as the catalogue has it' }),
     webhook: z.union([WebhookView, z.null()]).openapi({ description: 'Null: it receives no webhooks' }),
     redirect_uri: z.string().openapi({ description: 'Register this redirect URI at the provider' }),
     signals: SignalView.nullable(),
@@ -103,6 +122,7 @@ export const IntegrationView = z
       overrides: {},
       return_origins: ['https://app.acme.example'],
       require_finish: false,
+      rate: { requests: 600, window: 60, per: 'integration' },
       webhook: {
         url: 'https://valetkey.acme.example/webhooks/slack',
         schemes: ['hmac'],

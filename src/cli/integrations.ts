@@ -1,5 +1,5 @@
 // `integrations`. Secrets come from the environment, a file or stdin: other users of the machine can see arguments.
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { brokerFor, globalsOf, part } from './broker.ts';
 import { example } from './example.ts';
 import { Failure, misused } from './failure.ts';
@@ -28,6 +28,7 @@ interface PutOptions {
   override?: Record<string, string>;
   returnOrigin?: string[];
   requireFinish?: true;
+  rate?: { requests: number; window: number; per?: string };
 }
 
 export function integrationCommands(program: Command, io: Io): void {
@@ -59,7 +60,12 @@ export function integrationCommands(program: Command, io: Io): void {
     .option('--param <name=value>', 'an integration parameter of the provider; repeatable', pairs)
     .option('--override <name=url>', 'replace an endpoint, such as token_url; repeatable', pairs)
     .option('--return-origin <origin>', 'an allowed origin of return_url; repeatable', several)
-    .option('--require-finish', 'create connect sessions only with finish: the app says who is signed in');
+    .option('--require-finish', 'create connect sessions only with finish: the app says who is signed in')
+    .option(
+      '--rate <requests/seconds[/per]>',
+      'how often its API is called through the proxy: 600/60/connection',
+      rateOf,
+    );
   example(
     put,
     'valetkey integrations put acme --provider generic-oidc --param issuer=https://id.example.com --client-id me --client-secret-env ACME_SECRET',
@@ -76,6 +82,7 @@ export function integrationCommands(program: Command, io: Io): void {
       overrides: options.override,
       return_origins: options.returnOrigin,
       require_finish: options.requireFinish,
+      rate: options.rate,
     });
     await print(command).one(await brokerFor(io, command).ask('PUT', `/v1/integrations/${part(id)}`, setup));
   });
@@ -96,6 +103,13 @@ export function integrationCommands(program: Command, io: Io): void {
     if (!clientSecretStdin) return undefined;
     return (await io.input()).replace(/\r?\n$/, '') || fail('stdin is empty: no secret given');
   }
+}
+
+/** `600/60`, or with whose calls are counted together: `600/60/connection`. */
+function rateOf(text: string): NonNullable<PutOptions['rate']> {
+  const [, requests, window, per] = /^(\d{1,9})\/(\d{1,5})(?:\/([a-z]+))?$/.exec(text) ?? [];
+  if (window === undefined) throw new InvalidArgumentError('It must be REQUESTS/SECONDS, such as 600/60.');
+  return { requests: Number(requests), window: Number(window), ...(per !== undefined && { per }) };
 }
 
 function fail(message: string): never {

@@ -22,6 +22,8 @@ export interface Integration {
   returnOrigins: string[];
   /** True: only two-phase connect sessions are created for it. Null: false. */
   requireFinish: boolean | null;
+  /** How often its API is called through the proxy. Null: as the catalogue has it. */
+  rate: UpstreamRate | null;
   /** Incremented by each change. */
   version: number;
   createdAt: number;
@@ -31,6 +33,18 @@ export interface Integration {
   /** False: the row was changed by something else than a broker, and must not be used. */
   isAuthentic?: false | undefined;
 }
+
+/** At most so many calls within a time, of all replicas together: a token bucket that holds `requests`. */
+export interface UpstreamRate {
+  requests: number;
+  /** Seconds. */
+  window: number;
+  /** Whose calls are counted together. */
+  per: UpstreamRateScope;
+}
+
+export const UPSTREAM_RATE_SCOPES = ['integration', 'connection', 'caller'] as const;
+export type UpstreamRateScope = (typeof UPSTREAM_RATE_SCOPES)[number];
 
 export interface Overrides {
   authorization_url?: string | undefined;

@@ -151,6 +151,7 @@ export function presentIntegration(
     ),
     return_origins: i.returnOrigins,
     require_finish: i.requireFinish === true,
+    rate: i.rate,
     webhook,
     redirect_uri: `${publicUrl}/oauth2/callback/${i.id}`,
     signals: signals && presentSignals(signals),

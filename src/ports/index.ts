@@ -8,6 +8,7 @@ export * from './event-store.ts';
 export * from './hold-store.ts';
 export * from './jwt.ts';
 export * from './provider-client.ts';
+export * from './rate-bucket-store.ts';
 export * from './received-webhook-store.ts';
 export * from './reencryption.ts';
 export * from './refresh-store.ts';

@@ -1,7 +1,6 @@
 // What refreshing needs of a store: leases, commits, what is due, and the rate of an integration.
 import type { AuditEntry } from '../domain/audit.ts';
 import type { Connection, WrittenCredentials } from '../domain/connection.ts';
-import type { BucketLimits } from '../domain/token-bucket.ts';
 import type { Claim, Claimed, HeldLease, RefreshedFields, RefreshFailure } from './rows.ts';
 
 export interface RefreshStore {
@@ -77,12 +76,4 @@ export interface RefreshStore {
   claimDue(integration: string, now: number, pushTo: number, limit: number): Promise<string[]>;
   /** Connections with an unresolved intent that no live process holds, the oldest first; `startedAt` as in `Claimed`. */
   unresolvedRefreshes(): Promise<{ id: string; startedAt: number }[]>;
-}
-
-export interface RateBucketStore {
-  /**
-   * Takes up to `wanted` tokens from the bucket of an integration's token endpoint, which all processes share, by the clock
-   * of the store. `inMs`: milliseconds until there may be another. Tokens that are not used are lost.
-   */
-  takeFromBucket(integration: string, wanted: number, limits: BucketLimits): Promise<{ taken: number; inMs: number }>;
 }

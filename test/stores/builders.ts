@@ -32,6 +32,7 @@ export const anIntegration = (given: Partial<Omit<Integration, 'version'>> = {})
   scopesNamed: true,
   returnOrigins: ['https://app.example'],
   requireFinish: true,
+  rate: { requests: 600, window: 60, per: 'connection' },
   createdAt: NOW,
   updatedAt: NOW + 1,
   mac: 'm1.test.integration',

@@ -73,6 +73,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795900258288,
       sha256: '6730160e5e34ebac03bf52a4f3f3c13be569ff29d39214f92037e8a98246e6db',
     },
+    '0015_limits': {
+      when: 1795913778264,
+      sha256: 'a439de7a8f158b234af06bde9bddf48859e4fff5c8bb3043c91da8f2169f711d',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -132,6 +136,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0014_events': {
       when: 1795900260247,
       sha256: '13ed8a13ed1af4831dc33a8b8c4d362dd9326c91c446d42975105d12d02872a6',
+    },
+    '0015_limits': {
+      when: 1795913785028,
+      sha256: 'e0ea48872a6145578ec81a6b7f135c29551af7b445359db909d880572a753510',
     },
   },
 };

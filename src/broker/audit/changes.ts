@@ -46,6 +46,7 @@ const describeIntegration = (i: Integration | IntegrationSettings) => ({
   return_origins: i.returnOrigins,
   // False is as good as not set.
   require_finish: i.requireFinish || null,
+  rate: i.rate,
 });
 
 const describeCaller = ({ name, permissions: grants, workloads, rateLimit }: Caller) => ({

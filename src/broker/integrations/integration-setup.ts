@@ -4,7 +4,7 @@ import type { Ciphertext } from '../../domain/connection.ts';
 import { type Redirection, redirections } from '../../domain/destinations.ts';
 import type { InputIssue } from '../../domain/errors.ts';
 import { asMeant, fieldIssues, placeholders, valuesOf } from '../../domain/fields.ts';
-import type { Integration, Overrides } from '../../domain/integration.ts';
+import type { Integration, Overrides, UpstreamRate } from '../../domain/integration.ts';
 import { settingIssues } from '../../domain/param-settings.ts';
 import { authMode, integrationFields, type Provider } from '../../domain/provider.ts';
 import { NO_SECRETS, resolveTarget } from '../../domain/target.ts';
@@ -34,6 +34,8 @@ export interface IntegrationSetup {
   overrides?: Overrides | undefined;
   returnOrigins?: string[] | undefined;
   requireFinish?: boolean | undefined;
+  /** Undefined or null: as the catalogue has it. */
+  rate?: UpstreamRate | null | undefined;
 }
 
 export interface PlannedIntegration {
@@ -175,6 +177,7 @@ export function createIntegrationPlanner({
         overrides: setup.overrides ?? {},
         returnOrigins: setup.returnOrigins ?? [],
         requireFinish: setup.requireFinish ?? false,
+        rate: setup.rate ?? null,
         createdAt: now,
         updatedAt: now,
       };

@@ -6,7 +6,7 @@ import type { AuditEntry } from '../../domain/audit.ts';
 import type { Permission, RateLimit, Workload } from '../../domain/caller.ts';
 import type { Account, ConnectionStatus, Identity, RefreshError, UpstreamRevocation } from '../../domain/connection.ts';
 import type { HoldReason, ReauthReason } from '../../domain/errors.ts';
-import type { Overrides, SessionStatus } from '../../domain/integration.ts';
+import type { Overrides, SessionStatus, UpstreamRate } from '../../domain/integration.ts';
 import type { ChangeKind } from '../../ports/index.ts';
 import { ciphertext, json } from './columns.ts';
 
@@ -27,6 +27,8 @@ export const integrations = sqliteTable('integrations', {
   returnOrigins: json<string[]>('return_origins').notNull(),
   /** Null: false, as before this column. */
   requireFinish: integer('require_finish', { mode: 'boolean' }),
+  /** Null: none of its own. */
+  rate: json<UpstreamRate>('rate'),
   version: integer('version').notNull(),
   createdAt: integer('created_at').notNull(),
   updatedAt: integer('updated_at').notNull(),
@@ -357,15 +359,21 @@ export const changes = sqliteTable(
 );
 
 /**
- * The token bucket of an integration: how many requests its token endpoint may get now, from all processes. `taken`: by
- * the last request for tokens.
+ * Token buckets: how many requests a token endpoint (`integration`: its id) or an API (a name with slashes) may get now, from
+ * all processes. `taken`: by the last request for tokens.
  */
-export const rateBuckets = sqliteTable('rate_buckets', {
-  integration: text('integration').primaryKey(),
-  allowance: real('allowance').notNull(),
-  filledAt: integer('filled_at').notNull(),
-  taken: integer('taken').notNull(),
-});
+export const rateBuckets = sqliteTable(
+  'rate_buckets',
+  {
+    integration: text('integration').primaryKey(),
+    allowance: real('allowance').notNull(),
+    filledAt: integer('filled_at').notNull(),
+    taken: integer('taken').notNull(),
+    /** Nothing may be taken before: the provider has said so. Null: never blocked. */
+    blockedUntil: integer('blocked_until'),
+  },
+  (t) => [index('rate_buckets_blocked').on(t.blockedUntil).where(sql`blocked_until is not null`)],
+);
 
 /** Deprecated: the name of `rate_buckets` in the first release, whose replicas may still run. A later release drops it. */
 export const paces = sqliteTable('paces', {

@@ -87,7 +87,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     countDue: counts.countDue,
     ...createRefreshStore(access, liveness, createInstants(monotonic)),
     ...createHoldStore(access),
-    ...createRateBucketStore(access),
+    ...createRateBucketStore(access, liveness),
     ...createRevocationStore(access),
     ...createAuditStore(access),
     ...createAuditSealStore(access),
