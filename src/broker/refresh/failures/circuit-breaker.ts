@@ -2,11 +2,12 @@
 // time probes whether that has passed, and no other is sent. Connections whose parameters end up in the URL of the token
 // endpoint (a shop, a tenant) have endpoints, and so circuits, of their own. Of this process, in memory.
 import { LRUCache } from 'lru-cache';
-import { circuitBackoff } from '../../../domain/backoff.ts';
 import { upTo } from '../../../domain/cache-bounds.ts';
 import type { Integration } from '../../../domain/integration.ts';
 import { CIRCUIT_RETRY_AFTER_MAX_MS, CIRCUIT_RUN_TTL_MS, MIN_RETRY_AFTER_MS } from '../../../domain/time-limits.ts';
 import type { Clock, Logger, ProviderFault } from '../../../ports/index.ts';
+import { type CircuitPolicy, TOKEN_ENDPOINTS } from './circuit-policy.ts';
+import { createFailureRate, type FailureRate } from './failure-rate.ts';
 
 export interface OpenCircuit {
   /** Milliseconds until the next probe. */
@@ -68,12 +69,10 @@ export interface CircuitBreakers {
   reset(integration: string): void;
   /** For metrics, the worst of each integration: 0 closed, 0.5 probing, 1 open. */
   states(): { integration: string; state: 0 | 0.5 | 1 }[];
+  /** The circuits that are not closed. */
+  open(): { integration: string; endpoint: string; state: 0.5 | 1 }[];
 }
 
-/** This many failures in a row, of several connections, are an outage. */
-const FAILURES_TO_OPEN = 5;
-/** This many different connections must fail in a row: fewer may have a fault, or a rate limit, of their own. */
-const CONNECTIONS_TO_OPEN = 3;
 /**
  * A circuit that opened because connections were refused is probed at once, and one at a time, by this many connections that
  * were not: those refused may all be of one kind.
@@ -105,6 +104,8 @@ interface Circuit {
   failures: number;
   lastFailureAt: number;
   failed: Record<FailureCause, Set<string>>;
+  /** Undefined: only failures in a row count. */
+  rate: FailureRate | undefined;
   open: Open | undefined;
 }
 
@@ -112,9 +113,10 @@ interface Parts {
   clock: Pick<Clock, 'monotonic'>;
   log: Logger;
   random: () => number;
+  policy?: CircuitPolicy | undefined;
 }
 
-export function createCircuitBreakers({ clock, log, random }: Parts): CircuitBreakers {
+export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPOINTS }: Parts): CircuitBreakers {
   const byIntegration = new Map<string, Set<Circuit>>();
   const circuits = new LRUCache<string, Circuit>({
     ...upTo(MAX_CIRCUITS),
@@ -144,6 +146,7 @@ export function createCircuitBreakers({ clock, log, random }: Parts): CircuitBre
       failures: 0,
       lastFailureAt: 0,
       failed: { outage: new Set(), throttled: new Set(), client_fault: new Set(), dead_grants: new Set() },
+      rate: policy.rate && createFailureRate(policy.rate),
       open: undefined,
     };
     circuits.set(name, circuit);
@@ -173,7 +176,7 @@ export function createCircuitBreakers({ clock, log, random }: Parts): CircuitBre
     const before = circuit.open;
     const times = (before?.times ?? 0) + 1;
     const asked = Math.min((fault.retryAfter ?? 0) * 1_000, CIRCUIT_RETRY_AFTER_MAX_MS);
-    const pause = Math.max(asked, circuitBackoff(times, random()));
+    const pause = Math.max(asked, policy.pause(times, random()));
     // One alert for all connections and all probes.
     if (!before) {
       const { integration, endpoint } = circuit.key;
@@ -204,6 +207,7 @@ export function createCircuitBreakers({ clock, log, random }: Parts): CircuitBre
     circuit.failures = 0;
     for (const connections of Object.values(circuit.failed)) connections.clear();
     if (!open) return;
+    circuit.rate?.clear();
     const { integration, endpoint } = circuit.key;
     log.info({ integration: integration.id, endpoint }, 'circuit breaker: closed, requests are sent again');
     circuit.open = undefined;
@@ -222,12 +226,14 @@ export function createCircuitBreakers({ clock, log, random }: Parts): CircuitBre
     circuit.lastFailureAt = now;
     const { failed } = circuit;
     note(circuit, connection, cause);
+    circuit.rate?.note(connection, true, now);
     if (cause === 'dead_grants') return true;
-    if (cause !== 'outage' && failed[cause].size >= CONNECTIONS_TO_OPEN) return true;
+    if (cause !== 'outage' && failed[cause].size >= policy.connections) return true;
     if (cause === 'client_fault') return false;
     circuit.failures++;
     const connections = new Set([...failed.outage, ...failed.throttled]).size;
-    return circuit.failures >= FAILURES_TO_OPEN && connections >= CONNECTIONS_TO_OPEN;
+    if (circuit.failures >= policy.failures && connections >= policy.connections) return true;
+    return circuit.rate?.isTooHigh(policy.connections, now) ?? false;
   }
 
   function startProbe(circuit: Circuit, open: Open, connection: string): void {
@@ -282,6 +288,7 @@ export function createCircuitBreakers({ clock, log, random }: Parts): CircuitBre
       const { open } = circuit;
       if (!isCurrent(circuit, permit)) return noteLate(circuit, key.connection, report);
       if (report === 'answered' || (report === 'refused' && open?.cause !== 'dead_grants')) {
+        circuit.rate?.note(key.connection, false, clock.monotonic());
         // While it is open, only the probe shows that it works again.
         if (!open || probe) close(circuit);
         return;
@@ -340,5 +347,12 @@ export function createCircuitBreakers({ clock, log, random }: Parts): CircuitBre
           return state > worst ? state : worst;
         }, 0),
       })),
+
+    open: () =>
+      [...byIntegration.values()].flatMap((all) =>
+        [...all].flatMap(({ key, open }) =>
+          open ? [{ integration: key.integration.id, endpoint: key.endpoint, state: open.probe ? 0.5 : 1 }] : [],
+        ),
+      ),
   };
 }

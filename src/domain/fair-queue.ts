@@ -1,0 +1,51 @@
+// A fair queue: those of one group first come, first served, and the groups in turn, so that none waits behind the backlog of
+// another.
+
+export interface FairQueue<T> {
+  push(group: string, item: T): void;
+  /** Removes the next item, of a group that `may` be next (default: any). Each call passes those that may not. */
+  next(may?: (group: string) => boolean): T | undefined;
+  /** False: it is not queued any more. */
+  remove(group: string, item: T): boolean;
+  /** All of them, the groups one after the other. */
+  all(): T[];
+  readonly size: number;
+}
+
+export function createFairQueue<T>(): FairQueue<T> {
+  /** In the order in which they are next. */
+  const groups = new Map<string, T[]>();
+  let size = 0;
+  return {
+    push(group, item) {
+      const others = groups.get(group);
+      if (others) others.push(item);
+      else groups.set(group, [item]);
+      size++;
+    },
+    next(may) {
+      for (const [group, items] of groups) {
+        if (may && !may(group)) continue;
+        const item = items.shift();
+        groups.delete(group);
+        if (items.length > 0) groups.set(group, items);
+        size--;
+        return item;
+      }
+      return undefined;
+    },
+    remove(group, item) {
+      const items = groups.get(group);
+      const at = items?.indexOf(item) ?? -1;
+      if (!items || at < 0) return false;
+      items.splice(at, 1);
+      if (items.length === 0) groups.delete(group);
+      size--;
+      return true;
+    },
+    all: () => [...groups.values()].flat(),
+    get size() {
+      return size;
+    },
+  };
+}

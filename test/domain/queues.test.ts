@@ -1,0 +1,42 @@
+// Fair queues and slow starts.
+import { describe, expect, test } from 'vitest';
+import { createFairQueue } from '../../src/domain/fair-queue.ts';
+import { createSlowStart } from '../../src/domain/slow-start.ts';
+import { takeLocally } from '../../src/domain/token-bucket.ts';
+
+describe('fair queue', () => {
+  test('groups take turns, and each is first come, first served', () => {
+    const queue = createFairQueue<string>();
+    for (const item of ['a1', 'a2', 'a3', 'b1', 'c1']) queue.push(item[0]!, item);
+    expect(queue.next((group) => group !== 'a')).toBe('b1');
+    expect(queue.remove('a', 'a2')).toBe(true);
+    expect(queue.remove('a', 'a2')).toBe(false);
+    expect(queue.remove('z', 'z1')).toBe(false);
+    queue.push('b', 'b2');
+    expect([queue.size, queue.all()]).toEqual([4, ['a1', 'a3', 'c1', 'b2']]);
+    expect([1, 2, 3, 4, 5].map(() => queue.next())).toEqual(['a1', 'c1', 'b2', 'a3', undefined]);
+    expect(queue.size).toBe(0);
+  });
+});
+
+test('slow start: each success makes a place, a failure gives its place back', () => {
+  const slow = createSlowStart({ first: 1, until: 3 });
+  expect([slow.enter(), slow.enter()]).toEqual([true, false]);
+  slow.leave(false);
+  expect([slow.enter(), slow.enter()]).toEqual([true, false]);
+  slow.leave(true);
+  expect([slow.enter(), slow.enter(), slow.enter()]).toEqual([true, true, false]);
+  expect(slow.isOver()).toBe(false);
+  slow.leave(true);
+  expect(slow.isOver()).toBe(true);
+});
+
+test('local bucket: holds a burst, refills at its rate, keeps a reserve, and a clock that goes back adds nothing', () => {
+  const limits = { perSecond: 2, burst: 4, reserve: 0 };
+  const first = takeLocally(undefined, 3, limits, 1_000);
+  expect(first).toEqual({ bucket: { allowance: 1, filledAt: 1_000 }, taken: 3, inMs: 0 });
+  expect(takeLocally(first.bucket, 3, { ...limits, reserve: 1 }, 1_000)).toMatchObject({ taken: 0, inMs: 500 });
+  expect(takeLocally(first.bucket, 3, limits, 1_500)).toMatchObject({ taken: 2, inMs: 500 });
+  expect(takeLocally(first.bucket, 9, limits, 99_000).taken).toBe(4);
+  expect(takeLocally(first.bucket, 9, limits, 0).taken).toBe(1);
+});
