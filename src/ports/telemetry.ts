@@ -1,6 +1,7 @@
 // Metrics and logs. Labels and fields are ids and codes, never secrets. No method throws.
 
 import type { ConnectionStatus, UpstreamRevocation } from '../domain/connection.ts';
+import type { UpstreamLimitScope } from '../domain/errors.ts';
 import type { EventType } from '../domain/events.ts';
 import type { DeliveryStatus, DisabledReason } from '../domain/webhook-endpoint.ts';
 
@@ -30,6 +31,8 @@ export interface Telemetry {
   signal(integration: string, outcome: string): void;
   /** What one event of a signal came to. `type`: of `shortTypeOf`. */
   signalProcessed(integration: string, type: string, outcome: 'located' | 'unmatched' | 'stream' | 'dead'): void;
+  /** A call through the proxy met a limit. `told`: the API said so. `refused`: it was not sent. */
+  upstreamLimited(integration: string, scope: UpstreamLimitScope, outcome: 'told' | 'refused'): void;
   /** A store operation was rejected; `operation` is the name of the method. */
   storeError(operation: string): void;
   /** A row of this table does not verify, or a secret of it does not open. */
@@ -49,6 +52,10 @@ export interface MetricsState {
   inFlight: number;
   /** 0 closed, 0.5 half-open, 1 open. */
   circuitBreakers: { integration: string; state: 0 | 0.5 | 1 }[];
+  /** Calls that wait for a limit of an API. */
+  upstreamWaiting: { integration: string; count: number }[];
+  /** The hosts of APIs whose breaker is not closed: 0.25 recovering, 0.5 half-open, 1 open. */
+  upstreamBreakers: { integration: string; host: string; state: 0.25 | 0.5 | 1 }[];
   /** Whether the store accepts writes. */
   storeUp: boolean;
   /** Milliseconds since the change feed was last read successfully. */

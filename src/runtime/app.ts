@@ -67,6 +67,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     },
     { name: 'claims of deliveries', stop: events.engine.stopClaiming },
     { name: 'requests that wait for events', stop: events.feed.stop },
+    { name: 'calls that wait for limits', stop: proxy.stopWaiting },
     // The first to stop, in the turn of the event loop in which the signal arrives.
     { name: 'claims', stop: refresh.stopClaiming },
   ];

@@ -19,7 +19,7 @@ import { createEvents, type Events } from '../broker/events/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
 import { createMetricsState, statusReader } from '../broker/maintenance/index.ts';
-import { type ApiProxy, createProxy } from '../broker/proxy/index.ts';
+import { type ApiProxy, createProxy, UPSTREAM_POLICY } from '../broker/proxy/index.ts';
 import {
   circuitBreakers,
   createRefreshEngine,
@@ -52,6 +52,8 @@ export interface Tuning {
   eventsEveryMs?: number;
   /** How often transmitters without push are polled, in ms. */
   signalPollEveryMs?: number;
+  /** How often what other replicas know of the limits of APIs is read, in ms. */
+  limitsEveryMs?: number;
   /** False: nothing is refreshed ahead of its expiry. */
   refreshAhead?: boolean;
   /** When a refresh without a response is slow, when it is lost, and how long a shutdown waits for it, in ms. */
@@ -270,6 +272,8 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     upstream,
     signProof,
     signAws: signAwsRequest,
+    circuits: circuitBreakers({ clock, log, random: Math.random, policy: UPSTREAM_POLICY }),
+    everyMs: tuning.limitsEveryMs,
     random: Math.random,
   });
   return { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, events, apply, proxy };
@@ -279,7 +283,12 @@ function createServer(parts: Common & Rooms): Http {
   const { config, store, vault, telemetry, clock, log, publicUrl, isStopping } = parts;
   const { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, events, apply, proxy } =
     parts;
-  const state = createMetricsState({ store, vault, engine: refresh, auditBuffer: audit.buffer, cache, clock });
+  const state = createMetricsState({
+    ...{ store, vault, cache, clock },
+    engine: refresh,
+    auditBuffer: audit.buffer,
+    upstream: proxy.upstreamState,
+  });
   return createHttp({
     tokens,
     jwt,

@@ -3,6 +3,7 @@ import Database from 'better-sqlite3';
 import { createCookieJar } from '../../demo/browser.ts';
 import { startTestSetup, type TestSetup } from './broker-setup.ts';
 import { startIssuer } from './issuer.ts';
+import { callApi, type LimitedApi, startLimitedApi } from './limited-api.ts';
 import { openLink, visit } from './owner-browser.ts';
 
 export interface MetricFamily {
@@ -16,13 +17,18 @@ export interface MetricFamily {
 }
 
 export async function renderedMetrics(): Promise<MetricFamily[]> {
-  const testSetup = await startTestSetup();
+  const api = await startLimitedApi({ scope: 'connection' });
+  const testSetup = await startTestSetup({ VALETKEY_PROVIDERS_DIR: api.providers });
+  const waiting = new AbortController();
   try {
+    await meetLimits(testSetup.broker, api, waiting.signal);
     await causeAllMetrics(testSetup);
     const text = await (await fetch(new URL('/metrics', testSetup.broker.url))).text();
     return familiesIn(text);
   } finally {
+    waiting.abort();
     await testSetup.close();
+    await api.close();
   }
 }
 
@@ -43,6 +49,19 @@ async function causeAllMetrics({ broker, importConnection, inSeconds, refreshCou
   inside.exec('alter table connect_sessions rename to elsewhere');
   inside.close();
   await broker.ask('POST', '/v1/connect-sessions', { integration: 'acme', owner: 'edsger' });
+}
+
+/** A call that is refused, one that waits until `signal`, and a host that fails. */
+async function meetLimits(broker: TestSetup['broker'], api: LimitedApi, signal: AbortSignal): Promise<void> {
+  const [one, other] = [await api.connect(broker, 'limited', 'ada'), await api.connect(broker, 'limited', 'alan')];
+  api.answers('500 Internal Server Error');
+  for (let i = 0; i < 5; i++) await callApi(broker, i % 2 ? one : other);
+  const id = await api.connect(broker, 'limited-too', 'grace');
+  api.answers('429 Too Many Requests', ['Retry-After: 60']);
+  for (let i = 0; i < 2; i++) await callApi(broker, id);
+  callApi(broker, id, { headers: { 'valetkey-max-wait': '300' }, signal }).catch(() => undefined);
+  for (let text = ''; !text.includes('valetkey_upstream_waiting{'); )
+    text = await (await fetch(`${broker.url}/metrics`)).text();
 }
 
 /** A security event about no one that is known. */

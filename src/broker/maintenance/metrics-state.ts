@@ -16,6 +16,8 @@ interface Parts {
   engine: Pick<RefreshEngine, 'state'>;
   auditBuffer: Pick<AuditBuffer, 'state'>;
   cache: Pick<Cache, 'changeFeedLagMs'>;
+  /** Of calls through the proxy. */
+  upstream: () => Pick<MetricsState, 'upstreamWaiting' | 'upstreamBreakers'>;
   clock: Clock;
 }
 
@@ -26,6 +28,7 @@ export function createMetricsState({
   engine,
   auditBuffer,
   cache,
+  upstream,
   clock,
 }: Parts): () => Promise<MetricsState> {
   const { monotonic: now } = clock;
@@ -56,6 +59,7 @@ export function createMetricsState({
       rowsEnforced: vault.protection() === 'enforced',
       changeFeedLagMs: cache.changeFeedLagMs(),
       audit: auditBuffer.state(),
+      ...upstream(),
       ...state,
       circuitBreakers: withClosed(state.circuitBreakers, rows),
     };

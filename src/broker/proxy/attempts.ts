@@ -1,5 +1,5 @@
 // The attempts of one call: a token that the API rejects is renewed once, and what is safe to repeat is repeated where the caller
-// asks for it. The first byte of a response ends them.
+// asks for it. Each waits for the limits of the API. The first byte of a response ends them.
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   backoffMs,
@@ -13,16 +13,11 @@ import {
 import { Refusal, refuse } from '../../domain/errors.ts';
 import { headerOf } from '../../domain/proxied-headers.ts';
 import { UPSTREAM_BACKOFF_MAX_MS, UPSTREAM_RETRY_AFTER_S } from '../../domain/time-limits.ts';
-import {
-  type Clock,
-  type UpstreamClient,
-  UpstreamError,
-  type UpstreamRequest,
-  type UpstreamResponse,
-} from '../../ports/index.ts';
+import { type Clock, UpstreamError, type UpstreamRequest, type UpstreamResponse } from '../../ports/index.ts';
 import type { Call } from '../audit/index.ts';
 import type { ServedToken } from '../cache/index.ts';
 import type { TokenReader, TokenUse } from '../tokens/index.ts';
+import type { CallGuard, GuardedPlace, GuardedResponse } from './guard/guarded-calls.ts';
 import type { CallPreparation, PreparedCall } from './prepared-calls.ts';
 import { GRANT_ENDED } from './running-calls.ts';
 import type { DpopSigner } from './sending/dpop.ts';
@@ -41,6 +36,8 @@ export interface Attempted {
   retries: number;
   /** Ms that the caller would wait for a limit of the API. */
   maxWaitMs: number;
+  /** It goes after others, and leaves a part of each limit to them. */
+  isBackground: boolean;
   ending: AbortController;
   onInterim: UpstreamRequest['onInterim'];
 }
@@ -51,6 +48,8 @@ export interface Outcome {
   attempts: number;
   /** The token was renewed, and the call could not be repeated: the caller may do that. */
   isTokenRenewed: boolean;
+  /** The API has told of a limit, with a status of success. */
+  isRateLimited: boolean;
 }
 
 export interface Attempts {
@@ -59,35 +58,34 @@ export interface Attempts {
 }
 
 interface Parts {
-  upstream: Pick<UpstreamClient, 'send'>;
+  guard: CallGuard;
   reader: Pick<TokenReader, 'refresh'>;
   preparation: CallPreparation;
   builder: RequestBuilder;
   dpop: DpopSigner;
-  clock: Pick<Clock, 'now'>;
+  clock: Clock;
   random: () => number;
 }
 
-export function createAttempts({ upstream, reader, preparation, builder, dpop, clock, random }: Parts): Attempts {
-  async function sendOnce({
-    outgoing,
-    prepared,
-    served,
-    ending,
-    onInterim,
-  }: Attempted): Promise<UpstreamResponse | UpstreamError | Refusal> {
-    const built = builder.build(outgoing, prepared, served);
-    const request = built instanceof Promise ? await built : built;
+export function createAttempts({ guard, reader, preparation, builder, dpop, clock, random }: Parts): Attempts {
+  /** `maxWaitMs`: for the limits of the API. `onSend`: called just before the request is sent. */
+  async function sendOnce(attempted: Attempted, maxWaitMs: number, onSend: () => void): Promise<Sent | Refusal> {
+    const { outgoing, prepared, served, isBackground, ending, onInterim } = attempted;
+    const guarded = await guard.enter(placeOf(attempted), { maxWaitMs, isBackground, signal: ending.signal });
+    if (guarded instanceof Refusal) return guarded;
+    // Signatures and proofs have a time: they are made when the wait is over.
+    const request = await builtOr(
+      () => guarded.cancel(),
+      () => builder.build(outgoing, prepared, served),
+    );
     if (request instanceof Refusal) return request;
-    try {
-      const response = await upstream.send({ ...request, signal: ending.signal, onInterim });
-      const nonce = prepared.attachment.kind === 'dpop' ? headerOf(response.headers, 'dpop-nonce') : undefined;
-      if (nonce !== undefined) dpop.noteNonce(request.origin, nonce);
-      return response;
-    } catch (error) {
-      if (error instanceof UpstreamError) return error;
-      throw error;
-    }
+    onSend();
+    const sent = await guarded.send({ ...request, signal: ending.signal, onInterim });
+    if (sent instanceof Refusal || sent instanceof UpstreamError) return sent;
+    const { headers } = sent.response;
+    const nonce = prepared.attachment.kind === 'dpop' ? headerOf(headers, 'dpop-nonce') : undefined;
+    if (nonce !== undefined) dpop.noteNonce(request.origin, nonce);
+    return sent;
   }
 
   /** Another token than the rejected one; a refusal that ends the call; undefined: there is none now. */
@@ -103,15 +101,9 @@ export function createAttempts({ upstream, reader, preparation, builder, dpop, c
   }
 
   /** Ms before the next attempt; undefined: there is none. */
-  function nextIn(
-    { outgoing, prepared, retries, maxWaitMs }: Attempted,
-    tried: number,
-    sent: UpstreamResponse | UpstreamError,
-  ): number | undefined {
-    const { method, headers, body } = outgoing;
-    const { idempotencyHeader } = prepared;
-    const hasKey = idempotencyHeader !== undefined && headerOf(headers, idempotencyHeader) !== undefined;
-    if (tried > Math.min(retries, MAX_RETRIES) || !isRepeatable(method, hasKey) || !body.canRepeat()) return undefined;
+  function nextIn(attempted: Attempted, tried: number, sent: UpstreamResponse | UpstreamError): number | undefined {
+    const { retries, maxWaitMs } = attempted;
+    if (tried > Math.min(retries, MAX_RETRIES) || !canRepeat(attempted)) return undefined;
     if (sent instanceof UpstreamError) return sent.phase === 'connect' ? backoffMs(tried, random) : undefined;
     if (!isRetriedStatus(sent.status)) return undefined;
     const asked = retryAfterMs(headerOf(sent.headers, 'retry-after'), clock.now());
@@ -127,13 +119,35 @@ export function createAttempts({ upstream, reader, preparation, builder, dpop, c
       let isTokenRenewed = false;
       let hasNonce = false;
       let hasAskedForToken = false;
-      const done = (result: UpstreamResponse | Refusal): Outcome => ({ result, attempts, isTokenRenewed });
+      let isRateLimited = false;
+      const until = clock.monotonic() + attempted.maxWaitMs;
+      const left = () => Math.max(0, until - clock.monotonic());
+      /** For a limit that a retry waits for, whatever the caller would wait. */
+      let retryWaitMs = 0;
+      const done = (result: UpstreamResponse | Refusal): Outcome => ({
+        result,
+        attempts,
+        isTokenRenewed,
+        isRateLimited,
+      });
 
       for (;;) {
-        attempts++;
-        const sent = await sendOnce(now);
-        if (sent instanceof Refusal) return done(sent);
+        const guarded = await sendOnce(now, Math.max(left(), retryWaitMs), () => attempts++);
+        if (guarded instanceof Refusal) return done(now.ending.signal.aborted ? refusalOf(ABORTED, now) : guarded);
         const { body } = now.outgoing;
+
+        if (!(guarded instanceof UpstreamError) && guarded.limited) {
+          const { waitMs } = guarded.reading;
+          guarded.response.body.discard();
+          const isRetry = waitMs > left();
+          if (isRetry) tried++;
+          const mayWait = isRetry ? tried <= now.retries && waitMs <= UPSTREAM_BACKOFF_MAX_MS : true;
+          if (!mayWait || !canRepeat(now)) return done(guarded.limited);
+          retryWaitMs = isRetry ? UPSTREAM_BACKOFF_MAX_MS : 0;
+          continue;
+        }
+        const sent = guarded instanceof UpstreamError ? guarded : guarded.response;
+        isRateLimited = !(guarded instanceof UpstreamError) && guarded.reading.isLimited;
 
         if (!(sent instanceof UpstreamError)) {
           const challenge = headerOf(sent.headers, 'www-authenticate');
@@ -173,6 +187,42 @@ export function createAttempts({ upstream, reader, preparation, builder, dpop, c
       }
     },
   };
+}
+
+type Sent = GuardedResponse | UpstreamError;
+
+const placeOf = ({ call, served, prepared }: Attempted): GuardedPlace => {
+  const { integration, provider } = prepared.found;
+  const { id, params, captured } = served.connection;
+  const limits = provider.rate_limits;
+  return {
+    integration,
+    limits,
+    connectionId: id,
+    captured: limits === undefined ? captured : { ...params, ...captured },
+    caller: call.principal.caller.id,
+    host: prepared.destination.origin.replace(/^[a-z]+:\/\//, ''),
+  };
+};
+
+/** Whether it may be sent twice, and can be. */
+function canRepeat({ outgoing, prepared }: Attempted): boolean {
+  const { method, headers, body } = outgoing;
+  const { idempotencyHeader } = prepared;
+  const hasKey = idempotencyHeader !== undefined && headerOf(headers, idempotencyHeader) !== undefined;
+  return isRepeatable(method, hasKey) && body.canRepeat();
+}
+
+/** What is built; `undo` is called when nothing is. */
+async function builtOr<T>(undo: () => void, build: () => T | Promise<T | Refusal>): Promise<T | Refusal> {
+  try {
+    const built = await build();
+    if (built instanceof Refusal) undo();
+    return built;
+  } catch (error) {
+    undo();
+    throw error;
+  }
 }
 
 const ABORTED = new UpstreamError('the call was aborted', { phase: 'aborted', sent: false });

@@ -1,32 +1,46 @@
 // The proxy room: calls to APIs on behalf of callers.
-import type { Clock, Logger, SignAwsRequest, Telemetry, UpstreamClient } from '../../ports/index.ts';
+import type { Clock, Logger, MetricsState, SignAwsRequest, Telemetry, UpstreamClient } from '../../ports/index.ts';
 import type { TokenCache } from '../cache/index.ts';
 import type { Targets } from '../integrations/index.ts';
 import type { TokenReader } from '../tokens/index.ts';
 import { createAttempts } from './attempts.ts';
+import { createUpstreamBreakers, type HostCircuits } from './breaker/index.ts';
 import { createCallObserver } from './call-observer.ts';
+import { createCallGuard } from './guard/guarded-calls.ts';
+import { createUpstreamLimits, type UpstreamLimitsParts } from './limits/index.ts';
 import { createCallPreparation } from './prepared-calls.ts';
 import { createProxyCalls, type ProxyCalls } from './proxy.ts';
 import { createRunningCalls, type RunningCalls, type RunningCallsParts } from './running-calls.ts';
 import { createDpopSigner, type DpopSignerParts } from './sending/dpop.ts';
 import { createRequestBuilder } from './sending/request.ts';
 
+export { UPSTREAM_POLICY } from './breaker/index.ts';
 export type { ProxiedRequest, ProxiedResponse, ProxyCalls } from './proxy.ts';
 export type { CallerBody } from './sending/kept-body.ts';
 
-export interface ApiProxy extends ProxyCalls, Pick<RunningCalls, 'connectionsChanged' | 'stop'> {
+export interface ApiProxy extends ProxyCalls, Pick<RunningCalls, 'connectionsChanged'> {
   /** To be called for each change. Undefined: any integration may have changed. */
   integrationChanged(id: string | undefined): void;
+  /** For metrics. */
+  upstreamState(): Pick<MetricsState, 'upstreamWaiting' | 'upstreamBreakers'>;
+  /** The first thing at shutdown: calls that wait for a limit are refused. */
+  stopWaiting(): void;
+  /** Whether grants have ended is looked at no more. */
+  stop(): Promise<void>;
 }
 
 interface Parts extends DpopSignerParts, RunningCallsParts {
-  store: DpopSignerParts['store'] & RunningCallsParts['store'];
+  store: DpopSignerParts['store'] & RunningCallsParts['store'] & UpstreamLimitsParts['store'];
+  /** By `UPSTREAM_POLICY`. */
+  circuits: HostCircuits;
   upstream: Pick<UpstreamClient, 'send'>;
   reader: Pick<TokenReader, 'read' | 'refresh'>;
   tokenCache: Pick<TokenCache, 'ticket'>;
   targets: Targets;
   signAws: SignAwsRequest;
-  telemetry: Pick<Telemetry, 'proxied'>;
+  /** How often what other replicas have blocked is read, in ms. */
+  everyMs?: number | undefined;
+  telemetry: Pick<Telemetry, 'proxied' | 'upstreamLimited'>;
   clock: Clock;
   random: () => number;
   log: Logger;
@@ -37,12 +51,23 @@ export function createProxy(parts: Parts): ApiProxy {
   const running = createRunningCalls(parts);
   const dpop = createDpopSigner(parts);
   const builder = createRequestBuilder({ ...parts, dpop });
-  const attempts = createAttempts({ ...parts, preparation, builder, dpop });
+  const limits = createUpstreamLimits(parts);
+  const breakers = createUpstreamBreakers(parts);
+  const guard = createCallGuard({ ...parts, limits, breakers });
+  const attempts = createAttempts({ ...parts, guard, preparation, builder, dpop });
   const observer = createCallObserver(parts);
   return {
     ...createProxyCalls({ ...parts, preparation, attempts, running, observer }),
     connectionsChanged: running.connectionsChanged,
-    stop: running.stop,
-    integrationChanged: preparation.integrationChanged,
+    integrationChanged(id) {
+      preparation.integrationChanged(id);
+      if (id !== undefined) breakers.reset(id);
+    },
+    upstreamState: () => ({ upstreamWaiting: limits.waiting(), upstreamBreakers: breakers.states() }),
+    stopWaiting: limits.stopWaiting,
+    async stop() {
+      running.stop();
+      await limits.stop();
+    },
   };
 }

@@ -30,6 +30,8 @@ export interface ProxiedRequest {
   retries: number;
   /** How long the caller waits for limits of the API, in ms. */
   maxWaitMs: number;
+  /** It can wait: it goes after others, and leaves a part of each limit to them. */
+  isBackground: boolean;
   /** Aborted when the caller hangs up; the broker aborts it when the grant ends. */
   ending: AbortController;
   /** Interim responses, such as early hints. */
@@ -117,6 +119,7 @@ export function createProxyCalls({ reader, tokenCache, preparation, attempts, ru
           outgoing: { method, path, headers: request.headers, body },
           retries: Math.min(request.retries, MAX_RETRIES),
           maxWaitMs: Math.min(request.maxWaitMs, UPSTREAM_MAX_WAIT_MS),
+          isBackground: request.isBackground,
           onInterim: request.onInterim,
         });
         const { result } = outcome;
@@ -139,7 +142,7 @@ function presented(
   { requestId }: Call,
   { connection }: ServedToken,
   response: UpstreamResponse,
-  { attempts, isTokenRenewed }: Outcome,
+  { attempts, isTokenRenewed, isRateLimited }: Outcome,
   secret: string,
   observed: ObservedCall,
   ended: () => void,
@@ -147,6 +150,7 @@ function presented(
   const headers = withoutSecret(returnedHeaders(response.headers, response.status), secret);
   headers.push('Valetkey-Request-Id', requestId, 'Valetkey-Attempts', String(attempts));
   if (isTokenRenewed) headers.push('Valetkey-Retry', 'token-renewed');
+  if (isRateLimited) headers.push('Valetkey-Rate-Limited', 'true');
   observed.answered(response.status, attempts);
   const { body } = response;
   let isFinished = false;

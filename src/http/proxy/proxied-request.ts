@@ -25,7 +25,7 @@ export function isProxied(url: string): boolean {
 /** The pattern of the route, for metrics. */
 export const routeOf = (url: string): string => (url.startsWith(PROXY) ? ROUTES.byOwner : ROUTES.byId);
 
-type Parsed = Pick<ProxiedRequest, 'selector' | 'target' | 'alias' | 'retries' | 'maxWaitMs'>;
+type Parsed = Pick<ProxiedRequest, 'selector' | 'target' | 'alias' | 'retries' | 'maxWaitMs' | 'isBackground'>;
 
 /** What a call asks for, or everything that is wrong with it. */
 export function parseProxied({ url = '', headers }: Pick<IncomingMessage, 'url' | 'headers'>): Parsed | Refusal {
@@ -55,10 +55,14 @@ export function parseProxied({ url = '', headers }: Pick<IncomingMessage, 'url' 
   const alias = read('valetkey-host');
   if (alias !== undefined && !/^[a-z][a-z0-9_-]{0,40}$/.test(alias))
     issues.push({ path: 'valetkey-host', message: 'the alias of a host of the API, and no host' });
+  const priority = read('valetkey-priority');
+  if (priority !== undefined && priority !== 'background')
+    issues.push({ path: 'valetkey-priority', message: 'background, or leave it out' });
   const common = {
     alias,
     retries: number('valetkey-retry', MAX_RETRIES),
     maxWaitMs: number('valetkey-max-wait', UPSTREAM_MAX_WAIT_MS / 1_000) * 1_000,
+    isBackground: priority === 'background',
   };
 
   const byId = BY_ID.exec(url);

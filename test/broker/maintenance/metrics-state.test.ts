@@ -29,6 +29,7 @@ function counted() {
     engine: { state: () => ({ inFlight: 0, circuitBreakers: [], rescued: 0 }) },
     auditBuffer: { state: () => ({ waiting: 0, lost: 0 }) },
     cache: { changeFeedLagMs: () => 0 },
+    upstream: () => ({ upstreamWaiting: [], upstreamBreakers: [] }),
     clock: { now: () => now, monotonic: () => now },
   });
   return {

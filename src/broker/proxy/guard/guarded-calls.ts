@@ -1,0 +1,145 @@
+// Guarded calls: each waits for the limits of its API, passes the breaker of its host, and tells both what came of it.
+import { Refusal, refuse } from '../../../domain/errors.ts';
+import type { Integration } from '../../../domain/integration.ts';
+import { bodyTells, type LimitReading, readLimit } from '../../../domain/limit-reading.ts';
+import { headerFields } from '../../../domain/limit-values.ts';
+import {
+  type Clock,
+  type UpstreamBody,
+  type UpstreamClient,
+  UpstreamError,
+  type UpstreamRequest,
+  type UpstreamResponse,
+} from '../../../ports/index.ts';
+import type { UpstreamBreakers, UpstreamOutcome } from '../breaker/index.ts';
+import type { AdmitOptions, LimitPermit, LimitPlace, UpstreamLimits } from '../limits/index.ts';
+import { peekBody } from './peeked-body.ts';
+
+export interface GuardedPlace extends LimitPlace {
+  integration: LimitPlace['integration'] & Pick<Integration, 'version' | 'createdAt'>;
+  host: string;
+}
+
+/** An answer, and what it says of limits. */
+export interface GuardedResponse {
+  response: UpstreamResponse;
+  reading: LimitReading;
+  /** What its caller is told instead, where it is a refusal because of a limit. */
+  limited: Refusal | undefined;
+}
+
+/** A call that may be made. One of both is called, once. */
+export interface GuardedCall {
+  /** Resolves with a refusal when the host's breaker has opened meanwhile. Never rejects with an `UpstreamError`. */
+  send(request: UpstreamRequest): Promise<GuardedResponse | UpstreamError | Refusal>;
+  /** It is not sent after all. */
+  cancel(): void;
+}
+
+export interface CallGuard {
+  /** Waits as `UpstreamLimits.admit` does. Refuses at once while the host's breaker is open. */
+  enter(place: GuardedPlace, options: AdmitOptions): Promise<GuardedCall | Refusal>;
+}
+
+/** An answer that is a limit is shorter. */
+const MAX_PEEKED = 16 * 1_024;
+const READABLE = /^(?:application|text)\/(?:[^;]*\+)?(?:json|javascript|xml|plain)\b/i;
+
+interface Parts {
+  upstream: Pick<UpstreamClient, 'send'>;
+  limits: Pick<UpstreamLimits, 'admit'>;
+  breakers: Pick<UpstreamBreakers, 'blocked' | 'admit'>;
+  clock: Pick<Clock, 'now'>;
+}
+
+export function createCallGuard({ upstream, limits, breakers, clock }: Parts): CallGuard {
+  async function read(place: GuardedPlace, response: UpstreamResponse): Promise<GuardedResponse> {
+    const { status, headers } = response;
+    const fields = headerFields(headers);
+    const isRead = bodyTells(place.limits, status) && isShort(fields.lines('content-length')[0]);
+    const isReadable = isRead && READABLE.test(fields.lines('content-type')[0] ?? '');
+    const coding = fields.list('content-encoding');
+    const peeked = isReadable ? await peekBody(response.body, MAX_PEEKED, coding) : undefined;
+    const reading = readLimit(place.limits, { status, headers, body: peeked?.text, now: clock.now() });
+    return { response: peeked ? { ...response, body: peeked.body } : response, reading, limited: undefined };
+  }
+
+  return {
+    async enter(place, options) {
+      const { integration, host, connectionId } = place;
+      const down = breakers.blocked(integration, host, connectionId);
+      if (down) return down;
+      const permit = await limits.admit(place, options);
+      if (permit instanceof Refusal) return permit;
+      return {
+        cancel: () => permit.release(),
+        async send(request) {
+          const breaker = breakers.admit(integration, host, connectionId);
+          if (breaker instanceof Refusal) {
+            permit.release();
+            return breaker;
+          }
+          let outcome: UpstreamOutcome | undefined;
+          try {
+            const answer = await read(place, await upstream.send(request));
+            outcome = answer.response.status >= 500 && !answer.reading.isLimited ? 'failed' : 'ok';
+            permit.learn(answer.reading);
+            const response = { ...answer.response, body: releasing(answer.response.body, permit) };
+            return { ...answer, response, limited: limitedBy(place, permit, answer) };
+          } catch (error) {
+            permit.release();
+            if (!(error instanceof UpstreamError)) throw error;
+            outcome = outcomeOf(error);
+            return error;
+          } finally {
+            breaker.release(outcome);
+          }
+        },
+      };
+    },
+  };
+}
+
+const isShort = (length: string | undefined): boolean => length === undefined || Number(length) <= MAX_PEEKED;
+
+/** Told with a status of success, it is passed on. */
+function limitedBy({ integration }: GuardedPlace, permit: LimitPermit, answer: GuardedResponse): Refusal | undefined {
+  const { response, reading } = answer;
+  if (!reading.isLimited || response.status < 400) return undefined;
+  const retryAfter = Math.ceil(reading.waitMs / 1_000);
+  return refuse({
+    code: 'upstream_rate_limited',
+    integration: integration.id,
+    scope: permit.scopeOf(reading),
+    retryAfter,
+  });
+}
+
+/** What a failure says of its host. */
+function outcomeOf({ phase }: UpstreamError): UpstreamOutcome | undefined {
+  return phase === 'aborted' || phase === 'blocked' || phase === 'request' ? undefined : 'failed';
+}
+
+/** Its place is free when the body has ended, however. */
+function releasing(body: UpstreamBody, permit: LimitPermit): UpstreamBody {
+  return {
+    resume: () => body.resume(),
+    pipe: (sink) =>
+      body.pipe({
+        write: (chunk) => sink.write(chunk),
+        end() {
+          permit.release();
+          sink.end();
+        },
+        fail(error) {
+          permit.release();
+          sink.fail(error);
+        },
+      }),
+    read: (maxBytes) => body.read(maxBytes).finally(() => permit.release()),
+    discard() {
+      permit.release();
+      body.discard();
+    },
+  };
+}

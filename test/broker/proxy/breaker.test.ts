@@ -1,0 +1,184 @@
+// Circuit breakers of API hosts: when they open, probe, and let calls pass again. With a set clock.
+import { beforeEach, describe, expect, test } from 'vitest';
+import {
+  type BreakerPermit,
+  createUpstreamBreakers,
+  UPSTREAM_POLICY,
+  type UpstreamBreakers,
+  type UpstreamOutcome,
+} from '../../../src/broker/proxy/breaker/index.ts';
+import { circuitBreakers } from '../../../src/broker/refresh/index.ts';
+import { Refusal } from '../../../src/domain/errors.ts';
+
+let now: number;
+let random: number;
+let breakers: UpstreamBreakers;
+const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+beforeEach(() => {
+  now = 1_000_000;
+  random = 1;
+  const circuits = circuitBreakers({
+    clock: { monotonic: () => now },
+    log,
+    random: () => random,
+    policy: UPSTREAM_POLICY,
+  });
+  breakers = createUpstreamBreakers({ circuits });
+});
+
+const HOST = 'https://api.acme.example';
+const integration = { id: 'acme', version: 1, createdAt: 7 };
+const admit = (connection = 'con_1', host = HOST) => breakers.admit(integration, host, connection);
+function sent(connection?: string, host?: string): BreakerPermit {
+  const permit = admit(connection, host);
+  if (permit instanceof Refusal) throw new Error(JSON.stringify(permit.fault));
+  return permit;
+}
+const call = (outcome: UpstreamOutcome | undefined, connection?: string, host?: string) =>
+  sent(connection, host).release(outcome);
+const fail = (times: number, host?: string) => {
+  for (let i = 0; i < times; i++) call('failed', `con_${i % 2}`, host);
+};
+const isOpen = (host = HOST) => breakers.blocked(integration, host, 'con_9') !== undefined;
+/** Seconds until the next probe. */
+function retryAfter(connection = 'con_9', host = HOST): number {
+  const refusal = admit(connection, host);
+  if (!(refusal instanceof Refusal) || refusal.fault.code !== 'upstream_unavailable') throw new Error('admitted');
+  return refusal.fault.retryAfter;
+}
+
+describe('opens', () => {
+  test('after five failures in a row, of two connections', () => {
+    fail(4);
+    expect(isOpen()).toBe(false);
+    fail(1);
+    expect(isOpen()).toBe(true);
+    expect(retryAfter()).toBe(10);
+    expect(breakers.states()).toEqual([{ integration: 'acme', host: HOST, state: 1 }]);
+  });
+
+  test('not after failures of one connection alone, however many', () => {
+    for (let i = 0; i < 100; i++) call('failed', 'con_1');
+    expect(isOpen()).toBe(false);
+    call('failed', 'con_2');
+    expect(isOpen()).toBe(true);
+  });
+
+  test('not while successes come between, and calls that were not sent count for nothing', () => {
+    for (let i = 0; i < 9; i++) {
+      fail(1);
+      call('ok');
+      call(undefined);
+    }
+    expect(isOpen()).toBe(false);
+  });
+
+  test('when half of at least twenty calls within ten seconds fail', () => {
+    const round = () => {
+      for (const outcome of ['failed', 'ok'] as const) call(outcome, 'con_1');
+      for (const outcome of ['failed', 'ok'] as const) call(outcome, 'con_2');
+    };
+    for (let i = 0; i < 4; i++) round();
+    now += 11_000;
+    for (let i = 0; i < 4; i++) round();
+    expect(isOpen()).toBe(false);
+    call('ok');
+    for (let i = 0; i < 2; i++) call('failed', `con_${i}`);
+    call('ok');
+    call('failed', 'con_1');
+    expect(isOpen()).toBe(true);
+  });
+
+  test('not when less than half of them fail, or all of one connection', () => {
+    for (let i = 0; i < 30; i++) {
+      call('failed', 'con_1');
+      call('ok', 'con_2');
+    }
+    expect(isOpen()).toBe(false);
+    now += 11_000;
+    for (let i = 0; i < 30; i++) {
+      call('failed', `con_${i}`);
+      call('ok');
+      call('ok');
+    }
+    expect(isOpen()).toBe(false);
+  });
+
+  test('for its host and integration alone, and closes when the integration is changed', () => {
+    fail(5);
+    expect(isOpen('https://files.acme.example')).toBe(false);
+    expect(breakers.blocked({ ...integration, id: 'other' }, HOST, 'con_1')).toBeUndefined();
+    breakers.reset('acme');
+    expect(isOpen()).toBe(false);
+  });
+});
+
+describe('probes', () => {
+  test('once, after five to thirty seconds: longer each time, and spread by chance', () => {
+    const pauses = [10, 20, 30, 30];
+    fail(5);
+    for (const seconds of pauses) {
+      expect(retryAfter()).toBe(seconds);
+      now += seconds * 1_000;
+      const probe = sent('con_7');
+      expect(breakers.states()).toMatchObject([{ state: 0.5 }]);
+      expect(retryAfter('con_8')).toBe(1);
+      probe.release('failed');
+    }
+    random = 0;
+    now += 60_000;
+    call('failed', 'con_8');
+    expect(retryAfter()).toBe(5);
+  });
+
+  test('a probe that was not sent gives its turn back', () => {
+    fail(5);
+    now += 10_000;
+    sent('con_7').release(undefined);
+    call('ok', 'con_8');
+    expect(isOpen()).toBe(false);
+  });
+
+  test('calls from before it opened neither close nor prolong it', () => {
+    const early = Array.from({ length: 20 }, (_, i) => sent(`con_${i}`));
+    fail(5);
+    for (const [i, permit] of early.entries()) permit.release(i % 2 ? 'ok' : 'failed');
+    expect(retryAfter()).toBe(10);
+  });
+});
+
+test('recovery: few calls at once, and more with each that works', () => {
+  fail(5);
+  now += 10_000;
+  call('ok', 'con_7');
+  const round = () => {
+    const permits: BreakerPermit[] = [];
+    for (let i = 0; i < 200; i++) {
+      const permit = admit(`con_${i}`);
+      if (!(permit instanceof Refusal)) permits.push(permit);
+    }
+    return permits;
+  };
+  expect(breakers.states()).toMatchObject([{ state: 0.25 }]);
+  const counts = [];
+  for (let i = 0; i < 6; i++) {
+    const permits = round();
+    counts.push(permits.length);
+    for (const permit of permits) permit.release('ok');
+  }
+  expect(counts).toEqual([2, 4, 8, 16, 200, 200]);
+  expect(breakers.states()).toEqual([]);
+});
+
+test('recovery: a host that fails again is open again', () => {
+  fail(5);
+  now += 10_000;
+  call('ok', 'con_7');
+  fail(5);
+  expect(retryAfter()).toBeGreaterThanOrEqual(5);
+});
+
+test('metrics show a bounded number of hosts', () => {
+  for (let i = 0; i < 300; i++) fail(5, `https://t${i}.acme.example`);
+  expect(breakers.states()).toHaveLength(100);
+});

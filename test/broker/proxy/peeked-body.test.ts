@@ -1,0 +1,111 @@
+// The beginning of a body, peeked at: what it holds, and that all of it is passed on.
+import { gzipSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import { peekBody } from '../../../src/broker/proxy/guard/peeked-body.ts';
+import { type BodySink, type UpstreamBody, UpstreamError } from '../../../src/ports/index.ts';
+
+const FAILED = new UpstreamError('idle', { phase: 'idle', sent: true });
+
+/** A body that pauses when it is told to. */
+function bodyOf(chunks: (string | Uint8Array)[], end: 'ends' | 'fails' = 'ends') {
+  const left = chunks.map((chunk) => Buffer.from(chunk));
+  let sink: BodySink | undefined;
+  let isDiscarded = false;
+  let isOver = false;
+  const run = () => {
+    while (left.length > 0 && !isDiscarded) if (!sink!.write(left.shift()!)) return;
+    if (isDiscarded || isOver) return;
+    isOver = true;
+    if (end === 'ends') sink!.end();
+    else sink!.fail(FAILED);
+  };
+  const body: UpstreamBody = {
+    pipe(to) {
+      sink = to;
+      queueMicrotask(run);
+    },
+    read: () => Promise.reject(new Error('read twice')),
+    resume: run,
+    discard: () => {
+      isDiscarded = true;
+    },
+  };
+  return { body, left: () => left.length, isDiscarded: () => isDiscarded };
+}
+
+/** Takes one chunk at a time. */
+async function drained(body: UpstreamBody): Promise<string> {
+  const all: Uint8Array[] = [];
+  return new Promise((resolve) => {
+    const text = () => Buffer.concat(all).toString();
+    body.pipe({
+      write(chunk) {
+        all.push(chunk);
+        setImmediate(() => body.resume());
+        return false;
+      },
+      end: () => resolve(`${text()} ended`),
+      fail: () => resolve(`${text()} failed`),
+    });
+  });
+}
+
+describe('a body', () => {
+  test('that is short is read, and passed on', async () => {
+    const { text, body } = await peekBody(bodyOf(['{"a"', ':1}']).body, 100, undefined);
+    expect(text).toBe('{"a":1}');
+    expect(await drained(body)).toBe('{"a":1} ended');
+  });
+
+  test('that is empty', async () => {
+    const { text, body } = await peekBody(bodyOf([]).body, 100, undefined);
+    expect(text).toBe('');
+    expect(await drained(body)).toBe(' ended');
+  });
+
+  test('that is longer is not waited for, and passed on with nothing missing', async () => {
+    const chunks = Array.from({ length: 50 }, (_, i) => `chunk ${i};`);
+    const given = bodyOf(chunks);
+    const { text, body } = await peekBody(given.body, 100, undefined);
+    expect(text).toBeUndefined();
+    expect(given.left()).toBeGreaterThan(30);
+    expect(await drained(body)).toBe(`${chunks.join('')} ended`);
+  });
+
+  test('that fails, fails for the one who gets it', async () => {
+    const { text, body } = await peekBody(bodyOf(['ab'], 'fails').body, 100, undefined);
+    expect(text).toBeUndefined();
+    expect(await drained(body)).toBe('ab failed');
+  });
+
+  test('that is encoded is decoded for the peek alone', async () => {
+    const gzipped = gzipSync('{"a":1}');
+    const { text, body } = await peekBody(bodyOf([gzipped]).body, 100, 'GZIP');
+    expect(text).toBe('{"a":1}');
+    expect(Buffer.from(await body.read(100))).toEqual(gzipped);
+  });
+
+  test.each([
+    ['broken', Buffer.from('no gzip'), 'gzip'],
+    ['of an unknown coding', Buffer.from('x'), 'snappy'],
+    ['a bomb', gzipSync(Buffer.alloc(1_000_000)), 'gzip'],
+  ])('that is %s is not understood, and passed on', async (_, bytes, coding) => {
+    const { text, body } = await peekBody(bodyOf([bytes]).body, 2_000, coding);
+    expect(text).toBeUndefined();
+    expect(Buffer.from(await body.read(10_000))).toEqual(bytes);
+  });
+
+  test('that is given up after the peek', async () => {
+    const given = bodyOf(['a'.repeat(200), 'b']);
+    const { body } = await peekBody(given.body, 100, undefined);
+    body.discard();
+    expect(given.isDiscarded()).toBe(true);
+  });
+
+  test('of which a part is read', async () => {
+    const given = bodyOf(['a'.repeat(200), 'b'.repeat(200), 'c']);
+    const { body } = await peekBody(given.body, 100, undefined);
+    expect(Buffer.from(await body.read(250)).toString()).toBe('a'.repeat(200) + 'b'.repeat(50));
+    expect(given.isDiscarded()).toBe(true);
+  });
+});
