@@ -118,7 +118,7 @@ export const AUDIT_ACTIONS = {
   'connection.reactivated': {
     subject: 'connection',
     description:
-      'The broker made a connection active again, and refreshes it: its grant was found dead with unlikely many others, or under settings of the integration that were changed. `detail` is the reason that it had.',
+      'The broker made a connection active again, and refreshes it: its grant was found dead with unlikely many others, or under settings of the integration that were changed, and `detail` is the reason that it had; or a late answer of the provider has brought new tokens (`late_answer`).',
   },
   'connection.retried': {
     subject: 'connection',

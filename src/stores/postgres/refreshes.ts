@@ -6,6 +6,7 @@ import type { RefreshStore } from '../../ports/index.ts';
 import { createLeaseObserver } from '../shared/lease-observer.ts';
 import {
   CLAIM_REPLACES,
+  commitEntry,
   commitMode,
   committedAs,
   committedFields,
@@ -206,7 +207,11 @@ export function createRefreshStore(
           refreshConnection.execute({ ...committedFields(change, connection!), id }),
           replaceCredentials.execute({ ...credentials, id }),
           (mode === 'release' ? resolve : dropIntent).execute({ id }),
-          record(orm, audit, { kind: 'connection', id, generation: connection!.generation + 1 }),
+          record(orm, commitEntry(audit, connection!), {
+            kind: 'connection',
+            id,
+            generation: connection!.generation + 1,
+          }),
         ]);
         if (!held.keepsValues || connection!.generation !== held.generation) await refreshCapturedValues(orm, id);
         if (audit.integration !== null)

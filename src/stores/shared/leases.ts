@@ -91,6 +91,10 @@ export const statusAfterCommit = (connections: Record<'status' | 'reason', Colum
 export const committedAs = ({ status }: { status: string }): 'committed' | 'held' =>
   status === 'on_hold' ? 'held' : 'committed';
 
+/** A grant that had been found dead is not only refreshed: those that were told of its end are told of this. */
+export const commitEntry = (audit: AuditEntry, { status }: { status: string }): AuditEntry =>
+  status === 'needs_reauth' ? { ...audit, action: 'connection.reactivated', detail: 'late_answer' } : audit;
+
 const REFRESHED = [
   'scopes',
   'tokenType',

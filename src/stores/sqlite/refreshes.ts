@@ -6,6 +6,7 @@ import type { Instants } from '../shared/instants.ts';
 import { createLeaseObserver } from '../shared/lease-observer.ts';
 import {
   CLAIM_REPLACES,
+  commitEntry,
   commitMode,
   committedAs,
   committedFields,
@@ -222,6 +223,7 @@ export function createRefreshStore(
         let generation = held.generation + 1;
         let mode: ReturnType<typeof commitMode> = 'release';
         let outcome: ReturnType<typeof committedAs> = 'committed';
+        let entry = audit;
         if (run.refreshConnection({ ...change, id, fence: held.fence, generation: held.generation }).changes === 0) {
           const { connection, lease } = versionAndLease(id);
           mode = commitMode(held, connection, lease);
@@ -229,13 +231,14 @@ export function createRefreshStore(
           run.refreshLate({ ...committedFields(change, connection!), id });
           generation = connection!.generation + 1;
           outcome = committedAs(connection!);
+          entry = commitEntry(audit, connection!);
         }
         run.replaceCredentials({ ...credentials, id });
         if (!held.keepsValues || generation !== held.generation + 1) refreshCapturedValues(orm, id);
         if (audit.integration !== null)
           replaceTokenDigests(orm, { id, integration: audit.integration }, credentials.tokenDigests);
         (mode === 'release' ? run.resolve : run.dropIntent)({ id });
-        record(audit, { kind: 'connection', id, generation });
+        record(entry, { kind: 'connection', id, generation });
         return outcome;
       }),
 

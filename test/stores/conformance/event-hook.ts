@@ -98,6 +98,21 @@ export function eventHook(at: Opened): void {
     expect(told[4]!.data).toMatchObject({ connection: { status: 'revoked', reason: null } });
   });
 
+  test('a late answer that reactivates a connection is an event, and the audit entry says so', async () => {
+    const { connection } = await created();
+    const { id } = connection;
+    const held = await claimed(id);
+    const error = { code: 'timeout', detail: 'no', at: NOW, retryAt: null };
+    const failure = { reason: 'refresh_outcome_unknown' as const, error, nextRefreshAt: null, resolved: false };
+    await at.store.recordRefreshFailure(id, held, failure, entry('connection.needs_reauth', id));
+    const late = entry('connection.refreshed', id);
+    expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), late)).toBe('committed');
+    const [told] = (await feedOf(at.store)).filter(({ sequence, connectionId }) => connectionId === id && sequence === 3);
+    expect(told).toMatchObject({ type: 'connection.reactivated', data: { connection: { status: 'active', reason: null } } });
+    const { data } = await at.store.audit({}, { limit: 500, after: undefined });
+    expect(data.find((one) => one.id === late.id)).toMatchObject({ action: 'connection.reactivated', detail: 'late_answer' });
+  });
+
   test('what fails, changes nothing or is only noted leaves neither event nor delivery', async () => {
     const endpoint = anEndpoint();
     await at.store.addWebhookEndpoint(endpoint, anEntry());
