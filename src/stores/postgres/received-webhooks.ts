@@ -1,5 +1,6 @@
 // Webhooks and signals of third parties in PostgreSQL: the inbox, and what they do to connections.
 import { and, asc, count, desc, eq, getTableColumns, inArray, isNotNull, lt, sql } from 'drizzle-orm';
+import type { ReceivedWebhook } from '../../domain/received-webhook.ts';
 import type { ReceivedWebhookFilter, ReceivedWebhookStore } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
 import {
@@ -74,6 +75,23 @@ export function createReceivedWebhookStore(access: PostgresAccess): ReceivedWebh
     return found >= maxOpen;
   }
 
+  /** Those that were not there, in one statement: a batch may have thousands. */
+  async function addIds(
+    orm: Orm,
+    { items, receivedAt }: Pick<ReceivedWebhook, 'items' | 'receivedAt'>,
+    keys: Readonly<Record<number, string>>,
+  ): Promise<Set<string>> {
+    // In one order, so that two with the same ids wait for each other instead of deadlocking.
+    const ids = [...new Set(items.map(({ index }) => keys[index]!))].sort();
+    if (ids.length === 0) return new Set();
+    const { rows } = await orm.execute<{ id: string }>(
+      sql`insert into ${receivedEventIds} (id, at) select id, ${receivedAt}::bigint
+        from unnest(${sql.param(ids)}::text[]) with ordinality as given (id, place) order by place
+        on conflict do nothing returning id`,
+    );
+    return new Set(rows.map(({ id }) => id));
+  }
+
   return {
     receiverSettings: () => autocommit((orm) => orm.select().from(receiverSettings)),
     putReceiverSettings: ({ integration, ...change }, audit) =>
@@ -89,15 +107,9 @@ export function createReceivedWebhookStore(access: PostgresAccess): ReceivedWebh
     receive: (webhook, keys, maxOpen) =>
       transaction(async (orm) => {
         if (webhook.nextAt !== null && (await isFull(orm, maxOpen))) return 'full';
-        const fresh = new Set<number>();
-        // In one order, so that two with the same ids wait for each other instead of deadlocking.
-        const indexes = webhook.items.map(({ index }) => index).sort((a, b) => (keys[a]! < keys[b]! ? -1 : 1));
-        for (const index of indexes) {
-          const row = { id: keys[index]!, at: webhook.receivedAt };
-          const added = await orm.insert(receivedEventIds).values(row).onConflictDoNothing();
-          if (added.rowCount) fresh.add(index);
-        }
-        const stored = withNewItems(webhook, (index) => fresh.has(index));
+        const fresh = await addIds(orm, webhook, keys);
+        // The first of several items with one id.
+        const stored = withNewItems(webhook, (index) => fresh.delete(keys[index]!));
         if (stored) await orm.insert(table).values(stored);
         return stored?.items ?? [];
       }),
