@@ -499,6 +499,8 @@ export const RECEIVED_PRUNE_INTERVAL_MS = 10 * MINUTE_MS;
 export const INBOX_FULL_RETRY_AFTER_S = 10;
 /** A full inbox is not counted again for this long. */
 export const INBOX_FULL_RECHECK_MS = SECOND_MS;
+/** A network from which a webhook was verified has room for bodies that strangers cannot fill, for this long. */
+export const GENUINE_SENDER_MS = HOUR_MS;
 /** A deauthorization within this time after a revocation of ours may be its echo: it ends nothing by itself. */
 export const REVOCATION_ECHO_MS = 10 * MINUTE_MS;
 /** Certificates at new URLs are fetched this often at most, after a burst: anyone can name one. */

@@ -1,16 +1,17 @@
 // The webhooks room on a real store: a full inbox, processing that fails, retention, and what is listed of refusals.
 import { createSecretKey, randomBytes } from 'node:crypto';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { createKeyRing } from '../../../src/adapters/keyring/keyring.ts';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { createWebhookProcessing } from '../../../src/broker/webhooks/processing/process-webhook.ts';
 import { createProcessor } from '../../../src/broker/webhooks/processing/processor.ts';
-import { createAdmission } from '../../../src/broker/webhooks/receiving/admission.ts';
+import { type Admission, createAdmission, type Room } from '../../../src/broker/webhooks/receiving/admission.ts';
 import { createWebhookReceiver } from '../../../src/broker/webhooks/receiving/receiver.ts';
 import { createRefusals } from '../../../src/broker/webhooks/receiving/refusals.ts';
 import { selectedHeaders } from '../../../src/broker/webhooks/receiving/selected-headers.ts';
 import { createReceiverSettings } from '../../../src/broker/webhooks/settings/receiver-settings.ts';
 import { bodyContext, ownBytes, storedBody } from '../../../src/broker/webhooks/stored-body.ts';
+import { GENUINE_SENDER_MS } from '../../../src/domain/time-limits.ts';
 import { NO_WEBHOOK_SETTINGS } from '../../../src/domain/webhook-settings.ts';
 import { type Store, StoreError, type WebhookEvent, type WebhookVerifier } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
@@ -197,20 +198,57 @@ test('unverified requests of an address are slowed; what is verified gives its t
   expect(admission.take('slack', '192.0.2.1')).toBe(0);
 });
 
-test('bodies have room for what has arrived of them: a quarter of it for one address', () => {
-  const MIB = 1024 * 1024;
-  const admission = createAdmission({ monotonic: () => 0 });
-  const own = ['192.0.2.1', '192.0.2.1'].map((address) => admission.room(address));
-  expect([own[0]!.take(20 * MIB), own[1]!.take(20 * MIB), own[1]!.take(12 * MIB)]).toEqual([true, false, true]);
-  const others = ['192.0.2.2', '192.0.2.3', '2001:db8::1'].map((address) => admission.room(address));
-  expect(others.map((room) => room.take(32 * MIB))).toEqual([true, true, true]);
-  const late = admission.room('192.0.2.4');
-  expect(late.take(1)).toBe(false);
-  own[0]!.release();
-  own[0]!.release();
-  expect([own[0]!.take(1), late.take(20 * MIB), late.take(1)]).toEqual([false, true, false]);
-  own[1]!.release();
-  expect(admission.room('192.0.2.1').take(12 * MIB)).toBe(true);
+describe('bodies have room for what has arrived of them:', () => {
+  const [KIB, MIB] = [1024, 1024 * 1024];
+  let now = 0;
+  const admissionNow = () => createAdmission({ monotonic: () => now });
+  /** Until it is refused, as a socket brings it. */
+  function filledBy(admission: Admission, addresses: string[]): Room[] {
+    const rooms = addresses.map((address) => admission.room(address));
+    let open = rooms;
+    while (open.length > 0) open = open.filter((room) => room.take(64 * KIB));
+    return rooms;
+  }
+  const strangers = (count: number) => Array.from({ length: count }, (_, i) => `198.51.${i >> 8}.${i & 255}`);
+
+  test('a quarter of it for one network, whose bodies share it', () => {
+    const admission = admissionNow();
+    const own = ['192.0.2.1', '192.0.2.1'].map((address) => admission.room(address));
+    expect([own[0]!.take(20 * MIB), own[1]!.take(20 * MIB), own[1]!.take(12 * MIB)]).toEqual([true, false, true]);
+    own[0]!.release();
+    own[0]!.release();
+    expect([own[0]!.take(1), own[1]!.take(20 * MIB)]).toEqual([false, true]);
+    own[1]!.release();
+    expect(admission.room('192.0.2.1').take(32 * MIB)).toBe(true);
+  });
+
+  test.each([
+    [4, 6 * MIB],
+    [60, 512 * KIB],
+    [500, 60 * KIB],
+  ])('%i networks that fill it leave %i bytes for each that comes then', (count, bytes) => {
+    const admission = admissionNow();
+    const rooms = filledBy(admission, strangers(count));
+    for (const late of ['192.0.2.4', '2001:db8::1']) {
+      const room = admission.room(late);
+      expect(room.take(bytes)).toBe(true);
+      room.release();
+    }
+    for (const room of rooms) room.release();
+    expect(admission.room('192.0.2.4').take(32 * MIB)).toBe(true);
+  });
+
+  test('the largest body of a network from which something was verified in the last hour, whatever strangers fill', () => {
+    const admission = admissionNow();
+    admission.giveBack('github', '192.0.2.1');
+    filledBy(admission, strangers(500));
+    expect([admission.room('192.0.2.1'), admission.room('192.0.2.2')].map((room) => room.take(25 * MIB))).toEqual([
+      true,
+      false,
+    ]);
+    now += GENUINE_SENDER_MS;
+    expect(admission.room('192.0.2.1').take(1 * MIB)).toBe(false);
+  });
 });
 
 test('headers that carry a secret, or say nothing of the event, are not kept', () => {
