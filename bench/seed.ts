@@ -113,7 +113,7 @@ async function createTemplate(database: string, integrations: string[]): Promise
       overrides: {},
       returnOrigins: [],
       requireFinish: false,
-    rate: null,
+      rate: null,
       createdAt: at,
       updatedAt: at,
     };

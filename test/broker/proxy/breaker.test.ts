@@ -117,10 +117,10 @@ describe('probes', () => {
   test('once, after five to thirty seconds: longer each time, and spread by chance', () => {
     const pauses = [10, 20, 30, 30];
     fail(5);
-    for (const seconds of pauses) {
+    for (const [i, seconds] of pauses.entries()) {
       expect(retryAfter()).toBe(seconds);
       now += seconds * 1_000;
-      const probe = sent('con_7');
+      const probe = sent(`con_probe_${i}`);
       expect(breakers.states()).toMatchObject([{ state: 0.5 }]);
       expect(retryAfter('con_8')).toBe(1);
       probe.release('failed');

@@ -10,16 +10,19 @@ let upstream: ByteUpstream;
 let owners = 0;
 beforeAll(async () => {
   [setup, upstream] = await Promise.all([startTestSetup(), startByteUpstream()]);
-  const body = setup.integrationBody as { overrides: object };
-  const overrides = { ...body.overrides, api_base_url: `${upstream.url}/api` };
-  const { status } = await setup.broker.ask('PUT', '/v1/integrations/acme', { ...body, overrides });
-  expect(status).toBe(200);
 });
 afterAll(async () => {
   await setup.close();
   await upstream.close();
 });
-beforeEach(() => upstream.reset());
+/** A new version each time: the circuit breaker of its host, which many tests make fail, begins closed. */
+beforeEach(async () => {
+  upstream.reset();
+  const body = setup.integrationBody as { overrides: object };
+  const overrides = { ...body.overrides, api_base_url: `${upstream.url}/api` };
+  const { status } = await setup.broker.ask('PUT', '/v1/integrations/acme', { ...body, overrides });
+  expect(status).toBe(200);
+});
 
 const connect = () =>
   setup.importConnection(`owner-${owners++}`, { access_token: 'old', expires_at: setup.inSeconds(3_600) });
@@ -118,18 +121,21 @@ describe('a call that fails', () => {
       void socket.write(left-- > 0 ? answer('no', { status, headers }) : answer());
   };
 
-  test.each(['429 Too Many', '502 Bad Gateway', '503 Unavailable', '504 Timeout'])(
-    'with %s is repeated where the caller asks for it',
-    async (status) => {
-      const id = await connect();
-      upstream.onHead = fails(2, status);
-      const got = await call(id, 'GET', { headers: ['Valetkey-Retry: 2'] });
-      expect([got.status, got.header('valetkey-attempts')]).toEqual([200, '3']);
-      upstream.reset();
-      upstream.onHead = fails(1, status);
-      expect([(await call(id, 'GET')).status, upstream.requests.length]).toEqual([Number(status.slice(0, 3)), 1]);
-    },
-  );
+  // A limit that does not say how long is waited for by the second.
+  test.each([
+    ['429 Too Many', 1],
+    ['502 Bad Gateway', 2],
+    ['503 Unavailable', 2],
+    ['504 Timeout', 2],
+  ])('with %s is repeated where the caller asks for it', async (status, times) => {
+    const id = await connect();
+    upstream.onHead = fails(times, status);
+    const got = await call(id, 'GET', { headers: ['Valetkey-Retry: 2'] });
+    expect([got.status, got.header('valetkey-attempts')]).toEqual([200, String(times + 1)]);
+    upstream.reset();
+    upstream.onHead = fails(1, status);
+    expect([(await call(id, 'GET')).status, upstream.requests.length]).toEqual([Number(status.slice(0, 3)), 1]);
+  });
 
   test('is repeated as often as asked, and then its answer comes back', async () => {
     upstream.onHead = fails(9, '503 Unavailable');

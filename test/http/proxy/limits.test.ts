@@ -154,7 +154,7 @@ describe('a rate of the integration', () => {
     const { rate: changed } = expectOk(await broker.ask('GET', '/v1/integrations/rated'));
     expect(changed).toEqual({ requests: 9, window: 1, per: 'integration' });
     const { data } = expectOk(await broker.ask('GET', '/v1/audit?action=integration.put&limit=1'));
-    expect((data as { changed?: string }[])[0]!.changed).toBe('rate');
+    expect((data as { changed?: string[] }[])[0]!.changed).toEqual(['rate.requests', 'rate.window']);
     expectOk(await broker.ask('PUT', '/v1/integrations/rated', { provider: 'acme' }));
     expect(expectOk(await broker.ask('GET', '/v1/integrations/rated')).rate).toBeNull();
   });

@@ -107,10 +107,18 @@ export function eventHook(at: Opened): void {
     await at.store.recordRefreshFailure(id, held, failure, entry('connection.needs_reauth', id));
     const late = entry('connection.refreshed', id);
     expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), late)).toBe('committed');
-    const [told] = (await feedOf(at.store)).filter(({ sequence, connectionId }) => connectionId === id && sequence === 3);
-    expect(told).toMatchObject({ type: 'connection.reactivated', data: { connection: { status: 'active', reason: null } } });
+    const [told] = (await feedOf(at.store)).filter(
+      ({ sequence, connectionId }) => connectionId === id && sequence === 3,
+    );
+    expect(told).toMatchObject({
+      type: 'connection.reactivated',
+      data: { connection: { status: 'active', reason: null } },
+    });
     const { data } = await at.store.audit({}, { limit: 500, after: undefined });
-    expect(data.find((one) => one.id === late.id)).toMatchObject({ action: 'connection.reactivated', detail: 'late_answer' });
+    expect(data.find((one) => one.id === late.id)).toMatchObject({
+      action: 'connection.reactivated',
+      detail: 'late_answer',
+    });
   });
 
   test('what fails, changes nothing or is only noted leaves neither event nor delivery', async () => {
