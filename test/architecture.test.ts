@@ -305,6 +305,7 @@ const FOLDERS = [
   'http/oauth-grants',
   'http/openapi',
   'http/pages',
+  'http/proxy',
   'http/routes',
   'ports',
   'runtime',

@@ -44,7 +44,7 @@ export function destinationOf(source: Source, alias: string | undefined): Destin
   if (override !== undefined) return parsed(override);
   const template = alias === undefined ? apiOf(provider, auth).base : hosts[alias];
   if (template === undefined)
-    return new NoDestination('The provider has no API that the broker knows. Set overrides.api_base_url.');
+    return new NoDestination('the provider has no API that the broker knows: set overrides.api_base_url');
   const url = filled(template, source);
   return url instanceof NoDestination ? url : parsed(url);
 }
@@ -59,18 +59,16 @@ function filled(template: string, { provider, auth, values, captured }: Source):
     const value = captured[name];
     if (Object.hasOwn(values, name) || !names.has(name)) continue;
     if (typeof value !== 'string' && typeof value !== 'number')
-      return new NoDestination(
-        `The connection does not have "${name}", which says where its API is. Connect it again.`,
-      );
+      return new NoDestination(`the connection has no "${name}", which says where its API is: connect it again`);
     const pattern = provider.captured_patterns[name];
     const isInPathAlone = inPath.includes(`{${name}}`) && !template.slice(0, Math.max(0, pathAt)).includes(`{${name}}`);
     const isSafe =
       pattern === undefined ? isInPathAlone && SEGMENT.test(String(value)) : isValid({ pattern }, String(value));
-    if (!isSafe) return new NoDestination(`"${name}" of the connection is no place that a token is sent to.`);
+    if (!isSafe) return new NoDestination(`"${name}" of the connection is no place that a token is sent to`);
     usable[name] = String(value);
   }
   const missing = placeholders(template).filter((name) => !Object.hasOwn(usable, name));
-  return fill(template, usable) ?? new NoDestination(`Its API is not known: ${missing.join(', ')} is missing.`);
+  return fill(template, usable) ?? new NoDestination(`its API is not known: ${missing.join(', ')} is missing`);
 }
 
 /** One segment of a path, that is not a dot segment. */
@@ -79,6 +77,6 @@ const SEGMENT = /^(?!\.{1,2}$)[\w.~:@-]{1,256}$/;
 function parsed(base: string): Destination | NoDestination {
   const url = URL.parse(base);
   if (url === null || url.search !== '' || url.hash !== '' || url.username !== '' || url.password !== '')
-    return new NoDestination('The base URL of its API is not a URL without a query.');
+    return new NoDestination('the base URL of its API is not a URL without a query');
   return { origin: url.origin, basePath: url.pathname.replace(/\/+$/, '') };
 }

@@ -32,12 +32,17 @@ export async function renderedMetrics(): Promise<MetricFamily[]> {
   }
 }
 
-/** A refresh before expiry, and one that is due; an owner who declines; a webhook of no one; a revocation; a changed row; a failing store operation. */
-async function causeAllMetrics({ broker, importConnection, inSeconds, refreshCount }: TestSetup): Promise<void> {
+/** A refresh before expiry, and one that is due; a proxied call; an owner who declines; a webhook of no one; a revocation; a changed row; a failing store operation. */
+async function causeAllMetrics(setup: TestSetup): Promise<void> {
+  const { broker, importConnection, inSeconds, refreshCount, integrationBody } = setup;
   const id = await importConnection('ada', { access_token: 'a', expires_at: inSeconds(600) });
   await broker.ask('GET', `/v1/connections/${id}/token`);
   await broker.ask('POST', `/v1/connections/${id}/refresh`, {});
   if (refreshCount() !== 1) throw new Error('no refresh happened');
+  const { overrides } = integrationBody as { overrides: object };
+  const api = { ...integrationBody, overrides: { ...overrides, api_base_url: broker.url } };
+  await broker.ask('PUT', '/v1/integrations/acme', api);
+  await broker.ask('GET', `/v1/connections/${id}/proxy/healthz`);
   await importConnection('grace');
   await decline(broker, 'alan');
   await fetch(new URL('/webhooks/nobody', broker.url), { method: 'POST' });

@@ -27,7 +27,7 @@ async function* chunksOf(
   // A caller that stops sending has left, as far as anyone can tell.
   const idle = setTimeout(() => request.destroy(), isSmall ? REQUEST_TIMEOUT_MS : UPSTREAM_IDLE_TIMEOUT_MS);
   try {
-    // Whoever stops reading leaves the connection open: an answer may still be written.
+    // A reader that stops leaves the connection open: an answer may still be written.
     for await (const chunk of request.iterator({ destroyOnReturn: false })) {
       if (!isSmall) idle.refresh();
       yield chunk as Uint8Array;

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Description, type Operation, operationsOf } from '../../../src/http/openapi/document.ts';
+import { type ByteUpstream, startByteUpstream } from '../../support/byte-upstream.ts';
 import { createResponseValidator } from '../../support/openapi-validation.ts';
 import { withoutIntendedSecret } from '../../support/recorder.ts';
 import { type RestartableBroker, startRestartableBroker } from '../../support/restartable-broker.ts';
@@ -26,6 +27,8 @@ const isLast = (id: string) => /^(delete|revoke)/.test(id);
 const takes = ({ parameters = [], requestBody }: Operation) => parameters.length > 0 || requestBody !== undefined;
 
 let restartable: RestartableBroker;
+/** What calls through the proxy reach. */
+let api: ByteUpstream;
 let secrets: Secrets;
 let failures: Map<string, string | undefined>;
 let outputs: Record<'answers' | 'logs' | 'metrics' | 'audit', Buffer>;
@@ -33,6 +36,7 @@ let statuses: Map<number, number>;
 
 beforeAll(async () => {
   restartable = await startRestartableBroker({ env: { VALETKEY_LOG_LEVEL: 'trace', VALETKEY_KEYS: `k1:${RING}` } });
+  api = await startByteUpstream();
   secrets = createSecrets();
   secrets.add('key of the ring', RING);
   secrets.add('admin key', restartable.adminKey);
@@ -93,7 +97,7 @@ beforeAll(async () => {
     audit: Buffer.from(JSON.stringify(audit)),
   };
 }, 120_000);
-afterAll(() => restartable?.close());
+afterAll(() => Promise.all([restartable?.close(), api?.close()]));
 
 /** Tokens in requests are arbitrary; the provider's real ones are added to the secrets. */
 function publicPart({
@@ -135,13 +139,21 @@ async function furnish() {
   for (const one of brought) secrets.add('brought secret', one);
   const refused = await add({ owner: 'user_3', label: 'work' }, { refresh_token: brought[0] });
   expect((await restartable.ask('GET', `${refused}/token`)).body.code).toBe('reauthorization_required');
-  await restartable.ask('PUT', '/v1/integrations/static', { provider: 'sendgrid' });
+  await restartable.ask('PUT', '/v1/integrations/static', {
+    provider: 'sendgrid',
+    overrides: { api_base_url: `${api.url}/static` },
+  });
   const apiKey = `SG.${randomBytes(16).toString('base64url')}.${randomBytes(32).toString('base64url')}`;
   secrets.add('API key', apiKey);
   await add({ integration: 'static', owner: 'user_1' }, { api_key: apiKey });
   const sessions: { id: string; secret: string }[] = [];
   const return_origins = [new URL(restartable.provider.issuer).origin];
-  await restartable.ask('PUT', '/v1/integrations/acme', { ...restartable.integrationBody, return_origins });
+  const { overrides } = restartable.integrationBody as { overrides: object };
+  await restartable.ask('PUT', '/v1/integrations/acme', {
+    ...restartable.integrationBody,
+    overrides: { ...overrides, api_base_url: `${api.url}/acme` },
+    return_origins,
+  });
   for (const [i, owner] of owners.entries()) {
     // With `finish`, the link leads to the provider at once; else a page is confirmed first.
     const finish = i % 2 === 0 && { finish: true, return_url: `${restartable.provider.issuer}/done` };
@@ -211,6 +223,16 @@ async function furnish() {
 }
 
 describe('fuzz', () => {
+  it('calls through the proxy go below the base URL, each with the credential of its connection and none of the caller', () => {
+    expect(api.requests.length).toBeGreaterThan(20);
+    for (const { line, headers } of api.requests) {
+      expect(line).toMatch(/^[A-Z]+ \/(acme|static)(\/|\?| )/);
+      expect(headers.filter(([name]) => name.toLowerCase() === 'authorization')).toHaveLength(1);
+      expect(JSON.stringify(headers)).not.toContain(restartable.adminKey);
+      expect(line).not.toMatch(/\/\.{1,2}([/?; ]|$)|\/%2e|%5c|%00|\\/i);
+    }
+  });
+
   it('every operation responds as described, and never with a 500', () => {
     expect([...failures].filter(([, why]) => why !== undefined)).toEqual([]);
     console.info('answers by status:', JSON.stringify(Object.fromEntries([...statuses].sort(([a], [b]) => a - b))));
