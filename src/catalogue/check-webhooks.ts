@@ -18,7 +18,8 @@ export function webhookIssues(provider: Provider): string[] {
   };
   return Object.entries(provider.webhooks).flatMap(([name, endpoint]) => {
     const at = `webhooks.${name}`;
-    const locators = [endpoint.connection, ...endpoint.deauthorization.map(({ connection = [] }) => connection)].flat();
+    const named = [...endpoint.deauthorization, ...endpoint.hold].map(({ connection = [] }) => connection);
+    const locators = [endpoint.connection, ...named].flat();
     return [
       ...locators.filter(({ match }) => !isKnown(match)).map(({ match }) => `${at}.connection: nothing has ${match}`),
       ...endpointIssues(endpoint).map((issue) => `${at}.${issue}`),

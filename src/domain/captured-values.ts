@@ -1,7 +1,7 @@
 // The values by which a webhook or signal finds the connections that it is about: exact, of live connections only.
 import type { Connection } from './connection.ts';
 
-/** A row of `captured_values`. `id`: the connection's id and the key, with a colon in between. */
+/** A row of `captured_values`. `id`: the connection's id and the key, with a colon in between; of a list, and the place in it. */
 export interface CapturedValue {
   id: string;
   connectionId: string;
@@ -13,10 +13,12 @@ export interface CapturedValue {
 type Source = Pick<Connection, 'captured' | 'account' | 'identity'>;
 
 const MAX_LENGTH = 256;
+/** Of a list. Those of tenants and sites have a few; what is captured is bounded, too. */
+const MAX_ELEMENTS = 1_000;
 
 /**
- * `captured.<name>`, `params.<name>`, `account.id` and `identity.sub`: scalars of 1 to 256 characters, as the migration that added the table
- * has them. What is nested or longer finds nothing.
+ * `captured.<name>`, `params.<name>`, `account.id` and `identity.sub`: scalars of 1 to 256 characters, and each that is in a list,
+ * as the migrations `events` and `captured_lists` have them. What is nested deeper or longer finds nothing.
  */
 export function capturedValues({
   id: connectionId,
@@ -25,11 +27,11 @@ export function capturedValues({
   ...source
 }: Pick<Connection, 'id' | 'integration' | 'params'> & Source): CapturedValue[] {
   const all = { ...prefixed('params', params), ...refreshedValues(source) };
-  return Object.entries(all).map(([key, value]) => ({
-    id: `${connectionId}:${key}`,
+  return Object.entries(all).map(([place, value]) => ({
+    id: `${connectionId}:${place}`,
     connectionId,
     integration,
-    key,
+    key: place.replace(/\[\d+\]$/, ''),
     value,
   }));
 }
@@ -48,14 +50,31 @@ const refreshedValues = ({ captured, account, identity }: Source): Record<string
   ...(identity && isUsable(identity.subject) && { 'identity.sub': identity.subject }),
 });
 
+/** By `<prefix>.<name>`, or `<prefix>.<name>[<index>]` in a list. */
 function prefixed(prefix: string, values: Record<string, unknown>): Record<string, string> {
   const found: Record<string, string> = {};
   for (const [name, value] of Object.entries(values)) {
-    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') continue;
-    const text = String(value);
-    if (isUsable(text)) found[`${prefix}.${name}`] = text;
+    const place = `${prefix}.${name}`;
+    if (Array.isArray(value)) {
+      const known = new Set<string>();
+      for (const [i, text] of value.slice(0, MAX_ELEMENTS).map(textOf).entries()) {
+        if (text === undefined || known.has(text)) continue;
+        known.add(text);
+        found[`${place}[${i}]`] = text;
+      }
+    } else {
+      const text = textOf(value);
+      if (text !== undefined) found[place] = text;
+    }
   }
   return found;
+}
+
+/** Of a scalar that can be found. */
+function textOf(value: unknown): string | undefined {
+  if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') return undefined;
+  const text = String(value);
+  return isUsable(text) ? text : undefined;
 }
 
 const isUsable = (text: string): boolean =>

@@ -256,6 +256,18 @@ const Deauthorization = z.strictObject({
   note: z.string().optional(),
 });
 
+/** The vendor has suspended the account: its connections are on hold. */
+const Hold = z.strictObject({
+  /** Conditions on the event. */
+  when: Conditions,
+  /** True: the account is enabled again, which ends the hold. */
+  lifts: z.boolean().default(false),
+  /** Instead of `connection`. */
+  connection: z.array(Locator).min(1).optional(),
+  /** For people: what is suspended. */
+  note: z.string().optional(),
+});
+
 /** For people: what an admin does at the vendor. */
 const Setup = z.strictObject({
   /** Where the URL is entered. */
@@ -290,6 +302,8 @@ const Endpoint = z.strictObject({
   event: Event.prefault({}),
   connection: z.array(Locator).default([]),
   deauthorization: z.array(Deauthorization).default([]),
+  /** Of what is no deauthorization. */
+  hold: z.array(Hold).default([]),
   acknowledgement: Answer.prefault({}),
   /** Bytes; a mebibyte by default. */
   max_body: z.int().positive().max(26_214_400).default(1_048_576),

@@ -29,6 +29,7 @@ export const MIGRATED_TABLES = [
   'webhook_connections',
   'received_event_ids',
   'captured_values',
+  'hold_changes',
   'receiver_settings',
   'integration_faults',
   'reauth_notices',

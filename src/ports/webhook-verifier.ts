@@ -51,6 +51,8 @@ export interface WebhookEvent {
   locators: { key: string; values: string[] }[];
   /** It says that the grant of its connections has ended. */
   isDeauthorization: boolean;
+  /** It says that the account of its connections is suspended, or enabled again. */
+  hold: 'hold' | 'release' | null;
   /** Its own bytes: the whole body, unless it is one of a batch. */
   body: Uint8Array;
 }

@@ -135,13 +135,14 @@ describe.each(rows.map(([provider, row]) => [`${provider}: ${row.name}`, provide
         const verdict = await verify(provider, row);
         expect(reasonOf(verdict)).toBe('verified');
         if (verdict.kind !== 'verified') return;
-        const { count = 1, id, type, locator, deauthorization = false } = row.event ?? {};
+        const { count = 1, id, type, locator, deauthorization = false, hold = null } = row.event ?? {};
         expect(verdict.events).toHaveLength(count);
         const [first] = verdict.events;
         if (id !== undefined) expect(first?.id).toBe(id);
         if (type !== undefined) expect(first?.type).toBe(type);
         if (locator !== undefined) expect(shownLocators(first!)).toContain(locator);
         expect(first?.isDeauthorization ?? false).toBe(deauthorization);
+        expect(first?.hold ?? null).toBe(hold);
         expect(verdict.isSenderAuthenticated).toBe(row.isAuthenticated ?? true);
         if (row.answer) expect(verdict.answer).toMatchObject(row.answer);
       });

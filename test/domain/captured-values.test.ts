@@ -4,7 +4,15 @@ import { capturedValues, keepsCapturedValues } from '../../src/domain/captured-v
 import { aConnection } from '../stores/builders.ts';
 
 test('scalars of 1 to 256 characters are values, by their keys', () => {
-  const captured = { text: 'T1', number: 1.5, yes: true, none: null, list: ['x'], empty: '', emoji: '😀'.repeat(256) };
+  const captured = {
+    text: 'T1',
+    number: 1.5,
+    yes: true,
+    none: null,
+    nested: { a: 'x' },
+    empty: '',
+    emoji: '😀'.repeat(256),
+  };
   const rows = capturedValues(
     aConnection({ id: 'con_1', integration: 'slack', captured, params: { shop: 'a' }, account: null }),
   );
@@ -26,6 +34,23 @@ test('scalars of 1 to 256 characters are values, by their keys', () => {
   const untold = { params: {}, account: null, identity: null };
   const long = aConnection({ captured: { long: 'x'.repeat(257), emoji: '😀'.repeat(257) }, ...untold });
   expect(capturedValues(long)).toEqual([]);
+});
+
+test('each scalar of a list is a value under the key of the list, the first thousand', () => {
+  const many = Array.from({ length: 1_001 }, (_, i) => i);
+  const captured = { sites: ['a', 'b', 'a', { id: 'c' }, ['d'], '', 7], many };
+  const rows = capturedValues(aConnection({ id: 'con_1', captured, params: {}, account: null, identity: null }));
+  expect(rows.filter(({ key }) => key === 'captured.sites').map(({ id, value }) => [id, value])).toEqual([
+    ['con_1:captured.sites[0]', 'a'],
+    ['con_1:captured.sites[1]', 'b'],
+    ['con_1:captured.sites[6]', '7'],
+  ]);
+  expect(rows.filter(({ key }) => key === 'captured.many').map(({ value }) => value)).toEqual(
+    many.slice(0, -1).map(String),
+  );
+  const known = { captured: { sites: ['a', 'b'] }, account: null, identity: null };
+  expect(keepsCapturedValues(known, { ...known, captured: { sites: ['a', 'b'] } })).toBe(true);
+  expect(keepsCapturedValues(known, { ...known, captured: { sites: ['a', 'b', 'c'] } })).toBe(false);
 });
 
 test('a refresh keeps them if captures and account id are the same, whatever the name is', () => {

@@ -265,6 +265,20 @@ describe('RISC', () => {
     expect(actions).toEqual(expect.arrayContaining(['connection.held', 'connection.released', 'connection.refreshed']));
   });
 
+  test('an account-enabled that is older than the hold arrives late: it stays on hold until a newer one', async () => {
+    const one = await connect();
+    const told = (name: string, event: Json = {}) => sign(risc(`${RISC}/${name}`, issSub(one.sub), {}, event));
+    expect((await push(await told('account-disabled'))).status).toBe(202);
+    await expect.poll(() => status(one.id), WAIT).toEqual(['on_hold', 'account_disabled']);
+    const line = /type="account-enabled",outcome="located"\} (\d+)/;
+    const before = await counted(line);
+    expect((await push(await told('account-enabled', { event_timestamp: now() - 60 }))).status).toBe(202);
+    await expect.poll(() => counted(line), WAIT).toBe(before + 1);
+    expect(await status(one.id)).toEqual(['on_hold', 'account_disabled']);
+    expect((await push(await told('account-enabled'))).status).toBe(202);
+    await expect.poll(() => status(one.id), WAIT).toEqual(['active', null]);
+  });
+
   test('account-purged: destroyed, without a request to the provider', async () => {
     const one = await connect();
     expect((await push(await sign(risc(`${RISC}/account-purged`, issSub(one.sub))))).status).toBe(202);

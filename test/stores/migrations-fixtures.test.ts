@@ -126,10 +126,20 @@ describe.each(releases)('a database of the release of %s', (release) => {
       const provider = await startProvider();
       onTestFinished(() => provider.close());
       const { url, query } = await copies[dialect]!(release, provider.url);
+      const captured = { team: 'T1', sites: ['S1', 'S2', 'S1', { id: 'S3' }, 7], none: [] };
+      const set = `captured = '${JSON.stringify(captured)}'`;
+      await query(`update connections set ${set} where owner = '${OWNERS.active}' returning id`);
       const clock = { now: () => FIXTURE_NOW + 60_000, monotonic: () => performance.now() };
       const env: Record<string, string> = { ...fixtureEnv(release), VALETKEY_DATABASE_URL: url };
       const broker = await startTestBroker(env, undefined, { clock, refreshAhead: false, outboxEveryMs: 20 });
       onTestFinished(() => broker.stop());
+      const indexed = await query(`select id, key, value from captured_values where key like 'captured.%'`);
+      expect(indexed.map(({ id, key, value }) => `${String(id).split(':').at(-1)} ${key} ${value}`).sort()).toEqual([
+        'captured.sites[0] captured.sites S1',
+        'captured.sites[1] captured.sites S2',
+        'captured.sites[4] captured.sites 7',
+        'captured.team captured.team T1',
+      ]);
       const key = callerKey(release);
       const ask = (method: string, path: string, body?: unknown) => broker.ask(method, path, body, key);
       const list = async (path: string, as = key) =>

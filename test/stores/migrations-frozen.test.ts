@@ -77,6 +77,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795913778264,
       sha256: 'a439de7a8f158b234af06bde9bddf48859e4fff5c8bb3043c91da8f2169f711d',
     },
+    '0016_captured_lists': {
+      when: 1795914706483,
+      sha256: 'fd7ed81e534e3edfdbfa0bc3734834cc7a08db855068248fa3f1ded4f312a014',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -140,6 +144,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0015_limits': {
       when: 1795913785028,
       sha256: 'e0ea48872a6145578ec81a6b7f135c29551af7b445359db909d880572a753510',
+    },
+    '0016_captured_lists': {
+      when: 1795914714341,
+      sha256: '3b36c755e910acf9ca27d2d07d350446f2b79b84284d6baf0e63d8007b25a4c9',
     },
   },
 };

@@ -38,6 +38,7 @@ describe('the schemas of SQLite and PostgreSQL', () => {
     expectTypeOf<Postgres['deliveries']>().toEqualTypeOf<Sqlite['deliveries']>();
     expectTypeOf<Postgres['receivedWebhooks']>().toEqualTypeOf<Sqlite['receivedWebhooks']>();
     expectTypeOf<Postgres['capturedValues']>().toEqualTypeOf<Sqlite['capturedValues']>();
+    expectTypeOf<Postgres['holdChanges']>().toEqualTypeOf<Sqlite['holdChanges']>();
     expectTypeOf<Postgres['keyChecks']>().toEqualTypeOf<Sqlite['keyChecks']>();
     expectTypeOf<Postgres['rateBuckets']>().toEqualTypeOf<Sqlite['rateBuckets']>();
     expectTypeOf<Postgres['paces']>().toEqualTypeOf<Sqlite['paces']>();

@@ -21,6 +21,7 @@ const locators = [
   { match: 'account.id', value: '{item:user}' },
 ];
 const ended = [{ when: { 'item:type': 'uninstalled' } }];
+const hold = [{ when: { 'item:type': 'suspended' } }, { when: { 'item:type': 'enabled' }, lifts: true }];
 
 /** Three ways to receive: signed, with a hook alone, and after a handshake that brings the key. */
 const WEBHOOKS = {
@@ -33,6 +34,7 @@ const WEBHOOKS = {
     event: { batch: ['events[]'], id: ['{item:id}'], type: ['{item:type}'] },
     connection: locators,
     deauthorization: ended,
+    hold,
     acknowledgement: { text: 'taken' },
   },
   hooked: {
@@ -43,6 +45,7 @@ const WEBHOOKS = {
     event: { id: ['{item:id}'], type: ['{item:type}'] },
     connection: locators,
     deauthorization: ended,
+    hold,
   },
   bringing: {
     title: 'Events with a key',

@@ -53,7 +53,7 @@ const isNull = (bytes: Buffer, start: number, end: number): boolean =>
   end - start === 4 && bytes.toString('latin1', start, end) === 'null';
 
 function eventOf(
-  { event, connection, deauthorization }: WebhookEndpointDialect,
+  { event, connection, deauthorization, hold: holds }: WebhookEndpointDialect,
   part: Part,
   index: number,
 ): WebhookEvent {
@@ -61,13 +61,15 @@ function eventOf(
   const scope = { ...part.scope, type };
   const id = firstOf(event.id, scope);
   const ended = deauthorization.find(({ when }) => hold(when, scope));
+  const held = ended ? undefined : holds.find(({ when }) => hold(when, scope));
   return {
     index,
     id: short(id),
     type,
     key: keyOf(event, id, { ...part, scope }, index),
-    locators: locatorsOf(ended?.connection ?? connection, scope),
+    locators: locatorsOf((ended ?? held)?.connection ?? connection, scope),
     isDeauthorization: ended !== undefined,
+    hold: held ? (held.lifts ? 'release' : 'hold') : null,
     body: part.body,
   };
 }

@@ -14,6 +14,7 @@ import type { Access } from '../audit/index.ts';
 import type { Cache } from '../cache/index.ts';
 import type { Targets } from '../integrations/index.ts';
 import { createInbox, type Inbox } from './inbox.ts';
+import { createAccountHolds } from './processing/account-holds.ts';
 import { createDeauthorizer } from './processing/deauthorization.ts';
 import { createWebhookProcessing } from './processing/process-webhook.ts';
 import { createProcessor } from './processing/processor.ts';
@@ -80,10 +81,11 @@ export function createWebhooks(parts: Parts): Webhooks {
   };
   const admin = createWebhookAdmin({ ...parts, settings, changed: integrationChanged });
   const deauthorizer = createDeauthorizer(parts);
-  const signals = createSignals({ ...parts, verifier: parts.eventVerifier, onReceived: () => processor.wake() });
+  const holds = createAccountHolds(parts);
+  const signals = createSignals({ ...parts, holds, verifier: parts.eventVerifier, onReceived: () => processor.wake() });
   const processor = createProcessor({
     store,
-    processWebhook: createWebhookProcessing({ ...parts, deauthorizer }),
+    processWebhook: createWebhookProcessing({ ...parts, deauthorizer, holds }),
     processSignal: signals.process,
     days: parts.days,
     clock,

@@ -10,6 +10,8 @@ export interface StoredBody {
   /** False: anyone who knows the URL may have sent it. */
   isSenderAuthenticated: boolean;
   events: (Pick<WebhookEvent, 'index' | 'locators' | 'isDeauthorization'> & {
+    /** Undefined: stored by an earlier release. */
+    hold?: WebhookEvent['hold'] | undefined;
     /** `[from, to)` of the body, other bytes, or null: the whole. */
     own: [number, number] | Bytes | null;
   })[];
@@ -49,6 +51,7 @@ export function storedBody(
       index: event.index,
       locators: event.locators,
       isDeauthorization: event.isDeauthorization,
+      hold: event.hold,
       own: ownOf(event),
     })),
   };

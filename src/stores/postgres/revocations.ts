@@ -6,7 +6,15 @@ import { connecting, connects, pendingRevocationOf, tombstoneOf } from '../share
 import { deleteCapturedValues } from './captured-values.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
-import { connections, connectSessions, grants, leases, pendingRevocations, unreadableResponses } from './schema.ts';
+import {
+  connections,
+  connectSessions,
+  grants,
+  holdChanges,
+  leases,
+  pendingRevocations,
+  unreadableResponses,
+} from './schema.ts';
 
 const locked = (orm: Orm, id: string) =>
   orm.select().from(connections).where(eq(connections.id, id)).for('no key update');
@@ -39,6 +47,7 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
         await orm.delete(leases).where(eq(leases.connectionId, id));
         await orm.delete(unreadableResponses).where(eq(unreadableResponses.connectionId, id));
         await deleteCapturedValues(orm, id);
+        await orm.delete(holdChanges).where(eq(holdChanges.connectionId, id));
         const tombstone = tombstoneOf(upstream, audit);
         await orm.update(connections).set(tombstone).where(eq(connections.id, id));
         const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials, firstTryAt, audit) : null;

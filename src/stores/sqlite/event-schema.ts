@@ -146,7 +146,7 @@ export const receivedEventIds = sqliteTable(
 
 /**
  * The values by which a webhook or signal finds its connections: exact, and of live connections only. `id`: the
- * connection's id and the key, with a colon in between. Of secrets, the value is a keyed digest.
+ * connection's id and the key, with a colon in between, and the place in a list. Of secrets, the value is a keyed digest.
  */
 export const capturedValues = sqliteTable(
   'captured_values',
@@ -162,6 +162,12 @@ export const capturedValues = sqliteTable(
     index('captured_values_of_connection').on(t.connectionId),
   ],
 );
+
+/** When, by its own word, a provider last suspended or enabled the account of a connection. Seldom: most have no row. */
+export const holdChanges = sqliteTable('hold_changes', {
+  connectionId: text('connection_id').primaryKey(),
+  at: integer('at').notNull(),
+});
 
 /** How an integration receives webhooks and signals: JSON records with their secrets. */
 export const receiverSettings = sqliteTable('receiver_settings', {

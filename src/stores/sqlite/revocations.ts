@@ -6,7 +6,15 @@ import { connecting, connects, pendingRevocationOf, tombstoneOf } from '../share
 import { deleteCapturedValues } from './captured-values.ts';
 import type { SqliteAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
-import { connections, connectSessions, grants, leases, pendingRevocations, unreadableResponses } from './schema.ts';
+import {
+  connections,
+  connectSessions,
+  grants,
+  holdChanges,
+  leases,
+  pendingRevocations,
+  unreadableResponses,
+} from './schema.ts';
 
 /** From one integration to the next in the index, instead of a scan of all revocations. */
 const dueIntegrations = (now: number) => sql`
@@ -45,6 +53,7 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
         orm.delete(unreadableResponses).where(eq(unreadableResponses.connectionId, id)).run();
         cancelSessions(orm, connects(connectSessions, before), audit.at);
         deleteCapturedValues(orm, id);
+        orm.delete(holdChanges).where(eq(holdChanges.connectionId, id)).run();
         const tombstone = tombstoneOf(upstream, audit);
         orm.update(connections).set(tombstone).where(eq(connections.id, id)).run();
         const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials, firstTryAt, audit) : null;

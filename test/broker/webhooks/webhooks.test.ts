@@ -41,6 +41,7 @@ const anEvent = (given: Partial<WebhookEvent> = {}): WebhookEvent => ({
   key: randomBytes(8).toString('hex'),
   locators: [],
   isDeauthorization: false,
+  hold: null,
   body: Buffer.from('{}'),
   ...given,
 });
@@ -118,7 +119,8 @@ test('a full inbox answers 503 with Retry-After, and takes what comes once there
 
 test('processing that fails is tried again later, and is dead after twelve attempts', async () => {
   const { store, clock, telemetry, counted } = await opened();
-  const broken: Pick<Store, 'connectionsByValue' | 'settleReceived'> = {
+  const broken: Pick<Store, 'connectionsByValue' | 'settleReceived' | 'makeDue'> = {
+    makeDue: async () => undefined,
     connectionsByValue: () => Promise.reject(new StoreError('away')),
     settleReceived: (...given) => store.settleReceived(...given),
   };
@@ -127,6 +129,8 @@ test('processing that fails is tried again later, and is dead after twelve attem
     vault,
     targets: { find: async () => ({ provider: { id: 'slack' } }) as never },
     deauthorizer: { end: async () => undefined },
+    holds: { hold: async () => false, release: async () => false },
+    untilApplied: async () => undefined,
     telemetry,
     clock,
     log,

@@ -46,7 +46,14 @@ export interface VendorWebhook {
   /** What is refused when it is changed: `body`, `key` and `algorithm`, unless this says otherwise. */
   covers?: Covered[];
   /** Of the first event. `locator`: one of those that are looked for, as `key=value`. */
-  event?: { count?: number; id?: string | null; type?: string | null; locator?: string; deauthorization?: boolean };
+  event?: {
+    count?: number;
+    id?: string | null;
+    type?: string | null;
+    locator?: string;
+    deauthorization?: boolean;
+    hold?: 'hold' | 'release';
+  };
   /** It is a handshake, with this answer. */
   handshake?: {
     status?: number;

@@ -43,7 +43,11 @@ export default {
       ],
       api: { url: `https://api.atlassian.com/ex/jira/${CLOUD}/rest/api/3/project` },
       account: { issuer: 'https://api.atlassian.com', id: '5b10a2844c20165700ede21g', name: 'Mia Krystof' },
-      captured: { cloud_id: CLOUD, cloud_ids: [CLOUD, '35273b54-3f06-40d2-880f-dd28cf8daafa'] },
+      captured: {
+        cloud_id: CLOUD,
+        cloud_ids: [CLOUD, '35273b54-3f06-40d2-880f-dd28cf8daafa'],
+        site_urls: ['https://acme.atlassian.net', 'https://other.atlassian.net'],
+      },
     },
     {
       flow: 'static',
@@ -63,7 +67,7 @@ export default {
         { webhookEvent: 'jira:issue_updated', issue: { self: 'https://acme.atlassian.net/rest/api/2/issue/1' } },
         { 'X-Atlassian-Webhook-Identifier': 'w1' },
       ),
-      event: { id: 'w1', type: 'jira:issue_updated', locator: 'captured.site_url=https://acme.atlassian.net' },
+      event: { id: 'w1', type: 'jira:issue_updated', locator: 'captured.site_urls=https://acme.atlassian.net' },
     },
     {
       name: 'dynamic webhook',

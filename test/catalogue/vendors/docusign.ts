@@ -124,7 +124,7 @@ export default {
         );
       },
       covers: ['body', 'key', 'algorithm', 'header:X-DocuSign-Signature-2'],
-      event: { id: null, type: 'envelope-completed', locator: 'captured.account_id=a1' },
+      event: { id: null, type: 'envelope-completed', locator: 'captured.account_ids=a1' },
     },
   ],
 } satisfies Vendor;

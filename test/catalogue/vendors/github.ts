@@ -139,6 +139,28 @@ export default {
       event: { locator: 'captured.installation_id=7', deauthorization: true },
     },
     {
+      name: 'installation suspended',
+      secrets: ["It's a Secret to Everybody"],
+      ...signedBody(
+        'X-Hub-Signature-256',
+        { prefix: 'sha256=' },
+        { action: 'suspend', installation: { id: 7 } },
+        { 'X-GitHub-Event': 'installation', 'X-GitHub-Delivery': '4' },
+      ),
+      event: { locator: 'captured.installation_id=7', hold: 'hold' },
+    },
+    {
+      name: 'installation unsuspended',
+      secrets: ["It's a Secret to Everybody"],
+      ...signedBody(
+        'X-Hub-Signature-256',
+        { prefix: 'sha256=' },
+        { action: 'unsuspend', installation: { id: 7 } },
+        { 'X-GitHub-Event': 'installation', 'X-GitHub-Delivery': '5' },
+      ),
+      event: { locator: 'captured.installation_id=7', hold: 'release' },
+    },
+    {
       name: 'form',
       secrets: ["It's a Secret to Everybody"],
       send({ hmac }) {

@@ -102,7 +102,7 @@ export default {
           })),
         },
       ),
-      event: { count: 2, id: null, type: 'INVOICE.UPDATE', locator: 'params.tenant_id=t1' },
+      event: { count: 2, id: null, type: 'INVOICE.UPDATE', locator: 'captured.tenant_ids=t1' },
       answer: { status: 200 },
     },
     {

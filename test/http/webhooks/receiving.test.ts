@@ -177,6 +177,50 @@ describe('a verified webhook', () => {
   });
 });
 
+describe('a suspended account', () => {
+  const told = async (type: string, given: { team: string; user?: string }) => {
+    const event = anEvent({ type, ...given });
+    await team.send(event);
+    return processed(event.id);
+  };
+
+  test('is on hold until it is enabled again, and then refreshed before it is served', async () => {
+    const id = await team.connect('suspended', 'H1');
+    const other = await team.connect('another', 'H2');
+    expect((await team.broker.ask('GET', `/v1/connections/${id}/token`)).status).toBe(200);
+    await told('suspended', { team: 'H1' });
+    expect([await statusOf(id), await statusOf(other)]).toEqual(['on_hold account_disabled', 'active null']);
+    const read = await team.broker.ask('GET', `/v1/connections/${id}/token`);
+    expect(read).toMatchObject({ status: 409, body: { code: 'connection_on_hold', reason: 'account_disabled' } });
+    team.advance(1_000);
+    await told('enabled', { team: 'H1' });
+    expect(await statusOf(id)).toBe('active null');
+    const events = rows(`select type from events where connection_id = '${id}' order by position`);
+    expect(events.map(({ type }) => type)).toEqual([
+      'connection.created',
+      'connection.on_hold',
+      'webhook.received',
+      'connection.reactivated',
+      'webhook.received',
+    ]);
+    expect(rows(`select access_token from grants where connection_id = '${id}'`)).toEqual([{ access_token: null }]);
+  });
+
+  test('that is enabled by an earlier webhook, which is processed later, stays on hold; and its grant can end', async () => {
+    const event = anEvent({ type: 'enabled', team: 'H3' });
+    await team.send(event);
+    const { id: earlier } = await processed(event.id);
+    team.advance(1_000);
+    const id = await team.connect('late', 'H3');
+    await told('suspended', { team: 'H3' });
+    expect((await team.broker.ask('POST', `/v1/webhooks/${earlier}/process`)).status).toBe(202);
+    await team.eventually(async () => ((await shown(earlier)).status === 'located' ? true : undefined));
+    expect(await statusOf(id)).toBe('on_hold account_disabled');
+    await told('uninstalled', { team: 'H3' });
+    expect(await statusOf(id)).toBe('needs_reauth deauthorized');
+  });
+});
+
 describe('a deauthorization', () => {
   test('ends the grant of every connection that it names, at once; readers are told why', async () => {
     const [one, two] = [await team.connect('owner-1', 'D1'), await team.connect('owner-2', 'D1')];

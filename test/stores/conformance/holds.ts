@@ -1,13 +1,19 @@
 // The contract of the store: connections whose account the provider has suspended.
 import { expect, test } from 'vitest';
 import { LEASE_MS } from '../../../src/domain/time-limits.ts';
-import type { Change, Claimed } from '../../../src/ports/index.ts';
+import type { Change, Claimed, Release } from '../../../src/ports/index.ts';
 import { aConnection, anEntry, connected, NOW, recorded, someCredentials, someRefreshedFields } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 const aClaim = { attempt: 'att_1', generation: 99, now: NOW, monotonic: 0 };
 const error = { code: 'invalid_grant', detail: 'no', at: NOW + 50, retryAt: null };
 const FAR = NOW + 10 * LEASE_MS;
+const releasedAt = (nextRefreshAt: number, given: Partial<Release> = {}): Release => ({
+  at: NOW,
+  nextRefreshAt,
+  isMinted: false,
+  ...given,
+});
 
 export function holds(at: Opened): void {
   const { stringify } = JSON;
@@ -25,8 +31,8 @@ export function holds(at: Opened): void {
     const { connection, credentials } = await connected(at.store, { nextRefreshAt: NOW });
     const { id, integration, owner, label, generation } = connection;
     const [holding, releasing] = [anEntry({ at: NOW + 3 }), anEntry({ at: NOW + 9 })];
-    expect(await at.store.release(id, NOW, releasing)).toBe('unchanged');
-    expect(await at.store.hold(id, 'account_disabled', holding)).toEqual({ generation });
+    expect(await at.store.release(id, releasedAt(NOW), releasing)).toBe('unchanged');
+    expect(await at.store.hold(id, 'account_disabled', NOW, holding)).toEqual({ generation });
     const held = {
       ...connection,
       status: 'on_hold',
@@ -39,7 +45,7 @@ export function holds(at: Opened): void {
     expect(await recorded(at.store, holding)).toBe(true);
     await expect.poll(() => reports).toContain(stringify({ kind: 'connection', id, generation }));
     const again = anEntry();
-    expect(await at.store.hold(id, 'account_disabled', again)).toBe('unchanged');
+    expect(await at.store.hold(id, 'account_disabled', NOW, again)).toBe('unchanged');
     expect(await recorded(at.store, again)).toBe(false);
 
     expect(await at.store.claim(id, aClaim)).toBe('gone');
@@ -58,7 +64,7 @@ export function holds(at: Opened): void {
     const { status, issuedAt } = held;
     expect(await at.store.connectionVersions([id])).toEqual([{ id, status, generation, issuedAt }]);
 
-    expect(await at.store.release(id, NOW + 8, releasing)).toEqual({ generation });
+    expect(await at.store.release(id, releasedAt(NOW + 8), releasing)).toEqual({ generation });
     expect(await at.store.connection(id)).toEqual({
       ...connection,
       nextRefreshAt: NOW + 8,
@@ -76,31 +82,66 @@ export function holds(at: Opened): void {
     const { connection } = await connected(at.store);
     const only = someCredentials({ refreshToken: null });
     await at.store.renewConnection(connection, only, null, anEntry());
-    await at.store.hold(connection.id, 'account_disabled', anEntry());
-    await at.store.release(connection.id, NOW, anEntry());
+    await at.store.hold(connection.id, 'account_disabled', NOW, anEntry());
+    await at.store.release(connection.id, releasedAt(NOW), anEntry());
     expect(await at.store.storedCredentials(connection.id)).toEqual(only);
+  });
+
+  test('the latest word of the provider counts, in whatever order it arrives', async () => {
+    const { connection } = await connected(at.store);
+    const { id } = connection;
+    const status = async () => (await at.store.connection(id))!.status;
+    const hold = (time: number) => at.store.hold(id, 'account_disabled', time, anEntry());
+    const release = (time: number) => at.store.release(id, releasedAt(NOW, { at: time }), anEntry());
+    await hold(NOW + 10);
+    expect([await release(NOW + 9), await status()]).toEqual(['unchanged', 'on_hold']);
+    // Suspended again: what was between the two does not lift it.
+    expect([await hold(NOW + 30), await release(NOW + 20), await status()]).toEqual([
+      'unchanged',
+      'unchanged',
+      'on_hold',
+    ]);
+    expect([await release(NOW + 40), await status()]).toEqual([{ generation: 1 }, 'active']);
+    // Enabled, before it is told that it had been suspended.
+    expect([await release(NOW + 60), await hold(NOW + 50), await status()]).toEqual([
+      'unchanged',
+      'unchanged',
+      'active',
+    ]);
+    expect([await hold(NOW + 60), await status()]).toEqual([{ generation: 1 }, 'on_hold']);
+    await at.store.revoke(id, 'unsupported', NOW, anEntry());
+    expect([await hold(NOW + 70), await status()]).toEqual(['unchanged', 'revoked']);
+  });
+
+  test('release: a token that was minted is deleted without a refresh token, since another can be', async () => {
+    const { connection } = await connected(at.store);
+    const minted = someCredentials({ refreshToken: null });
+    await at.store.renewConnection(connection, minted, null, anEntry());
+    await at.store.hold(connection.id, 'account_disabled', NOW, anEntry());
+    await at.store.release(connection.id, releasedAt(NOW, { isMinted: true }), anEntry());
+    expect(await at.store.storedCredentials(connection.id)).toEqual({ ...minted, accessToken: null });
   });
 
   test('hold of what is not active: unchanged; one on hold can be renewed and revoked', async () => {
     const { connection: dead } = await connected(at.store, { status: 'needs_reauth', reason: 'grant_revoked' });
     const { connection } = await connected(at.store, { integration: 'slack' });
     for (const id of [dead.id, 'con_none'])
-      expect(await at.store.hold(id, 'account_disabled', anEntry())).toBe('unchanged');
-    await at.store.hold(connection.id, 'account_disabled', anEntry());
+      expect(await at.store.hold(id, 'account_disabled', NOW, anEntry())).toBe('unchanged');
+    await at.store.hold(connection.id, 'account_disabled', NOW, anEntry());
     const renewed = await at.store.renewConnection(connection, someCredentials(), null, anEntry());
     expect(renewed).toEqual({ generation: connection.generation + 1 });
     expect(await at.store.connection(connection.id)).toMatchObject({ status: 'active', reason: null });
-    await at.store.hold(connection.id, 'account_disabled', anEntry());
+    await at.store.hold(connection.id, 'account_disabled', NOW, anEntry());
     const revoked = await at.store.revoke(connection.id, 'pending', NOW, anEntry());
     expect(revoked).toMatchObject({ already: false, connection: { status: 'revoked', reason: null } });
-    expect(await at.store.release(connection.id, NOW, anEntry())).toBe('unchanged');
+    expect(await at.store.release(connection.id, releasedAt(NOW), anEntry())).toBe('unchanged');
   });
 
   test('a refresh in flight: its answer is committed and stays on hold, and its refusal does not end the grant', async () => {
     const { connection } = await connected(at.store);
     const { id, generation } = connection;
     const first = await claimed(id);
-    await at.store.hold(id, 'account_disabled', anEntry());
+    await at.store.hold(id, 'account_disabled', NOW, anEntry());
     const fresh = someCredentials();
     const held = { fence: first.fence, generation };
     expect(await at.store.commitRefresh(id, held, someRefreshedFields(), fresh, anEntry())).toBe('held');
@@ -108,9 +149,9 @@ export function holds(at: Opened): void {
     expect(await at.store.connection(id)).toMatchObject(stored);
     expect(await at.store.storedCredentials(id)).toEqual(fresh);
 
-    await at.store.release(id, NOW, anEntry());
+    await at.store.release(id, releasedAt(NOW), anEntry());
     const second = await claimed(id);
-    await at.store.hold(id, 'account_disabled', anEntry());
+    await at.store.hold(id, 'account_disabled', NOW, anEntry());
     const failure = { reason: 'grant_revoked' as const, error, nextRefreshAt: null, resolved: true };
     const audit = anEntry({ action: 'connection.needs_reauth' });
     const later = { fence: second.fence, generation: generation + 1 };
@@ -123,7 +164,7 @@ export function holds(at: Opened): void {
   test('on hold, a grant can be ended by its provider', async () => {
     const { connection } = await connected(at.store);
     const { id, generation } = connection;
-    await at.store.hold(id, 'account_disabled', anEntry());
+    await at.store.hold(id, 'account_disabled', NOW, anEntry());
     expect(await at.store.deauthorize(id, generation, 'deauthorized', anEntry())).toBe('deauthorized');
     expect(await at.store.connection(id)).toMatchObject({ status: 'needs_reauth', reason: 'deauthorized' });
   });

@@ -231,6 +231,19 @@ export function receivedWebhooks(at: Opened): void {
       expect(await found('captured.team', 'T3')).toEqual([]);
     });
 
+    test('each of a list is found, until a refresh brings a list without it', async () => {
+      const { connection } = await connected(at.store, { captured: { tenants: ['A', 'B', 'A'] } });
+      const { id } = connection;
+      expect([await found('captured.tenants', 'A'), await found('captured.tenants', 'B')]).toEqual([[id], [id]]);
+      const claimed = await at.store.claim(id, claim);
+      if (typeof claimed !== 'object') throw new Error(claimed);
+      const change = someRefreshedFields({ captured: { tenants: ['C', 'A'] } });
+      const held = { fence: claimed.fence, generation: 1 };
+      await at.store.commitRefresh(id, held, change, someCredentials(), anEntry());
+      const values = ['A', 'B', 'C'].map((value) => found('captured.tenants', value));
+      expect(await Promise.all(values)).toEqual([[id], [], [id]]);
+    });
+
     test('a refresh that keeps them writes none', async () => {
       const { connection } = await connected(at.store, { captured: { team: 'T1' } });
       const claimed = await at.store.claim(connection.id, claim);

@@ -75,4 +75,18 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))('signals on %s, at tw
       await expect.poll(async () => (await tokenAt(broker, id)).status, WAIT).toBe(200);
     for (const broker of [here, there]) expect(expectOk(await tokenAt(broker, id)).access_token).not.toBe(before);
   });
+
+  test('callers hear of a hold once no replica serves the connection any more', async () => {
+    const { id, sub } = await connect();
+    expectOk(await tokenAt(there, id));
+    const key = await here.callerKey({ actions: ['events'] });
+    const cursor = String(expectOk(await here.ask('GET', '/v1/events?after=now', undefined, key)).next_cursor);
+    await pushEvent(here.url, 'acme', await op.event(`${RISC}/account-disabled`, 'client', sub));
+    const heard = async () => {
+      const { data } = expectOk(await here.ask('GET', `/v1/events?after=${cursor}&types=webhook.received`, undefined, key));
+      return (data as Json[]).length;
+    };
+    await expect.poll(heard, { ...WAIT, interval: 5 }).toBe(1);
+    expectProblem(await tokenAt(there, id), 409, 'connection_on_hold');
+  });
 });

@@ -31,6 +31,9 @@ interface Parts {
   log: Logger;
 }
 
+/** A grant that is on hold can end, too. */
+const isUsable = ({ status }: Pick<Connection, 'status'>): boolean => status === 'active' || status === 'on_hold';
+
 export function createDeauthorizer(parts: Parts): Deauthorizer {
   const { store, tokenCache, access, untilApplied, telemetry, clock, log } = parts;
 
@@ -48,7 +51,7 @@ export function createDeauthorizer(parts: Parts): Deauthorizer {
   return {
     async end(connection, { id: webhook, receivedAt }, isSenderAuthenticated) {
       const { id, integration, owner } = connection;
-      if (connection.status !== 'active') return;
+      if (!isUsable(connection)) return;
       async function check(
         why: 'deauthorization_echo' | 'deauthorization_late' | 'deauthorization_unauthenticated',
       ): Promise<void> {
@@ -59,7 +62,7 @@ export function createDeauthorizer(parts: Parts): Deauthorizer {
       if (await mayBeEcho(connection)) return check('deauthorization_echo');
       if (!isSenderAuthenticated) return check('deauthorization_unauthenticated');
       let current: Connection | undefined = connection;
-      for (let attempt = 0; attempt < ATTEMPTS && current?.status === 'active'; attempt++) {
+      for (let attempt = 0; attempt < ATTEMPTS && current && isUsable(current); attempt++) {
         if (receivedAt < current.issuedAt) return check('deauthorization_late');
         const subject = { integration, owner, connectionId: id, detail: 'deauthorized' };
         const by = access.recordSystem('connection.deauthorized', subject);

@@ -6,6 +6,7 @@ import type { ReceivedWebhook } from '../../../domain/received-webhook.ts';
 import type { Clock, Logger, Store, Telemetry, Vault } from '../../../ports/index.ts';
 import type { Targets } from '../../integrations/index.ts';
 import { bodyContext, type StoredBody } from '../stored-body.ts';
+import type { AccountHolds } from './account-holds.ts';
 import type { Deauthorizer } from './deauthorization.ts';
 import { settleFailed } from './failed-processing.ts';
 import { MAX_TOLD, receivedEvent } from './received-event.ts';
@@ -17,17 +18,20 @@ export type ProcessWebhook = (webhook: ReceivedWebhook) => Promise<void>;
 const MAX_CONNECTIONS = 500;
 
 interface Parts {
-  store: Pick<Store, 'connectionsByValue' | 'settleReceived'>;
+  store: Pick<Store, 'connectionsByValue' | 'settleReceived' | 'makeDue'>;
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
   targets: Pick<Targets, 'find'>;
   deauthorizer: Deauthorizer;
+  holds: AccountHolds;
+  /** Waits for the other replicas. */
+  untilApplied: () => Promise<unknown>;
   telemetry: Pick<Telemetry, 'webhook'>;
   clock: Pick<Clock, 'now'>;
   log: Logger;
 }
 
 export function createWebhookProcessing(parts: Parts): ProcessWebhook {
-  const { store, vault, targets, deauthorizer, telemetry, clock } = parts;
+  const { store, vault, targets, deauthorizer, holds, untilApplied, telemetry, clock, log } = parts;
 
   /** Of the first locator that finds any. */
   async function located(integration: string, { locators }: StoredBody['events'][number]): Promise<Connection[]> {
@@ -39,6 +43,27 @@ export function createWebhookProcessing(parts: Parts): ProcessWebhook {
       if (found.size > 0) return [...found.values()];
     }
     return [];
+  }
+
+  /** In the order in which they were received: few vendors say when it was. */
+  async function holdOrRelease(
+    connections: Connection[],
+    effect: 'hold' | 'release',
+    { id, integration, receivedAt }: ReceivedWebhook,
+    isSenderAuthenticated: boolean,
+  ): Promise<void> {
+    let count = 0;
+    for (const one of connections) {
+      // The owner may have connected again before it was processed.
+      const isLate = effect === 'hold' && receivedAt < one.issuedAt;
+      if (!isSenderAuthenticated || isLate) await store.makeDue(one.id, clock.now());
+      else if (await holds[effect](one, receivedAt)) count++;
+    }
+    const outcome = isSenderAuthenticated ? (effect === 'hold' ? 'held' : 'released') : `${effect}_unauthenticated`;
+    if (count === 0 && isSenderAuthenticated) return;
+    if (count > 0) await untilApplied();
+    telemetry.webhook(integration, outcome);
+    log.info({ integration, webhook: id, connections: count, outcome }, 'webhooks: an account is suspended or enabled');
   }
 
   async function work(webhook: ReceivedWebhook): Promise<void> {
@@ -55,6 +80,9 @@ export function createWebhookProcessing(parts: Parts): ProcessWebhook {
       if (event.isDeauthorization && found.length > 0) {
         for (const one of found) await deauthorizer.end(one, webhook, stored.isSenderAuthenticated);
         // As they are now.
+        found = await located(integration, event);
+      } else if (event.hold && found.length > 0) {
+        await holdOrRelease(found, event.hold, webhook, stored.isSenderAuthenticated);
         found = await located(integration, event);
       }
       for (const one of found) about.add(one.id);

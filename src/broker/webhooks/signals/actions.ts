@@ -6,11 +6,12 @@ import type { Clock, Store, Vault } from '../../../ports/index.ts';
 import type { Access } from '../../audit/index.ts';
 import type { TokenCache } from '../../cache/index.ts';
 import { decryptIdToken } from '../../secrets/index.ts';
+import type { AccountHolds } from '../processing/account-holds.ts';
 import type { StoredSignal } from './stored-signal.ts';
 
 export interface SignalActions {
-  /** Idempotent. Rejects with `StoreError`. */
-  act(connection: Connection, effect: SignalEffect, event: StoredSignal['events'][number]): Promise<void>;
+  /** Idempotent. True: its token may not be served any more, by other replicas either. Rejects with `StoreError`. */
+  act(connection: Connection, effect: SignalEffect, event: StoredSignal['events'][number]): Promise<boolean>;
   /** Ends a grant without offline access (OpenID Connect Back-Channel Logout 2.7). */
   logOut(connection: Connection, scopes: OfflineScopes, sid: string | null): Promise<'ended' | 'kept'>;
 }
@@ -24,8 +25,9 @@ export interface OfflineScopes {
 }
 
 export interface SignalActionParts {
-  store: Pick<Store, 'connection' | 'deauthorize' | 'hold' | 'release' | 'makeDue' | 'revoke' | 'storedCredentials'>;
+  store: Pick<Store, 'connection' | 'deauthorize' | 'makeDue' | 'revoke' | 'storedCredentials'>;
   vault: Pick<Vault, 'decrypt'>;
+  holds: AccountHolds;
   tokenCache: Pick<TokenCache, 'invalidate'>;
   access: Pick<Access, 'recordSystem'>;
   clock: Pick<Clock, 'now'>;
@@ -34,61 +36,56 @@ export interface SignalActionParts {
 /** A refresh may bring new credentials meanwhile. */
 const ATTEMPTS = 5;
 
-export function createSignalActions({ store, vault, tokenCache, access, clock }: SignalActionParts): SignalActions {
+export function createSignalActions(parts: SignalActionParts): SignalActions {
+  const { store, vault, holds, tokenCache, access, clock } = parts;
   const entry = (
     action: Parameters<Access['recordSystem']>[0],
     { id, integration, owner }: Connection,
     detail: string | null = null,
   ) => access.recordSystem(action, { integration, owner, connectionId: id, detail });
 
-  async function end(connection: Connection): Promise<void> {
+  /** False: it has ended already. */
+  async function end(connection: Connection): Promise<boolean> {
     let now: Connection | undefined = connection;
     for (let n = 0; n < ATTEMPTS && now; n++) {
-      if (now.status !== 'active' && now.status !== 'on_hold') return;
+      if (now.status !== 'active' && now.status !== 'on_hold') return false;
       const { id, generation } = now;
       const by = entry('connection.deauthorized', now, 'deauthorized');
       if ((await store.deauthorize(id, generation, 'deauthorized', by)) === 'deauthorized') {
         tokenCache.invalidate(now, generation + 1);
-        return;
+        return true;
       }
       now = await store.connection(id);
     }
     if (now) throw new Error('the connection changes too often');
+    return false;
   }
 
   return {
     async act(connection, effect, { at, subject }) {
       const { id } = connection;
       const isOlder = subject.kind === 'identity' && at < connection.issuedAt;
+      async function due() {
+        await store.makeDue(id, clock.now());
+        return false;
+      }
       switch (effect) {
         case 'end':
-          if (isOlder) return store.makeDue(id, clock.now());
-          return end(connection);
-        case 'hold': {
-          if (isOlder) return store.makeDue(id, clock.now());
-          const held = await store.hold(
-            id,
-            'account_disabled',
-            entry('connection.held', connection, 'account_disabled'),
-          );
-          if (held !== 'unchanged') tokenCache.invalidate(connection, held.generation + 1);
-          return;
-        }
-        case 'release': {
-          const released = await store.release(id, clock.now(), entry('connection.released', connection));
-          if (released !== 'unchanged') tokenCache.invalidate(connection, released.generation + 1);
-          return;
-        }
+          return isOlder ? due() : end(connection);
+        case 'hold':
+          return isOlder ? due() : holds.hold(connection, at);
+        case 'release':
+          return holds.release(connection, at);
         case 'refresh':
-          return store.makeDue(id, clock.now());
+          return due();
         case 'destroy':
           // The account is gone, and its tokens with it: the provider need not be asked.
           await store.revoke(id, 'unsupported', clock.now(), entry('connection.revoked', connection, 'account_purged'));
           tokenCache.invalidate(connection, Number.POSITIVE_INFINITY);
-          return;
+          return true;
         case 'tell':
         case 'stream':
-          return;
+          return false;
       }
     },
 

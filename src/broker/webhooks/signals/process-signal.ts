@@ -25,6 +25,8 @@ interface Parts {
   actions: SignalActions;
   targets: Pick<Targets, 'find'>;
   access: Pick<Access, 'recordSystem'>;
+  /** Waits for the other replicas. */
+  untilApplied: () => Promise<unknown>;
   telemetry: Pick<Telemetry, 'signalProcessed'>;
   clock: Pick<Clock, 'now'>;
   log: Logger;
@@ -33,7 +35,7 @@ interface Parts {
 type Event = StoredSignal['events'][number];
 
 export function createSignalProcessing(parts: Parts): ProcessSignal {
-  const { store, vault, receivers, actions, targets, access, telemetry, clock, log } = parts;
+  const { store, vault, receivers, actions, targets, access, untilApplied, telemetry, clock, log } = parts;
   /** One after the other, as they were claimed: a later signal may undo what an earlier one has done. */
   let last: Promise<unknown> = Promise.resolve();
 
@@ -44,18 +46,23 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
     log.info({ integration, event: shortTypeOf(type), note }, 'signals: an event of the stream itself');
   }
 
-  async function logOut(connections: Connection[], integration: string, sid: string | null): Promise<void> {
+  /** True: a grant has ended. */
+  async function logOut(connections: Connection[], integration: string, sid: string | null): Promise<boolean> {
     const found = await targets.find(integration);
     if (found instanceof Refusal) throw new Error(`the integration is not usable: ${found.fault.code}`);
     const { auth, integration: set } = found;
     const isNamed = 'default_scopes' in auth && (auth.default_scopes ?? []).includes(OFFLINE_ACCESS);
-    for (const one of connections) await actions.logOut(one, { requested: set.scopes, isNamed }, sid);
+    let isAnyEnded = false;
+    for (const one of connections)
+      if ((await actions.logOut(one, { requested: set.scopes, isNamed }, sid)) === 'ended') isAnyEnded = true;
+    return isAnyEnded;
   }
 
   /** The connections that one event is about, once they have been acted on. */
   async function actOn(event: Event, { integrations, sid }: StoredSignal): Promise<Connection[]> {
     const effect = effectOf(event.type);
     const all: Connection[] = [];
+    let hasChanged = false;
     for (const integration of integrations) {
       const receiver = await receivers.find(integration);
       if (!receiver) continue;
@@ -64,10 +71,12 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
         continue;
       }
       const connections = await connectionsOf(store, receiver, event.subject);
-      if (event.type === LOGOUT_EVENT) await logOut(connections, integration, sid);
-      else for (const one of connections) await actions.act(one, effect, event);
+      if (event.type === LOGOUT_EVENT) hasChanged = (await logOut(connections, integration, sid)) || hasChanged;
+      else for (const one of connections) hasChanged = (await actions.act(one, effect, event)) || hasChanged;
       all.push(...connections);
     }
+    // Before callers are told of it, no replica serves what has ended or is on hold.
+    if (hasChanged) await untilApplied();
     return all;
   }
 
@@ -81,7 +90,9 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
       const event = signal.events[item.index];
       const own = stored.events[item.index];
       if (!event || !own) continue;
-      const found = await actOn(event, signal);
+      // A transmitter whose clock is ahead does not have the last word for ever.
+      const at = Math.min(event.at, webhook.receivedAt);
+      const found = await actOn({ ...event, at }, signal);
       const isStream = effectOf(event.type) === 'stream';
       const told: (Connection | null)[] = found.length > 0 && found.length <= MAX_TOLD ? found : isStream ? [] : [null];
       const handedOn = { webhook, provider, item, event: own, stored, count: 1 };

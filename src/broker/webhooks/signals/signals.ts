@@ -5,6 +5,7 @@ import type { Access } from '../../audit/index.ts';
 import type { Cache, TokenCache } from '../../cache/index.ts';
 import type { Targets } from '../../integrations/index.ts';
 import { createAdmission } from '../receiving/admission.ts';
+import type { AccountHolds } from '../processing/account-holds.ts';
 import { createSignalActions } from './actions.ts';
 import { createSignalPolling, type PostJson } from './polling.ts';
 import { createSignalProcessing, type ProcessSignal } from './process-signal.ts';
@@ -31,6 +32,7 @@ interface Parts {
   catalogue: ReadonlyMap<string, Provider>;
   targets: Pick<Targets, 'find'>;
   tokenCache: Pick<TokenCache, 'invalidate'>;
+  holds: AccountHolds;
   verifier: SecurityEventVerifier;
   post: PostJson;
   checkUrl: (url: string) => string | undefined;
