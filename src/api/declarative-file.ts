@@ -13,7 +13,7 @@ const repeated = (names: readonly string[]): number[] =>
 export const DeclaredFile = z.strictObject({
   $schema: z.string().optional().openapi({ description: 'For editors; ignored' }),
   integrations: z
-    .array(z.strictObject({ ...IntegrationPut.omit({ signals: true }).shape, id: Slug }))
+    .array(z.strictObject({ ...IntegrationPut.shape, id: Slug }))
     .superRefine((all, context) => {
       for (const i of repeated(all.map(({ id }) => id)))
         context.addIssue({ code: 'custom', path: [i, 'id'], message: 'is already the id of another integration' });

@@ -15,6 +15,7 @@ import { integrationCommands } from './integrations.ts';
 import type { Io } from './io.ts';
 import { localCommands } from './local.ts';
 import { providerCommands } from './providers.ts';
+import { signalCommands } from './signals.ts';
 import { statusCommand } from './status.ts';
 import { tokenCommand } from './token.ts';
 import { webhookEndpointCommands } from './webhook-endpoints.ts';
@@ -85,6 +86,7 @@ export function commandTree(io: Io): Command {
   statusCommand(program, io);
   eventsCommand(program, io);
   webhookCommands(program, io);
+  signalCommands(program, io);
   auditCommand(program, io);
   whoamiCommand(program, io);
   program.commandsGroup('Commands for this machine:');

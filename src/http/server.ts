@@ -12,7 +12,14 @@ import type { Jwt } from '../broker/jwt/index.ts';
 import type { ReadStatus } from '../broker/maintenance/index.ts';
 import type { ProxyCalls } from '../broker/proxy/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
-import type { Inbox, SignalAdmin, SignalReceiving, WebhookAdmin, WebhookReceiver } from '../broker/webhooks/index.ts';
+import type {
+  Inbox,
+  ReceivingAdmin,
+  SignalAdmin,
+  SignalReceiving,
+  WebhookAdmin,
+  WebhookReceiver,
+} from '../broker/webhooks/index.ts';
 import type { Provider } from '../domain/provider.ts';
 import { basePath } from '../domain/urls.ts';
 import type { Clock, Logger, MetricsState, Store, Telemetry, Vault } from '../ports/index.ts';
@@ -69,6 +76,7 @@ export interface HttpParts extends AuthenticationParts {
   signalReceiving: SignalReceiving;
   callers: CallerAdmin;
   webhooks: WebhookAdmin;
+  receiving: ReceivingAdmin;
   webhookReceiver: WebhookReceiver;
   inbox: Inbox;
   apply: Apply;

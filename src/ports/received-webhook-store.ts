@@ -1,11 +1,11 @@
 // Webhooks and signals of third parties, as a store keeps them: the inbox, and what they find their connections by.
 import type { AuditEntry } from '../domain/audit.ts';
 import type { Scope } from '../domain/caller.ts';
-import type { Ciphertext, Connection } from '../domain/connection.ts';
+import type { Connection } from '../domain/connection.ts';
 import type { ReauthReason } from '../domain/errors.ts';
 import type { NewEvent } from '../domain/events.ts';
 import type { ReceivedItem, ReceivedStatus, ReceivedWebhook } from '../domain/received-webhook.ts';
-import type { Page, PageRequest } from './rows.ts';
+import type { Page, PageRequest, ReceiverChange, ReceiverSettings } from './rows.ts';
 
 export interface ReceivedWebhookFilter {
   integration?: string | undefined;
@@ -15,22 +15,11 @@ export interface ReceivedWebhookFilter {
   within?: Scope[] | undefined;
 }
 
-/** How an integration receives: encrypted JSON records. */
-export interface ReceiverSettings {
-  integration: string;
-  webhook: Ciphertext | null;
-  signals: Ciphertext | null;
-  updatedAt: number;
-}
-
 export interface ReceivedWebhookStore {
   /** All settings; they are few, and read into memory. */
   receiverSettings(): Promise<ReceiverSettings[]>;
-  /** Undefined members stay. Writes the change of the integration for the change feed. */
-  putReceiverSettings(
-    settings: Pick<ReceiverSettings, 'integration' | 'updatedAt'> & Partial<ReceiverSettings>,
-    audit: AuditEntry | undefined,
-  ): Promise<void>;
+  /** Writes the change of the integration for the change feed. */
+  putReceiverSettings(settings: ReceiverChange['settings'], audit: AuditEntry | undefined): Promise<void>;
 
   /**
    * Stores a webhook, and of its items those whose key was not received before (`keys`, by `item.index`; kept for deduplication).

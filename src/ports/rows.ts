@@ -69,9 +69,25 @@ export type IntegrationSettings = Omit<Integration, 'version' | 'clientSecret' |
   privateKey: Ciphertext | null | undefined;
 };
 
+/** How an integration receives: encrypted JSON records. */
+export interface ReceiverSettings {
+  integration: string;
+  webhook: Ciphertext | null;
+  signals: Ciphertext | null;
+  updatedAt: number;
+}
+
+/** Undefined members stay. */
+export interface ReceiverChange {
+  settings: Pick<ReceiverSettings, 'integration' | 'updatedAt'> & Partial<ReceiverSettings>;
+  audit: AuditEntry | undefined;
+}
+
 /** The declarative file as rows, each with its audit entry. */
 export interface DeclaredRows {
   integrations: { settings: IntegrationSettings; audit: AuditEntry }[];
+  /** How integrations receive. */
+  receivers?: readonly ReceiverChange[] | undefined;
   /** Undefined keys: the stored ones stay; otherwise the caller has exactly these. */
   callers: { caller: Caller; keys: CallerKey[] | undefined; audit: AuditEntry }[];
 }

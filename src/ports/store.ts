@@ -11,7 +11,7 @@ import type { RateBucketStore } from './rate-bucket-store.ts';
 import type { ReceivedWebhookStore } from './received-webhook-store.ts';
 import type { RefreshStore } from './refresh-store.ts';
 import type { RevocationStore } from './revocation-store.ts';
-import type { DeclaredRows, IntegrationSettings, Page, PageRequest } from './rows.ts';
+import type { DeclaredRows, IntegrationSettings, Page, PageRequest, ReceiverChange } from './rows.ts';
 import type { SecretStore, UnreadableResponseStore } from './secret-store.ts';
 import type { SessionStore } from './session-store.ts';
 
@@ -71,8 +71,15 @@ export class StoreError extends Error {
 }
 
 export interface IntegrationStore {
-  /** Creates or replaces. `version` counts up from 1; `createdAt` and each undefined secret stay as they are. */
-  putIntegration(integration: IntegrationSettings, audit: AuditEntry): Promise<'created' | 'updated'>;
+  /**
+   * Creates or replaces. `version` counts up from 1; `createdAt` and each undefined secret stay as they are. `receivers`: how it
+   * receives, in the same commit.
+   */
+  putIntegration(
+    integration: IntegrationSettings,
+    audit: AuditEntry,
+    receivers?: readonly ReceiverChange[],
+  ): Promise<'created' | 'updated'>;
   integration(id: string): Promise<Integration | undefined>;
   integrations(page: PageRequest): Promise<Page<Integration>>;
   /**

@@ -237,6 +237,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
   });
   const webhooks = createWebhooks({
     ...shared,
+    integrations: integrations.admin,
     untilApplied,
     catalogue,
     verifier: webhookVerifier,
@@ -252,7 +253,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     store,
     integrations,
     callerCache,
-    webhooks: webhooks.admin,
+    receiving: webhooks.receiving,
     untilApplied,
     access,
     clock,
@@ -297,6 +298,7 @@ function createServer(parts: Common & Rooms): Http {
     connectFlow: connections.flow,
     revoker: connections.revocation,
     integrations: integrations.admin,
+    receiving: webhooks.receiving,
     signals: webhooks.signals.admin,
     signalReceiving: webhooks.signals.receiving,
     callers: callers.admin,

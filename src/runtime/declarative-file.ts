@@ -40,7 +40,7 @@ export const OWN_SECRETS = [
 
 /** The fields that are never shown. */
 const SECRET_FIELD =
-  /^(integrations\.\d+\.(client_secret|private_key|webhook\.secrets\.\d+)|callers\.\d+\.(key|keys\.\d+))$/;
+  /^(integrations\.\d+\.(client_secret|private_key|webhook\.secrets\.\d+|signals\.token)|callers\.\d+\.(key|keys\.\d+))$/;
 
 /** Undefined: the field may name the variable. */
 function mayName(name: string, at: string, env: Record<string, string | undefined>): { issue: string } | undefined {

@@ -179,3 +179,44 @@ test('apply: 403 without admin; a body larger than the general limit is accepted
   expect(JSON.stringify(many).length).toBeGreaterThan(128 * 1_024);
   expect(expectOk(await apply({ integrations: many, dry_run: true })).changes).toHaveLength(900);
 });
+
+test('apply: how an integration receives webhooks and signals is declared with it, and is no difference the second time', async () => {
+  const oidc = {
+    id: 'idp',
+    provider: 'generic-oidc',
+    client_id: 'me',
+    client_secret: 's',
+    params: { issuer: 'https://id.example' },
+    signals: { issuer: 'https://ssf.example', poll_url: 'https://ssf.example/poll', token: 'a-poll-token' },
+  };
+  const slack = { id: 'slack', provider: 'slack', client_id: 'me', webhook: { secrets: ['a signing secret'] } };
+  const declared = { integrations: [oidc, slack] };
+  const dry = expectOk(await apply({ ...declared, dry_run: true })).changes as { fields: Json[] }[];
+  const named = (fields: Json[]) =>
+    fields.map(({ path }) => String(path)).filter((path) => /^(signals|webhook)/.test(path));
+  expect(dry.map(({ fields }) => named(fields))).toEqual([
+    ['signals.issuer', 'signals.poll_url', 'signals.token'],
+    ['webhook'],
+  ]);
+  expectOk(await apply(declared));
+  const shown = async (id: string) => expectOk(await broker.ask('GET', `/v1/integrations/${id}`));
+  expect((await shown('idp')).signals).toMatchObject({ issuer: 'https://ssf.example', token_set: true });
+  expect((await shown('slack')).webhook).toMatchObject({ secret_count: 1 });
+  expect((await entries()).sort()).toEqual([
+    'integration.declared by clr_admin',
+    'integration.declared by clr_admin',
+    'integration.signals_set by clr_admin',
+    'integration.webhook_set by clr_admin',
+  ]);
+  expect(expectOk(await apply(declared)).changes).toEqual([]);
+
+  // Without the token, the stored one stays; a change of the signals alone is one.
+  const { token: _, ...signals } = { ...oidc.signals, audience: 'https://valetkey.example' };
+  const changes = expectOk(await apply({ integrations: [{ ...oidc, signals }] })).changes;
+  expect(changes).toMatchObject([
+    { id: 'idp', action: 'update', fields: [{ path: 'signals.audience', secret: 'changed' }] },
+  ]);
+  expect((await shown('idp')).signals).toMatchObject({ audience: 'https://valetkey.example', token_set: true });
+  const wrong = await apply({ integrations: [{ ...oidc, signals: { poll_url: 'http://10.0.0.1/poll' } }] });
+  expectIssues(wrong, 'integrations.0.signals.poll_url');
+});

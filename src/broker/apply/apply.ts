@@ -5,8 +5,9 @@ import type { AuditEntry } from '../../domain/audit.ts';
 import type { AuditAction } from '../../domain/audit-actions.ts';
 import type { Caller } from '../../domain/caller.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
+import type { SignalSettings } from '../../domain/signal-receivers.ts';
 import type { WebhookSetup } from '../../domain/webhook-settings.ts';
-import type { Clock, DeclaredRows, Store } from '../../ports/index.ts';
+import type { Clock, DeclaredRows, ReceiverChange, Store } from '../../ports/index.ts';
 import {
   type Access,
   type Call,
@@ -34,6 +35,8 @@ export interface Declared {
     setup: IntegrationSetup;
     /** Undefined: how it receives webhooks stays. A refusal: what was declared of it is not valid. */
     webhook?: WebhookSetup | null | Refusal | undefined;
+    /** Undefined: where its signals come from stays. */
+    signals?: SignalSettings | null | undefined;
   }[];
   /** Undefined keys: the stored ones stay. */
   callers: (CallerSetup & { id?: string | undefined; keys?: string[] | undefined })[];
@@ -64,13 +67,21 @@ interface Limits {
 /** The file of the deployment may do everything. */
 const NO_LIMITS: Limits = { redirect: () => undefined, caller: () => undefined };
 
-/** How integrations receive webhooks. */
-interface DeclaredWebhooks {
-  issues(provider: string, setup: WebhookSetup): Refusal | undefined;
-  /** What would be different, by name. Rejects with `StoreError`. */
-  differences(integration: string, setup: WebhookSetup | null): Promise<string[]>;
-  /** Once the integration is stored. */
-  declare(integration: string, setup: WebhookSetup | null, record: Recorder): Promise<void>;
+interface ReceivingSetup {
+  webhook?: WebhookSetup | null | undefined;
+  signals?: SignalSettings | null | undefined;
+}
+
+/** How integrations receive webhooks and signals. */
+interface DeclaredReceiving {
+  issues(provider: string, wanted: ReceivingSetup): Refusal | undefined;
+  /** What is to be stored, `inTurn`, and what would be different, by name. Rejects with `StoreError`. */
+  plan(
+    integration: { id: string; provider: string },
+    wanted: ReceivingSetup,
+    record: Recorder,
+  ): Promise<{ changes: ReceiverChange[]; differences: string[] }>;
+  inTurn<T>(work: () => Promise<T>): Promise<T>;
 }
 
 export type Recorder = (action: AuditAction, subject: Subject) => AuditEntry;
@@ -94,7 +105,7 @@ export interface ApplyParts {
   store: Pick<Store, 'callers' | 'putDeclared'>;
   integrations: Pick<Integrations, 'planner' | 'trustedIssuers' | 'changed'>;
   callerCache: Pick<CallerCache, 'reload'>;
-  webhooks: DeclaredWebhooks;
+  receiving: DeclaredReceiving;
   /** Waits for the other replicas. */
   untilApplied: Cache['untilApplied'];
   access: Pick<Access, 'denied' | 'deniedDelegation' | 'record' | 'recordSystem'>;
@@ -107,7 +118,7 @@ export function createApply({
   store,
   integrations,
   callerCache,
-  webhooks,
+  receiving,
   untilApplied,
   access,
   clock,
@@ -124,7 +135,8 @@ export function createApply({
   ) {
     const changes: DeclaredChange[] = [];
     const issues: InputIssue[] = [];
-    for (const [i, { id, setup, webhook }] of wanted.entries()) {
+    const receivers: ReceiverChange[] = [];
+    for (const [i, { id, setup, webhook, signals }] of wanted.entries()) {
       const faults = planner.validate(id, setup);
       if (faults) {
         issues.push(...faults.issues.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
@@ -137,43 +149,42 @@ export function createApply({
         issues.push(...more.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
         continue;
       }
-      const faulty = webhookIssues(setup.provider, webhook);
+      const faulty = receivingIssues(setup.provider, webhook, signals);
       if (faulty.length > 0) {
         issues.push(...faulty.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
         continue;
       }
-      const received = webhook === undefined || webhook instanceof Refusal ? [] : await receiving(id, webhook);
+      const both = { webhook: webhook instanceof Refusal ? undefined : webhook, signals };
+      const received = await receiving.plan({ id, provider: setup.provider }, both, record);
+      const differences: FieldChange[] = received.differences.map((path) => ({ path, secret: 'changed' }));
+      receivers.push(...received.changes);
       const fields = integrationChanges(before, settings);
-      if (before && fields.length === 0 && received.length === 0) continue;
+      if (before && fields.length === 0 && differences.length === 0) continue;
       changes.push({
         kind: 'integration',
         id,
         name: null,
         action: before ? 'update' : 'create',
-        fields: [...fields, ...received],
+        fields: [...fields, ...differences],
       });
       if (before && fields.length === 0) continue;
       const detail = [setup.provider, ...redirected.map(inWords)].join('; ');
       const by = record('integration.declared', { integration: id, detail, changed: changedNames(fields) });
       rows.integrations.push({ settings, audit: by });
     }
+    rows.receivers = receivers;
     return { changes, issues };
   }
 
-  const receiving = async (id: string, webhook: WebhookSetup | null): Promise<FieldChange[]> =>
-    (await webhooks.differences(id, webhook)).map((path) => ({ path, secret: 'changed' }));
-
-  function webhookIssues(provider: string, webhook: Declared['integrations'][number]['webhook']): InputIssue[] {
-    if (!webhook) return [];
-    const refusal = webhook instanceof Refusal ? webhook : webhooks.issues(provider, webhook);
+  function receivingIssues(
+    provider: string,
+    webhook: Declared['integrations'][number]['webhook'],
+    signals: SignalSettings | null | undefined,
+  ): InputIssue[] {
+    const refusal = webhook instanceof Refusal ? webhook : receiving.issues(provider, { webhook, signals });
     if (refusal) return refusal.fault.code === 'invalid_request' ? (refusal.fault.issues ?? []) : [];
     const message = 'is shown once, when it is made: make it with PUT, and leave it out here';
-    return !(webhook instanceof Refusal) && webhook.hook ? [{ path: 'webhook.hook', message }] : [];
-  }
-
-  async function declareWebhooks({ integrations: wanted }: Declared, record: Recorder): Promise<void> {
-    for (const { id, webhook } of wanted)
-      if (webhook !== undefined && !(webhook instanceof Refusal)) await webhooks.declare(id, webhook, record);
+    return webhook && !(webhook instanceof Refusal) && webhook.hook ? [{ path: 'webhook.hook', message }] : [];
   }
 
   async function planCallers(
@@ -234,26 +245,29 @@ export function createApply({
     const changes = [...planned.changes, ...callers.changes];
     if (dryRun || changes.length === 0) return changes;
     await store.putDeclared(rows);
-    await declareWebhooks(declared, record);
-    for (const { settings } of rows.integrations) integrations.changed(settings.id);
+    const changed = [...rows.integrations, ...(rows.receivers ?? [])].map(({ settings }) =>
+      'id' in settings ? settings.id : settings.integration,
+    );
+    for (const id of new Set(changed)) integrations.changed(id);
     await Promise.all([callerCache.reload(), untilApplied()]);
     return changes;
   }
 
   return {
-    atStart: (declared) => put(declared, access.recordSystem, false),
+    atStart: (declared) => receiving.inTurn(() => put(declared, access.recordSystem, false)),
 
     async apply(call, declared, dryRun) {
       const denied = access.denied(call, 'admin', '*', '*');
       if (denied) return denied;
       const record: Recorder = (action, subject) => access.record(call, action, subject);
-      const changes = await put(declared, record, dryRun, {
+      const limits: Limits = {
         redirect: (id) => mayRedirect(access, call, id),
         caller: (before, after, hasNewKey) =>
           before && !hasNewKey
             ? mayNotReplace(access, call, before, after)
             : mayNotDelegate(access, call, [...after.permissions, ...(before?.permissions ?? [])]),
-      });
+      };
+      const changes = await receiving.inTurn(() => put(declared, record, dryRun, limits));
       if (changes instanceof Refusal) return changes;
       const settings = ['trusted_issuers', 'return_origins'] as const;
       const needsRestart = settings.filter(

@@ -2,7 +2,7 @@
 import { type Action, matches } from '../../domain/caller.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
-import type { Page, PageRequest, Store } from '../../ports/index.ts';
+import type { Page, PageRequest, ReceiverChange, Store } from '../../ports/index.ts';
 import { type Access, type Call, changedNames, integrationChanges } from '../audit/index.ts';
 import type { Cache } from '../cache/index.ts';
 import { type IntegrationPlanner, type IntegrationSetup, inWords } from './integration-setup.ts';
@@ -11,13 +11,14 @@ import { notAuthentic } from './targets.ts';
 export interface IntegrationAdmin {
   /**
    * Creates it, or replaces all but the secrets that the set-up leaves out. What sends secrets elsewhere needs all of them
-   * again, and the permission `token` on all owners. Waits for the
+   * again, and the permission `token` on all owners. `receivers`: how it receives, in the same commit. Waits for the
    * other replicas.
    */
   put(
     call: Call,
     id: string,
     setup: IntegrationSetup,
+    receivers?: readonly ReceiverChange[],
   ): Promise<{ integration: Integration; created: boolean } | Refusal>;
   /** For admins, and for callers that may read connections of it. */
   get(call: Call, id: string): Promise<Integration | Refusal>;
@@ -56,7 +57,7 @@ export function createIntegrationAdmin({ store, planner, access, changed, untilA
   const notFound = (id: string) => refuse({ code: 'not_found', what: 'integration', id });
 
   return {
-    async put(call, id, setup) {
+    async put(call, id, setup, receivers) {
       const denied = access.denied(call, 'admin', id, '*');
       if (denied) return denied;
       const faults = planner.validate(id, setup);
@@ -72,7 +73,7 @@ export function createIntegrationAdmin({ store, planner, access, changed, untilA
         detail,
         changed: changedNames(integrationChanges(before, settings)),
       });
-      const outcome = await store.putIntegration(settings, by);
+      const outcome = await store.putIntegration(settings, by, receivers);
       changed(id);
       // Its tokens may be trusted no longer, if its issuer or client has changed.
       if (outcome !== 'created') await untilApplied();

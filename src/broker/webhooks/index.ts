@@ -12,7 +12,7 @@ import type {
 } from '../../ports/index.ts';
 import type { Access } from '../audit/index.ts';
 import type { Cache } from '../cache/index.ts';
-import type { Targets } from '../integrations/index.ts';
+import type { IntegrationAdmin, Targets } from '../integrations/index.ts';
 import { createInbox, type Inbox } from './inbox.ts';
 import { createAccountHolds } from './processing/account-holds.ts';
 import { createDeauthorizer } from './processing/deauthorization.ts';
@@ -22,12 +22,14 @@ import { createAdmission } from './receiving/admission.ts';
 import { createWebhookReceiver, type WebhookReceiver } from './receiving/receiver.ts';
 import { createRefusals } from './receiving/refusals.ts';
 import { createReceiverSettings } from './settings/receiver-settings.ts';
+import { createReceivingAdmin, type ReceivingAdmin } from './settings/receiving-setup.ts';
 import { createWebhookAdmin, type WebhookAdmin } from './settings/webhook-admin.ts';
 import type { PostJson } from './signals/polling.ts';
 import { createSignals, type Signals } from './signals/signals.ts';
 
 export type { Inbox, ShownWebhook } from './inbox.ts';
 export type { AdmittedWebhook, WebhookReceiver } from './receiving/receiver.ts';
+export type { ReceivingAdmin } from './settings/receiving-setup.ts';
 export type { WebhookAdmin, WebhookView } from './settings/webhook-admin.ts';
 export type { SignalAnswer, SignalReceiving } from './signals/receiving.ts';
 export type { SignalAdmin, SignalView } from './signals/signal-admin.ts';
@@ -36,6 +38,8 @@ export type { Signals } from './signals/signals.ts';
 export interface Webhooks {
   receiver: WebhookReceiver;
   admin: WebhookAdmin;
+  /** How integrations receive, set with them. */
+  receiving: ReceivingAdmin;
   inbox: Inbox;
   signals: Pick<Signals, 'receiving' | 'admin'>;
   /** To be called when an integration may have changed, here or elsewhere. */
@@ -49,6 +53,7 @@ interface Parts {
   store: Store & ReceivedWebhookStore;
   vault: Vault;
   targets: Targets;
+  integrations: Pick<IntegrationAdmin, 'put'>;
   catalogue: ReadonlyMap<string, Provider>;
   tokenCache: Cache['tokens'];
   untilApplied: Cache['untilApplied'];
@@ -102,6 +107,7 @@ export function createWebhooks(parts: Parts): Webhooks {
   return {
     receiver,
     admin,
+    receiving: createReceivingAdmin({ ...parts, webhooks: admin, signals: signals.admin }),
     inbox: createInbox({ ...parts, access, wake: processor.wake }),
     signals,
     integrationChanged,

@@ -25,7 +25,12 @@ const applyRoute = createRoute({
 
 /** From the public names to the internal ones. */
 export const declaredOf = ({ integrations, callers }: Pick<DeclaredFile, 'integrations' | 'callers'>): Declared => ({
-  integrations: integrations.map(({ id, ...put }) => ({ id, setup: setupOf(put), webhook: webhookSetupOf(put) })),
+  integrations: integrations.map(({ id, ...put }) => ({
+    id,
+    setup: setupOf(put),
+    webhook: webhookSetupOf(put),
+    signals: put.signals,
+  })),
   callers: callers.map(({ key, keys, id, ...caller }) => ({
     ...callerSetupOf(caller),
     id,

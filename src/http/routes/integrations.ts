@@ -1,13 +1,11 @@
 // The provider catalogue, and the integrations of this deployment.
 import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, IntegrationPut, IntegrationView, PageQuery, ProviderView, pageOf, Slug } from '../../api/index.ts';
-import type { Call } from '../../broker/audit/index.ts';
 import type { IntegrationAdmin, IntegrationSetup } from '../../broker/integrations/index.ts';
-import type { SignalAdmin, WebhookAdmin } from '../../broker/webhooks/index.ts';
+import type { ReceivingAdmin, SignalAdmin, WebhookAdmin } from '../../broker/webhooks/index.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
 import type { Provider } from '../../domain/provider.ts';
-import type { SignalSettings } from '../../domain/signal-receivers.ts';
 import { WebhookScheme } from '../../domain/webhook-dialect.ts';
 import type { WebhookSetup } from '../../domain/webhook-settings.ts';
 import { respond } from '../errors/respond.ts';
@@ -122,33 +120,19 @@ export function webhookSetupOf({ webhook }: z.infer<typeof IntegrationPut>): Web
 
 interface Parts {
   integrations: IntegrationAdmin;
+  receiving: Pick<ReceivingAdmin, 'put'>;
   webhooks: WebhookAdmin;
   signals: SignalAdmin;
   catalogue: ReadonlyMap<string, Provider>;
   publicUrl: string;
 }
 
-export function integrationRoutes({ integrations, webhooks, signals, catalogue, publicUrl }: Parts) {
+export function integrationRoutes(parts: Parts) {
+  const { integrations, receiving, webhooks, signals, catalogue, publicUrl } = parts;
   async function view(one: Integration) {
     const webhook = await webhooks.view(one);
     return presentIntegration(one, webhook && presentWebhook(webhook), await signals.view(one.id), publicUrl);
   }
-  /** Once the integration is stored: with the hook, if one was made. */
-  async function withReceivers(
-    call: Call,
-    saved: Awaited<ReturnType<IntegrationAdmin['put']>>,
-    webhook: WebhookSetup | null | undefined,
-    signalSettings: SignalSettings | null | undefined,
-  ) {
-    if (saved instanceof Refusal) return saved;
-    const { integration, created } = saved;
-    const now =
-      webhook === undefined ? await webhooks.view(integration) : await webhooks.put(call, integration, webhook);
-    if (signalSettings !== undefined) await signals.put(call, integration.id, signalSettings);
-    const hears = await signals.view(integration.id);
-    return { view: presentIntegration(integration, now && presentWebhook(now), hears, publicUrl), created };
-  }
-
   const sorted = [...catalogue.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   return router()
     .openapi(providers, (c) => {
@@ -163,14 +147,18 @@ export function integrationRoutes({ integrations, webhooks, signals, catalogue, 
     .openapi(put, async (c) => {
       const body = c.req.valid('json');
       const webhook = webhookSetupOf(body);
-      const faulty =
-        (webhook instanceof Refusal ? webhook : webhook && webhooks.issues(body.provider, webhook)) ??
-        (body.signals === undefined ? undefined : signals.issues(body.signals));
-      const put = async () => {
-        const saved = await integrations.put(c.get('call'), c.req.valid('param').id, setupOf(body));
-        return withReceivers(c.get('call'), saved, webhook as Exclude<typeof webhook, Refusal>, body.signals);
+      const put = async (wanted: Exclude<typeof webhook, Refusal>) => {
+        const { id } = c.req.valid('param');
+        const both = { webhook: wanted, signals: body.signals };
+        const saved = await receiving.put(c.get('call'), id, setupOf(body), both);
+        if (saved instanceof Refusal) return saved;
+        // With the hook, if one was made: it is shown this once.
+        const shown = saved.webhook && presentWebhook(saved.webhook);
+        const view = presentIntegration(saved.integration, shown, await signals.view(id), publicUrl);
+        return { view, created: saved.created };
       };
-      return respond(c, faulty ?? (await put()), ({ view, created }) => c.json(view, created ? 201 : 200));
+      const saved = webhook instanceof Refusal ? webhook : await put(webhook);
+      return respond(c, saved, ({ view, created }) => c.json(view, created ? 201 : 200));
     })
     .openapi(get, async (c) => {
       const integration = await integrations.get(c.get('call'), c.req.valid('param').id);

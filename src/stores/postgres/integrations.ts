@@ -5,6 +5,7 @@ import type { IntegrationSettings, IntegrationStore } from '../../ports/index.ts
 import { pageOf } from '../shared/pages.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
+import { receiverWriter } from './received-webhooks.ts';
 import {
   candidates,
   connections,
@@ -37,6 +38,7 @@ export const integrationWriter =
 export function createIntegrationStore(access: PostgresAccess): IntegrationStore {
   const { autocommit, transaction, prepared, record } = access;
   const put = integrationWriter(access);
+  const putReceiver = receiverWriter(access);
   const statements = prepared((orm, name) => ({
     one: orm
       .select()
@@ -46,7 +48,12 @@ export function createIntegrationStore(access: PostgresAccess): IntegrationStore
   }));
 
   return {
-    putIntegration: (integration, audit) => transaction((orm) => put(orm, integration, audit)),
+    putIntegration: (integration, audit, receivers = []) =>
+      transaction(async (orm) => {
+        const outcome = await put(orm, integration, audit);
+        for (const one of receivers) await putReceiver(orm, one);
+        return outcome;
+      }),
     integration: (id) => autocommit(async (orm) => (await statements(orm).one.execute({ id }))[0]),
     integrations: ({ limit, after }) =>
       autocommit(async (orm) => {

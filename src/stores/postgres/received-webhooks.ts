@@ -1,7 +1,7 @@
 // Webhooks and signals of third parties in PostgreSQL: the inbox, and what they do to connections.
 import { and, asc, count, desc, eq, getTableColumns, inArray, isNotNull, lt, sql } from 'drizzle-orm';
 import type { ReceivedWebhook } from '../../domain/received-webhook.ts';
-import type { ReceivedWebhookFilter, ReceivedWebhookStore } from '../../ports/index.ts';
+import type { ReceivedWebhookFilter, ReceivedWebhookStore, ReceiverChange } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
 import {
   createInboxLimit,
@@ -59,9 +59,22 @@ export function receivedStep(
   };
 }
 
+/** Inside a transaction. */
+export const receiverWriter =
+  ({ record }: Pick<PostgresAccess, 'record'>) =>
+  async (orm: Orm, { settings: { integration, ...change }, audit }: ReceiverChange): Promise<void> => {
+    const set = { updatedAt: change.updatedAt, ...given(change) };
+    await orm
+      .insert(receiverSettings)
+      .values({ integration, ...set })
+      .onConflictDoUpdate({ target: receiverSettings.integration, set });
+    await record(orm, audit, { kind: 'integration', id: integration });
+  };
+
 export function createReceivedWebhookStore(access: PostgresAccess): ReceivedWebhookStore {
   const { autocommit, transaction, record, writeEvents } = access;
   const limit = createInboxLimit();
+  const putReceiver = receiverWriter(access);
   async function countOpen(orm: Orm, upTo?: number): Promise<number> {
     const some = orm.select({ id: table.id }).from(table).where(isOpen);
     const [found] = await orm.select({ n: count() }).from((upTo === undefined ? some : some.limit(upTo)).as('some'));
@@ -94,15 +107,7 @@ export function createReceivedWebhookStore(access: PostgresAccess): ReceivedWebh
 
   return {
     receiverSettings: () => autocommit((orm) => orm.select().from(receiverSettings)),
-    putReceiverSettings: ({ integration, ...change }, audit) =>
-      transaction(async (orm) => {
-        const set = { updatedAt: change.updatedAt, ...given(change) };
-        await orm
-          .insert(receiverSettings)
-          .values({ integration, ...set })
-          .onConflictDoUpdate({ target: receiverSettings.integration, set });
-        await record(orm, audit, { kind: 'integration', id: integration });
-      }),
+    putReceiverSettings: (settings, audit) => transaction((orm) => putReceiver(orm, { settings, audit })),
 
     receive: (webhook, keys, maxOpen) =>
       transaction(async (orm) => {

@@ -5,6 +5,7 @@ import type { IntegrationSettings, IntegrationStore } from '../../ports/index.ts
 import { LIVE_STATUSES } from '../shared/filters.ts';
 import { pageOf } from '../shared/pages.ts';
 import type { SqliteAccess } from './client.ts';
+import { receiverWriter } from './received-webhooks.ts';
 import {
   candidates,
   connections,
@@ -43,6 +44,7 @@ export function createIntegrationStore(
 ): IntegrationStore {
   const { orm, read, write, record } = access;
   const put = integrationWriter(access);
+  const putReceiver = receiverWriter(access);
   const one = orm
     .select()
     .from(integrations)
@@ -58,7 +60,12 @@ export function createIntegrationStore(
       .get()!.n;
 
   return {
-    putIntegration: (integration, audit) => write(() => put(integration, audit)),
+    putIntegration: (integration, audit, receivers = []) =>
+      write(() => {
+        const outcome = put(integration, audit);
+        receivers.forEach(putReceiver);
+        return outcome;
+      }),
     integration: (id) => read(() => one.get({ id })),
     integrations: ({ limit, after }) =>
       read(() => {

@@ -1,6 +1,6 @@
 // Webhooks and signals of third parties in SQLite: the inbox, and what they do to connections.
 import { and, asc, desc, eq, getTableColumns, inArray, isNotNull, lt, lte, sql } from 'drizzle-orm';
-import type { ReceivedWebhookFilter, ReceivedWebhookStore } from '../../ports/index.ts';
+import type { ReceivedWebhookFilter, ReceivedWebhookStore, ReceiverChange } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
 import {
   createInboxLimit,
@@ -58,8 +58,22 @@ export function receivedStep(
   };
 }
 
+/** Inside an operation. */
+export const receiverWriter =
+  ({ orm, record }: Pick<SqliteAccess, 'orm' | 'record'>) =>
+  ({ settings: { integration, ...change }, audit }: ReceiverChange): void => {
+    const set = { updatedAt: change.updatedAt, ...given(change) };
+    orm
+      .insert(receiverSettings)
+      .values({ integration, ...set })
+      .onConflictDoUpdate({ target: receiverSettings.integration, set })
+      .run();
+    record(audit, { kind: 'integration', id: integration });
+  };
+
 export function createReceivedWebhookStore({ orm, read, write, record, events }: SqliteAccess): ReceivedWebhookStore {
   const limit = createInboxLimit();
+  const putReceiver = receiverWriter({ orm, record });
   const countOpen = orm.$client.prepare(
     'select count(*) from (select 1 from received_webhooks where next_at is not null limit ?)',
   );
@@ -107,16 +121,7 @@ export function createReceivedWebhookStore({ orm, read, write, record, events }:
 
   return {
     receiverSettings: () => read(() => orm.select().from(receiverSettings).all()),
-    putReceiverSettings: ({ integration, ...change }, audit) =>
-      write(() => {
-        const set = { updatedAt: change.updatedAt, ...given(change) };
-        orm
-          .insert(receiverSettings)
-          .values({ integration, ...set })
-          .onConflictDoUpdate({ target: receiverSettings.integration, set })
-          .run();
-        record(audit, { kind: 'integration', id: integration });
-      }),
+    putReceiverSettings: (settings, audit) => write(() => putReceiver({ settings, audit })),
 
     receive: (webhook, keys, maxOpen) =>
       write(() => {

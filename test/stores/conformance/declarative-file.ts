@@ -1,7 +1,8 @@
 // The contract of the store: what a deployment declares is put wholly or not at all.
 import { expect, test } from 'vitest';
+import type { Ciphertext } from '../../../src/domain/connection.ts';
 import { StoreError } from '../../../src/ports/index.ts';
-import { aCaller, aKey, anEntry, anIntegration, recorded } from '../builders.ts';
+import { aCaller, aKey, anEntry, anIntegration, NOW, recorded } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 export function declarativeFile(at: Opened): void {
@@ -15,6 +16,29 @@ export function declarativeFile(at: Opened): void {
     expect(await at.store.integration('slack')).toEqual({ ...slack, version: 1 });
     expect(await at.store.callers()).toEqual([{ caller, keys }]);
     expect(await Promise.all([made, admitted].map((audit) => recorded(at.store, audit)))).toEqual([true, true]);
+  });
+
+  test('how an integration receives is stored with it, or neither is', async () => {
+    const [slack, made] = [anIntegration(), anEntry()];
+    const settings = { integration: 'slack', webhook: 'w' as Ciphertext, updatedAt: NOW };
+    const stored = async () => ({
+      integration: (await at.store.integration('slack'))?.version,
+      receivers: (await at.store.receiverSettings()).map(({ webhook }) => webhook),
+    });
+    const broken = [{ settings: { ...settings, updatedAt: null as never }, audit: anEntry() }];
+    await expect(at.store.putIntegration(slack, made, broken)).rejects.toBeInstanceOf(StoreError);
+    const rows = { integrations: [{ settings: slack, audit: made }], receivers: broken, callers: [] };
+    await expect(at.store.putDeclared(rows)).rejects.toBeInstanceOf(StoreError);
+    expect([await stored(), await recorded(at.store, made)]).toEqual([
+      { integration: undefined, receivers: [] },
+      false,
+    ]);
+
+    await at.store.putIntegration(slack, made, [{ settings, audit: anEntry() }]);
+    expect(await stored()).toEqual({ integration: 1, receivers: ['w'] });
+    const again = { ...settings, webhook: 'x' as Ciphertext };
+    await at.store.putDeclared({ integrations: [], receivers: [{ settings: again, audit: anEntry() }], callers: [] });
+    expect(await stored()).toEqual({ integration: 1, receivers: ['x'] });
   });
 
   test('undefined keys leave the stored ones, and declared keys replace them', async () => {

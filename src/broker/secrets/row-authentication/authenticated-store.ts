@@ -56,7 +56,8 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
   return {
     ...store,
 
-    putIntegration: (settings, audit) => store.putIntegration(writtenIntegration(settings), audit),
+    putIntegration: (settings, audit, receivers) =>
+      store.putIntegration(writtenIntegration(settings), audit, receivers),
     async integration(id) {
       const integration = await store.integration(id);
       return integration && readIntegration(integration);
@@ -80,8 +81,9 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
     updateCaller: (caller, audit) => store.updateCaller(writtenCaller(caller), audit),
     addCallerKey: (key, audit) => store.addCallerKey(writtenKey(key), audit),
 
-    putDeclared: ({ integrations, callers }) =>
+    putDeclared: ({ integrations, receivers, callers }) =>
       store.putDeclared({
+        receivers,
         integrations: integrations.map(({ settings, audit }) => ({ settings: writtenIntegration(settings), audit })),
         callers: callers.map(({ caller, keys, audit }) => ({
           caller: writtenCaller(caller),

@@ -14,7 +14,7 @@ import {
   webhookSchemes,
   webhookSetupIssues,
 } from '../../../domain/webhook-settings.ts';
-import type { Clock, Store } from '../../../ports/index.ts';
+import type { Clock, ReceiverChange, Store } from '../../../ports/index.ts';
 import type { Access, Call, Subject } from '../../audit/index.ts';
 import type { Cache } from '../../cache/index.ts';
 import { digest, newSecret } from '../../secrets/index.ts';
@@ -32,19 +32,28 @@ export interface WebhookView {
   handshakeUntil: number | null;
 }
 
+export type Recorder = (action: AuditAction, subject: Subject) => AuditEntry;
+
+export interface PlannedWebhook {
+  /** Undefined: nothing would change. */
+  change: ReceiverChange | undefined;
+  /** What would, by name. */
+  differences: string[];
+  /** Once it is stored. */
+  view: WebhookView | null;
+}
+
 export interface WebhookAdmin {
   /** What is wrong with a set-up for this provider; undefined: nothing. */
   issues(provider: string, setup: WebhookSetup): Refusal | undefined;
-  /** After the integration was stored. Null: it receives none any more. */
-  put(call: Call, integration: Integration, setup: WebhookSetup | null): Promise<WebhookView | null>;
-  /** What `declare` would change, by name. */
-  differences(integration: string, setup: WebhookSetup | null): Promise<string[]>;
-  /** The same as `put`, for the declarative file. */
-  declare(
-    integration: string,
+  /** Changes of this process, one after the other: each begins with what is stored. */
+  inTurn<T>(work: () => Promise<T>): Promise<T>;
+  /** What a set-up would store; it is stored by the caller, `inTurn`. Null: it receives none any more. */
+  plan(
+    integration: Pick<Integration, 'id' | 'provider'>,
     setup: WebhookSetup | null,
-    record: (action: AuditAction, subject: Subject) => AuditEntry,
-  ): Promise<void>;
+    record: Recorder,
+  ): Promise<PlannedWebhook>;
   /** Null: it receives none, or what is stored does not decrypt. Rejects with `StoreError`. */
   view(integration: Integration): Promise<WebhookView | null>;
   /** Opens the window in which a handshake may bring a key, once; 0 minutes: closes it. */
@@ -101,7 +110,11 @@ export function createWebhookAdmin(parts: Parts): WebhookAdmin {
     ...(setup.hook === false && { hookDigest: null }),
   });
 
-  const present = ({ id, provider }: Integration, now: WebhookSettings, hook?: string): WebhookView => ({
+  const present = (
+    { id, provider }: Pick<Integration, 'id' | 'provider'>,
+    now: WebhookSettings,
+    hook?: string,
+  ): WebhookView => ({
     url: hookUrl(id, hook),
     schemes: now.scheme ? [now.scheme.scheme] : webhookSchemes(catalogue.get(provider)?.webhooks ?? {}),
     secretCount: now.secrets.length,
@@ -111,26 +124,33 @@ export function createWebhookAdmin(parts: Parts): WebhookAdmin {
   });
   const hookUrl = (id: string, hook?: string) => `${publicUrl}/webhooks/${id}${hook === undefined ? '' : `/${hook}`}`;
 
-  const put = (
-    integration: Integration,
+  async function plan(
+    integration: Pick<Integration, 'id' | 'provider'>,
     setup: WebhookSetup | null,
-    entry: (changed: string[]) => Parameters<Store['putReceiverSettings']>[1],
-  ): Promise<WebhookView | null> =>
-    inTurn(async () => {
-      const { id } = integration;
-      const stored = await settings.stored(id);
-      if (setup === null) {
-        if (stored !== undefined) await write(id, null, entry(['webhook']));
-        return null;
-      }
-      const before = readable(stored);
-      const hook = setup.hook === true && before.hookDigest === null ? newSecret() : undefined;
-      const after = { ...settled(before, setup), ...(hook !== undefined && { hookDigest: digest(hook) }) };
-      const names = changedSettings(before, after);
-      if (stored === undefined || stored === 'unreadable' || names.length > 0)
-        await write(id, after, entry(names.length > 0 ? names : ['webhook']));
-      return present(integration, after, hook);
+    record: Recorder,
+  ): Promise<PlannedWebhook> {
+    const { id } = integration;
+    const stored = await settings.stored(id);
+    const changing = (after: WebhookSettings | null, changed: string[]): ReceiverChange => ({
+      settings: { integration: id, webhook: after && settings.encrypted(id, after), updatedAt: clock.now() },
+      audit: record('integration.webhook_set', { integration: id, changed }),
     });
+    if (setup === null) {
+      const differences = stored === undefined ? [] : ['webhook'];
+      return { change: stored === undefined ? undefined : changing(null, differences), differences, view: null };
+    }
+    const before = readable(stored);
+    const hook = setup.hook === true && before.hookDigest === null ? newSecret() : undefined;
+    const after = { ...settled(before, setup), ...(hook !== undefined && { hookDigest: digest(hook) }) };
+    const names = changedSettings(before, after);
+    const isNew = stored === undefined || stored === 'unreadable';
+    const changed = isNew && names.length === 0 ? ['webhook'] : names;
+    return {
+      change: changed.length === 0 ? undefined : changing(after, changed),
+      differences: stored === undefined ? ['webhook'] : changed,
+      view: present(integration, after, hook),
+    };
+  }
 
   return {
     issues(provider, setup) {
@@ -138,20 +158,8 @@ export function createWebhookAdmin(parts: Parts): WebhookAdmin {
       if (issues.length === 0) return undefined;
       return refuse({ code: 'invalid_request', detail: 'the settings of its webhooks are not valid', issues });
     },
-    put: (call, integration, setup) =>
-      put(integration, setup, (names) =>
-        access.record(call, 'integration.webhook_set', { integration: integration.id, changed: names }),
-      ),
-    async differences(id, setup) {
-      const stored = await settings.stored(id);
-      if (setup === null) return stored === undefined ? [] : ['webhook'];
-      return stored === undefined ? ['webhook'] : changedSettings(readable(stored), settled(readable(stored), setup));
-    },
-    async declare(id, setup, record) {
-      const integration = await store.integration(id);
-      if (!integration) return;
-      await put(integration, setup, (changed) => record('integration.webhook_set', { integration: id, changed }));
-    },
+    inTurn,
+    plan,
     async view(integration) {
       const found = await settings.of(integration.id);
       return found === undefined || found === 'unreadable' ? null : present(integration, found);

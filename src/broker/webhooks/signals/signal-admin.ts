@@ -1,9 +1,8 @@
 // What admins set of an integration's signals: another transmitter, an audience, and where events are fetched.
 import { type Refusal, refuse } from '../../../domain/errors.ts';
 import type { SignalSettings } from '../../../domain/signal-receivers.ts';
-import type { Clock, Store } from '../../../ports/index.ts';
-import type { Access, Call } from '../../audit/index.ts';
-import type { Cache } from '../../cache/index.ts';
+import type { Clock, ReceiverChange } from '../../../ports/index.ts';
+import type { Recorder } from '../settings/webhook-admin.ts';
 import type { SignalReceivers } from './receivers.ts';
 
 /** Without the token. */
@@ -23,26 +22,27 @@ export interface SignalAdmin {
   /** What is wrong with settings; undefined: nothing. */
   issues(settings: SignalSettings | null): Refusal | undefined;
   /**
-   * After the integration was stored. Replaces all; null: as the catalogue has it. Without a token, the stored one stays, but
-   * never for another `poll_url`.
+   * What settings would store, by the caller. They replace all; null: as the catalogue has it. Without a token, the stored one
+   * stays, but never for another `poll_url`. `differences`: what would change, by name.
    */
-  put(call: Call, integration: string, settings: SignalSettings | null): Promise<void>;
+  plan(
+    integration: string,
+    settings: SignalSettings | null,
+    record: Recorder,
+  ): Promise<{ change: ReceiverChange | undefined; differences: string[] }>;
   /** Null: it receives no signals. Rejects with `StoreError`. */
   view(integration: string): Promise<SignalView | null>;
 }
 
 interface Parts {
-  store: Pick<Store, 'putReceiverSettings'>;
   receivers: SignalReceivers;
-  access: Pick<Access, 'record'>;
   checkUrl: (url: string) => string | undefined;
-  untilApplied: Cache['untilApplied'];
   clock: Pick<Clock, 'now'>;
   publicUrl: string;
 }
 
 export function createSignalAdmin(parts: Parts): SignalAdmin {
-  const { store, receivers, access, checkUrl, untilApplied, clock, publicUrl } = parts;
+  const { receivers, checkUrl, clock, publicUrl } = parts;
   return {
     issues(settings) {
       const issues = (['issuer', 'jwks_uri', 'poll_url'] as const).flatMap((name) => {
@@ -54,18 +54,18 @@ export function createSignalAdmin(parts: Parts): SignalAdmin {
       return refuse({ code: 'invalid_request', detail: 'the settings of its signals are not valid', issues });
     },
 
-    async put(call, integration, settings) {
+    async plan(integration, settings, record) {
       const before = await receivers.stored(integration);
-      if (settings === null && before === undefined) return;
       const isSameSender = settings?.poll_url === before?.poll_url;
       const token = settings?.token ?? (isSameSender ? before?.token : undefined);
       const after = settings && { ...settings, ...(token !== undefined && { token }) };
-      if (JSON.stringify(sorted(after)) === JSON.stringify(sorted(before ?? null))) return;
-      const by = access.record(call, 'integration.signals_set', { integration, changed: changedOf(before, after) });
+      if (JSON.stringify(sorted(after)) === JSON.stringify(sorted(before ?? null)))
+        return { change: undefined, differences: [] };
+      const changed = changedOf(before, after);
       const signals = after && receivers.encrypted(integration, after);
-      await store.putReceiverSettings({ integration, signals, updatedAt: clock.now() }, by);
-      receivers.invalidate();
-      await untilApplied();
+      const audit = record('integration.signals_set', { integration, changed });
+      const change = { settings: { integration, signals, updatedAt: clock.now() }, audit };
+      return { change, differences: changed.length > 0 ? changed : ['signals'] };
     },
 
     async view(integration) {

@@ -4,8 +4,8 @@ import type { Clock, Logger, SecurityEventVerifier, Store, Telemetry, Vault } fr
 import type { Access } from '../../audit/index.ts';
 import type { Cache, TokenCache } from '../../cache/index.ts';
 import type { Targets } from '../../integrations/index.ts';
-import { createAdmission } from '../receiving/admission.ts';
 import type { AccountHolds } from '../processing/account-holds.ts';
+import { createAdmission } from '../receiving/admission.ts';
 import { createSignalActions } from './actions.ts';
 import { createSignalPolling, type PostJson } from './polling.ts';
 import { createSignalProcessing, type ProcessSignal } from './process-signal.ts';
