@@ -2,6 +2,7 @@
 // operation that causes it, in its commit, together with a delivery for each endpoint that hears it
 // (`src/domain/event-audience.ts`): `AuditEntry.action` says which event, if any.
 import type { AuditEntry } from '../domain/audit.ts';
+import type { Caller } from '../domain/caller.ts';
 import type { Ciphertext, Connection } from '../domain/connection.ts';
 import type { EventType, NewEvent, StoredEvent } from '../domain/events.ts';
 import type { SigningKey } from '../domain/signing-key.ts';
@@ -14,6 +15,8 @@ export interface EventStore {
    * so it can be repeated.
    */
   addEvents(events: NewEvent[], audit: AuditEntry | undefined): Promise<void>;
+  /** Who hears an event is decided by stored rows of callers: those that are not authentic hear none. Until then, all count. */
+  judgeCallersBy(isAuthentic: (caller: Caller) => boolean): void;
   event(id: string): Promise<StoredEvent | undefined>;
   /** Calls the listener after each commit of this process that has written events. Returns what ends that. */
   onEvents(listener: (types: EventType[]) => void): () => void;

@@ -261,6 +261,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
   });
   const events = createEvents({
     ...{ store, vault, sender, access, telemetry, clock, log },
+    callers: callerCache,
     circuits: circuitBreakers({ clock, log, random: Math.random }),
     random: Math.random,
     checkUrl: (target) => checkUrl(target, outboundAllow),

@@ -275,6 +275,26 @@ describe.each(Object.keys(writers).filter((dialect) => dialect !== 'postgres' ||
       expect(thief.received).toEqual([]);
     });
 
+    test('cannot have an endpoint hear more by the permissions of its caller', async () => {
+      const grants = [{ actions: ['events'], integrations: ['*'], owners: ['listener'] }];
+      const made = expectOk(await broker.ask('POST', '/v1/callers', { name: 'listener', grants }), 201);
+      const url = 'https://listener.example/hook';
+      const key = String(made.key);
+      const heard = async (owner: string) => {
+        const id = await connect(owner);
+        const found = await sql(`select id from deliveries where connection_id = '${id}'`);
+        return found.length;
+      };
+      expectOk(await broker.ask('POST', '/v1/webhook-endpoints', { url, types: ['connection.created'] }, key), 201);
+      expect([await heard('listener'), await heard('karl')]).toEqual([1, 0]);
+      const all = JSON.stringify([{ actions: ['*'], integrations: ['*'], owners: ['*'] }]);
+      await sql(`update callers set grants = '${all}' where id = '${made.id}'`);
+      // As each change of who hears what does.
+      await sql(`update event_sequences set sequence = sequence - 1 where connection_id = 'audience'`);
+      expect(await heard('laura')).toBe(0);
+      expectOk(await broker.ask('DELETE', `/v1/callers/${made.id}`), 204);
+    });
+
     test('is seen in the metrics, and leaves the rest of the broker alone', async () => {
       const id = await connect('ivan');
       await connect('judy');

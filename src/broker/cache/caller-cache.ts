@@ -40,6 +40,8 @@ export interface CallerCache {
   lookUp(presented: string, now: number): Promise<Principal | undefined | 'busy'>;
   /** Why a key was not found. */
   whyNot(presented: string): 'expired' | 'mistyped' | 'unknown';
+  /** Whether it can identify itself at all: by a key that has not expired, or by a workload binding. `now` in ms since the epoch. */
+  canAct(callerId: string, now: number): boolean;
   /** The bindings to an issuer. Pass the ticket on to `remember`. */
   boundTo(issuer: string): { bindings: readonly WorkloadBinding[]; ticket: VerificationTicket };
   /**
@@ -69,6 +71,8 @@ interface Parts {
 export function createCallerCache({ store, adminKey, rateLimit }: Parts): CallerCache {
   let keys = new Map<string, Principal>();
   let bindings = new Map<string, WorkloadBinding[]>();
+  /** Until when callers can act, in ms since the epoch. */
+  let ableUntil = new Map<string, number>();
   const workloadTokens = new LRUCache<string, Principal>(upTo(MAX_WORKLOAD_TOKENS));
   let current: VerificationTicket = Symbol();
   let loaded: string | undefined;
@@ -102,10 +106,18 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
     if (content === loaded) return;
     const nextKeys = new Map<string, Principal>();
     const nextBindings = new Map<string, WorkloadBinding[]>();
-    if (adminKey !== undefined) nextKeys.set(digest(adminKey), ADMIN);
+    const nextAble = new Map<string, number>();
+    if (adminKey !== undefined) {
+      nextKeys.set(digest(adminKey), ADMIN);
+      nextAble.set(ADMIN_ID, Number.POSITIVE_INFINITY);
+    }
     for (const { caller, keys: own } of callers) {
       // An earlier version let one be declared under this id: it would be taken for the admin key in the audit log.
       if (caller.id === ADMIN_ID) continue;
+      const ends = [...own, ...caller.workloads.map(() => ({ expiresAt: null }))].map(
+        ({ expiresAt }) => expiresAt ?? Number.POSITIVE_INFINITY,
+      );
+      nextAble.set(caller.id, Math.max(0, ...ends));
       for (const { id, digest: known, expiresAt } of own) {
         nextKeys.set(known, { caller, credential: { kind: 'key', id, expiresAt }, rateLimit: limitOf(caller) });
       }
@@ -116,6 +128,7 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
     }
     keys = nextKeys;
     bindings = nextBindings;
+    ableUntil = nextAble;
     loaded = content;
     invalidateWorkloads();
   }
@@ -134,6 +147,8 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
       if (keys.has(digest(presented))) return 'expired';
       return isMistyped(presented) ? 'mistyped' : 'unknown';
     },
+
+    canAct: (callerId, now) => (ableUntil.get(callerId) ?? 0) > now,
 
     boundTo: (issuer) => ({ bindings: bindings.get(issuer) ?? [], ticket: current }),
 

@@ -5,6 +5,7 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import type { PgTable } from 'drizzle-orm/pg-core';
 import { Client, type Pool, type PoolClient } from 'pg';
 import type { AuditEntry } from '../../domain/audit.ts';
+import type { Caller } from '../../domain/caller.ts';
 import { eventTypeOf } from '../../domain/event-of.ts';
 import type { EventType, NewEvent } from '../../domain/events.ts';
 import {
@@ -44,6 +45,7 @@ export interface PostgresAccess {
   /** Inside a transaction: see `PostgresEventWriter`. */
   writeEvents(orm: Orm, events: NewEvent[]): Promise<void>;
   audienceChanged(orm: Orm): Promise<void>;
+  judgeCallersBy(isAuthentic: (caller: Caller) => boolean): void;
   /** See `EventStore.onEvents`. */
   onEvents(listener: (types: EventType[]) => void): () => void;
   /** Rejects what comes from now on; fulfilled when what came before has ended. */
@@ -235,6 +237,7 @@ export function createAccess({ pool, usesNames, liveness, onNamesLost, onChanges
     },
     writeEvents: async (orm, events) => noteWritten(orm, await eventWriter.write(orm, events)),
     audienceChanged: (orm) => eventWriter.audienceChanged(orm),
+    judgeCallersBy: eventWriter.judgeCallersBy,
     onEvents: eventListeners.add,
     async close() {
       isClosed = true;

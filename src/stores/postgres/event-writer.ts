@@ -3,7 +3,7 @@ import { and, asc, eq, inArray, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Listener } from '../../domain/event-audience.ts';
 import type { EventType, NewEvent } from '../../domain/events.ts';
-import { AUDIENCE, AUDIENCE_VERSIONS, Audience, deliveriesOf, eventOfAudit, listenerFrom } from '../shared/events.ts';
+import { AUDIENCE, AUDIENCE_VERSIONS, Audience, deliveriesOf, eventOfAudit } from '../shared/events.ts';
 import type { Orm, Prepare } from './orm.ts';
 import { callers, connections, eventSequences, events, webhookEndpoints } from './schema.ts';
 
@@ -17,6 +17,7 @@ export interface PostgresEventWriter {
    * waits for transactions that are writing events, and those that come later wait for it.
    */
   audienceChanged(orm: Orm): Promise<void>;
+  judgeCallersBy(isAuthentic: Audience['isAuthentic']): void;
 }
 
 /** A lock of the transaction: who hears what does not change while events are written. */
@@ -51,12 +52,12 @@ export function createEventWriter(prepared: Prepare): PostgresEventWriter {
     if (known) return known;
     const { id, callerId, types, integrations, owners } = webhookEndpoints;
     const rows = await orm
-      .select({ id, callerId, types, integrations, owners, permissions: callers.permissions })
+      .select({ id, callerId, types, integrations, owners, caller: callers })
       .from(webhookEndpoints)
       .leftJoin(callers, eq(callers.id, callerId))
       .where(eq(webhookEndpoints.enabled, true))
       .orderBy(asc(id));
-    return audience.set(version, rows.map(listenerFrom));
+    return audience.set(version, rows);
   }
 
   /** One statement: the number of the event is counted in the order of the places. False: an event of this id is stored. */
@@ -132,6 +133,9 @@ export function createEventWriter(prepared: Prepare): PostgresEventWriter {
       if (!(await add(orm, event))) return [];
       await addDeliveries(orm, [event], await listenersAt(orm, version));
       return [type];
+    },
+    judgeCallersBy(isAuthentic) {
+      audience.isAuthentic = isAuthentic;
     },
     async audienceChanged(orm) {
       await orm.execute(sql`select pg_advisory_xact_lock(${AUDIENCE_LOCK})`);

@@ -37,6 +37,7 @@ export const createEventStore = (access: PostgresAccess): Omit<EventStore, keyof
         if (audit) await orm.insert(log).values(audit).onConflictDoNothing();
         await access.writeEvents(orm, some);
       }),
+    judgeCallersBy: access.judgeCallersBy,
     event: (id) => autocommit(async (orm) => (await orm.select().from(events).where(eq(events.id, id)))[0]),
     onEvents: access.onEvents,
     eventHorizon: createHorizon(access, 'event_position'),

@@ -1,7 +1,7 @@
 // Events and deliveries: what both stores decide and write.
 import { and, type Column, eq, type SQL } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
-import type { Permission } from '../../domain/caller.ts';
+import type { Caller } from '../../domain/caller.ts';
 import { hears, type Listener } from '../../domain/event-audience.ts';
 import { eventOfConnection, eventOfIntegration } from '../../domain/event-of.ts';
 import type { EventType, NewEvent } from '../../domain/events.ts';
@@ -19,6 +19,8 @@ export const AUDIENCE_VERSIONS = 2 ** 31 - 1;
 
 /** The listeners in memory, by the version that they were read at. */
 export class Audience {
+  /** Of the row of a caller. */
+  isAuthentic: (caller: Caller) => boolean = () => true;
   #known: { version: number | undefined; at: number; listeners: Listener[] } | undefined;
   #now: () => number;
 
@@ -35,19 +37,16 @@ export class Audience {
       : undefined;
   }
 
-  set(version: number | undefined, listeners: Listener[]): Listener[] {
+  /** `caller`: of the endpoint; null: it has no row. */
+  set(version: number | undefined, rows: (Omit<Listener, 'permissions'> & { caller: Caller | null })[]): Listener[] {
+    const listeners = rows.map(({ caller, ...endpoint }) => ({
+      ...endpoint,
+      permissions: caller && this.isAuthentic(caller) ? caller.permissions : [],
+    }));
     this.#known = { version, at: this.#now(), listeners };
     return listeners;
   }
 }
-
-export const listenerFrom = ({
-  permissions,
-  ...endpoint
-}: Omit<Listener, 'permissions'> & { permissions: Permission[] | null }): Listener => ({
-  ...endpoint,
-  permissions: permissions ?? [],
-});
 
 /** A delivery for each endpoint that hears the event. The id is ordered as the events are, and the same at every attempt. */
 export const deliveriesOf = (event: NewEvent, listeners: readonly Listener[]) =>

@@ -20,7 +20,7 @@ export interface SqliteAccess {
   record(audit: AuditEntry | undefined, ...changes: StoreChange[]): void;
   /** Inside an operation: its audit entry alone. */
   recordEntry(audit: AuditEntry): void;
-  events: Pick<SqliteEventWriter, 'write' | 'audienceChanged'>;
+  events: Pick<SqliteEventWriter, 'write' | 'audienceChanged' | 'judgeCallersBy'>;
   /** See `EventStore.onEvents`. */
   onEvents(listener: (types: EventType[]) => void): () => void;
 }

@@ -6,7 +6,7 @@ import type { AuditEntry } from '../../domain/audit.ts';
 import type { Listener } from '../../domain/event-audience.ts';
 import { eventTypeOf } from '../../domain/event-of.ts';
 import type { EventType, NewEvent } from '../../domain/events.ts';
-import { AUDIENCE, AUDIENCE_VERSIONS, Audience, deliveriesOf, eventOfAudit, listenerFrom } from '../shared/events.ts';
+import { AUDIENCE, AUDIENCE_VERSIONS, Audience, deliveriesOf, eventOfAudit } from '../shared/events.ts';
 import { callers, connections, events, webhookEndpoints } from './schema.ts';
 
 export interface SqliteEventWriter {
@@ -16,6 +16,7 @@ export interface SqliteEventWriter {
   write(events: NewEvent[]): void;
   /** Endpoints, or permissions of callers, are changed by this operation. */
   audienceChanged(): void;
+  judgeCallersBy(isAuthentic: Audience['isAuthentic']): void;
   /** What this operation has written so far, forgotten then. */
   takeWritten(): EventType[];
 }
@@ -52,7 +53,7 @@ export function createEventWriter(orm: BetterSQLite3Database & { $client: Databa
     .prepare();
   const { id, callerId, types, integrations, owners } = webhookEndpoints;
   const enabled = orm
-    .select({ id, callerId, types, integrations, owners, permissions: callers.permissions })
+    .select({ id, callerId, types, integrations, owners, caller: callers })
     .from(webhookEndpoints)
     .leftJoin(callers, eq(callers.id, callerId))
     .where(eq(webhookEndpoints.enabled, true))
@@ -61,7 +62,7 @@ export function createEventWriter(orm: BetterSQLite3Database & { $client: Databa
 
   function listeners(): Listener[] {
     const current = version.get();
-    return audience.at(current) ?? audience.set(current, enabled.all().map(listenerFrom));
+    return audience.at(current) ?? audience.set(current, enabled.all());
   }
 
   function write(some: NewEvent[]): void {
@@ -91,6 +92,9 @@ export function createEventWriter(orm: BetterSQLite3Database & { $client: Databa
     },
     write,
     audienceChanged: () => void changeVersion.run(),
+    judgeCallersBy(isAuthentic) {
+      audience.isAuthentic = isAuthentic;
+    },
     takeWritten() {
       const taken = written;
       if (taken.length > 0) written = [];

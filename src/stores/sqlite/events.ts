@@ -36,6 +36,7 @@ export const createEventStore = (access: SqliteAccess): Omit<EventStore, keyof N
         if (audit) recordEntry(audit);
         access.events.write(some);
       }),
+    judgeCallersBy: access.events.judgeCallersBy,
     event: (id) => read(() => orm.select().from(events).where(eq(events.id, id)).get()),
     onEvents: access.onEvents,
     // One writer at a time: nothing that is not seen yet can get a lower place.

@@ -207,6 +207,31 @@ describe('an endpoint', () => {
     await arrived(target.path, 6);
   });
 
+  test('whose caller has no valid key is sent nothing until it has one; what happened meanwhile waits', async () => {
+    const grants = [{ actions: ['events'], integrations: ['*'], owners: ['*'] }];
+    const key_expires_at = new Date(now() + DAY).toISOString();
+    const made = expectOk(await broker.ask('POST', '/v1/callers', { name: 'expiring', grants, key_expires_at }), 201);
+    const key = String(made.key);
+    const settings = { types: ['connection.created'] };
+    const [silent, heard] = [await endpoint(settings, key), await endpoint(settings)];
+    await connection();
+    await arrived(silent.path, 1);
+    advance(2 * DAY);
+    await connection();
+    await arrived(heard.path, 2);
+    // Looked for again, after the other's was sent.
+    await connection();
+    await arrived(heard.path, 3);
+    const waiting = (await deliveriesOf(silent)).map((one) => [one.status, one.attempts]);
+    expect(waiting.filter(([name]) => name !== 'delivered')).toEqual([
+      ['pending', 0],
+      ['pending', 0],
+    ]);
+    expect(receiver.at(silent.path)).toHaveLength(1);
+    expectOk(await broker.ask('POST', `/v1/callers/${made.id}/keys`, {}), 201);
+    await arrived(silent.path, 3);
+  });
+
   test('that hangs delays no other by a second; a delivery begins within 100 ms of the commit', async () => {
     const hanging = await Promise.all(Array.from({ length: 30 }, () => endpoint({ types: ['test.ping'] })));
     for (const one of hanging) {

@@ -42,6 +42,10 @@ export interface DeliveryEngineParts extends AttemptParts {
       'dueEndpoints' | 'claimDeliveries' | 'settleDeliveries' | 'webhookEndpoint' | 'disableWebhookEndpoint'
     >;
   circuits: DeliveryCircuits;
+  callers: {
+    /** Whether it can identify itself at all. */
+    canAct(callerId: string, now: number): boolean;
+  };
   access: Pick<Access, 'recordSystem'>;
   telemetry: Pick<Telemetry, 'delivery' | 'endpointDisabled'>;
   clock: Clock;
@@ -54,12 +58,14 @@ const FILLS = 16;
 const MANY = 1_000;
 
 export function createDeliveryEngine(parts: DeliveryEngineParts): DeliveryEngine {
-  const { store, circuits, access, telemetry, clock, log } = parts;
+  const { store, circuits, callers, access, telemetry, clock, log } = parts;
   const attempts = createAttempts(parts);
   const lanes = createLanes();
   const outcomes = createOutcomeWriter({ store, clock, log });
   const inFlight = new Set<Promise<void>>();
   const filling = new Set<string>();
+  /** Endpoints whose callers cannot act, as far as it was noticed. */
+  const waiting = new Set<string>();
   const aborted = new AbortController();
   let isStopped = false;
   let graceEnds = 0;
@@ -109,6 +115,17 @@ export function createDeliveryEngine(parts: DeliveryEngineParts): DeliveryEngine
     }
   }
 
+  /** Without a valid key, a caller could not read these events either: they wait until it has one. */
+  function mayBeTold({ id, callerId }: WebhookEndpoint, now: number): boolean {
+    const can = callers.canAct(callerId, now);
+    if (can) waiting.delete(id);
+    else if (!waiting.has(id)) {
+      waiting.add(id);
+      log.warn({ endpoint: id, caller: callerId }, 'webhook endpoint: its caller has no valid key, deliveries wait');
+    }
+    return can;
+  }
+
   /** Claims as much for an endpoint as it has lanes for. Never rejects. */
   async function fill(endpoint: string): Promise<void> {
     if (isStopped || filling.has(endpoint)) return;
@@ -120,7 +137,7 @@ export function createDeliveryEngine(parts: DeliveryEngineParts): DeliveryEngine
     try {
       target = await store.webhookEndpoint(endpoint);
       const now = clock.now();
-      if (target?.enabled && !isStopped)
+      if (target?.enabled && !isStopped && mayBeTold(target, now))
         claimed = await store.claimDeliveries(endpoint, now, now + DELIVERY_CLAIM_MS, free.length);
     } catch (error) {
       log.error({ err: error, endpoint }, 'deliveries: claiming failed, will retry');

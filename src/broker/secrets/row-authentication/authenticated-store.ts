@@ -53,6 +53,9 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
     vault.protect(stages.includes('migrating') ? 'migrating' : 'enforced');
   }
 
+  // In the middle of an operation: not reported, as the callers are when they are read into memory.
+  store.judgeCallersBy((caller) => vault.isAuthentic(callerRow(caller), caller.mac));
+
   return {
     ...store,
 
