@@ -1,5 +1,6 @@
-// Signals between two brokers on one database: the same event at both, and a hold that both apply.
-import { randomBytes } from 'node:crypto';
+// Signals and webhooks between two brokers on one database: the same event at both, a hold that both apply, and the secrets that
+// both verify with.
+import { createHmac, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,10 +84,31 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))('signals on %s, at tw
     const cursor = String(expectOk(await here.ask('GET', '/v1/events?after=now', undefined, key)).next_cursor);
     await pushEvent(here.url, 'acme', await op.event(`${RISC}/account-disabled`, 'client', sub));
     const heard = async () => {
-      const { data } = expectOk(await here.ask('GET', `/v1/events?after=${cursor}&types=webhook.received`, undefined, key));
+      const { data } = expectOk(
+        await here.ask('GET', `/v1/events?after=${cursor}&types=webhook.received`, undefined, key),
+      );
       return (data as Json[]).length;
     };
     await expect.poll(heard, { ...WAIT, interval: 5 }).toBe(1);
     expectProblem(await tokenAt(there, id), 409, 'connection_on_hold');
+  });
+
+  test('a secret of webhooks that is replaced at one replica is the only one at the other, at once', async () => {
+    const params = { authorization_url: `${op.url}/authorize`, token_url: `${op.url}/token` };
+    const put = async (secret: string) => {
+      const webhook = { secrets: [secret], scheme: 'hmac', header: 'X-Signature' };
+      const setup = { provider: 'generic-oauth2', client_id: 'client', client_secret: 's', params, webhook };
+      return (await here.ask('PUT', '/v1/integrations/hooked', setup)).status;
+    };
+    const sendTo = async ({ url }: TestBroker, secret: string) => {
+      const body = JSON.stringify({ id: `Ev${++made}` });
+      const headers = { 'x-signature': createHmac('sha256', secret).update(body).digest('hex') };
+      return (await fetch(`${url}/webhooks/hooked`, { method: 'POST', headers, body })).status;
+    };
+    expect(await put('the first')).toBe(201);
+    await expect.poll(() => sendTo(there, 'the first'), WAIT).toBe(200);
+    expect(await put('the second')).toBe(200);
+    expect([await sendTo(there, 'the second'), await sendTo(there, 'the first')]).toEqual([200, 401]);
+    expect([await sendTo(here, 'the second'), await sendTo(here, 'the first')]).toEqual([200, 401]);
   });
 });

@@ -1,0 +1,83 @@
+// The delivery engine at a shutdown: what is in flight has a grace to be answered in, and is attempted later otherwise.
+import { createSecretKey, randomBytes } from 'node:crypto';
+import { expect, onTestFinished, test } from 'vitest';
+import { createKeyRing } from '../../../src/adapters/keyring/keyring.ts';
+import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
+import { createDeliveryEngine } from '../../../src/broker/events/delivery/delivery-engine.ts';
+import { encryptSecrets } from '../../../src/broker/events/endpoints/endpoint-secrets.ts';
+import { DELIVERY_CLAIM_MS, SHUTDOWN_DELIVERY_GRACE_MS } from '../../../src/domain/time-limits.ts';
+import type { WebhookPost, WebhookResponse } from '../../../src/ports/index.ts';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { anEndpoint, anEntry, anEvent, FIRST, NOW } from '../../stores/builders.ts';
+
+const vault = createKeyRing([{ kid: 'k1', key: createSecretKey(randomBytes(32)) }]);
+const SECRETS = { secret: randomBytes(32).toString('base64'), previousSecret: null, headers: null };
+const DONE: WebhookResponse = { kind: 'answered', status: 204, body: '', retryAfterMs: undefined };
+
+/** An engine with one endpoint, and one delivery of it in flight. */
+async function inFlight() {
+  const store = await openSqlite('file::memory:');
+  onTestFinished(() => store.close());
+  let at = NOW + 1;
+  const clock = { now: () => at, monotonic: () => at - NOW };
+  const sent: (WebhookPost & { answer(response: WebhookResponse): void })[] = [];
+  const sender = {
+    post: (request: WebhookPost) =>
+      new Promise<WebhookResponse>((answer) => {
+        sent.push({ ...request, answer });
+        request.signal.addEventListener('abort', () => answer({ kind: 'failed', code: 'network', status: null }));
+      }),
+  };
+  const bare = anEndpoint({ previousUntil: null, createdAt: NOW });
+  const endpoint = { ...bare, ...encryptSecrets(vault, bare, SECRETS) };
+  await store.addWebhookEndpoint(endpoint, anEntry());
+  const events = [1, 2].map(() => anEvent({ type: 'connection.created', body: null }));
+  await store.addEvents([events[0]!], undefined);
+  const engine = createDeliveryEngine({
+    store,
+    vault,
+    sender,
+    signingKeys: async () => [],
+    circuits: { capacity: () => 8, admit: () => ({ probe: false }), report() {}, release() {}, reset() {} },
+    callers: { canAct: () => true },
+    access: { recordSystem: () => anEntry() },
+    telemetry: { delivery() {}, endpointDisabled() {} },
+    clock,
+    random: () => 0.5,
+    log: createLogger('silent'),
+  });
+  engine.start(60_000);
+  await expect.poll(() => sent.length).toBe(1);
+  const advance = (ms: number) => {
+    at += ms;
+  };
+  const status = async () => (await store.deliveries({}, FIRST)).data.map((one) => [one.status, one.attempts]);
+  return { store, engine, sent, events, clock, advance, status };
+}
+
+test('shutdown: an answer within the grace is stored, and nothing more is claimed', async () => {
+  const { store, engine, sent, events, advance, status } = await inFlight();
+  engine.stopClaiming();
+  await store.addEvents([events[1]!], undefined);
+  advance(SHUTDOWN_DELIVERY_GRACE_MS - 1_000);
+  const stopped = engine.stop();
+  sent[0]!.answer(DONE);
+  await stopped;
+  expect(sent).toHaveLength(1);
+  expect((await status()).sort()).toEqual([
+    ['delivered', 1],
+    ['pending', 0],
+  ]);
+});
+
+test('shutdown: what takes longer than the grace is aborted, counts as no failure, and is due when its claim ends', async () => {
+  const { store, engine, sent, clock, advance, status } = await inFlight();
+  const claimedAt = clock.now();
+  engine.stopClaiming();
+  advance(SHUTDOWN_DELIVERY_GRACE_MS);
+  await engine.stop();
+  expect(sent[0]!.signal.aborted).toBe(true);
+  expect(await status()).toEqual([['pending', 1]]);
+  expect(await store.dueEndpoints(claimedAt + DELIVERY_CLAIM_MS - 1)).toEqual([]);
+  expect(await store.dueEndpoints(claimedAt + DELIVERY_CLAIM_MS)).toHaveLength(1);
+});
