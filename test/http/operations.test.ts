@@ -6,7 +6,6 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningBroker, startBroker } from '../../demo/broker.ts';
@@ -17,10 +16,9 @@ import { parseConfig } from '../../src/runtime/config.ts';
 import { generateKey } from '../../src/runtime/keys.ts';
 import { ask, type Json } from '../support/broker.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
+import { bundled } from '../support/bundle.ts';
 import { expectOk } from '../support/contract.ts';
 import { newOwner } from '../support/owner-browser.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 let folder: string;
 let testSetup: TestSetup;
@@ -35,7 +33,7 @@ afterAll(async () => {
 
 /** A process that is expected to refuse to start: its exit code and output. */
 async function refusal(env: Record<string, string>): Promise<{ code: number | null; printed: string }> {
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawn(process.execPath, [await bundled('main')], {
     env: { PATH: process.env.PATH, VALETKEY_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 45_000,
@@ -145,7 +143,7 @@ describe.concurrent('a process', { timeout: 60_000 }, () => {
   }) => {
     let broker: RunningBroker | undefined;
     try {
-      broker = await startBroker({ VALETKEY_DATABASE_URL: inFolder('graceful') });
+      broker = await startBroker({ VALETKEY_DATABASE_URL: inFolder('graceful') }, await bundled('main'));
       const { url, adminKey } = broker;
       expect(broker.output()).toMatch(/"event":"listening"/);
       expect(broker.output()).toMatch(/VALETKEY_KEYS is not set/);

@@ -16,6 +16,12 @@ declare module 'vitest' {
 }
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const PROGRAMS = {
+  /** A broker that kills itself on command. */
+  broker: 'test/system/chaos/broker.ts',
+  /** A process that writes to a store. */
+  writer: 'test/stores/sqlite/writer.ts',
+};
 const BUILD_TIMEOUT_MS = 60_000;
 
 export default function setup({ provide }: TestProject): () => void {
@@ -33,8 +39,9 @@ let ready: Promise<void> | undefined;
 /** The path of `main.js` or `cli.js`. Rejects when the bundle cannot be built. */
 export const bundled = async (name: 'main' | 'cli'): Promise<string> => join(await bundleFolder(), `${name}.js`);
 
-/** The path of the broker that kills itself on command. */
-export const bundledChaosBroker = async (): Promise<string> => join(await bundleFolder(), 'code', 'broker.js');
+/** The path of a program of the tests. */
+export const bundledProgram = async (name: keyof typeof PROGRAMS): Promise<string> =>
+  join(await bundleFolder(), 'code', `${name}.js`);
 
 async function bundleFolder(): Promise<string> {
   const folder = inject('bundle');
@@ -47,7 +54,7 @@ async function build(folder: string): Promise<void> {
   const lock = lockOf(folder);
   if (!acquire(lock)) return waitFor(lock);
   try {
-    await promisify(execFile)(process.execPath, ['build.ts', folder, 'test/system/chaos/broker.ts'], { cwd: ROOT });
+    await promisify(execFile)(process.execPath, ['build.ts', folder, ...Object.values(PROGRAMS)], { cwd: ROOT });
     writeFileSync(join(lock, 'done'), '');
   } catch (error) {
     writeFileSync(join(lock, 'failed'), '');

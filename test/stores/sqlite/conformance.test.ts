@@ -20,6 +20,7 @@ import { COUNT_DUE, COUNT_STATUS, LAST_COUNTED_DUE } from '../../../src/stores/s
 import { openDatabase } from '../../../src/stores/sqlite/database.ts';
 import { dueConnections, dueIntegrations } from '../../../src/stores/sqlite/refreshes.ts';
 import { migrateSqlite, openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { bundledProgram } from '../../support/bundle.ts';
 import { createMigratedFile } from '../../support/sqlite-file.ts';
 import { anEntry, anIntegration, connected, FIRST, NOW, someCredentials, someRefreshedFields } from '../builders.ts';
 import { conformance } from '../conformance/index.ts';
@@ -394,8 +395,9 @@ describe('the query plan', () => {
 
 /** A process that is ready to open the store; `write` makes it append an audit entry, and returns its id once fulfilled. */
 async function writer(path: string): Promise<{ child: ChildProcess; write: () => Promise<string> }> {
-  const program = fileURLToPath(new URL('writer.ts', import.meta.url));
-  const child = spawn(process.execPath, [program, `file:${path}`], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [await bundledProgram('writer'), `file:${path}`], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   onTestFinished(() => void child.kill('SIGKILL'));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const said = async () => {

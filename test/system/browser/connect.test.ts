@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type RunningBroker, startBroker } from '../../../demo/broker.ts';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { ask, type Json } from '../../support/broker.ts';
+import { bundled } from '../../support/bundle.ts';
 import { arriveAt, DESKTOP, expectFit, heading, launch, PHONE, signIn } from './page-inspector.ts';
 
 /** A provider with a host per tenant. Here the tenant is the port of the local provider. */
@@ -39,7 +40,10 @@ describe.skipIf(installed === undefined)('connect flow', () => {
   beforeAll(async () => {
     writeFileSync(join(folder, 'tenanted.json'), JSON.stringify(TENANTED));
     [broker, browser] = await Promise.all([
-      startBroker({ VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}`, VALETKEY_PROVIDERS_DIR: folder }),
+      startBroker(
+        { VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}`, VALETKEY_PROVIDERS_DIR: folder },
+        await bundled('main'),
+      ),
       launch(installed),
     ]);
     const redirectUris = ['acme', 'tenanted'].map((id) => `${broker.url}/oauth2/callback/${id}`);

@@ -1,5 +1,5 @@
 // A short chaos run for the test suite. Uses the bundle, since it starts many brokers.
-import { bundledChaosBroker } from '../../support/bundle.ts';
+import { bundledProgram } from '../../support/bundle.ts';
 import { aDatabase } from '../../support/postgres.ts';
 import { startChaosRun } from './driver.ts';
 import { summarize, violatedInvariants } from './results.ts';
@@ -42,7 +42,7 @@ export async function runScenarios({
     replicas,
     tls,
     postgres,
-    program: await bundledChaosBroker(),
+    program: await bundledProgram('broker'),
   });
   try {
     for (const scenario of scenarioList) await scenario(context);

@@ -7,6 +7,7 @@ import { startBroker } from '../../../demo/broker.ts';
 import { createCookieJar, walkThrough } from '../../../demo/browser.ts';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import { ask, type Json } from '../../support/broker.ts';
+import { bundled } from '../../support/bundle.ts';
 import { aDatabase } from '../../support/postgres.ts';
 import { INTEGRATION, type RestartableBroker, startRestartableBroker } from '../../support/restartable-broker.ts';
 
@@ -98,7 +99,7 @@ describe('two brokers on one PostgreSQL database', () => {
 
   test('database error at the start: reported without the password', async () => {
     const url = 'postgres://valetkey:hunter2@127.0.0.1:1/valetkey';
-    const starting = startBroker({ VALETKEY_DATABASE_URL: url, VALETKEY_KEYS: generateKey() });
+    const starting = startBroker({ VALETKEY_DATABASE_URL: url, VALETKEY_KEYS: generateKey() }, await bundled('main'));
     await expect(starting).rejects.toThrow(/VALETKEY_DATABASE_URL: PostgreSQL: .*ECONNREFUSED/);
     await expect(starting).rejects.not.toThrow(/hunter2/);
   });

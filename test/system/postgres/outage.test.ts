@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { startBroker } from '../../../demo/broker.ts';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import { type Answer, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { bundled } from '../../support/bundle.ts';
 import { aDatabase } from '../../support/postgres.ts';
 import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import { launchProvider } from '../chaos/processes.ts';
@@ -192,7 +193,10 @@ test('start with a database that does not respond: fails with an error', async (
   const link = await startTcpProxy(await aDatabase());
   onTestFinished(link.close);
   link.stall();
-  const starting = startBroker({ VALETKEY_DATABASE_URL: link.url, VALETKEY_KEYS: generateKey() });
+  const starting = startBroker(
+    { VALETKEY_DATABASE_URL: link.url, VALETKEY_KEYS: generateKey() },
+    await bundled('main'),
+  );
   await expect(starting).rejects.toThrow(
     /VALETKEY_DATABASE_URL: PostgreSQL: Connection terminated due to connection timeout/,
   );
