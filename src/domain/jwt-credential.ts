@@ -78,8 +78,11 @@ export function isIdToken(
   if (OF_ACCESS_TOKENS.some((name) => has(claims, name))) return false;
   if (OF_LOGINS.some((name) => has(claims, name))) return true;
   const audiences = [claims.aud].flat();
-  if (audiences.some((aud) => clientIds.includes(String(aud)))) return true;
-  // Issued to the client that it is for, about someone else. A cloud's service account is its own authorized party.
   const { azp, sub } = claims;
+  const isClient = (audience: unknown) => typeof audience === 'string' && clientIds.includes(audience);
+  // Of several audiences, one alone says nothing: the admin of an integration chooses its client id, and could choose what a
+  // platform puts beside the broker in the tokens of its workloads. An ID token for several says to whom it was issued.
+  if (audiences.every(isClient) || (isClient(azp) && audiences.includes(azp as string))) return true;
+  // Issued to the client that it is for, about someone else. A cloud's service account is its own authorized party.
   return typeof azp === 'string' && audiences.length === 1 && audiences[0] === azp && sub !== azp;
 }

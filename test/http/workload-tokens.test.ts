@@ -174,8 +174,8 @@ describe('the ID token of a login', () => {
       const client = { client_id: clientId, client_secret: clientSecret };
       const params = { issuer: provider.issuer };
       const setup = { provider: 'generic-oidc', ...client, params, overrides: proxy.overrides };
-      expectOk(await broker.ask('PUT', '/v1/integrations/login', setup), 201);
       await bind({ issuer: provider.issuer, audience: clientId, claims: { sub: 'ada' } });
+      expectOk(await broker.ask('PUT', '/v1/integrations/login', setup), 201);
       const link = await createConnectSession(broker, { integration: 'login' });
       await connect(broker, link.url, { login: 'ada' });
       const [exchanged] = proxy.forwarded('authorization_code');

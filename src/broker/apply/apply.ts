@@ -25,9 +25,17 @@ import {
   mayNotDelegate,
   mayNotReplace,
   nameIssues,
+  ofClient,
   workloadIssues,
 } from '../callers/index.ts';
-import { type IntegrationSetup, type Integrations, inWords, mayRedirect } from '../integrations/index.ts';
+import {
+  type IntegrationSetup,
+  type Integrations,
+  inWords,
+  isShadowedBy,
+  mayRedirect,
+  type OpenIdClient,
+} from '../integrations/index.ts';
 
 export interface Declared {
   integrations: {
@@ -136,13 +144,15 @@ export function createApply({
     const changes: DeclaredChange[] = [];
     const issues: InputIssue[] = [];
     const receivers: ReceiverChange[] = [];
+    const clients: OpenIdClient[] = [];
     for (const [i, { id, setup, webhook, signals }] of wanted.entries()) {
       const faults = planner.validate(id, setup);
       if (faults) {
         issues.push(...faults.issues.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
         continue;
       }
-      const { settings, before, issues: more, redirected } = await planner.plan(id, setup);
+      const { settings, before, issues: more, redirected, client } = await planner.plan(id, setup);
+      if (client) clients.push(client);
       const refusal = redirected.length > 0 ? mayNot(id) : undefined;
       if (refusal) return refusal;
       if (more.length > 0) {
@@ -173,7 +183,7 @@ export function createApply({
       rows.integrations.push({ settings, audit: by });
     }
     rows.receivers = receivers;
-    return { changes, issues };
+    return { changes, issues, clients };
   }
 
   function receivingIssues(
@@ -192,6 +202,7 @@ export function createApply({
     record: Recorder,
     rows: DeclaredRows,
     mayNot: Limits['caller'],
+    clients: readonly OpenIdClient[],
   ): Promise<{ changes: DeclaredChange[]; issues: InputIssue[] } | Refusal> {
     const changes: DeclaredChange[] = [];
     const issues: InputIssue[] = [];
@@ -203,6 +214,7 @@ export function createApply({
       const bindingIssues = [
         ...nameIssues(setup, id),
         ...(await workloadIssues(setup, trustedIssuers, before?.caller.workloads)),
+        ...shadowed(caller, before?.caller, clients),
       ];
       issues.push(...bindingIssues.map(({ path, message }) => ({ path: `callers.${i}.${path}`, message })));
       const keys = secrets?.map((secret) => keyOf(secret, caller.id, now, null));
@@ -237,7 +249,7 @@ export function createApply({
     const rows: DeclaredRows = { integrations: [], callers: [] };
     const planned = await planIntegrations(declared.integrations, record, rows, limits.redirect);
     if (planned instanceof Refusal) return planned;
-    const callers = await planCallers(declared.callers, record, rows, limits.caller);
+    const callers = await planCallers(declared.callers, record, rows, limits.caller, planned.clients);
     if (callers instanceof Refusal) return callers;
     const issues = [...planned.issues, ...callers.issues];
     if (issues.length > 0)
@@ -277,6 +289,14 @@ export function createApply({
     },
   };
 }
+
+/** New bindings whose tokens would be taken for ID tokens of an integration that is declared with them. */
+const shadowed = (after: Caller, before: Caller | undefined, clients: readonly OpenIdClient[]): InputIssue[] =>
+  after.workloads.flatMap((workload, i) =>
+    clients.some((client) => isShadowedBy(workload, client)) && !before?.workloads.some(({ id }) => id === workload.id)
+      ? [{ path: `workloads.${i}.audience`, message: ofClient(workload) }]
+      : [],
+  );
 
 /** Derived from the name, so that the same name is the same caller at every start. */
 const idFor = (name: string): string => `clr_${createHash('sha256').update(name).digest('hex').slice(0, 26)}`;

@@ -50,6 +50,8 @@ export async function workloadIssues(
     if (!trusted?.isListed)
       issues.push({ path: `workloads.${i}.issuer`, message: notListed(issuer, trusted !== undefined) });
     if (accepted.has(workloadOf(workload).id)) continue;
+    if (trusted?.isListed && trusted.clientIds.includes(workload.audience))
+      issues.push({ path: `workloads.${i}.audience`, message: ofClient(workload) });
     issues.push(...bindingIssues(workload).map(({ path, message }) => ({ path: `workloads.${i}.${path}`, message })));
   }
   return issues;
@@ -58,6 +60,10 @@ export async function workloadIssues(
 /** What an earlier version has accepted of the bindings of a stored caller, and this one would refuse. */
 export const workloadWarnings = ({ workloads }: Caller, trustedIssuers: Pick<TrustedIssuers, 'find'>) =>
   workloadIssues({ workloads }, trustedIssuers);
+
+/** Tokens for a client are taken for its ID tokens. */
+export const ofClient = ({ issuer, audience }: Pick<Workload, 'issuer' | 'audience'>): string =>
+  `"${audience}" is the client id of an OpenID integration at ${issuer}, for which tokens are issued at logins: name an audience that only the broker has`;
 
 function notListed(issuer: string, isOfIntegration: boolean): string {
   const line = `add {"issuer": ${JSON.stringify(issuer)}} to trusted_issuers in the file of VALETKEY_CONFIG, and restart`;

@@ -2,7 +2,7 @@
 import { type CallerAdmin, type CallerAdminParts, createCallerAdmin } from './callers.ts';
 import { createWorkloadIdentity, type WorkloadIdentity, type WorkloadIdentityParts } from './workload-identity.ts';
 
-export { type CallerSetup, callerOf, keyOf, nameIssues, workloadIssues } from './caller-setup.ts';
+export { type CallerSetup, callerOf, keyOf, nameIssues, ofClient, workloadIssues } from './caller-setup.ts';
 export type { CallerAdmin, CallerWithKeys } from './callers.ts';
 export { mayNotDelegate, mayNotReplace } from './delegation/delegation.ts';
 export { isJwt, type WorkloadIdentity, type WorkloadRefusal } from './workload-identity.ts';

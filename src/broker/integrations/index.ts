@@ -9,6 +9,7 @@ import { createTrustedIssuers, type TrustedIssuers } from './trusted-issuers.ts'
 
 export { type IntegrationPlanner, type IntegrationSetup, inWords } from './integration-setup.ts';
 export { type IntegrationAdmin, mayRedirect } from './integrations.ts';
+export { isShadowedBy, type OpenIdClient } from './openid-clients.ts';
 export type { ResolvedIntegration, Targets } from './targets.ts';
 export type { TrustedIssuers } from './trusted-issuers.ts';
 
@@ -22,7 +23,7 @@ export interface Integrations {
 }
 
 interface Parts extends PlannerParts {
-  store: Pick<Store, 'integration' | 'integrations' | 'putIntegration' | 'deleteIntegration'>;
+  store: Pick<Store, 'integration' | 'integrations' | 'callers' | 'putIntegration' | 'deleteIntegration'>;
   callerCache: Pick<CallerCache, 'invalidateWorkloads'>;
   /** Waits for the other replicas. */
   untilApplied: Cache['untilApplied'];

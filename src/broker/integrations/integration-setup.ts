@@ -1,4 +1,5 @@
 // From what an admin or the declarative file says about an integration to what is stored: validated, with defaults, encrypted.
+import { isDeepStrictEqual } from 'node:util';
 import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
 import type { Ciphertext } from '../../domain/connection.ts';
 import { type Redirection, redirections } from '../../domain/destinations.ts';
@@ -16,6 +17,7 @@ import {
   type Vault,
   VaultError,
 } from '../../ports/index.ts';
+import { type OpenIdClient, openIdClient, shadowsWorkloads } from './openid-clients.ts';
 import { integrationContext } from './targets.ts';
 
 export interface IntegrationSetup {
@@ -46,6 +48,10 @@ export interface PlannedIntegration {
   issues: InputIssue[];
   /** Where secrets and tokens would go that go elsewhere now. */
   redirected: Redirection[];
+  /** Undefined: it gets no ID tokens. */
+  client: OpenIdClient | undefined;
+  /** Workloads authenticate with tokens for this client, which it was not before: they would be refused as ID tokens. */
+  shadowsWorkloads: boolean;
 }
 
 export interface IntegrationPlanner {
@@ -56,7 +62,7 @@ export interface IntegrationPlanner {
 }
 
 export interface PlannerParts {
-  store: Pick<Store, 'integration'>;
+  store: Pick<Store, 'integration' | 'callers'>;
   vault: Vault;
   catalogue: ReadonlyMap<string, Provider>;
   clock: Pick<Clock, 'now'>;
@@ -192,7 +198,15 @@ export function createIntegrationPlanner({
         ...secretIssues(target?.auth, settings, before),
         ...(stored && redirected.length > 0 ? keptSecretIssues(stored, setup, redirected) : []),
       ];
-      return { settings, before, issues, redirected };
+      const client = openIdClient(catalogue, settings);
+      const isNew = client && !isDeepStrictEqual(before && openIdClient(catalogue, before), client);
+      const shadows = isNew === true && (await shadowsWorkloads(store, client));
+      if (shadows)
+        log.warn(
+          { integration: id, issuer: client.issuer },
+          'integration: its client id is the audience of a workload binding, whose tokens would be refused as ID tokens',
+        );
+      return { settings, before, issues, redirected, client, shadowsWorkloads: shadows };
     },
   };
 }

@@ -1,11 +1,12 @@
 // Integrations, as admins manage them.
-import { type Action, matches } from '../../domain/caller.ts';
+import { type Action, allows, matches } from '../../domain/caller.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
 import type { Page, PageRequest, ReceiverChange, Store } from '../../ports/index.ts';
 import { type Access, type Call, changedNames, integrationChanges } from '../audit/index.ts';
 import type { Cache } from '../cache/index.ts';
 import { type IntegrationPlanner, type IntegrationSetup, inWords } from './integration-setup.ts';
+import type { OpenIdClient } from './openid-clients.ts';
 import { notAuthentic } from './targets.ts';
 
 export interface IntegrationAdmin {
@@ -37,6 +38,24 @@ const EXAMINED_PER_STEP = 500;
 export const mayRedirect = (access: Pick<Access, 'denied'>, call: Call, id: string): Refusal | undefined =>
   access.denied(call, 'token', id, '*', undefined, { scopes: [] });
 
+/** Who manages the callers may do it: workloads that authenticate with tokens for this client would be locked out. */
+function mayShadow(
+  access: Pick<Access, 'noteRefused'>,
+  call: Call,
+  id: string,
+  { issuer, clientId }: OpenIdClient,
+): Refusal | undefined {
+  if (allows(call.principal.caller.permissions, 'admin', '*', '*')) return undefined;
+  const detail = 'client_id is the audience of a workload binding at its issuer';
+  access.noteRefused(call, 'access.denied', { integration: id, owner: '*', detail });
+  const message = `"${clientId}" is the audience of a workload binding at ${issuer}, whose tokens would be taken for ID tokens of this integration and refused: use another client, or ask an admin of everything`;
+  return refuse({
+    code: 'invalid_request',
+    detail: `integration "${id}" would lock out workloads`,
+    issues: [{ path: 'client_id', message }],
+  });
+}
+
 interface Parts {
   store: Pick<Store, 'integration' | 'integrations' | 'putIntegration' | 'deleteIntegration'>;
   planner: IntegrationPlanner;
@@ -62,8 +81,10 @@ export function createIntegrationAdmin({ store, planner, access, changed, untilA
       if (denied) return denied;
       const faults = planner.validate(id, setup);
       if (faults) return refuse({ code: 'invalid_request', ...faults });
-      const { settings, before, issues, redirected } = await planner.plan(id, setup);
-      const mayNot = redirected.length > 0 ? mayRedirect(access, call, id) : undefined;
+      const { settings, before, issues, redirected, client, shadowsWorkloads } = await planner.plan(id, setup);
+      const mayNot =
+        (redirected.length > 0 ? mayRedirect(access, call, id) : undefined) ??
+        (client && shadowsWorkloads ? mayShadow(access, call, id, client) : undefined);
       if (mayNot) return mayNot;
       if (issues.length > 0)
         return refuse({ code: 'invalid_request', detail: `integration "${id}" has invalid settings`, issues });

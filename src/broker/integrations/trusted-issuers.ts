@@ -1,10 +1,9 @@
 // The issuers whose JWTs are trusted: those that the configuration lists, and those of this deployment's OpenID integrations,
 // each for its client id alone.
 
-import type { Integration } from '../../domain/integration.ts';
-import { authMode, type Provider } from '../../domain/provider.ts';
-import { NO_SECRETS, resolveTarget, trustedIssuerOf } from '../../domain/target.ts';
+import type { Provider } from '../../domain/provider.ts';
 import type { Store, TrustedIssuer } from '../../ports/index.ts';
+import { openIdClient } from './openid-clients.ts';
 
 export interface TrustedIssuers {
   /** What it is trusted for, and where its keys are; undefined: not trusted. Rejects with `StoreError`. */
@@ -31,14 +30,6 @@ export function createTrustedIssuers({ store, catalogue, listed, publicUrl }: Pa
   const isTaken = (audience: string, issuer: string): boolean =>
     audience === publicUrl || listed.some((other) => other.issuer !== issuer && other.audiences.includes(audience));
 
-  /** Secrets are not needed: one that cannot be decrypted must not end the trust in everyone else. */
-  function issuerOf(integration: Integration): string | null {
-    const provider = catalogue.get(integration.provider);
-    // A row that something else than a broker has written vouches for no one.
-    if (integration.isAuthentic === false || !provider || !authMode(provider, integration.params)) return null;
-    return trustedIssuerOf(resolveTarget(provider, integration, NO_SECRETS, {}));
-  }
-
   async function readAll(): Promise<Map<string, TrustedIssuer>> {
     const issuers = new Map<string, TrustedIssuer>();
     for (const entry of listed) {
@@ -49,9 +40,10 @@ export function createTrustedIssuers({ store, catalogue, listed, publicUrl }: Pa
     do {
       const page = await store.integrations({ limit: 500, after });
       for (const integration of page.data) {
-        const issuer = issuerOf(integration);
-        const { clientId } = integration;
-        if (issuer === null || clientId === '' || isTaken(clientId, issuer)) continue;
+        // A row that something else than a broker has written vouches for no one.
+        const client = integration.isAuthentic === false ? undefined : openIdClient(catalogue, integration);
+        if (!client || isTaken(client.clientId, client.issuer)) continue;
+        const { issuer, clientId } = client;
         const before = issuers.get(issuer) ?? { issuer, audiences: [], clientIds: [], isListed: false };
         issuers.set(issuer, { ...before, clientIds: [...new Set([...before.clientIds, clientId])] });
       }
