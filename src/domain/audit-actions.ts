@@ -293,6 +293,11 @@ export const AUDIT_ACTIONS = {
     description:
       'A row was found that something else than a broker has changed, and is not used. `detail` is its table and id. Once for each row and process.',
   },
+  'audit.seals_missing': {
+    subject: 'row',
+    description:
+      'A broker found that the newest seals of the audit log, or its head, are not what a broker has left there: they were deleted or changed, or the database was set back. `detail` says what is wrong. See `valetkey audit verify`.',
+  },
   'key.retired': {
     subject: 'encryption key',
     description: 'A key rotation found that an old encryption key protects nothing any more. `detail` is its id.',

@@ -4,36 +4,45 @@ import type { StoredAuditEntry } from './audit.ts';
 import type { Ciphertext } from './connection.ts';
 
 export interface AuditSeal {
-  /** A number that counts up from 1, with 16 digits; or `anchor`. */
+  /** A number that counts up from 1, with 16 digits; or `anchor`, or `head`. */
   id: string;
-  /** The hash of the seal before; null: it is the first. Of an anchor: the id of the last seal that was pruned. */
+  /**
+   * The hash of the seal before; null: it is the first. Of an anchor: the id of the last seal that was pruned. Of a head: the
+   * id of the newest seal.
+   */
   previous: string | null;
   /** Exclusive. */
   fromPosition: number;
   /** Inclusive. */
   toPosition: number;
-  /** How many entries. Of an anchor: 0. */
+  /** How many entries. Of an anchor and a head: 0. */
   entries: number;
   /** The greatest id among the entries; null: there are none. */
   lastId: string | null;
-  /** SHA-256 of the entries, hex. Of an anchor: the hash of the last seal that was pruned. */
+  /** SHA-256 of the entries, hex. Of an anchor: the hash of the last seal that was pruned. Of a head: that of the newest. */
   digest: string;
   /** ms since the epoch. */
   sealedAt: number;
   /** SHA-256 of all of the above, hex. */
   hash: string;
-  /** The hash, encrypted: it proves that a broker has made the seal. Re-encrypted when keys are rotated. */
+  /** `sealProof`, encrypted: it proves that a broker has made the seal. Re-encrypted when keys are rotated. */
   ciphertext: Ciphertext;
 }
 
 /** The seal that stands for all that retention has deleted. */
 export const ANCHOR = 'anchor';
 
+/** The row that says which seal is the newest. Like the anchor's, its id is greater than those of all seals. */
+export const HEAD = 'head';
+
 export const sealId = (number: number): string => String(number).padStart(16, '0');
 export const numberOf = ({ id }: Pick<AuditSeal, 'id'>): number => Number(id);
 
 /** The row and column that the hash of a seal is encrypted for. */
 export const sealContext = (id: string) => ({ row: `audit_seals/${id}`, column: 'sealed' });
+
+/** What is encrypted of a seal: its hash, and whether a head was stored with it. The first seals had none. */
+export const sealProof = (hash: string, hasHead: boolean): string => (hasHead ? `${hash} head` : hash);
 
 /** In this order, for ever; those of a later version come after them. */
 const MEMBERS = Object.keys({

@@ -22,15 +22,23 @@ export interface PlacedEntry {
   entry: StoredAuditEntry;
 }
 
+/** The newest seal, and the row that says which one that is. */
+export interface AuditChainEnd {
+  last: AuditSeal | undefined;
+  head: AuditSeal | undefined;
+}
+
 export interface AuditSealStore {
   /** All entries with places up to this one are committed: none will appear among them any more. 0: there are none. */
   auditHorizon(): Promise<number>;
   /** Entries in `(after, upTo]`, in the order of their places. */
   entriesBetween(after: number, upTo: number, limit: number): Promise<PlacedEntry[]>;
-  /** `taken`: the audit log has a seal of this id, and nothing changes. */
-  addAuditSeal(seal: AuditSeal): Promise<'added' | 'taken'>;
+  /** With the head that names it, which replaces the stored one. `taken`: there is a seal of this id, and nothing changes. */
+  addAuditSeal(seal: AuditSeal, head: AuditSeal): Promise<'added' | 'taken'>;
+  /** Both as of one moment. */
+  auditChainEnd(): Promise<AuditChainEnd>;
   lastAuditSeal(): Promise<AuditSeal | undefined>;
-  /** The oldest first, without the anchor. `after`: the id of an audit seal. */
+  /** The oldest first, without anchor and head. `after`: the id of an audit seal. */
   auditSeals(after: string | undefined, limit: number): Promise<AuditSeal[]>;
   auditAnchor(): Promise<AuditSeal | undefined>;
   /** Replaces the anchor, unless the stored one is later. */

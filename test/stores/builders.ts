@@ -1,7 +1,7 @@
 // Rows for the store's tests: every field set to something that is not the default, with new ids each time.
 
 import type { AuditEntry } from '../../src/domain/audit.ts';
-import { type AuditSeal, sealId } from '../../src/domain/audit-seal.ts';
+import { type AuditSeal, HEAD, sealId } from '../../src/domain/audit-seal.ts';
 import type { Caller, CallerKey } from '../../src/domain/caller.ts';
 import type { Ciphertext, Connection, EncryptedCredentials } from '../../src/domain/connection.ts';
 import type { NewEvent } from '../../src/domain/events.ts';
@@ -349,7 +349,7 @@ export async function fill(store: Store): Promise<void> {
   const settled = { status: 'located', reason: 'none', processedAt: NOW, nextAt: null } as const;
   await store.settleReceived(webhook.id, settled, [connection.id], []);
   await store.receive(aReceivedWebhook(), { 0: anId('digest') }, 10);
-  await store.addAuditSeal(anAuditSeal());
+  await store.addAuditSeal(anAuditSeal(), anAuditSeal({ id: HEAD, previous: sealId(1) }));
   await fillDeliveries(store, connection.id);
   for (const key of [aSigningKey(), aSigningKey()]) await store.addSigningKey(key, false, undefined);
   await store.setIntegrationFault('slack', 'invalid_client', anEntry({ action: 'integration.misconfigured' }));

@@ -10,8 +10,9 @@ import { createStrangerLog, type StrangerLog } from './stranger-log.ts';
 export { type Access, type Call, type ClientContext, type Subject, sees } from './access.ts';
 export { callerChanges, changedNames, type FieldChange, integrationChanges } from './changes.ts';
 export type { AuditBuffer } from './log/audit-buffer.ts';
+export { endFault, proofOf } from './log/audit-head.ts';
 export type { AuditLog } from './log/audit-log.ts';
-export { entriesDigest, hashOf } from './log/audit-sealing.ts';
+export { entriesDigest } from './log/audit-sealing.ts';
 export { refusedRows } from './refused-rows.ts';
 export type { StrangerLog } from './stranger-log.ts';
 
@@ -51,7 +52,7 @@ export function createAudit({ store, vault, clock, log, retentionDays = null, se
     clock,
     log,
   });
-  const sealing = createAuditSealing({ store, vault, clock, log, days: retentionDays, everyMs: sealEveryMs });
+  const sealing = createAuditSealing({ store, vault, access, clock, log, days: retentionDays, everyMs: sealEveryMs });
   let retention: { stop(): Promise<void> } | undefined;
   return {
     access,

@@ -1,6 +1,6 @@
 // The hash chain over the audit log, in PostgreSQL.
 import { and, asc, desc, eq, gt, gte, isNull, lt, lte, or, sql } from 'drizzle-orm';
-import { ANCHOR } from '../../domain/audit-seal.ts';
+import { ANCHOR, HEAD } from '../../domain/audit-seal.ts';
 import type { AuditSealStore } from '../../ports/index.ts';
 import { entryColumns } from './audit.ts';
 import { isAnyOf } from './chosen-rows.ts';
@@ -23,13 +23,26 @@ export function createAuditSealStore(access: PostgresAccess): AuditSealStore {
           .limit(limit),
       ),
     // In a transaction: after an unknown outcome it is not repeated, and would find its own seal.
-    addAuditSeal: (seal) =>
+    addAuditSeal: (seal, head) =>
       transaction(async (orm) => {
         const { rowCount } = await orm.insert(seals).values(seal).onConflictDoNothing();
-        return (rowCount ?? 0) > 0 ? 'added' : 'taken';
+        if (!rowCount) return 'taken';
+        const { id: _, ...set } = head;
+        await orm.insert(seals).values(head).onConflictDoUpdate({ target: seals.id, set });
+        return 'added';
       }),
     lastAuditSeal: () =>
       autocommit(async (orm) => (await orm.select().from(seals).where(isSeal).orderBy(desc(seals.id)).limit(1))[0]),
+    // One statement, and so one snapshot.
+    auditChainEnd: () =>
+      autocommit(async (orm) => {
+        const newest = orm.select({ id: seals.id }).from(seals).where(isSeal).orderBy(desc(seals.id)).limit(1);
+        const rows = await orm
+          .select()
+          .from(seals)
+          .where(or(eq(seals.id, HEAD), isAnyOf(seals.id, newest)));
+        return { last: rows.find(({ id }) => id !== HEAD), head: rows.find(({ id }) => id === HEAD) };
+      }),
     auditSeals: (after, limit) =>
       autocommit((orm) =>
         orm

@@ -2,7 +2,7 @@
 import type { Database } from 'better-sqlite3';
 import { and, asc, desc, getTableColumns, gt, inArray, isNull, lt, or } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
-import { ANCHOR } from '../../domain/audit-seal.ts';
+import { ANCHOR, HEAD } from '../../domain/audit-seal.ts';
 import type { AuditFilter, AuditStore } from '../../ports/index.ts';
 import { boundedPage, EXAMINED_PER_STEP, stepOf } from '../shared/bounded-pages.ts';
 import { type AuditRange, inAuditRange, matchesEntry, sparsestAuditRange } from '../shared/filters.ts';
@@ -15,7 +15,8 @@ export const { position: _, ...entryColumns } = getTableColumns(log);
 /** One writer at a time: places are in the order of the commits. Also after all entries of a time were deleted. */
 const NEXT_POSITION = `select 1 + max(
   coalesce((select max(position) from audit), 0),
-  coalesce((select to_position from audit_seals where id < '${ANCHOR}' order by id desc limit 1), 0))`;
+  coalesce((select to_position from audit_seals where id < '${ANCHOR}' order by id desc limit 1), 0),
+  coalesce((select to_position from audit_seals where id = '${HEAD}'), 0))`;
 
 /** Writes an entry inside an operation. Without drizzle's mapping, which does nothing here: every read writes an entry. */
 export function auditWriter(client: Database): (entry: AuditEntry) => void {

@@ -13,6 +13,8 @@ import { verifyAudit } from '../../../src/broker/maintenance/audit-verification/
 import { auditVerificationText } from '../../../src/broker/maintenance/audit-verification/audit-verification-report.ts';
 import { rotateKeys } from '../../../src/broker/maintenance/key-rotation/key-rotation.ts';
 import { newId } from '../../../src/broker/secrets/ids.ts';
+import type { AuditAction } from '../../../src/domain/audit-actions.ts';
+import { sealContext } from '../../../src/domain/audit-seal.ts';
 import type { Store } from '../../../src/ports/index.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
@@ -44,7 +46,8 @@ beforeEach(async () => {
   });
 });
 
-const sealing = (days: number | null = null) => createAuditSealing({ store, vault, clock, log, days });
+const access = { recordSystem: (action: AuditAction) => anEntry({ id: newId('evt', ++now), at: now, action }) };
+const sealing = (days: number | null = null) => createAuditSealing({ store, vault, access, clock, log, days });
 const verify = (more: Partial<Parameters<typeof verifyAudit>[0]> = {}) => verifyAudit({ store, vault, ...more });
 /** Entries, and a seal over them. */
 async function append(count: number): Promise<string[]> {
@@ -70,8 +73,10 @@ test('a chain that no one touched holds, also with entries that are not in it ye
   expect(auditVerificationText(verified)).toMatch(/The chain holds\. .* 2:[0-9a-f]{64}/);
 });
 
-test('an empty log: nothing to verify, and nothing broken', async () => {
-  expect(await verify()).toMatchObject({ seals: 0, head: null, broken: undefined });
+test('no seal at all: said to be a new database, or one whose seals were deleted', async () => {
+  const { broken, ...rest } = await verify();
+  expect(rest).toMatchObject({ seals: 0, head: null });
+  expect(broken?.problem).toMatch(/no broker has run on this database yet, or all seals were deleted/);
 });
 
 describe('what was done to the database', () => {
@@ -171,26 +176,58 @@ describe('what was done to the database', () => {
     expect(broken?.seal === null ? null : broken?.seal.replace(/^0+/, '')).toBe(at);
   });
 
-  test('the end was cut off: found with the head that was kept, and by a broker that runs', async () => {
+  const CUT_OFF = ["delete from audit_seals where id like '%3'", 'delete from audit where position > 9'];
+  const ALL = ["delete from audit_seals where id != 'head'", 'delete from audit'];
+  const HEAD_TOO = "delete from audit_seals where id = 'head'";
+  const NEXT = "update audit_seals set previous = replace(previous, '3', '2') where id = 'head'";
+
+  /** Undefined: the next seal hides it, and covers an entry that says so. */
+  test.each<[string, string[], RegExp, RegExp | undefined]>([
+    ['the end was cut off', CUT_OFF, /the head names seal 3: the end of the chain was cut off/, /seal 3 is missing/],
+    ['the end was cut off, with the head', [...CUT_OFF, HEAD_TOO], /the head is missing/, undefined],
+    ['the end was cut off, and the head changed', [...CUT_OFF, NEXT], /the head was changed/, undefined],
+    ['all was deleted', ALL, /the head names seal 3/, /seal 1 is missing/],
+    ['the head was deleted', [HEAD_TOO], /the head is missing/, undefined],
+  ])('%s: found before and after the next broker seals', async (_, statements, now, later) => {
+    tamper(...statements);
+    expect((await verify()).broken?.problem).toMatch(now);
+    await sealing().sealNow();
+    const after = await verify();
+    if (later) expect(after.broken?.problem).toMatch(later);
+    else expect(after).toMatchObject({ broken: undefined, alarms: 1 });
+    expect(auditVerificationText(after)).toMatch(later ? /BROKEN/ : /1 times, a broker found seals missing/);
+    await sealing().sealNow();
+    expect((await store.audit({ action: 'audit.seals_missing' }, { limit: 9, after: undefined })).data).toHaveLength(1);
+    // With the head that was kept, also what a cut hides.
+    const isCut = statements.length > 1;
+    if (isCut) expect((await verify({ expected: { id: '0000000000000003', hash } })).broken).toBeDefined();
+  });
+
+  test('all was deleted with the head: found by a broker that runs; after a restart, by the head that was kept', async () => {
     const running = sealing();
     await running.sealNow();
-    tamper("delete from audit_seals where id like '%3'", 'delete from audit where position > 9');
-    expect((await verify()).broken).toBeUndefined();
-    const { broken } = await verify({ expected: { id: '0000000000000003', hash } });
-    expect(broken?.problem).toMatch(/cut off/);
-    const lines: unknown[] = [];
-    const watching = createAuditSealing({
-      store,
-      vault,
-      clock,
-      days: null,
-      log: Object.assign(Object.create(log), { error: (...line: unknown[]) => lines.push(line) }),
-    });
+    tamper(...ALL, HEAD_TOO);
+    expect((await verify()).broken?.problem).toMatch(/all seals were deleted/);
+    await running.sealNow();
+    expect(await verify()).toMatchObject({ broken: undefined, alarms: 1 });
+    tamper(...ALL, HEAD_TOO);
     await append(1);
-    await watching.sealNow();
-    tamper("delete from audit_seals where id like '%3'");
-    await watching.sealNow();
-    expect(JSON.stringify(lines)).toContain('vanished');
+    expect(await verify()).toMatchObject({ broken: undefined, alarms: 0 });
+    expect((await verify({ expected: { id: '0000000000000003', hash } })).broken?.problem).toMatch(/cut off/);
+  });
+
+  test('seals of a release without heads hold, also between those of this one', async () => {
+    tamper(
+      HEAD_TOO,
+      "delete from audit_seals where id like '%2' or id like '%3'",
+      'delete from audit where position > 4',
+    );
+    const first = (await store.lastAuditSeal())!;
+    const ciphertext = vault.encrypt(first.hash, sealContext(first.id));
+    tamper(`update audit_seals set sealed = '${ciphertext}'`);
+    expect(await verify()).toMatchObject({ broken: undefined, alarms: 0 });
+    await append(2);
+    expect(await verify()).toMatchObject({ seals: 2, broken: undefined, alarms: 0 });
   });
 
   test('another ring: said to be one', async () => {
@@ -203,7 +240,6 @@ describe('what was done to the database', () => {
     const rescue = openRescue('file::memory:');
     onTestFinished(() => rescue.close());
     await store.addKeyCheck(vault.check('k1', 'enforced'));
-    const access = { recordSystem: (action: never) => anEntry({ action }) };
     await rotateKeys({
       store,
       ring: ringOf(fresh, KEY),
@@ -221,7 +257,7 @@ test('two processes at once make one chain', async () => {
   const other = await openSqlite(`file:${path}`);
   onTestFinished(() => other.close());
   const stores = [store, other];
-  const sealings = stores.map((one) => createAuditSealing({ store: one, vault, clock, log, days: null }));
+  const sealings = stores.map((one) => createAuditSealing({ store: one, vault, access, clock, log, days: null }));
   for (let n = 0; n < 10; n++) {
     await Promise.all(stores.map((one) => one.appendAudit([anEntry({ id: newId('evt', ++now) })])));
     await Promise.all(sealings.map((one) => one.sealNow()));

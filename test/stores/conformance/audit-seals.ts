@@ -1,12 +1,14 @@
 // The contract of the store: the hash chain over the audit log.
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { ANCHOR, sealId } from '../../../src/domain/audit-seal.ts';
+import { ANCHOR, type AuditSeal, HEAD, sealId } from '../../../src/domain/audit-seal.ts';
 import type { Store } from '../../../src/ports/index.ts';
 import { anAuditSeal, anEntry, anIntegration, FIRST } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 const LAST = Number.MAX_SAFE_INTEGER;
+
+const aHead = (given: Partial<AuditSeal> = {}) => anAuditSeal({ id: HEAD, previous: sealId(1), ...given });
 
 /** All entries have their places, and none will appear among them. */
 async function settled(store: Store): Promise<number> {
@@ -67,17 +69,21 @@ export function auditSeals(at: Opened): void {
   test('of several links of the chain with one id, one is taken', async () => {
     const [one, two] = [anAuditSeal(), anAuditSeal()];
     const other = await at.another();
-    const outcomes = await Promise.all([at.store.addAuditSeal(one), other.addAuditSeal(two)]);
-    expect(outcomes.sort()).toEqual(['added', 'taken']);
+    const heads = [aHead({ hash: 'd'.repeat(64) }), aHead({ hash: 'e'.repeat(64) })] as const;
+    const outcomes = await Promise.all([at.store.addAuditSeal(one, heads[0]), other.addAuditSeal(two, heads[1])]);
+    expect([...outcomes].sort()).toEqual(['added', 'taken']);
     expect(await at.store.auditSeals(undefined, 10)).toHaveLength(1);
+    expect((await at.store.auditChainEnd()).head).toEqual(heads[outcomes.indexOf('added')]);
   });
 
   test('links of the chain are listed from the oldest, the anchor apart, and pruned from the old end', async () => {
     expect(await at.store.lastAuditSeal()).toBeUndefined();
+    expect(await at.store.auditChainEnd()).toEqual({ last: undefined, head: undefined });
     const seals = [1, 2, 3, 4].map((n) =>
       anAuditSeal({ id: sealId(n), previous: n === 1 ? null : 'x', toPosition: n }),
     );
-    for (const seal of seals) await at.store.addAuditSeal(seal);
+    const heads = seals.map(({ id }) => aHead({ previous: id }));
+    for (const [i, seal] of seals.entries()) await at.store.addAuditSeal(seal, heads[i]!);
     const anchor = anAuditSeal({ id: ANCHOR, toPosition: 2 });
     await at.store.putAuditAnchor(anchor);
     expect(await at.store.auditAnchor()).toEqual(anchor);
@@ -86,6 +92,7 @@ export function auditSeals(at: Opened): void {
     await at.store.putAuditAnchor({ ...anchor, toPosition: 3 });
     expect((await at.store.auditAnchor())?.toPosition).toBe(3);
     expect(await at.store.lastAuditSeal()).toEqual(seals[3]);
+    expect(await at.store.auditChainEnd()).toEqual({ last: seals[3], head: heads[3] });
     expect(await at.store.auditSeals(undefined, 3)).toEqual(seals.slice(0, 3));
     expect(await at.store.auditSeals(sealId(3), 3)).toEqual([seals[3]]);
     expect(await at.store.pruneAuditSeals(sealId(3), 2)).toBe(2);
@@ -106,7 +113,7 @@ export function auditSeals(at: Opened): void {
     expect(await at.store.pruneAudit(entries[5]!.id, 10, placed[3]!.position)).toBe(1);
     expect((await at.store.audit({}, FIRST)).data).toEqual([entries[5], entries[3]]);
     // Places are not given again.
-    await at.store.addAuditSeal(anAuditSeal({ toPosition: placed[5]!.position }));
+    await at.store.addAuditSeal(anAuditSeal({ toPosition: placed[5]!.position }), aHead());
     await at.store.pruneSealedAudit(placed[5]!.position, 10);
     await at.store.appendAudit([anEntry()]);
     const [next] = await at.store.entriesBetween(placed[5]!.position, await settled(at.store), 10);

@@ -5,7 +5,7 @@ import { ANCHOR, type AuditSeal } from '../../../domain/audit-seal.ts';
 import { AUDIT_RETENTION_INTERVAL_MS, AUDIT_RETENTION_PAUSE_MS, DAY_MS } from '../../../domain/time-limits.ts';
 import type { Clock, Logger, Store, Vault } from '../../../ports/index.ts';
 import { firstId } from '../../secrets/index.ts';
-import { sealed } from './audit-sealing.ts';
+import { sealed } from './audit-head.ts';
 
 /** A few milliseconds of the database; SQLite runs nothing else meanwhile. */
 const BATCH = 500;

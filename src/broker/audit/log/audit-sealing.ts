@@ -2,7 +2,7 @@
 // at once, the store takes one of the seals.
 import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type AuditSeal, entryText, numberOf, sealContext, sealId, sealText } from '../../../domain/audit-seal.ts';
+import { type AuditSeal, entryText, numberOf, sealId } from '../../../domain/audit-seal.ts';
 import {
   AUDIT_SEAL_IDLE_MS,
   AUDIT_SEAL_INTERVAL_MS,
@@ -11,13 +11,13 @@ import {
 } from '../../../domain/time-limits.ts';
 import type { Clock, Logger, PlacedEntry, Store, Vault } from '../../../ports/index.ts';
 import { firstId } from '../../secrets/index.ts';
+import type { Access } from '../access.ts';
+import { type ChainEnd, endFault, endOf, headOf, sealed } from './audit-head.ts';
 
 /** Entries that are read and hashed at once: a millisecond or two. */
 const STEP = 250;
 /** Of one seal. */
 const MAX_ENTRIES = 10_000;
-
-export const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** The digest of entries that are added in the order of their places. */
 export function entriesDigest() {
@@ -36,15 +36,10 @@ export function entriesDigest() {
   };
 }
 
-/** With its hash, encrypted. */
-export function sealed(vault: Pick<Vault, 'encrypt'>, seal: Omit<AuditSeal, 'hash' | 'ciphertext'>): AuditSeal {
-  const hash = hashOf(sealText(seal));
-  return { ...seal, hash, ciphertext: vault.encrypt(hash, sealContext(seal.id)) };
-}
-
 interface Parts {
-  store: Pick<Store, 'auditHorizon' | 'entriesBetween' | 'addAuditSeal' | 'lastAuditSeal'>;
-  vault: Pick<Vault, 'encrypt'>;
+  store: Pick<Store, 'auditHorizon' | 'entriesBetween' | 'addAuditSeal' | 'auditChainEnd' | 'appendAudit'>;
+  vault: Pick<Vault, 'encrypt' | 'decrypt'>;
+  access: Pick<Access, 'recordSystem'>;
   clock: Pick<Clock, 'now'>;
   log: Logger;
   everyMs?: number | undefined;
@@ -61,23 +56,49 @@ export interface AuditSealing {
 }
 
 export function createAuditSealing(parts: Parts): AuditSealing {
-  const { store, vault, clock, log, days, everyMs = AUDIT_SEAL_INTERVAL_MS } = parts;
+  const { store, vault, access, clock, log, days, everyMs = AUDIT_SEAL_INTERVAL_MS } = parts;
   const stopped = new AbortController();
   const rest = (ms: number) => pause(ms, undefined, { signal: stopped.signal, ref: false }).catch(() => undefined);
   /** The last seal that this process has seen: it must not vanish while it runs. */
-  let head: Pick<AuditSeal, 'id' | 'hash'> | undefined;
+  let seen: ChainEnd | undefined;
+  let told: string | undefined;
+  let headLoggedAt = Number.NEGATIVE_INFINITY;
 
-  function watchHead(last: AuditSeal | undefined): void {
-    if (head && (last === undefined || last.id < head.id || (last.id === head.id && last.hash !== head.hash)))
-      log.error(
-        { seal: head.id, found: last?.id ?? null },
-        'audit sealing: the last seal has vanished from the database. Run valetkey audit verify',
-      );
-    head = last;
+  function vanished(last: ChainEnd | undefined): string | undefined {
+    if (!seen || (last && (last.id > seen.id || (last.id === seen.id && last.hash === seen.hash)))) return undefined;
+    const found = last ? `the last one is ${numberOf(last)}` : 'there is none';
+    return `seal ${numberOf(seen)} has vanished, ${found}`;
+  }
+
+  /**
+   * Whether something is wrong with the end of the chain that was not before. The next seal hides it: so an entry says so,
+   * which that seal covers.
+   */
+  async function isCutOff(end: Awaited<ReturnType<typeof store.auditChainEnd>>): Promise<boolean> {
+    const fault = vanished(end.last) ?? endFault(vault, end);
+    seen = end.last;
+    if (fault === undefined || fault === told) return false;
+    log.error(
+      { fault, seal: end.last?.id ?? null },
+      'audit sealing: the end of the chain is not what a broker has left there. Run valetkey audit verify',
+    );
+    await store.appendAudit([access.recordSystem('audit.seals_missing', { detail: fault }, 'failed')]);
+    told = fault;
+    return true;
+  }
+
+  /** Logs are kept elsewhere than the database. */
+  function logHead({ id, hash, sealedAt }: AuditSeal): void {
+    if (Math.abs(sealedAt - headLoggedAt) < AUDIT_SEAL_IDLE_MS) return;
+    headLoggedAt = sealedAt;
+    log.info(
+      { head: `${Number(id)}:${hash}` },
+      'audit sealing: the head of the chain, for valetkey audit verify --head',
+    );
   }
 
   /** The next seal; undefined: there is nothing to seal yet. */
-  async function next(last: AuditSeal | undefined): Promise<AuditSeal | undefined> {
+  async function next(last: ChainEnd | undefined): Promise<AuditSeal | undefined> {
     const fromPosition = last?.toPosition ?? 0;
     const horizon = await store.auditHorizon();
     const tooOld = days === null ? '' : firstId('evt', clock.now() - days * DAY_MS);
@@ -94,25 +115,28 @@ export function createAuditSealing(parts: Parts): AuditSealing {
       toPosition = some.length < STEP ? horizon : some.at(-1)!.position;
       if (toPosition < horizon) await pause(AUDIT_SEAL_PAUSE_MS);
     }
-    return sealed(vault, {
+    const seal = {
       id: sealId(last ? numberOf(last) + 1 : 1),
       previous: last?.hash ?? null,
       fromPosition,
       toPosition,
       ...digest.end(),
       sealedAt: clock.now(),
-    });
+    };
+    return sealed(vault, seal, true);
   }
 
   /** `once`: only what was stored at the beginning. */
-  async function round(isDue: (last: AuditSeal | undefined) => boolean): Promise<void> {
+  async function round(isDue: (last: ChainEnd | undefined) => boolean): Promise<void> {
     for (;;) {
-      const last = await store.lastAuditSeal();
-      watchHead(last);
-      if (!isDue(last)) return;
+      const end = await store.auditChainEnd();
+      const last = endOf(end);
+      if (!(await isCutOff(end)) && !isDue(last)) return;
       const seal = await next(last);
-      if (seal === undefined || (await store.addAuditSeal(seal)) === 'taken') return;
-      head = seal;
+      if (seal === undefined || (await store.addAuditSeal(seal, headOf(vault, seal))) === 'taken') return;
+      seen = seal;
+      told = undefined;
+      logHead(seal);
       if (seal.entries < MAX_ENTRIES || stopped.signal.aborted) return;
       isDue = () => true;
     }
@@ -123,7 +147,7 @@ export function createAuditSealing(parts: Parts): AuditSealing {
       await rest(everyMs);
       if (stopped.signal.aborted) return;
       // Another process may have done it since; a clock that was set back must not stop it.
-      const isDue = (last: AuditSeal | undefined) => !last || Math.abs(clock.now() - last.sealedAt) >= everyMs * 0.9;
+      const isDue = (last: ChainEnd | undefined) => !last || Math.abs(clock.now() - last.sealedAt) >= everyMs * 0.9;
       await round(isDue).catch((error: unknown) => {
         log.error({ err: error }, 'audit sealing: sealing new entries failed, will retry');
       });

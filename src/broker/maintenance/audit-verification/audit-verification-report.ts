@@ -17,13 +17,16 @@ export function auditVerificationJson({ begins, head, broken, prunedUpTo, ...cou
 }
 
 export function auditVerificationText(result: AuditVerification): string {
-  const { seals, entries, unprotected, unsealed, begins, prunedUpTo, head, broken } = result;
+  const { seals, entries, unprotected, unsealed, alarms, begins, prunedUpTo, head, broken } = result;
   const lines = [
     begins === null ? 'There are no seals yet.' : `The chain begins at ${time(begins)}.`,
     ...(prunedUpTo === null ? [] : [`Retention has deleted what was sealed up to seal ${Number(prunedUpTo)}.`]),
     `${entries} entries are proven by ${seals} seals.`,
     ...(unsealed > 0 ? [`${unsealed} entries are newer than the last seal: nothing proves them yet.`] : []),
     ...(unprotected > 0 ? [`${unprotected} entries were stored before there were seals: nothing proves them.`] : []),
+    ...(alarms > 0
+      ? [`${alarms} times, a broker found seals missing: valetkey audit --action audit.seals_missing`]
+      : []),
   ];
   if (broken) {
     const where = broken.seal === null ? '' : ` at seal ${Number(broken.seal) || broken.seal}`;

@@ -1,7 +1,7 @@
 // Verifies the hash chain over the audit log, from the oldest seal to the newest, and says where it is broken first.
-import { ANCHOR, type AuditSeal, numberOf, sealContext, sealId, sealText } from '../../../domain/audit-seal.ts';
-import { type Store, type Vault, VaultError } from '../../../ports/index.ts';
-import { entriesDigest, hashOf } from '../../audit/index.ts';
+import { type AuditSeal, numberOf, sealId } from '../../../domain/audit-seal.ts';
+import type { Store, Vault } from '../../../ports/index.ts';
+import { endFault, entriesDigest, proofOf } from '../../audit/index.ts';
 import { firstId } from '../../secrets/index.ts';
 
 /** Seals, and entries, that are read at once. */
@@ -25,6 +25,8 @@ export interface AuditVerification {
   unprotected: number;
   /** Stored since the last seal. */
   unsealed: number;
+  /** Entries in which a broker says that the end of the chain was not what it should be. */
+  alarms: number;
   /** When the oldest seal was made; null: there is none. */
   begins: number | null;
   /** The last seal whose entries retention has deleted; null: none. */
@@ -36,7 +38,7 @@ export interface AuditVerification {
 }
 
 interface Parts {
-  store: Pick<Store, 'auditSeals' | 'auditAnchor' | 'entriesBetween' | 'auditOutside'>;
+  store: Pick<Store, 'auditSeals' | 'auditAnchor' | 'auditChainEnd' | 'entriesBetween' | 'auditOutside'>;
   vault: Pick<Vault, 'decrypt'>;
   /** A seal that must be in the chain, as an earlier verification has shown it. */
   expected?: { id: string; hash: string } | undefined;
@@ -49,6 +51,7 @@ export async function verifyAudit({ store, vault, expected }: Parts): Promise<Au
     entries: 0,
     unprotected: 0,
     unsealed: 0,
+    alarms: 0,
     begins: null,
     prunedUpTo: null,
     head: null,
@@ -61,6 +64,8 @@ export async function verifyAudit({ store, vault, expected }: Parts): Promise<Au
     broken: { seal: seal?.id ?? null, problem, after: last?.sealedAt ?? null, before: seal?.sealedAt ?? null },
   });
 
+  // First: a broker that runs goes on sealing.
+  const end = await store.auditChainEnd();
   const anchor = await store.auditAnchor();
   if (anchor) {
     const fault = forged(vault, anchor);
@@ -79,12 +84,15 @@ export async function verifyAudit({ store, vault, expected }: Parts): Promise<Au
     if (seal.previous !== (last?.hash ?? null) || seal.fromPosition !== (last?.toPosition ?? 0))
       return 'the seal does not continue the one before';
     const digest = entriesDigest();
+    let alarms = 0;
     for (let after = seal.fromPosition; ; ) {
       const some = await store.entriesBetween(after, seal.toPosition, STEP);
       digest.add(some);
+      alarms += some.filter(({ entry }) => entry.action === 'audit.seals_missing').length;
       if (some.length < STEP) break;
       after = some.at(-1)!.position;
     }
+    result.alarms += alarms;
     const found = digest.end();
     if (found.entries < seal.entries) return `${seal.entries - found.entries} of ${seal.entries} entries were deleted`;
     if (found.entries > seal.entries) return `${found.entries - seal.entries} entries were inserted`;
@@ -119,6 +127,10 @@ export async function verifyAudit({ store, vault, expected }: Parts): Promise<Au
   });
   result.unprotected = outside.unplaced;
   result.unsealed = outside.unsealed;
+  const cutOff = endFault(vault, end);
+  if (cutOff !== undefined) return brokenAt(null, cutOff);
+  if (last === undefined)
+    return brokenAt(null, 'there is no seal: either no broker has run on this database yet, or all seals were deleted');
   if (isPruned) return brokenAt(null, 'there is no seal after the anchor: the end of the chain was cut off');
   if (!hasExpected) return brokenAt(null, `seal ${expected!.id} is not there: the end of the chain was cut off`);
   if (outside.misplaced > 0)
@@ -127,14 +139,7 @@ export async function verifyAudit({ store, vault, expected }: Parts): Promise<Au
 }
 
 /** What shows that no broker has made the seal; undefined: one has. */
-function forged(vault: Pick<Vault, 'decrypt'>, { hash, ciphertext, ...seal }: AuditSeal): string | undefined {
-  const what = seal.id === ANCHOR ? 'the anchor' : 'the seal';
-  if (hashOf(sealText(seal)) !== hash) return `${what} was changed`;
-  try {
-    return vault.decrypt(ciphertext, sealContext(seal.id)) === hash ? undefined : `${what} was changed`;
-  } catch (error) {
-    if (!(error instanceof VaultError)) throw error;
-    if (error.code === 'unknown_key') return `${what} cannot be verified: ${error.message}`;
-    return `${what} was not made by a broker with this key ring`;
-  }
+function forged(vault: Pick<Vault, 'decrypt'>, seal: AuditSeal): string | undefined {
+  const proof = proofOf(vault, seal);
+  return 'fault' in proof ? proof.fault : undefined;
 }
