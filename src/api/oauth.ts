@@ -121,13 +121,13 @@ export const OAuthError = z
 export const ServerMetadata = z
   .object({
     issuer: z.string(),
-    token_endpoint: z.string(),
-    introspection_endpoint: z.string(),
+    token_endpoint: z.string().optional().openapi({ description: 'Where the port that was asked serves it' }),
+    introspection_endpoint: z.string().optional(),
     response_types_supported: z.array(z.string()),
     grant_types_supported: z.array(z.string()),
-    token_endpoint_auth_methods_supported: z.array(z.string()),
-    introspection_endpoint_auth_methods_supported: z.array(z.string()),
-    service_documentation: z.string(),
+    token_endpoint_auth_methods_supported: z.array(z.string()).optional(),
+    introspection_endpoint_auth_methods_supported: z.array(z.string()).optional(),
+    service_documentation: z.string().optional(),
   })
   .openapi('AuthorizationServerMetadata', {
     description: 'Authorization server metadata (RFC 8414 2).',

@@ -98,6 +98,8 @@ export interface HttpParts extends AuthenticationParts {
   clock: Clock;
   log: Logger;
   publicUrl: string;
+  /** Callers have a port of their own, and the public one serves only what is published. */
+  hasInternalPort: boolean;
   /** Who asks owners to connect, on pages. */
   appName: string;
   isStopping: () => boolean;

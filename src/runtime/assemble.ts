@@ -331,6 +331,7 @@ function createServer(parts: Common & Rooms): Http {
     clock,
     log,
     publicUrl,
+    hasInternalPort: parts.listeners.internalUrl !== undefined,
     appName: config.appName,
     isStopping,
     refreshing: refresh.refresher.inFlight,

@@ -74,6 +74,22 @@ test.each([
   expect(await onBoth(new URL(stylesheet!, broker.url).pathname)).toEqual({ public: 200, internal: 200 });
 });
 
+test('the metadata of each port name what it serves: the public one no token endpoint', async () => {
+  const WELL_KNOWN = '/.well-known/oauth-authorization-server';
+  const open = await fetch(new URL(WELL_KNOWN, broker.url));
+  expect(await open.json()).toEqual({ issuer: broker.url, response_types_supported: [], grant_types_supported: [] });
+  const inside = await fetch(new URL(WELL_KNOWN, broker.internalUrl));
+  const metadata = (await inside.json()) as Record<string, string>;
+  expect(metadata).toMatchObject({ issuer: broker.url, token_endpoint: `${broker.internalUrl}/oauth2/token` });
+  // Each is served where it is said to be.
+  for (const name of ['token_endpoint', 'introspection_endpoint'])
+    expect((await fetch(metadata[name]!, { method: 'POST' })).status, name).toBe(400);
+  expect((await fetch(metadata.service_documentation!)).status).toBe(200);
+  const behindTls = await fetch(new URL(WELL_KNOWN, broker.internalUrl), { headers: { 'x-forwarded-proto': 'https' } });
+  expect(((await behindTls.json()) as typeof metadata).token_endpoint).toMatch(/^https:/);
+  expect(behindTls.headers.get('cache-control')).toBe('no-store');
+});
+
 test.each([
   '/connect/../v1/whoami',
   '/connect/%2e%2e/v1/whoami',

@@ -3,7 +3,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { ExchangeAnswer, IntrospectionAnswer, IntrospectionForm, ServerMetadata } from '../../api/index.ts';
+import { ExchangeAnswer, IntrospectionAnswer, IntrospectionForm } from '../../api/index.ts';
 import type { Call } from '../../broker/audit/index.ts';
 import type { JwtVerification } from '../../broker/jwt/index.ts';
 import type { TokenExchange } from '../../broker/tokens/index.ts';
@@ -27,7 +27,8 @@ import type { FailureLimits } from '../middleware/failure-limits.ts';
 import { readForm, type SentForm } from '../middleware/form.ts';
 import { createGrantTypes, type GrantType, grantTypeOf } from '../oauth-grants/index.ts';
 import { OF_ALL, oauthErrors } from '../openapi/oauth-errors.ts';
-import { HEADERS_TOO_LARGE, json, router } from '../openapi/route-parts.ts';
+import { json, router } from '../openapi/route-parts.ts';
+import { serverMetadataRoutes } from './server-metadata.ts';
 
 const security = [{ caller_key: [] }, { caller_basic: [] }];
 const anyOf = ([only, ...others]: readonly z.ZodType[]) => (others.length === 0 ? only! : z.union([only!, ...others]));
@@ -83,17 +84,6 @@ const introspect = createRoute({
   },
 });
 
-const metadata = createRoute({
-  operationId: 'getAuthorizationServerMetadata',
-  method: 'get',
-  path: '/.well-known/oauth-authorization-server',
-  tags: ['oauth'],
-  summary: 'Get authorization server metadata',
-  description: 'The endpoints and capabilities of the OAuth interfaces (RFC 8414).',
-  security: [],
-  responses: { 200: json(ServerMetadata, 'The metadata'), ...HEADERS_TOO_LARGE, ...oauthErrors('internal') },
-});
-
 interface Parts {
   admit: ContextAdmission;
   failures: Pick<FailureLimits, 'waitOf'>;
@@ -101,11 +91,13 @@ interface Parts {
   verification: JwtVerification;
   clock: Clock;
   publicUrl: string;
+  hasInternalPort: boolean;
 }
 
 type Handler = (call: Call, form: SentForm) => Promise<Answer | OAuthRefusal>;
 
-export function oauthRoutes({ admit, failures, exchange, verification, clock, publicUrl }: Parts) {
+export function oauthRoutes(parts: Parts) {
+  const { admit, failures, exchange, verification, clock, publicUrl, hasInternalPort } = parts;
   const grantTypes = createGrantTypes({ exchange, clock, publicUrl });
 
   const refused = (c: Context<Env>, error: OAuthError) =>
@@ -156,7 +148,7 @@ export function oauthRoutes({ admit, failures, exchange, verification, clock, pu
   };
 
   const routes = router();
-  for (const route of [tokenRoute(grantTypes), introspect, metadata]) routes.openAPIRegistry.registerPath(route);
+  for (const route of [tokenRoute(grantTypes), introspect]) routes.openAPIRegistry.registerPath(route);
 
   const limitedTo = (maxSize: number) =>
     bodyLimit({
@@ -175,20 +167,8 @@ export function oauthRoutes({ admit, failures, exchange, verification, clock, pu
   routes.post(TOKEN_PATH, endpoint(issueToken));
   routes.post(introspect.path, endpoint(introspectToken));
 
-  const { pathname } = new URL(publicUrl);
-  const described: z.infer<typeof ServerMetadata> = {
-    issuer: publicUrl,
-    token_endpoint: `${publicUrl}${TOKEN_PATH}`,
-    introspection_endpoint: `${publicUrl}${introspect.path}`,
-    response_types_supported: [],
-    grant_types_supported: grantTypes.map(({ name }) => name),
-    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
-    introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
-    service_documentation: `${publicUrl}/docs`,
-  };
-  routes.get(metadata.path, (c) => c.json(described, 200));
-  // For an issuer with a path, the well-known part goes between host and path (RFC 8414 3.1).
-  if (pathname !== '/') routes.get(`${metadata.path}${pathname}`, (c) => c.json(described, 200));
+  const paths = { tokenPath: TOKEN_PATH, introspectionPath: introspect.path };
+  routes.route('/', serverMetadataRoutes({ publicUrl, hasInternalPort, grantTypes, ...paths }));
 
   routes.onError((error, c) => {
     c.get('logFailure')(error, c.get('requestId'));
