@@ -26,7 +26,7 @@ export const AUDIT_ACTIONS = {
   'authentication.failed': {
     subject: 'request',
     description:
-      'A request did not authenticate. `detail` has the reason, and what was presented: the first characters of a key, or issuer and subject as a token claims them. Counted by minute; where there are too many to tell apart, by reason alone.',
+      'A request did not authenticate. `detail` has the reason, and what was presented: the first characters of a key, or issuer and subject as a token claims them; of `issuer_unavailable` also why the keys of the issuer cannot be fetched. Counted by minute; where there are too many to tell apart, by reason alone.',
   },
   'connection.callback_refused': {
     subject: 'request',

@@ -5,9 +5,12 @@ import { createFailureLimits } from '../../src/http/middleware/failure-limits.ts
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectOk } from '../support/contract.ts';
 import { type Issuer, startIssuer } from '../support/issuer.ts';
+import { exchangeToken } from '../support/oauth-requests.ts';
 
 const grants = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
 const INTROSPECT = { token: 'x' };
+/** Of an issuer where no one listens. */
+const AWAY = 'http://127.0.0.1:9';
 let now = 0;
 const clock = { now: () => Date.now() + now, monotonic: () => performance.now() + now };
 let issuer: Issuer;
@@ -16,7 +19,7 @@ let broker: TestBroker;
 let replica: TestBroker;
 beforeAll(async () => {
   issuer = await startIssuer(clock.now);
-  const trusted = { trusted_issuers: [{ issuer: issuer.url }] };
+  const trusted = { trusted_issuers: [{ issuer: issuer.url }, { issuer: AWAY, exchange: true }] };
   broker = await startTestBroker({ VALETKEY_TRUSTED_PROXIES: '127.0.0.1,10.0.0.0/8' }, trusted, { clock });
   replica = await startTestBroker({ VALETKEY_DATABASE_URL: `file:${broker.database}` }, trusted, { clock });
 });
@@ -56,6 +59,24 @@ let clients = 0;
 /** An address that no other test uses. */
 const anAddress = () => `203.0.113.${++clients}`;
 const from = (address: string): Headers => ({ 'x-forwarded-for': address });
+
+test('issuer_unavailable: the audit log says why, of workloads and of token exchanges; who asks is not told', async () => {
+  const workloads = [{ issuer: AWAY, audience: 'valetkey', claims: { sub: 'service' } }];
+  const bound = { name: 'of an issuer that is away', grants: [], workloads };
+  expectOk(await replica.ask('POST', '/v1/callers', bound), 201);
+  const b64 = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const token = `${b64({ alg: 'ES256', kid: 'k1' })}.${b64({ iss: AWAY, sub: 'service', aud: 'valetkey' })}.c2ln`;
+  const refused = await replica.ask('GET', '/v1/whoami', undefined, token);
+  expect(refused).toMatchObject({ status: 401, body: { reason: 'issuer_unavailable' } });
+  const exchanged = await exchangeToken(replica, replica.adminKey, { subject_token: token, audience: 'acme' });
+  expect(exchanged.status).toBe(503);
+  const why = /issuer_unavailable.*ECONNREFUSED|issuer_unavailable.*connect/;
+  for (const action of ['authentication.failed', 'token.exchange']) {
+    const { data } = expectOk(await replica.ask('GET', `/v1/audit?action=${action}`)) as { data: Json[] };
+    expect(data.map(({ detail }) => detail)).toContainEqual(expect.stringMatching(why));
+  }
+  for (const { body } of [refused, exchanged]) expect(JSON.stringify(body)).not.toMatch(/ECONNREFUSED|127\.0\.0\.1:9/);
+});
 
 describe('behind a trusted proxy', () => {
   test.each<[string, (address: string) => Headers]>([

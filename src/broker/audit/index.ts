@@ -31,7 +31,7 @@ export interface Audit {
 
 interface Parts {
   store: Pick<Store, keyof AuditStore | keyof AuditSealStore | 'touchKeys'>;
-  vault: Pick<Vault, 'encrypt'>;
+  vault: Pick<Vault, 'encrypt' | 'decrypt'>;
   clock: Clock;
   log: Logger;
   /** Null or undefined: entries are kept for ever. */
@@ -45,8 +45,9 @@ export function createAudit({ store, vault, clock, log, retentionDays = null, se
   const access = createAccess({ auditBuffer: buffer, clock });
   const strangers = createStrangerLog({
     auditBuffer: buffer,
-    entry: ({ action, reason, presented, integration, address }, requestId) => {
-      const detail = presented === null ? reason : `${reason}: ${presented}`;
+    entry: ({ action, reason, why, presented, integration, address }, requestId) => {
+      const said = presented === null ? reason : `${reason}: ${presented}`;
+      const detail = why === undefined ? said : `${said}; ${why}`;
       return access.recordStranger({ address, requestId }, action, { integration, detail });
     },
     clock,

@@ -18,6 +18,8 @@ export interface StrangeRequest {
   action: AuditAction;
   /** A code of ours. */
   reason: string;
+  /** Where the reason is that an issuer cannot be reached: what went wrong. Told to operators only. */
+  why?: string | undefined;
   /** What was presented, as far as it may be shown: bounded, and no secret. */
   presented: string | null;
   integration: string | null;
@@ -54,13 +56,13 @@ export function createStrangerLog({ auditBuffer, entry, clock, log }: Parts): St
   let timer: NodeJS.Timeout | undefined;
   let ends = Number.NEGATIVE_INFINITY;
 
-  const keyOf = ({ action, reason, presented, integration, address }: StrangeRequest) =>
-    JSON.stringify([action, reason, presented, integration, address]);
+  const keyOf = ({ action, reason, why, presented, integration, address }: StrangeRequest) =>
+    JSON.stringify([action, reason, why, presented, integration, address]);
 
   /** Where there are too many kinds, without what tells them apart. */
   function placeOf(request: StrangeRequest): StrangeRequest {
     if (told.has(keyOf(request)) || told.size < MAX_TOLD_APART) return request;
-    const alike = { ...request, presented: null, integration: null, address: null };
+    const alike = { ...request, why: undefined, presented: null, integration: null, address: null };
     if (told.has(keyOf(alike)) || told.size < MAX_TOLD_APART + MAX_REASONS) return alike;
     return { ...alike, action: 'authentication.failed', reason: 'other' };
   }

@@ -15,12 +15,18 @@ import type { TrustedIssuers } from '../integrations/index.ts';
 /** Why a JWT authenticates no caller. */
 export type WorkloadRefusal = JwtReason | CredentialReason | 'no_matching_workload' | 'ambiguous_workload';
 
+export interface RefusedToken {
+  refused: WorkloadRefusal;
+  /** With `issuer_unavailable`: why its keys cannot be fetched, for operators. */
+  why?: string | undefined;
+}
+
 export interface WorkloadIdentity {
   /**
    * The caller that a JWT authenticates, or why it authenticates none. Keys are fetched only from issuers that a caller is
    * bound to. Rejects with `StoreError`.
    */
-  identify(token: string): Promise<Principal | WorkloadRefusal>;
+  identify(token: string): Promise<Principal | RefusedToken>;
   /**
    * Whether it claims to be of an issuer that a caller is bound to, and names a key of that issuer: what a forger has to get
    * right before a signature is verified. Rejects with `StoreError`.
@@ -48,30 +54,32 @@ export function createWorkloadIdentity(parts: WorkloadIdentityParts): WorkloadId
     return trusted !== undefined && verifier.namesKnownKey(token, trusted);
   }
 
-  async function identify(token: string): Promise<Principal | WorkloadRefusal> {
+  const refuse = (refused: WorkloadRefusal): RefusedToken => ({ refused });
+
+  async function identify(token: string): Promise<Principal | RefusedToken> {
     const issuer = verifier.claimedIssuer(token);
-    if (issuer === undefined) return 'malformed';
+    if (issuer === undefined) return refuse('malformed');
     const { bindings, ticket } = callerCache.boundTo(issuer);
     const trusted = bindings.length > 0 ? await trustedIssuers.find(issuer) : undefined;
     // Everyone who can sign in at the issuer of an integration gets tokens from it: it vouches for no workload.
-    if (!trusted?.isListed) return 'untrusted_issuer';
+    if (!trusted?.isListed) return refuse('untrusted_issuer');
     const audiences = [...new Set(bindings.map(({ workload }) => workload.audience))];
     const verdict = await verifier.verify(token, trusted, { audiences });
-    if (!verdict.active) return verdict.reason;
+    if (!verdict.active) return { refused: verdict.reason, why: verdict.detail };
 
     const { claims } = verdict;
     const fault = credentialFault(claims);
-    if (fault) return fault;
-    if (isIdToken(verdict, trusted.clientIds)) return 'id_token';
+    if (fault) return refuse(fault);
+    if (isIdToken(verdict, trusted.clientIds)) return refuse('id_token');
     const matching = bindings.filter(({ workload }) => isOf(workload, claims));
     const [first] = matching;
-    if (!first) return 'no_matching_workload';
+    if (!first) return refuse('no_matching_workload');
     // Choosing one would be guessing what the service may do.
-    if (matching.some(({ caller }) => caller.id !== first.caller.id)) return 'ambiguous_workload';
+    if (matching.some(({ caller }) => caller.id !== first.caller.id)) return refuse('ambiguous_workload');
     const now = clock.now();
     const maxAgeOf = ({ workload }: WorkloadBinding) => workload.maxAge ?? trusted.maxAge;
     const binding = matching.find((one) => !ageFault(claims, maxAgeOf(one), now / 1_000));
-    if (!binding) return ageFault(claims, maxAgeOf(first), now / 1_000) ?? 'no_matching_workload';
+    if (!binding) return refuse(ageFault(claims, maxAgeOf(first), now / 1_000) ?? 'no_matching_workload');
     const expiresAt = credentialEndsAt(claims, maxAgeOf(binding)) * 1_000;
     const subject = typeof claims.sub === 'string' ? claims.sub : null;
     return callerCache.remember(

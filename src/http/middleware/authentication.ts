@@ -5,7 +5,7 @@ import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { AuditBuffer, Call, StrangerLog } from '../../broker/audit/index.ts';
 import type { CallerCache } from '../../broker/cache/index.ts';
-import { isJwt, type WorkloadIdentity, type WorkloadRefusal } from '../../broker/callers/index.ts';
+import { isJwt, type RefusedToken, type WorkloadIdentity } from '../../broker/callers/index.ts';
 import type { Principal } from '../../domain/caller.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import { createLane } from '../../domain/lane.ts';
@@ -48,44 +48,50 @@ export function credentialOf(authorization: string | undefined): Credential {
 /** Of networks that have failed too often, tokens that are verified at once, and that wait for it. */
 const LIMITED_VERIFICATIONS = { atOnce: 8, waiting: 200 };
 
+/** `why`: for operators, and not for who asks. */
+interface NotIdentified {
+  refusal: Refusal;
+  why?: string | undefined;
+}
+
 function createAuthentication({ callerCache, workloads, failures, clock }: AuthenticationParts) {
   const lane = createLane(LIMITED_VERIFICATIONS);
   const tooMany = (retryAfter: number) => refuse({ code: 'too_many_requests', retryAfter });
 
   /** A network that has failed too often may still be a proxy, with callers behind it. Undefined: nothing is to be verified. */
-  async function verified(token: string, isLimited: boolean): Promise<Principal | WorkloadRefusal | Refusal> {
+  async function verified(token: string, isLimited: boolean): Promise<Principal | RefusedToken | Refusal> {
     if (!isLimited) return workloads.identify(token);
     const found = await lane.run(async () =>
-      (await workloads.isPlausible(token)) ? workloads.identify(token) : 'unknown_key',
+      (await workloads.isPlausible(token)) ? workloads.identify(token) : { refused: 'unknown_key' as const },
     );
     return found === 'full' ? tooMany(AUTHENTICATION_BUSY_RETRY_S) : found;
   }
 
-  async function stored(key: string): Promise<Principal | string | Refusal> {
-    const why = callerCache.whyNot(key);
-    if (why !== 'unknown') return why;
+  async function stored(key: string): Promise<Principal | { refused: string; why?: undefined } | Refusal> {
+    const refused = callerCache.whyNot(key);
+    if (refused !== 'unknown') return { refused };
     const found = await callerCache.lookUp(key, clock.now());
-    return found === 'busy' ? tooMany(AUTHENTICATION_BUSY_RETRY_S) : (found ?? why);
+    return found === 'busy' ? tooMany(AUTHENTICATION_BUSY_RETRY_S) : (found ?? { refused });
   }
 
   return async function identify(
     { kind, value }: Credential,
     address: string | null,
     callerId?: string,
-  ): Promise<Principal | Refusal> {
+  ): Promise<Principal | NotIdentified> {
     const isExpected = ({ caller }: Principal) => callerId === undefined || caller.id === callerId;
-    const failed = (reason: string): Refusal => {
+    const failed = (reason: string, why?: string): NotIdentified => {
       // An outage of the issuer is no fault of who presents its token.
-      if (reason === 'issuer_unavailable') return refuse({ code: 'unauthenticated', reason });
+      if (reason === 'issuer_unavailable') return { refusal: refuse({ code: 'unauthenticated', reason }), why };
       const wait = failures.count(kind, address);
-      return wait > 0 ? tooMany(wait / 1_000) : refuse({ code: 'unauthenticated', reason });
+      return { refusal: wait > 0 ? tooMany(wait / 1_000) : refuse({ code: 'unauthenticated', reason }) };
     };
     if (value === undefined) return failed('missing');
     const known = callerCache.find(value, clock.now());
     if (known) return isExpected(known) ? known : failed('unknown');
     const found = isJwt(value) ? await verified(value, failures.waitOf(kind, address) > 0) : await stored(value);
-    if (found instanceof Refusal) return found;
-    if (typeof found === 'string') return failed(found);
+    if (found instanceof Refusal) return { refusal: found };
+    if ('refused' in found) return failed(found.refused, found.why);
     return isExpected(found) ? found : failed(isJwt(value) ? 'no_matching_workload' : 'unknown');
   };
 }
@@ -111,12 +117,14 @@ export function createAdmission(parts: AuthenticationParts): Admission {
   return async (from, credential, setHeader, callerId) => {
     const { address, requestId } = from;
     const principal = await identify(credential, address, callerId);
-    if (principal instanceof Refusal) {
-      const { fault } = principal;
+    if ('refusal' in principal) {
+      const { refusal, why } = principal;
+      const { fault } = refusal;
       const reason = fault.code === 'unauthenticated' ? fault.reason : fault.code;
       const presented = presentedAs(credential.value);
-      strangers.note({ action: 'authentication.failed', reason, presented, integration: null, address }, requestId);
-      return principal;
+      const request = { action: 'authentication.failed' as const, reason, why, presented, integration: null, address };
+      strangers.note(request, requestId);
+      return refusal;
     }
     const status = await limits.count(principal);
     for (const [name, value] of Object.entries(status?.headers ?? {})) setHeader(name, value);

@@ -26,6 +26,8 @@ export interface InvalidToken {
   subject?: string | undefined;
   /** The claim that has to name the owner. */
   claim?: string | undefined;
+  /** With `issuer_unavailable`: why its keys cannot be fetched, for operators. */
+  why?: string | undefined;
 }
 
 export interface ExchangedIdentity {
@@ -73,7 +75,7 @@ export function createExchangedIdentity(parts: ExchangedIdentityParts): Identify
     if (!trusted.isListed) return refused('untrusted_issuer', { issuer });
     if (token === 'subject' && !trusted.owner) return refused('exchange_not_allowed', { issuer });
     const verdict = await verifier.verify(text, trusted, { audiences: [publicUrl, ...trusted.audiences] });
-    if (!verdict.active) return refused(verdict.reason, { issuer });
+    if (!verdict.active) return refused(verdict.reason, { issuer, why: verdict.detail });
     const { claims } = verdict;
     const fault = credentialFault(claims) ?? ageFault(claims, trusted.maxAge, clock.now() / 1_000);
     return fault ? refused(fault, { issuer, subject: subjectOf(claims) }) : { trusted, claims };

@@ -131,7 +131,7 @@ const party = ({ issuer, subject }: { issuer?: string | undefined; subject?: str
 const subjectInWords = (found: ExchangedIdentity): string =>
   [party(found), ...(found.actor ? [`actor: ${party(found.actor)}`] : [])].join('; ');
 
-const refusedInWords = ({ token, reason, ...who }: InvalidToken): string => {
+const refusedInWords = ({ token, reason, why, ...who }: InvalidToken): string => {
   const whose = party(who);
-  return `${token} token: ${reason}${whose === '' ? '' : ` (${whose})`}`;
+  return `${token} token: ${reason}${whose === '' ? '' : ` (${whose})`}${why === undefined ? '' : `; ${why}`}`;
 };
