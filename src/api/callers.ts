@@ -40,7 +40,7 @@ export const CallerGrant = z
       .optional()
       .openapi({
         description:
-          'For `token`: how many refreshes may be forced in each window of so many seconds, at all connections that this grant covers together. Counted by each replica. Default: no limit.',
+          'For `token`: how many refreshes may be forced, at all connections that this grant covers together: a bucket of `requests`, which fills up in `window` seconds and which all replicas share. Default: no limit.',
       }),
     methods: z
       .array(z.string().regex(/^(?:[A-Z][A-Z-]{0,31}|\*)$/, 'a method in upper case, or * for all'))

@@ -1,6 +1,6 @@
 // An admin passes on nothing that it does not have itself, by whatever way; and a grant may bound forced refreshes.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Json } from '../support/broker.ts';
+import { type Json, startTestBroker } from '../support/broker.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
 
@@ -117,22 +117,68 @@ describe('an admin without token', () => {
   });
 });
 
-test('a grant with max_refreshes: 429 after so many forced refreshes, until the window ends', async () => {
-  const { broker, importConnection, advance, refreshCount } = testSetup;
-  const id = await importConnection('bounded');
-  const limit = { requests: 2, window: 60 };
-  const grants = [{ ...grant({ owners: ['*'] }), max_refreshes: limit }];
-  const caller = expectOk(await broker.ask('POST', '/v1/callers', { name: 'bounded', grants }), 201);
-  const refresh = () => ask('POST', `/v1/connections/${id}/refresh`, {}, String(caller.key));
-  const before = refreshCount();
-  expectOk(await refresh());
-  expectOk(await refresh());
-  const refused = await refresh();
-  expectProblem(refused, 429, 'rate_limited');
-  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-  expect(refreshCount() - before).toBe(2);
-  // Reads are not bounded by it.
-  expectOk(await ask('GET', `/v1/connections/${id}/token`, undefined, String(caller.key)));
-  advance(60_000);
-  expectOk(await refresh());
+describe('a grant with max_refreshes', () => {
+  const bounded = async (max_refreshes: Json) => {
+    const grants = [{ ...grant({ owners: ['*'] }), max_refreshes }];
+    return expectOk(await testSetup.broker.ask('POST', '/v1/callers', { name: 'bounded', grants }), 201);
+  };
+  const refreshAs = (key: unknown, id: string, body: Json = {}) =>
+    ask('POST', `/v1/connections/${id}/refresh`, body, String(key));
+
+  test('429 after so many forced refreshes: across its keys, its connections, rejected tokens and replicas', async () => {
+    const { broker, importConnection, refreshCount } = testSetup;
+    const [id, other] = [await importConnection('bounded'), await importConnection('bounded-too')];
+    const caller = await bounded({ requests: 3, window: 3_600 });
+    const second = expectOk(await ask('POST', `/v1/callers/${caller.id}/keys`, {}), 201);
+    const before = refreshCount();
+    expectOk(await refreshAs(caller.key, id));
+    expectOk(await refreshAs(second.key, other));
+    const { access_token } = expectOk(await ask('GET', `/v1/connections/${id}/token`, undefined, String(caller.key)));
+    expectOk(await refreshAs(caller.key, id, { rejected_token: access_token }));
+    // A token that is no longer the stored one costs nothing.
+    expectOk(await refreshAs(caller.key, id, { rejected_token: access_token }));
+    for (const key of [caller.key, second.key]) {
+      const refused = await refreshAs(key, other);
+      expectProblem(refused, 429, 'rate_limited');
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(60);
+    }
+    expectProblem(await refreshAs(caller.key, id, { rejected_token: await stored(id) }), 429, 'rate_limited');
+    expect(refreshCount() - before).toBe(3);
+    const replica = await startTestBroker({ VALETKEY_DATABASE_URL: `file:${broker.database}` });
+    try {
+      const refused = await replica.ask('POST', `/v1/connections/${id}/refresh`, {}, String(caller.key));
+      expectProblem(refused, 429, 'rate_limited');
+    } finally {
+      await replica.stop();
+    }
+    expect(refreshCount() - before).toBe(3);
+  });
+
+  test('bounds reads that ask for a longer life than the default: then the token that there is', async () => {
+    const { importConnection, refreshCount, advance } = testSetup;
+    const id = await importConnection('patient');
+    const { key } = await bounded({ requests: 1, window: 3_600 });
+    const read = (query = '') => ask('GET', `/v1/connections/${id}/token${query}`, undefined, String(key));
+    // So that its whole life is known.
+    expectOk(await ask('POST', `/v1/connections/${id}/refresh`, {}));
+    const life = Number(expectOk(await read()).expires_in);
+    const before = refreshCount();
+    for (const expected of [1, 1]) {
+      advance(10_000);
+      expectOk(await read(`?min_ttl=${life - 5}`));
+      expect(refreshCount() - before).toBe(expected);
+    }
+    expectOk(await read());
+  });
+
+  test('allows the next one when the bucket has filled up', async () => {
+    const id = await testSetup.importConnection('brief');
+    const { key } = await bounded({ requests: 1, window: 1 });
+    expectOk(await refreshAs(key, id));
+    expectProblem(await refreshAs(key, id), 429, 'rate_limited');
+    await expect.poll(async () => (await refreshAs(key, id)).status, { timeout: 5_000 }).toBe(200);
+  });
 });
+
+const stored = async (id: string) =>
+  expectOk(await ask('GET', `/v1/connections/${id}/token`, undefined, testSetup.broker.adminKey)).access_token;

@@ -1,37 +1,29 @@
-// How many refreshes a caller may force: the limit of its permissions, as a fixed window for each caller and permission.
-// Counts are of this process, and lost at a restart.
-import { LRUCache } from 'lru-cache';
-import { upTo } from '../../domain/cache-bounds.ts';
+// How many refreshes a caller may force: the limit of its permissions, as a token bucket for each caller and permission, which
+// all processes share.
 import { type Action, permissionsFor, type RateLimit } from '../../domain/caller.ts';
 import type { Connection } from '../../domain/connection.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
-import type { Clock } from '../../ports/index.ts';
+import type { Store } from '../../ports/index.ts';
 import type { Call } from '../audit/index.ts';
 
-const MAX_WINDOWS = 10_000;
+/**
+ * Counts a forced refresh, whatever the caller has authenticated with. Undefined: it is within the limit of one of the
+ * permissions that cover it, or one has none. Rejects with `StoreError`.
+ */
+export type ForcedRefreshes = (call: Call, connection: Connection, action: Action) => Promise<Refusal | undefined>;
 
-/** Counts a forced refresh. Undefined: it is within the limit of one of the permissions that cover it, or one has none. */
-export type ForcedRefreshes = (call: Call, connection: Connection, action: Action) => Refusal | undefined;
-
-export function createForcedRefreshes({ clock }: { clock: Pick<Clock, 'monotonic'> }): ForcedRefreshes {
-  const windows = new LRUCache<string, { startedAt: number; used: number }>(upTo(MAX_WINDOWS));
-
-  return ({ principal: { caller } }, { integration, owner }, action) => {
-    const now = clock.monotonic();
+export function createForcedRefreshes({ store }: { store: Pick<Store, 'takeFromBucket'> }): ForcedRefreshes {
+  return async ({ principal: { caller } }, { integration, owner }, action) => {
+    const covering = permissionsFor(caller.permissions, action, integration, owner);
+    if (covering.some(({ permission }) => permission.max_refreshes === undefined)) return undefined;
     let soonest: { limit: RateLimit; inMs: number } | undefined;
-    for (const { permission, index } of permissionsFor(caller.permissions, action, integration, owner)) {
-      const limit = permission.max_refreshes;
-      if (limit === undefined) return undefined;
-      const key = `${caller.id} ${index}`;
-      const known = windows.get(key);
-      const lengthMs = limit.window * 1_000;
-      const current = known && now - known.startedAt < lengthMs ? known : { startedAt: now, used: 0 };
-      windows.set(key, current);
-      if (current.used < limit.requests) {
-        current.used++;
-        return undefined;
-      }
-      const inMs = current.startedAt + lengthMs - now;
+    for (const { permission, index } of covering) {
+      const limit = permission.max_refreshes!;
+      // No integration has such a name.
+      const bucket = `forced/${caller.id}/${index}`;
+      const limits = { perSecond: limit.requests / limit.window, burst: limit.requests, reserve: 0 };
+      const { taken, inMs } = await store.takeFromBucket(bucket, 1, limits);
+      if (taken > 0) return undefined;
       if (!soonest || inMs < soonest.inMs) soonest = { limit, inMs };
     }
     if (!soonest) return undefined;

@@ -59,7 +59,7 @@ export interface TokenReader {
 }
 
 export interface TokenReaderParts {
-  store: Pick<Store, 'servedRow' | 'servedRowsByOwner' | 'integration'>;
+  store: Pick<Store, 'servedRow' | 'servedRowsByOwner' | 'integration' | 'takeFromBucket'>;
   vault: Pick<Vault, 'decrypt'>;
   tokenCache: TokenCache;
   refresher: Refresher;
@@ -79,7 +79,7 @@ export function createTokenReader({
 }: TokenReaderParts): TokenReader {
   /** Integrations that were found: owners who are not connected are asked for again and again. */
   const existing = new Set<string>();
-  const countForced = createForcedRefreshes({ clock });
+  const countForced = createForcedRefreshes({ store });
   const lives = (served: ServedToken, ms = 1) => served.until - clock.monotonic() >= ms;
   /** By the wall clock too, which may know of a pause that the monotonic clock has missed: then a newer one is requested. */
   const isGood = (served: ServedToken, ms = 1) =>
@@ -98,7 +98,14 @@ export function createTokenReader({
     const refused = authorise(call, connection, use, minTtlMs) ?? refusalOf(connection);
     if (refused) return refused;
     if (served && isGood(served, requiredTtlMs(connection, minTtlMs))) return served;
-    return renew(connection, served).then((result) => withinScopes(call, result, use));
+    const isEarly = served !== null && isGood(served, requiredTtlMs(connection, undefined));
+    const renewed = isEarly ? renewEarly(call, connection, served, use) : renew(connection, served);
+    return renewed.then((result) => withinScopes(call, result, use));
+  }
+
+  /** The token would do for others: this refresh is forced by who asks for a longer life. Beyond its limit, it gets that one. */
+  async function renewEarly(call: Call, connection: Connection, served: ServedToken, use: TokenUse): Promise<Result> {
+    return (await countForced(call, connection, use.action)) ? served : renew(connection, served);
   }
 
   /** A refresh may have brought more scopes than the caller was authorised for: what is served is authorised too. */
@@ -262,7 +269,7 @@ export function createTokenReader({
       const isForced = allows(call.principal.caller.permissions, 'admin', connection.integration, connection.owner);
       if (rejectedToken === undefined)
         return (
-          countForced(call, connection, use.action) ??
+          (await countForced(call, connection, use.action)) ??
           withinScopes(call, await refresher.refresh(connection, { isForced }), use)
         );
       const isRejected = (one: Result): one is ServedToken =>
@@ -271,7 +278,7 @@ export function createTokenReader({
       const isNewest = connection.generation >= (tokenCache.get(id)?.connection.generation ?? 0);
       const isReplaced = served !== null && isNewest && !isRejected(served) && isGood(served);
       if (isReplaced && connection.status === 'active') return served;
-      const limited = countForced(call, connection, use.action);
+      const limited = await countForced(call, connection, use.action);
       if (limited) return limited;
       const result = await refresher.refresh(connection, { isForced });
       if (!isRejected(result)) return withinScopes(call, result, use);

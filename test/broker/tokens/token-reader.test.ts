@@ -57,6 +57,7 @@ beforeEach(async () => {
       servedRow: (id) => read(() => store.servedRow(id)),
       servedRowsByOwner: (...given) => read(() => store.servedRowsByOwner(...given)),
       integration: store.integration,
+      takeFromBucket: store.takeFromBucket,
     },
     vault,
     tokenCache,
