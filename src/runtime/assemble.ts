@@ -270,6 +270,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
   });
   const proxy = createProxy({
     ...shared,
+    callerCache,
     reader: tokens.reader,
     upstream,
     signProof,

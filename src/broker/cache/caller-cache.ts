@@ -38,6 +38,8 @@ export interface CallerCache {
    * up. Rejects with `StoreError`.
    */
   lookUp(presented: string, now: number): Promise<Principal | undefined | 'busy'>;
+  /** The caller of a request as it is now; undefined: it is gone, or what authenticated the request is. */
+  callerOf(principal: Principal): Pick<Caller, 'id' | 'permissions'> | undefined;
   /** Why a key was not found. */
   whyNot(presented: string): 'expired' | 'mistyped' | 'unknown';
   /** Whether it can identify itself at all: by a key that has not expired, or by a workload binding. `now` in ms since the epoch. */
@@ -73,6 +75,8 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
   let bindings = new Map<string, WorkloadBinding[]>();
   /** Until when callers can act, in ms since the epoch. */
   let ableUntil = new Map<string, number>();
+  /** By the id of the key or of the workload binding. */
+  let byCredential = new Map<string, Caller>();
   const workloadTokens = new LRUCache<string, Principal>(upTo(MAX_WORKLOAD_TOKENS));
   let current: VerificationTicket = Symbol();
   let loaded: string | undefined;
@@ -106,6 +110,7 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
     if (content === loaded) return;
     const nextKeys = new Map<string, Principal>();
     const nextBindings = new Map<string, WorkloadBinding[]>();
+    const nextByCredential = new Map<string, Caller>();
     const nextAble = new Map<string, number>();
     if (adminKey !== undefined) {
       nextKeys.set(digest(adminKey), ADMIN);
@@ -118,6 +123,7 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
         ({ expiresAt }) => expiresAt ?? Number.POSITIVE_INFINITY,
       );
       nextAble.set(caller.id, Math.max(0, ...ends));
+      for (const { id } of [...own, ...caller.workloads]) nextByCredential.set(id, caller);
       for (const { id, digest: known, expiresAt } of own) {
         nextKeys.set(known, { caller, credential: { kind: 'key', id, expiresAt }, rateLimit: limitOf(caller) });
       }
@@ -129,6 +135,7 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
     keys = nextKeys;
     bindings = nextBindings;
     ableUntil = nextAble;
+    byCredential = nextByCredential;
     loaded = content;
     invalidateWorkloads();
   }
@@ -142,6 +149,8 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
       const stored = await isStored(digest(presented));
       return stored === true ? find(presented, now) : stored || undefined;
     },
+
+    callerOf: ({ caller, credential }) => (caller.id === ADMIN_ID ? ADMIN.caller : byCredential.get(credential.id)),
 
     whyNot(presented) {
       if (keys.has(digest(presented))) return 'expired';

@@ -12,6 +12,8 @@ export interface ChangeHandlers {
   integrationChanged: (id: string | undefined) => void;
   /** Connections have changed, here or in another process; undefined: any may have. */
   connectionsChanged: (ids: readonly string[] | undefined) => void;
+  /** Callers may have changed: those in memory are what is stored now. */
+  callersChanged: () => void;
   /** Reads a connection from the store into the token cache. */
   reload: (connectionId: string) => Promise<unknown>;
   /** The store was away and may have lost the last commits: commit what it lacks again. Rejects if that has to be retried. */
@@ -39,6 +41,7 @@ export async function startInvalidation({
   callerCache,
   integrationChanged,
   connectionsChanged,
+  callersChanged,
   reload,
   recommitLost,
   log,
@@ -129,7 +132,8 @@ export async function startInvalidation({
     if (everything) applying.push(compareAll(tokenCache.cachedIds(), () => false));
     if (everything) integrationChanged(undefined);
     if (everything || kinds.has('reconnected')) void retryUntilDone('committing lost refreshes again', recommitLost);
-    if (everything || kinds.has('callers')) applying.push(retryUntilDone('reading callers', callerCache.reload));
+    if (everything || kinds.has('callers'))
+      applying.push(retryUntilDone('reading callers', callerCache.reload).then(callersChanged));
     return Promise.all(applying);
   });
   integrationChanged(undefined);

@@ -19,7 +19,7 @@ import type { ServedToken } from '../cache/index.ts';
 import type { TokenReader, TokenUse } from '../tokens/index.ts';
 import type { CallGuard, GuardedPlace, GuardedResponse } from './guard/guarded-calls.ts';
 import type { CallPreparation, PreparedCall } from './prepared-calls.ts';
-import { GRANT_ENDED } from './running-calls.ts';
+import { CALLER_ENDED, GRANT_ENDED } from './running-calls.ts';
 import type { DpopSigner } from './sending/dpop.ts';
 import type { Outgoing, RequestBuilder } from './sending/request.ts';
 
@@ -232,6 +232,7 @@ function refusalOf(error: UpstreamError, { served, ending }: Attempted): Refusal
   const { id, integration } = served.connection;
   const detail = error.message;
   if (ending.signal.reason === GRANT_ENDED) return refuse({ code: 'connection_revoked', connection_id: id });
+  if (ending.signal.reason === CALLER_ENDED) return refuse({ code: 'unauthenticated', reason: 'unknown' });
   if (error.phase === 'blocked') return refuse({ code: 'integration_misconfigured', integration, detail });
   if (error.phase === 'request') return refuse({ code: 'invalid_request', detail });
   if (error.isTimeout) return refuse({ code: 'upstream_timeout', integration, detail });

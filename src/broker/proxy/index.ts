@@ -1,6 +1,6 @@
 // The proxy room: calls to APIs on behalf of callers.
 import type { Clock, Logger, MetricsState, SignAwsRequest, Telemetry, UpstreamClient } from '../../ports/index.ts';
-import type { TokenCache } from '../cache/index.ts';
+import type { CallerCache, TokenCache } from '../cache/index.ts';
 import type { Targets } from '../integrations/index.ts';
 import type { TokenReader } from '../tokens/index.ts';
 import { createAttempts } from './attempts.ts';
@@ -18,7 +18,7 @@ export { UPSTREAM_POLICY } from './breaker/index.ts';
 export type { ProxiedRequest, ProxiedResponse, ProxyCalls } from './proxy.ts';
 export type { CallerBody } from './sending/kept-body.ts';
 
-export interface ApiProxy extends ProxyCalls, Pick<RunningCalls, 'connectionsChanged'> {
+export interface ApiProxy extends ProxyCalls, Pick<RunningCalls, 'connectionsChanged' | 'callersChanged'> {
   /** To be called for each change. Undefined: any integration may have changed. */
   integrationChanged(id: string | undefined): void;
   /** For metrics. */
@@ -36,6 +36,7 @@ interface Parts extends DpopSignerParts, RunningCallsParts {
   upstream: Pick<UpstreamClient, 'send'>;
   reader: Pick<TokenReader, 'read' | 'refresh'>;
   tokenCache: Pick<TokenCache, 'ticket'>;
+  callerCache: Pick<CallerCache, 'callerOf'>;
   targets: Targets;
   signAws: SignAwsRequest;
   /** How often what other replicas have blocked is read, in ms. */
@@ -59,15 +60,6 @@ export function createProxy(parts: Parts): ApiProxy {
   return {
     ...createProxyCalls({ ...parts, preparation, attempts, running, observer }),
     connectionsChanged: running.connectionsChanged,
-    integrationChanged(id) {
-      preparation.integrationChanged(id);
-      if (id !== undefined) breakers.reset(id);
-    },
-    upstreamState: () => ({ upstreamWaiting: limits.waiting(), upstreamBreakers: breakers.states() }),
-    stopWaiting: limits.stopWaiting,
-    async stop() {
-      running.stop();
-      await limits.stop();
-    },
+export interface ApiProxy extends ProxyCalls, Pick<RunningCalls, 'connectionsChanged' | 'callersChanged'> {
   };
 }

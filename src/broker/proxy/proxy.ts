@@ -1,13 +1,14 @@
 // Calls to APIs on behalf of callers, who never see a token: authorised by method and path, sent below the API's base URL, and
 // ended with the grant.
 import { MAX_RETRIES } from '../../domain/call-retry.ts';
+import { allows } from '../../domain/caller.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import { methodsOf, returnedHeaders } from '../../domain/proxied-headers.ts';
 import { PathFault, readRequestPath } from '../../domain/request-path.ts';
 import { UPSTREAM_MAX_WAIT_MS } from '../../domain/time-limits.ts';
-import type { Clock, UpstreamBody, UpstreamRequest, UpstreamResponse } from '../../ports/index.ts';
+import type { UpstreamBody, UpstreamRequest, UpstreamResponse } from '../../ports/index.ts';
 import type { Call } from '../audit/index.ts';
-import type { ServedToken, TokenCache } from '../cache/index.ts';
+import type { CallerCache, ServedToken, TokenCache } from '../cache/index.ts';
 import type { Selector, TokenReader, TokenUse } from '../tokens/index.ts';
 import type { Attempts, Outcome } from './attempts.ts';
 import type { CallObserver, ObservedCall } from './call-observer.ts';
@@ -60,17 +61,25 @@ export interface ProxyCalls {
 interface Parts {
   reader: Pick<TokenReader, 'read'>;
   tokenCache: Pick<TokenCache, 'ticket'>;
+  callerCache: Pick<CallerCache, 'callerOf'>;
   preparation: CallPreparation;
   attempts: Attempts;
   running: RunningCalls;
   observer: CallObserver;
-  clock: Pick<Clock, 'monotonic'>;
 }
 
 /** These make servers answer with the request itself, credential and all, or open a tunnel. */
 const NOT_PROXIED: ReadonlySet<string> = new Set(['TRACE', 'TRACK', 'CONNECT']);
 
-export function createProxyCalls({ reader, tokenCache, preparation, attempts, running, observer }: Parts): ProxyCalls {
+export function createProxyCalls({
+  reader,
+  tokenCache,
+  callerCache,
+  preparation,
+  attempts,
+  running,
+  observer,
+}: Parts): ProxyCalls {
   /** The token, and the call among those that run: what ends the grant from here on ends the call. */
   async function start(
     call: Call,
@@ -81,8 +90,12 @@ export function createProxyCalls({ reader, tokenCache, preparation, attempts, ru
     const read = reader.read(call, selector, undefined, use);
     const served = read instanceof Promise ? await read : read;
     if (served instanceof Refusal) return served;
-    const { id } = served.connection;
-    const ended = running.add(id, ending);
+    const { id, integration, owner, scopes } = served.connection;
+    const stillMay = () => {
+      const { permissions = [] } = callerCache.callerOf(call.principal) ?? {};
+      return allows(permissions, 'proxy', integration, owner, { scopes, proxied: use.proxied });
+    };
+    const ended = running.add(id, { ending, stillMay });
     // What was read from the store may have ended before it was here.
     if (read instanceof Promise && tokenCache.ticket() !== ticket) running.connectionsChanged([id]);
     return { served, ended };
@@ -207,7 +220,7 @@ function withoutSecret(headers: string[], secret: string): string[] {
   const encoded = encodeURIComponent(secret);
   for (let i = 1; i < headers.length; i += 2) {
     const value = headers[i]!;
-    if (value.includes(secret) || value.includes(encoded))
+    if (value.length >= secret.length && (value.includes(secret) || value.includes(encoded)))
       headers[i] = value.replaceAll(encoded, '').replaceAll(secret, '');
   }
   return headers;

@@ -1,18 +1,28 @@
-// Calls that run: which connection each is of, so that the end of a grant ends them too, by whichever replica it was ended.
-
+// Calls that run: which connection each is of, so that the end of a grant ends them too, by whichever replica it was ended. The
+// same where their caller may not make them any more.
 import { INVALIDATION_RETRY_MS } from '../../domain/time-limits.ts';
 import type { Logger, Store } from '../../ports/index.ts';
 
 /** Why a call is aborted: its connection was revoked, or is on hold. */
 export const GRANT_ENDED = Symbol('the grant has ended');
+/** Why a call is aborted: its caller, or its permission, is gone. */
+export const CALLER_ENDED = Symbol('the caller may not call any more');
 /** Connections per query. */
 const AT_ONCE = 500;
 
+export interface RunningCall {
+  ending: AbortController;
+  /** Whether its caller may still make it, by what is in memory now. */
+  stillMay(): boolean;
+}
+
 export interface RunningCalls {
   /** To be called before the call is sent; returns what is to be called when it has ended. */
-  add(connectionId: string, call: AbortController): () => void;
+  add(connectionId: string, call: RunningCall): () => void;
   /** Connections may have changed; undefined: any. Calls of those whose grant has ended are aborted. */
   connectionsChanged(ids: readonly string[] | undefined): void;
+  /** Callers have changed: calls that their callers may not make any more are aborted. */
+  callersChanged(): void;
   /** Looks no more whether grants have ended. */
   stop(): void;
 }
@@ -23,7 +33,7 @@ export interface RunningCallsParts {
 }
 
 export function createRunningCalls({ store, log }: RunningCallsParts): RunningCalls {
-  const running = new Map<string, Set<AbortController>>();
+  const running = new Map<string, Set<RunningCall>>();
   let isStopped = false;
 
   async function check(ids: readonly string[]): Promise<void> {
@@ -32,8 +42,8 @@ export function createRunningCalls({ store, log }: RunningCallsParts): RunningCa
       const rows = new Map((await store.connectionVersions(some)).map((row) => [row.id, row]));
       for (const id of some) {
         const status = rows.get(id)?.status ?? 'revoked';
-        if (status === 'revoked' || status === 'on_hold')
-          for (const call of running.get(id) ?? []) call.abort(GRANT_ENDED);
+        if (status !== 'revoked' && status !== 'on_hold') continue;
+        for (const { ending } of running.get(id) ?? []) ending.abort(GRANT_ENDED);
       }
     }
   }
@@ -44,10 +54,8 @@ export function createRunningCalls({ store, log }: RunningCallsParts): RunningCa
     try {
       await check(left);
     } catch (error) {
-      log.warn(
-        { err: error, connections: left.length },
-        'proxy: whether running calls may go on is not known, will retry',
-      );
+      const connections = left.length;
+      log.warn({ err: error, connections }, 'proxy: whether running calls may go on is not known, will retry');
       setTimeout(() => void checkUntilDone(left), INVALIDATION_RETRY_MS).unref();
     }
   }
@@ -63,6 +71,10 @@ export function createRunningCalls({ store, log }: RunningCallsParts): RunningCa
     },
     connectionsChanged(ids) {
       if (running.size > 0) void checkUntilDone(ids ?? [...running.keys()]);
+    },
+    callersChanged() {
+      for (const calls of running.values())
+        for (const { ending, stillMay } of calls) if (!stillMay()) ending.abort(CALLER_ENDED);
     },
     stop() {
       isStopped = true;

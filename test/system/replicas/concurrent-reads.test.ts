@@ -71,6 +71,7 @@ test('caller deleted while a broker starts: refused', async () => {
     integrationChanged: () => undefined,
     reload: async () => undefined,
     connectionsChanged: () => undefined,
+    callersChanged: () => undefined,
     recommitLost: async () => undefined,
     log,
   });
@@ -106,6 +107,7 @@ test.each([
     integrationChanged: () => undefined,
     reload: async () => undefined,
     connectionsChanged: () => undefined,
+    callersChanged: () => undefined,
     recommitLost: async () => undefined,
     log,
   });
