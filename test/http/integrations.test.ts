@@ -49,6 +49,7 @@ describe('putting an integration', () => {
       overrides: { token_url: 'https://id.example/token' },
       return_origins: ['https://app.example'],
       require_finish: true,
+      rate: null,
       redirect_uri: `${testSetup.broker.url}/oauth2/callback/whole`,
       webhook: null,
       signals: {

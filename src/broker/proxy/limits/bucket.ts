@@ -168,8 +168,11 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
       const isBackground = queue === queues.background;
       const begun = begin(isBackground);
       if (typeof begun === 'object') settle(queue.next()!, begun);
-      else if (begun === 'token') return askForTokens(queue.size, isBackground);
-      else return waitFor(begun === 'place' ? undefined : begun);
+      else {
+        if (begun === 'token') askForTokens(queue.size, isBackground);
+        else waitFor(begun === 'place' ? undefined : begun);
+        return;
+      }
     }
   }
 
