@@ -60,6 +60,16 @@ export function createProxy(parts: Parts): ApiProxy {
   return {
     ...createProxyCalls({ ...parts, preparation, attempts, running, observer }),
     connectionsChanged: running.connectionsChanged,
-export interface ApiProxy extends ProxyCalls, Pick<RunningCalls, 'connectionsChanged' | 'callersChanged'> {
+    callersChanged: running.callersChanged,
+    integrationChanged(id) {
+      preparation.integrationChanged(id);
+      if (id !== undefined) breakers.reset(id);
+    },
+    upstreamState: () => ({ upstreamWaiting: limits.waiting(), upstreamBreakers: breakers.states() }),
+    stopWaiting: limits.stopWaiting,
+    async stop() {
+      running.stop();
+      await limits.stop();
+    },
   };
 }
