@@ -53,7 +53,7 @@ test('an admin of one integration sets no client id that workloads authenticate 
   expectOk(await mailer());
 });
 
-test('what a platform names beside the broker locks no one out, whoever sets it as client id', async () => {
+test('what a platform names beside the broker locks no one out, whatever integration has it as client id', async () => {
   expectOk(await broker.ask('DELETE', '/v1/integrations/mallory', undefined, mallory), 204);
   expectOk(await put(client('cluster'), mallory), 201);
   expectOk(await mailer(['cluster', 'valetkey']));
