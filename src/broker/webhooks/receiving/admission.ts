@@ -31,7 +31,7 @@ const PER_SECOND = 50;
 const MAX_BUCKETS = 20_000;
 /** Of all bodies that are being read or verified. */
 const MAX_BYTES = 128 * 1024 * 1024;
-/** Of networks from which nothing was verified recently: the rest is for senders that are known to be genuine. */
+/** Of networks from which nothing was verified in the last hour: the rest is for senders that are known to be genuine. */
 const MAX_BYTES_OF_STRANGERS = MAX_BYTES / 2;
 /** Of one network: the largest body that the catalogue allows (25 MiB), and some more. */
 const MAX_BYTES_OF_ONE = MAX_BYTES / 4;
