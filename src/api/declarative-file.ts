@@ -75,6 +75,13 @@ export type DeclaredFile = z.infer<typeof DeclaredFile>;
 export const ApplyPost = DeclaredFile.extend({
   trusted_issuers: DeclaredFile.shape.trusted_issuers.removeDefault().optional(),
   return_origins: DeclaredFile.shape.return_origins.removeDefault().optional(),
+  delete: z
+    .strictObject({ integrations: z.array(Slug).default([]), callers: z.array(z.string().max(100)).default([]) })
+    .optional()
+    .openapi({
+      description:
+        'Ids of integrations and callers to delete in the same transaction, first. Those that are not there are passed over; none may be declared as well, and the caller itself stays',
+    }),
   dry_run: z.boolean().default(false).openapi({ description: 'Only report what would change' }),
 }).openapi('ApplyRequest', {
   description: 'What is not named is left unchanged.',
@@ -97,7 +104,7 @@ export const Applied = z
         kind: z.enum(['integration', 'caller']),
         id: z.string(),
         name: z.string().nullable().openapi({ description: 'The name of a caller; null for an integration' }),
-        action: z.enum(['create', 'update']),
+        action: z.enum(['create', 'update', 'delete']),
         fields: z
           .array(FieldChange)
           .openapi({ description: 'The changed fields. Of a secret, only whether it is set, changed or removed.' }),

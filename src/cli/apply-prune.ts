@@ -1,6 +1,5 @@
 // What the broker has and a declarative file does not name: for `apply`, which names it, and `apply --prune`, which deletes it.
-import { type Broker, type Json, part } from './broker.ts';
-import { Failure } from './failure.ts';
+import type { Broker, Json } from './broker.ts';
 import { oneLine } from './one-line.ts';
 
 export interface NotInFile {
@@ -37,20 +36,11 @@ export async function notInFile(broker: Broker, declared: Json): Promise<NotInFi
   return found;
 }
 
-/** Callers first: without them no one uses the integrations. Rejects with `Failure` after all were tried, if some were refused. */
-export async function prune(broker: Broker, surplus: readonly NotInFile[]): Promise<void> {
-  const refused: string[] = [];
-  for (const one of surplus) {
-    try {
-      await broker.ask('DELETE', `/v1/${one.kind}s/${part(one.id)}`);
-    } catch (error) {
-      const { problem } = error as Failure;
-      if (!(error instanceof Failure) || problem === undefined) throw error;
-      if (problem.code !== 'not_found') refused.push(`  ${inWords(one)}: ${problem.detail}`);
-    }
-  }
-  if (refused.length > 0) throw new Failure(['Not deleted:', ...refused].join('\n'));
-}
+/** As a declaration names what is to be deleted. */
+export const deletionOf = (surplus: readonly NotInFile[]): Json => {
+  const idsOf = (kind: NotInFile['kind']) => surplus.filter((one) => one.kind === kind).map(({ id }) => id);
+  return { integrations: idsOf('integration'), callers: idsOf('caller') };
+};
 
 export const inWords = ({ kind, id, name }: NotInFile): string =>
   [kind, id, name === null ? '' : `(${oneLine(name)})`].filter(Boolean).join(' ');

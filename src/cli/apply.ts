@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import type { z } from 'zod';
 import type { Applied as AppliedSchema } from '../api/index.ts';
 import { inWords as placeInWords, readDeclared } from '../runtime/declarative-file.ts';
-import { inWords, notInFile, prune } from './apply-prune.ts';
+import { deletionOf, inWords, notInFile } from './apply-prune.ts';
 import { type Broker, brokerFor, globalsOf, type Json } from './broker.ts';
 import { confirm } from './confirmation.ts';
 import { example } from './example.ts';
@@ -45,22 +45,21 @@ export function applyCommand(program: Command, io: Io): void {
   ).action(async (options: Options, command: Command) => {
     const { file, dryRun = false, exitCode = false, prune: isPruned = false, yes = false } = options;
     if (exitCode && !dryRun) throw misused('--exit-code needs --dry-run');
-    const declared = filledIn(file === '-' ? await io.input() : readText(file), file, io.env);
+    const named = filledIn(file === '-' ? await io.input() : readText(file), file, io.env);
     const broker = brokerFor(io, command);
     const { json, answer } = printer(io, globalsOf(command).json);
 
+    const surplus = await notInFile(broker, named);
+    const doomed = isPruned ? surplus : [];
+    // By name, in the same transaction: what someone else adds until it is applied is not deleted.
+    const declared = doomed.length > 0 ? { ...named, delete: deletionOf(doomed) } : named;
     const planned = await post(broker, declared, true);
     for (const name of planned.needs_restart)
       io.note(`${name}: differs from the running broker; takes effect when it is restarted with VALETKEY_CONFIG`);
-    const surplus = await notInFile(broker, declared);
-    const doomed = isPruned ? surplus : [];
     if (!isPruned) for (const one of surplus) io.note(`not in the file: ${inWords(one)}; --prune deletes it`);
     const full = { ...planned, not_in_file: surplus };
-    const lines = [
-      ...inLines(planned, io.color),
-      ...doomed.map((one) => inStyle(io.color, 'red', `delete ${inWords(one)}`)),
-    ];
-    const none = planned.changes.length + doomed.length === 0;
+    const lines = inLines(planned, io.color);
+    const none = planned.changes.length === 0;
     if (none || dryRun) answer(full, none ? 'nothing to change' : lines);
     if (none) return;
     if (dryRun && exitCode) throw new Failure('', EXIT.changes);
@@ -72,8 +71,7 @@ export function applyCommand(program: Command, io: Io): void {
       await confirm(io, { question: `Apply these changes${deletes}? [y/N] `, otherwise: 'nothing was applied', json });
     }
     const applied = await post(broker, declared, false);
-    await prune(broker, doomed);
-    const deleted = isPruned ? `, ${doomed.length} deleted` : '';
+    const deleted = isPruned ? `, ${applied.changes.filter(({ action }) => action === 'delete').length} deleted` : '';
     answer({ ...applied, not_in_file: surplus, deleted: doomed }, `applied: ${inNumbers(applied)}${deleted}`);
   });
 }
@@ -83,6 +81,8 @@ function filledIn(text: string, file: string, env: Io['env']): Json {
   if (!read.ok || typeof read.value !== 'object' || read.value === null || Array.isArray(read.value))
     throw new Failure(`${file}: not a JSON object`);
   const { $schema: _, ...declared } = read.value as Json;
+  if ('delete' in declared)
+    throw new Failure(`${file}: delete: is no member of the file; --prune deletes what is not in it`);
   const missing = read.unset.map(({ at, why }) => `  ${placeInWords(at, declared)}: ${why}`);
   if (missing.length > 0) throw new Failure([`${file}: values are missing:`, ...missing].join('\n'));
   return declared;
@@ -92,7 +92,9 @@ async function post(broker: Broker, declared: Json, dryRun: boolean): Promise<Ap
   try {
     return (await broker.ask('POST', '/v1/apply', { ...declared, dry_run: dryRun })) as Applied;
   } catch (error) {
-    const { issues } = (error instanceof Failure && error.problem) || {};
+    const { issues, code: problemCode, detail } = (error instanceof Failure && error.problem) || {};
+    if (problemCode === 'integration_in_use')
+      throw new Failure(`Nothing was applied: ${detail}`, (error as Failure).code, (error as Failure).problem);
     if (!Array.isArray(issues)) throw error;
     const lines = (issues as { path: string; message: string }[]).map(
       ({ path, message }) => `  ${placeInWords(path, declared)}: ${message}`,
@@ -109,10 +111,7 @@ const inStyle = (color: boolean, style: Style, text: string) =>
 function inLines({ changes }: Applied, color: boolean): string[] {
   const styled = (style: Style, text: string) => inStyle(color, style, text);
   return changes.flatMap(({ kind, id, name, action, fields }) => [
-    styled(
-      action === 'create' ? 'green' : 'yellow',
-      [action, kind, id, name && `(${oneLine(name)})`].filter(Boolean).join(' '),
-    ),
+    styled(ACTION_COLORS[action], [action, kind, id, name && `(${oneLine(name)})`].filter(Boolean).join(' ')),
     ...fields.map((field) => {
       if ('secret' in field) return styled(COLORS[field.secret], `  ${field.path}: ${field.secret}`);
       const [before, after] = [field.before, field.after].map((value) => (value === null ? null : shown(value)));
@@ -122,11 +121,12 @@ function inLines({ changes }: Applied, color: boolean): string[] {
   ]);
 }
 
+const ACTION_COLORS = { create: 'green', update: 'yellow', delete: 'red' } as const;
 const COLORS = { set: 'green', changed: 'yellow', removed: 'red' } as const;
 
 const shown = (value: unknown): string => oneLine(typeof value === 'string' ? value : JSON.stringify(value));
 
 function inNumbers({ changes }: Applied): string {
-  const created = changes.filter(({ action }) => action === 'create').length;
-  return `${created} created, ${changes.length - created} updated`;
+  const count = (wanted: string) => changes.filter(({ action }) => action === wanted).length;
+  return `${count('create')} created, ${count('update')} updated`;
 }

@@ -85,11 +85,20 @@ export interface ReceiverChange {
 
 /** The declarative file as rows, each with its audit entry. */
 export interface DeclaredRows {
+  /** Deleted first. Those that are not there are passed over, without an entry. */
+  deleted?: { integrations: { id: string; audit: AuditEntry }[]; callers: { id: string; audit: AuditEntry }[] };
   integrations: { settings: IntegrationSettings; audit: AuditEntry }[];
   /** How integrations receive. */
   receivers?: readonly ReceiverChange[] | undefined;
   /** Undefined keys: the stored ones stay; otherwise the caller has exactly these. */
   callers: { caller: Caller; keys: CallerKey[] | undefined; audit: AuditEntry }[];
+}
+
+/** What keeps an integration from being deleted. */
+export interface IntegrationInUse {
+  integration: string;
+  connections: number;
+  pendingRevocations: number;
 }
 
 /** The credentials of a renewal. Undefined: the stored one stays. */

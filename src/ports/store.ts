@@ -11,7 +11,7 @@ import type { RateBucketStore } from './rate-bucket-store.ts';
 import type { ReceivedWebhookStore } from './received-webhook-store.ts';
 import type { RefreshStore } from './refresh-store.ts';
 import type { RevocationStore } from './revocation-store.ts';
-import type { DeclaredRows, IntegrationSettings, Page, PageRequest, ReceiverChange } from './rows.ts';
+import type { DeclaredRows, IntegrationInUse, IntegrationSettings, Page, PageRequest, ReceiverChange } from './rows.ts';
 import type { SecretStore, UnreadableResponseStore } from './secret-store.ts';
 import type { SessionStore } from './session-store.ts';
 
@@ -86,10 +86,7 @@ export interface IntegrationStore {
    * Refused, with the counts, while live connections or pending revocations need it; candidates count as the latter. Its
    * flows are deleted with it.
    */
-  deleteIntegration(
-    id: string,
-    audit: AuditEntry,
-  ): Promise<'deleted' | 'absent' | { connections: number; pendingRevocations: number }>;
+  deleteIntegration(id: string, audit: AuditEntry): Promise<'deleted' | 'absent' | IntegrationInUse>;
 }
 
 export interface CallerStore {
@@ -114,8 +111,11 @@ export interface CallerStore {
 }
 
 export interface DeclarativeFileStore {
-  /** All rows or none. Integrations as with `putIntegration`; callers are created, or replaced in all but `createdAt`. */
-  putDeclared(rows: DeclaredRows): Promise<void>;
+  /**
+   * All rows or none, deletions included. Integrations as with `putIntegration`; callers are created, or replaced in all but
+   * `createdAt`. Refused where an integration that is to be deleted is needed, as with `deleteIntegration`.
+   */
+  putDeclared(rows: DeclaredRows): Promise<'stored' | IntegrationInUse>;
 }
 
 export interface HousekeepingStore {

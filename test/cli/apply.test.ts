@@ -172,10 +172,16 @@ test('apply --prune: names what is not in the file, and deletes it only then, af
   // A list that the file does not have says nothing of what there is.
   write({ callers: [billing] });
   expect((await valetkey(['apply', '-f', file, '--prune', '--dry-run'])).out).not.toContain('integration');
-  // Live connections keep their integration, and the rest is deleted nevertheless.
-  write({ integrations: [acme], callers: [billing] });
+  // All or nothing: live connections keep their integration, and so nothing changes.
+  write({ integrations: [{ ...acme, scopes: ['changed'] }], callers: [billing] });
   const kept = await valetkey(['apply', '-f', file, '--prune', '--yes']);
-  expect(kept).toMatchObject({ code: 1, err: expect.stringMatching(/^Not deleted:\n {2}integration used: /) });
+  expect(kept).toMatchObject({ code: 1, err: expect.stringMatching(/^Nothing was applied: .*used/) });
+  expectOk(await broker.ask('GET', '/v1/integrations/old'));
+  expectOk(await broker.ask('GET', `/v1/callers/${gone}`));
+  expect(expectOk(await broker.ask('GET', '/v1/integrations/acme')).scopes).not.toEqual(['changed']);
+  write({ integrations: [{ ...acme, scopes: ['changed'] }, used], callers: [billing] });
+  const applied = await valetkey(['apply', '-f', file, '--prune', '--yes']);
+  expect(applied).toMatchObject({ code: 0, out: expect.stringMatching(/applied: 0 created, 1 updated, 2 deleted\n$/) });
   expectProblem(await broker.ask('GET', '/v1/integrations/old'), 404, 'not_found');
   expectProblem(await broker.ask('GET', `/v1/callers/${gone}`), 404, 'not_found');
   expectOk(await broker.ask('GET', '/v1/integrations/used'));

@@ -220,3 +220,51 @@ test('apply: how an integration receives webhooks and signals is declared with i
   const wrong = await apply({ integrations: [{ ...oidc, signals: { poll_url: 'http://10.0.0.1/poll' } }] });
   expectIssues(wrong, 'integrations.0.signals.poll_url');
 });
+
+test('apply: deletes what is named in the same transaction, or nothing while an integration is needed', async () => {
+  const [first, second] = [newKey(), newKey()];
+  const used = { ...acme, id: 'used' };
+  const old = { name: 'old', grants, key: first };
+  const made = expectOk(
+    await apply({ integrations: [acme, used], callers: [old, { name: 'other', grants, key: second }] }),
+  );
+  const [oldId, otherId] = (made.changes as Json[]).filter(({ kind }) => kind === 'caller').map(({ id }) => String(id));
+  const owned = { integration: 'used', owner: 'user_1', credentials: { access_token: 'at' } };
+  const connection = expectOk(await broker.ask('POST', '/v1/connections', owned), 201);
+  const deleted = { integrations: ['used', 'absent', 'acme'], callers: [oldId, 'clr_absent'] };
+  // The same key under another name: free as soon as the caller that has it is deleted.
+  const renamed = { callers: [{ name: 'renamed', grants, key: first }], delete: deleted };
+
+  const dry = expectOk(await apply({ ...renamed, dry_run: true }));
+  expect((dry.changes as Json[]).map(({ action, kind, id }) => `${action} ${kind} ${id}`).slice(1)).toEqual([
+    `delete caller ${oldId}`,
+    'delete integration used',
+    'delete integration acme',
+  ]);
+  const before = await entries();
+  expect(expectProblem(await apply(renamed), 409, 'integration_in_use')).toMatchObject({
+    detail: expect.stringContaining('"used"'),
+    connections: 1,
+  });
+  expect(await entries()).toEqual(before);
+  expectOk(await broker.ask('GET', '/v1/integrations/acme'));
+  expectOk(await broker.ask('GET', '/v1/whoami', undefined, first));
+
+  expectOk(await broker.ask('DELETE', `/v1/connections/${connection.id}`));
+  expect(expectOk(await apply(renamed)).applied).toBe(true);
+  expect(expectOk(await broker.ask('GET', '/v1/whoami', undefined, first)).name).toBe('renamed');
+  expect((expectOk(await broker.ask('GET', '/v1/integrations')).data as Json[]).length).toBe(0);
+  expect((await entries()).slice(0, 4).sort()).toEqual([
+    'caller.declared by clr_admin',
+    'caller.deleted by clr_admin',
+    'integration.deleted by clr_admin',
+    'integration.deleted by clr_admin',
+  ]);
+
+  const issues = await apply({ callers: [{ id: otherId, name: 'other', grants }], delete: { callers: [otherId] } });
+  expectIssues(issues, 'delete.callers.0');
+  const admin = await broker.callerKey();
+  const { id } = expectOk(await broker.ask('GET', '/v1/whoami', undefined, admin));
+  expectIssues(await broker.ask('POST', '/v1/apply', { delete: { callers: [id] } }, admin), 'delete.callers.0');
+  expectOk(await broker.ask('GET', '/v1/whoami', undefined, admin));
+});

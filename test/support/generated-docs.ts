@@ -209,7 +209,7 @@ export function declaredSchema({ components: { schemas }, paths }: Described): s
     properties: Record<string, object>;
     examples?: unknown;
   };
-  const { dry_run: __, ...members } = properties;
+  const { dry_run: __, delete: ___, ...members } = properties;
   const schema = {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: 'Valetkey declarative file (VALETKEY_CONFIG)',

@@ -1,2 +1,3 @@
 // The apply room: integrations and callers as a deployment declares them.
-export { type Apply, createApply, type Declared } from './apply.ts';
+export { type Apply, createApply } from './apply.ts';
+export type { Declared } from './declared.ts';

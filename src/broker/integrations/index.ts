@@ -8,7 +8,7 @@ import { createTargets, type Targets } from './targets.ts';
 import { createTrustedIssuers, type TrustedIssuers } from './trusted-issuers.ts';
 
 export { type IntegrationPlanner, type IntegrationSetup, inWords } from './integration-setup.ts';
-export { type IntegrationAdmin, mayRedirect } from './integrations.ts';
+export { type IntegrationAdmin, integrationInUse, mayRedirect } from './integrations.ts';
 export { isShadowedBy, type OpenIdClient } from './openid-clients.ts';
 export type { ResolvedIntegration, Targets } from './targets.ts';
 export type { TrustedIssuers } from './trusted-issuers.ts';

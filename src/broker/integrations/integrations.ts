@@ -2,7 +2,7 @@
 import { type Action, allows, matches } from '../../domain/caller.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
-import type { Page, PageRequest, ReceiverChange, Store } from '../../ports/index.ts';
+import type { IntegrationInUse, Page, PageRequest, ReceiverChange, Store } from '../../ports/index.ts';
 import { type Access, type Call, changedNames, integrationChanges } from '../audit/index.ts';
 import type { Cache } from '../cache/index.ts';
 import { type IntegrationPlanner, type IntegrationSetup, inWords } from './integration-setup.ts';
@@ -37,6 +37,9 @@ const EXAMINED_PER_STEP = 500;
  */
 export const mayRedirect = (access: Pick<Access, 'denied'>, call: Call, id: string): Refusal | undefined =>
   access.denied(call, 'token', id, '*', undefined, { scopes: [] });
+
+export const integrationInUse = ({ integration, connections, pendingRevocations }: IntegrationInUse): Refusal =>
+  refuse({ code: 'integration_in_use', integration, connections, pending_revocations: pendingRevocations });
 
 /** Who manages the callers may do it: workloads that authenticate with tokens for this client would be locked out. */
 function mayShadow(
@@ -132,13 +135,7 @@ export function createIntegrationAdmin({ store, planner, access, changed, untilA
         await untilApplied();
         return undefined;
       }
-      const { connections, pendingRevocations } = deleted;
-      return refuse({
-        code: 'integration_in_use',
-        integration: id,
-        connections,
-        pending_revocations: pendingRevocations,
-      });
+      return integrationInUse(deleted);
     },
   };
 }

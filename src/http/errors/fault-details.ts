@@ -98,9 +98,9 @@ export function faultDetails(fault: Fault): FaultDetails {
         members: { integration: fault.integration },
       };
     case 'integration_in_use': {
-      const { connections, pending_revocations } = fault;
+      const { integration, connections, pending_revocations } = fault;
       return {
-        detail: `The integration has ${connections} live connections and ${pending_revocations} pending revocations. Revoke the connections first.`,
+        detail: `The integration "${integration}" has ${connections} live connections and ${pending_revocations} pending revocations. Revoke the connections first.`,
         members: { connections, pending_revocations },
       };
     }

@@ -15,11 +15,11 @@ const applyRoute = createRoute({
   path: '/v1/apply',
   summary: 'Apply a declaration',
   description:
-    'Creates and updates integrations and callers as declared, in one transaction. What the declaration does not name is left unchanged. With `dry_run`, only reports what would change.',
+    'Creates and updates integrations and callers as declared, and deletes those that `delete` names, all in one transaction: while something still needs an integration that is to be deleted, nothing changes. What the declaration does not name is left unchanged. With `dry_run`, only reports what would change.',
   request: { body: body(ApplyPost) },
   responses: {
     200: json(Applied, 'The changes made, or, with `dry_run`, the changes that would be made'),
-    ...problems('forbidden'),
+    ...problems('forbidden', 'integration_in_use'),
   },
 });
 
@@ -40,8 +40,8 @@ export const declaredOf = ({ integrations, callers }: Pick<DeclaredFile, 'integr
 
 export function applyRoutes({ apply }: { apply: Apply }) {
   return router().openapi(applyRoute, async (c) => {
-    const { dry_run, trusted_issuers, return_origins, ...rest } = c.req.valid('json');
-    const declared = { ...declaredOf(rest), trusted_issuers, return_origins };
+    const { dry_run, trusted_issuers, return_origins, delete: deleted, ...rest } = c.req.valid('json');
+    const declared = { ...declaredOf(rest), trusted_issuers, return_origins, deleted };
     const result = await apply.apply(c.get('call'), declared, dry_run);
     return respond(c, result, ({ changes, needsRestart }) =>
       c.json({ applied: !dry_run, changes, needs_restart: needsRestart } satisfies z.infer<typeof Applied>, 200),

@@ -46,8 +46,21 @@ async function replaceKeys(orm: Orm, callerId: string, keys: CallerKey[], now: n
     else await orm.insert(callerKeys).values(key);
 }
 
+/** Inside a transaction; `deleteDeliveriesOf` follows it. Returns the webhook endpoints that went with it; undefined: absent. */
+export const callerRemover =
+  ({ record, audienceChanged }: Pick<PostgresAccess, 'record' | 'audienceChanged'>) =>
+  async (orm: Orm, id: string, audit: AuditEntry): Promise<string[] | undefined> => {
+    const deleted = await orm.delete(callers).where(eq(callers.id, id)).returning({ id: callers.id });
+    if (deleted.length === 0) return undefined;
+    await cancelSessions(orm, createdBy(connectSessions, id), audit.at);
+    const endpoints = await deleteEndpoints({ audienceChanged }, orm, eq(webhookEndpoints.callerId, id));
+    await record(orm, audit, CALLERS_CHANGED);
+    return endpoints;
+  };
+
 export function createCallerStore(access: PostgresAccess): CallerStore {
   const { autocommit, transaction, prepared, record, audienceChanged } = access;
+  const remove = callerRemover(access);
   const statements = prepared((orm, name) => ({
     touch: orm
       .update(callerKeys)
@@ -93,14 +106,7 @@ export function createCallerStore(access: PostgresAccess): CallerStore {
         return 'added';
       }),
     async deleteCaller(id, audit) {
-      const endpoints = await transaction(async (orm) => {
-        const deleted = await orm.delete(callers).where(eq(callers.id, id)).returning({ id: callers.id });
-        if (deleted.length === 0) return undefined;
-        await cancelSessions(orm, createdBy(connectSessions, id), audit.at);
-        const ids = await deleteEndpoints(access, orm, eq(webhookEndpoints.callerId, id));
-        await record(orm, audit, CALLERS_CHANGED);
-        return ids;
-      });
+      const endpoints = await transaction((orm) => remove(orm, id, audit));
       if (!endpoints) return 'absent';
       await deleteDeliveriesOf(access, endpoints);
       return 'deleted';

@@ -1,7 +1,7 @@
 // Integrations in PostgreSQL.
 import { and, asc, count, eq, gt, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
-import type { IntegrationSettings, IntegrationStore } from '../../ports/index.ts';
+import type { IntegrationInUse, IntegrationSettings, IntegrationStore } from '../../ports/index.ts';
 import { pageOf } from '../shared/pages.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
@@ -35,10 +35,48 @@ export const integrationWriter =
     return put!.version === 1 ? 'created' : 'updated';
   };
 
+/** Inside a transaction. */
+export function integrationRemover({ record }: Pick<PostgresAccess, 'record'>) {
+  return {
+    /** Locks it. Undefined: nothing needs it, or there is none. */
+    async usedBy(orm: Orm, id: string): Promise<IntegrationInUse | undefined> {
+      // Adding a connection takes a share lock on its integration: the counts stay true.
+      const it = orm.select({ id: integrations.id }).from(integrations).where(eq(integrations.id, id));
+      if ((await it.for('update')).length === 0) return undefined;
+      const [live] = await orm
+        .select({ n: count() })
+        .from(connections)
+        .where(and(eq(connections.integration, id), isLive));
+      const [pending] = await orm
+        .select({ n: count() })
+        .from(pendingRevocations)
+        .where(eq(pendingRevocations.integration, id));
+      const [waiting] = await orm
+        .select({ n: count() })
+        .from(candidates)
+        .innerJoin(connectSessions, eq(connectSessions.id, candidates.sessionId))
+        .where(eq(connectSessions.integration, id));
+      const needed = { connections: live!.n, pendingRevocations: pending!.n + waiting!.n };
+      return needed.connections + needed.pendingRevocations > 0 ? { integration: id, ...needed } : undefined;
+    },
+    /** What nothing needs. */
+    async remove(orm: Orm, id: string, audit: AuditEntry): Promise<'deleted' | 'absent'> {
+      // A flow in flight must not end at another provider that is set up under this id.
+      await orm.delete(flows).where(eq(flows.integration, id));
+      await orm.delete(receiverSettings).where(eq(receiverSettings.integration, id));
+      if ((await orm.delete(integrations).where(eq(integrations.id, id))).rowCount === 0) return 'absent';
+      await orm.delete(integrationFaults).where(eq(integrationFaults.integration, id));
+      await record(orm, audit, { kind: 'integration', id });
+      return 'deleted';
+    },
+  };
+}
+
 export function createIntegrationStore(access: PostgresAccess): IntegrationStore {
-  const { autocommit, transaction, prepared, record } = access;
+  const { autocommit, transaction, prepared } = access;
   const put = integrationWriter(access);
   const putReceiver = receiverWriter(access);
+  const remover = integrationRemover(access);
   const statements = prepared((orm, name) => ({
     one: orm
       .select()
@@ -66,32 +104,6 @@ export function createIntegrationStore(access: PostgresAccess): IntegrationStore
         return pageOf(rows, limit);
       }),
     deleteIntegration: (id, audit) =>
-      transaction(async (orm) => {
-        // Adding a connection takes a share lock on its integration: the counts stay true.
-        const it = orm.select({ id: integrations.id }).from(integrations).where(eq(integrations.id, id));
-        if ((await it.for('update')).length === 0) return 'absent';
-        const [live] = await orm
-          .select({ n: count() })
-          .from(connections)
-          .where(and(eq(connections.integration, id), isLive));
-        const [pending] = await orm
-          .select({ n: count() })
-          .from(pendingRevocations)
-          .where(eq(pendingRevocations.integration, id));
-        const [waiting] = await orm
-          .select({ n: count() })
-          .from(candidates)
-          .innerJoin(connectSessions, eq(connectSessions.id, candidates.sessionId))
-          .where(eq(connectSessions.integration, id));
-        const needed = { connections: live!.n, pendingRevocations: pending!.n + waiting!.n };
-        if (needed.connections + needed.pendingRevocations > 0) return needed;
-        // A flow in flight must not end at another provider that is set up under this id.
-        await orm.delete(flows).where(eq(flows.integration, id));
-        await orm.delete(receiverSettings).where(eq(receiverSettings.integration, id));
-        await orm.delete(integrations).where(eq(integrations.id, id));
-        await orm.delete(integrationFaults).where(eq(integrationFaults.integration, id));
-        await record(orm, audit, { kind: 'integration', id });
-        return 'deleted';
-      }),
+      transaction(async (orm) => (await remover.usedBy(orm, id)) ?? remover.remove(orm, id, audit)),
   };
 }

@@ -49,8 +49,20 @@ function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey
     else orm.insert(callerKeys).values(key).run();
 }
 
+/** Inside an operation; `deleteDeliveriesOf` follows it. Returns the webhook endpoints that went with it; undefined: absent. */
+export const callerRemover =
+  ({ orm, record, events }: Pick<SqliteAccess, 'orm' | 'record' | 'events'>) =>
+  (id: string, audit: AuditEntry): string[] | undefined => {
+    if (orm.delete(callers).where(eq(callers.id, id)).run().changes === 0) return undefined;
+    cancelSessions(orm, createdBy(connectSessions, id), audit.at);
+    const deleted = deleteEndpoints({ orm, events }, eq(webhookEndpoints.callerId, id));
+    record(audit, CALLERS_CHANGED);
+    return deleted;
+  };
+
 export function createCallerStore(access: SqliteAccess): CallerStore {
   const { orm, read, write, record, events } = access;
+  const remove = callerRemover(access);
   const at = placeholderFor(callerKeys.lastUsedAt, 'at');
   const touch = orm
     .update(callerKeys)
@@ -96,13 +108,7 @@ export function createCallerStore(access: SqliteAccess): CallerStore {
         return 'added';
       }),
     async deleteCaller(id, audit) {
-      const endpoints = await write(() => {
-        if (orm.delete(callers).where(eq(callers.id, id)).run().changes === 0) return undefined;
-        cancelSessions(orm, createdBy(connectSessions, id), audit.at);
-        const deleted = deleteEndpoints(access, eq(webhookEndpoints.callerId, id));
-        record(audit, CALLERS_CHANGED);
-        return deleted;
-      });
+      const endpoints = await write(() => remove(id, audit));
       if (!endpoints) return 'absent';
       await deleteDeliveriesOf(access, endpoints);
       return 'deleted';

@@ -1,20 +1,41 @@
 // The declarative file in SQLite: applied in one operation, all of it or none.
 import type { DeclarativeFileStore } from '../../ports/index.ts';
-import { callerWriter } from './callers.ts';
+import { callerRemover, callerWriter } from './callers.ts';
 import type { SqliteAccess } from './client.ts';
-import { integrationWriter } from './integrations.ts';
+import { integrationRemover, integrationWriter } from './integrations.ts';
 import { receiverWriter } from './received-webhooks.ts';
+import { deleteDeliveriesOf } from './webhook-endpoints.ts';
 
-export function createDeclarativeFileStore(access: SqliteAccess): DeclarativeFileStore {
+export function createDeclarativeFileStore(
+  access: SqliteAccess,
+  { countLive }: { countLive(integration: string): Promise<number> },
+): DeclarativeFileStore {
   const putIntegration = integrationWriter(access);
-  const putReceiver = receiverWriter(access);
   const putCaller = callerWriter(access);
+  const putReceiver = receiverWriter(access);
+  const integrationsToRemove = integrationRemover(access);
+  const removeCaller = callerRemover(access);
   return {
-    putDeclared: ({ integrations, receivers = [], callers }) =>
-      access.write(() => {
+    async putDeclared({ deleted, integrations, callers, receivers = [] }) {
+      const outcome = await access.write(() => {
+        // Before anything is written: a refusal is no error, and rolls nothing back.
+        for (const { id } of deleted?.integrations ?? []) {
+          const used = integrationsToRemove.usedBy(id);
+          if (used) return { integration: id, ...used };
+        }
+        const endpoints = (deleted?.callers ?? []).flatMap(({ id, audit }) => removeCaller(id, audit) ?? []);
+        for (const { id, audit } of deleted?.integrations ?? []) integrationsToRemove.remove(id, audit);
         for (const { settings, audit } of integrations) putIntegration(settings, audit);
         receivers.forEach(putReceiver);
         for (const { caller, keys, audit } of callers) putCaller(caller, keys, audit);
-      }),
+        return endpoints;
+      });
+      if (!Array.isArray(outcome)) {
+        const { integration, pending } = outcome;
+        return { integration, connections: await countLive(integration), pendingRevocations: pending };
+      }
+      await deleteDeliveriesOf(access, outcome);
+      return 'stored';
+    },
   };
 }

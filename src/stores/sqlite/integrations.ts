@@ -38,19 +38,10 @@ export const integrationWriter =
     return version === 1 ? 'created' : 'updated';
   };
 
-export function createIntegrationStore(
-  access: SqliteAccess,
-  { countLive }: { countLive(integration: string): Promise<number> },
-): IntegrationStore {
-  const { orm, read, write, record } = access;
-  const put = integrationWriter(access);
-  const putReceiver = receiverWriter(access);
-  const one = orm
-    .select()
-    .from(integrations)
-    .where(eq(integrations.id, sql.placeholder('id')))
-    .prepare();
-
+/** Inside an operation. */
+export function integrationRemover({ orm, record }: Pick<SqliteAccess, 'orm' | 'record'>) {
+  const exists = (id: string): boolean =>
+    orm.select({ id: integrations.id }).from(integrations).where(eq(integrations.id, id)).get() !== undefined;
   const waiting = (id: string): number =>
     orm
       .select({ n: count() })
@@ -58,6 +49,41 @@ export function createIntegrationStore(
       .innerJoin(connectSessions, eq(connectSessions.id, candidates.sessionId))
       .where(eq(connectSessions.integration, id))
       .get()!.n;
+  return {
+    /** Undefined: nothing needs it, or there is none. `pending`: revocations, and candidates. */
+    usedBy(id: string): { pending: number } | undefined {
+      if (!exists(id)) return undefined;
+      const live = orm.select({ id: connections.id }).from(connections).where(liveOf(id)).limit(1).get();
+      const pending = orm.select({ n: count() }).from(pendingRevocations).where(pendingOf(id)).get()!.n + waiting(id);
+      return live || pending > 0 ? { pending } : undefined;
+    },
+    /** What nothing needs. */
+    remove(id: string, audit: AuditEntry): 'deleted' | 'absent' {
+      if (!exists(id)) return 'absent';
+      // A flow in flight must not end at another provider that is set up under this id.
+      orm.delete(flows).where(eq(flows.integration, id)).run();
+      orm.delete(receiverSettings).where(eq(receiverSettings.integration, id)).run();
+      orm.delete(integrations).where(eq(integrations.id, id)).run();
+      orm.delete(integrationFaults).where(eq(integrationFaults.integration, id)).run();
+      record(audit, { kind: 'integration', id });
+      return 'deleted';
+    },
+  };
+}
+
+export function createIntegrationStore(
+  access: SqliteAccess,
+  { countLive }: { countLive(integration: string): Promise<number> },
+): IntegrationStore {
+  const { orm, read, write } = access;
+  const put = integrationWriter(access);
+  const putReceiver = receiverWriter(access);
+  const remover = integrationRemover(access);
+  const one = orm
+    .select()
+    .from(integrations)
+    .where(eq(integrations.id, sql.placeholder('id')))
+    .prepare();
 
   return {
     putIntegration: (integration, audit, receivers = []) =>
@@ -79,21 +105,9 @@ export function createIntegrationStore(
         return pageOf(rows, limit);
       }),
     async deleteIntegration(id, audit) {
-      const outcome = await write(() => {
-        if (!one.get({ id })) return 'absent';
-        const live = orm.select({ id: connections.id }).from(connections).where(liveOf(id)).limit(1).get();
-        const pending = orm.select({ n: count() }).from(pendingRevocations).where(pendingOf(id)).get()!.n + waiting(id);
-        if (live || pending > 0) return { pending };
-        // A flow in flight must not end at another provider that is set up under this id.
-        orm.delete(flows).where(eq(flows.integration, id)).run();
-        orm.delete(receiverSettings).where(eq(receiverSettings.integration, id)).run();
-        orm.delete(integrations).where(eq(integrations.id, id)).run();
-        orm.delete(integrationFaults).where(eq(integrationFaults.integration, id)).run();
-        record(audit, { kind: 'integration', id });
-        return 'deleted';
-      });
+      const outcome = await write(() => remover.usedBy(id) ?? remover.remove(id, audit));
       if (typeof outcome === 'string') return outcome;
-      return { connections: await countLive(id), pendingRevocations: outcome.pending };
+      return { integration: id, connections: await countLive(id), pendingRevocations: outcome.pending };
     },
   };
 }

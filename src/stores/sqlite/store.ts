@@ -78,7 +78,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     traits: { mayLoseCommits: false, changeFeed: 'polled' },
     ...createIntegrationStore(access, counts),
     ...createCallerStore(access),
-    ...createDeclarativeFileStore(access),
+    ...createDeclarativeFileStore(access, counts),
     ...createSessionStore(access),
     ...createConnectionStore(access),
     ...createConnectionLists(access),

@@ -164,7 +164,11 @@ export function candidates(at: Opened): void {
     const integration = anIntegration({ id: 'kept' });
     await at.store.putIntegration(integration, anEntry());
     const { session } = await waiting({ integration: 'kept' });
-    expect(await at.store.deleteIntegration('kept', anEntry())).toEqual({ connections: 0, pendingRevocations: 1 });
+    expect(await at.store.deleteIntegration('kept', anEntry())).toEqual({
+      integration: 'kept',
+      connections: 0,
+      pendingRevocations: 1,
+    });
     await at.store.endSession(session.id, { status: 'cancelled', error: null }, anEntry());
     await at.store.destroyCandidate(session.id, NOW, null, anEntry());
     expect(await at.store.deleteIntegration('kept', anEntry())).toBe('deleted');

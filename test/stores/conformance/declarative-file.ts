@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { Ciphertext } from '../../../src/domain/connection.ts';
 import { StoreError } from '../../../src/ports/index.ts';
-import { aCaller, aKey, anEntry, anIntegration, NOW, recorded } from '../builders.ts';
+import { aCaller, aCiphertext, aKey, anEntry, anIntegration, connected, NOW, recorded } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 export function declarativeFile(at: Opened): void {
@@ -71,5 +71,52 @@ export function declarativeFile(at: Opened): void {
     expect(await at.store.integration('slack')).toBeUndefined();
     expect(await at.store.callers()).toEqual([{ caller: holder, keys: [key] }]);
     expect(await Promise.all([made, admitted].map((audit) => recorded(at.store, audit)))).toEqual([false, false]);
+  });
+
+  test('what is deleted goes in the same operation, or all stays while an integration is needed', async () => {
+    const [old, fresh] = [aCaller(), aCaller()];
+    const key = aKey(old.id);
+    await at.store.addCaller(old, key, anEntry());
+    const { connection } = await connected(at.store);
+    const webhook = aCiphertext('hook');
+    const rows = () => ({
+      deleted: {
+        integrations: [
+          { id: 'absent', audit: anEntry() },
+          { id: connection.integration, audit: anEntry() },
+        ],
+        callers: [{ id: old.id, audit: anEntry() }],
+      },
+      integrations: [{ settings: anIntegration({ id: 'new' }), audit: anEntry() }],
+      callers: [{ caller: fresh, keys: [aKey(fresh.id, { digest: key.digest })], audit: anEntry() }],
+      receivers: [{ settings: { integration: 'new', webhook, updatedAt: 1 }, audit: anEntry() }],
+    });
+    const refused = rows();
+    expect(await at.store.putDeclared(refused)).toEqual({
+      integration: connection.integration,
+      connections: 1,
+      pendingRevocations: 0,
+    });
+    expect(await at.store.callers()).toEqual([{ caller: old, keys: [key] }]);
+    expect(await at.store.integration('new')).toBeUndefined();
+    expect(await recorded(at.store, refused.deleted.callers[0]!.audit)).toBe(false);
+
+    const stored = rows();
+    stored.deleted.integrations.pop();
+    expect(await at.store.putDeclared(stored)).toBe('stored');
+    expect((await at.store.callers()).map(({ caller }) => caller.id)).toEqual([fresh.id]);
+    expect(await at.store.integration('new')).toBeDefined();
+    expect(await at.store.receiverSettings()).toMatchObject([{ integration: 'new', webhook }]);
+    expect(await recorded(at.store, stored.deleted.callers[0]!.audit)).toBe(true);
+    expect(await recorded(at.store, stored.deleted.integrations[0]!.audit)).toBe(false);
+
+    const last = {
+      integrations: [],
+      callers: [],
+      deleted: { integrations: [{ id: 'new', audit: anEntry() }], callers: [] },
+    };
+    expect(await at.store.putDeclared(last)).toBe('stored');
+    expect(await at.store.integration('new')).toBeUndefined();
+    expect(await at.store.receiverSettings()).toEqual([]);
   });
 }

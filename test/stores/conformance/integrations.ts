@@ -97,7 +97,11 @@ export function integrations(at: Opened): void {
     await at.store.addPendingRevocation(aRevocation({ integration: 'slack' }));
     await at.store.addPendingRevocation(aRevocation({ integration: 'github' }));
     const audit = anEntry();
-    expect(await at.store.deleteIntegration('slack', audit)).toEqual({ connections: 2, pendingRevocations: 1 });
+    expect(await at.store.deleteIntegration('slack', audit)).toEqual({
+      integration: 'slack',
+      connections: 2,
+      pendingRevocations: 1,
+    });
     expect(await at.store.integration('slack')).toBeDefined();
     expect(await recorded(at.store, audit)).toBe(false);
   });

@@ -84,9 +84,9 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
     updateCaller: (caller, audit) => store.updateCaller(writtenCaller(caller), audit),
     addCallerKey: (key, audit) => store.addCallerKey(writtenKey(key), audit),
 
-    putDeclared: ({ integrations, receivers, callers }) =>
+    putDeclared: ({ integrations, callers, ...rest }) =>
       store.putDeclared({
-        receivers,
+        ...rest,
         integrations: integrations.map(({ settings, audit }) => ({ settings: writtenIntegration(settings), audit })),
         callers: callers.map(({ caller, keys, audit }) => ({
           caller: writtenCaller(caller),
