@@ -107,10 +107,10 @@ const layers: Layer[] = [
   {
     name: 'cli',
     files: /^cli(\.ts$|\/)/,
-    may: /^(api|client|cli|catalogue)\/|^(runtime\/(backup|data-migration|keys|main|declarative-file|secret-file)|package-files)\.ts$/,
+    may: /^(api|client|cli|catalogue)\/|^(runtime\/(backup|data-migration|keys|main|declarative-file|secret-file)|domain\/visible-text|package-files)\.ts$/,
     typesOnly: /^api\//,
     lazily: /^((runtime\/(backup|data-migration|keys|main)|package-files)\.ts$|catalogue\/)/,
-    rule: 'cli imports only its own parts, the readers of declarative and secret files, the client and the types of api; the catalogue and the runtime when a command needs them',
+    rule: 'cli imports only its own parts, how texts of others are shown, the readers of declarative and secret files, the client and the types of api; the catalogue and the runtime when a command needs them',
   },
   {
     name: 'declarative file',

@@ -1,6 +1,6 @@
 // What the broker has and a declarative file does not name: for `apply`, which names it, and `apply --prune`, which deletes it.
+import { visibleText } from '../domain/visible-text.ts';
 import type { Broker, Json } from './broker.ts';
-import { oneLine } from './one-line.ts';
 
 export interface NotInFile {
   kind: 'integration' | 'caller';
@@ -43,4 +43,4 @@ export const deletionOf = (surplus: readonly NotInFile[]): Json => {
 };
 
 export const inWords = ({ kind, id, name }: NotInFile): string =>
-  [kind, id, name === null ? '' : `(${oneLine(name)})`].filter(Boolean).join(' ');
+  [kind, id, name === null ? '' : `(${visibleText(name)})`].filter(Boolean).join(' ');

@@ -5,13 +5,13 @@ import type { Command } from 'commander';
 import type { z } from 'zod';
 import type { Applied as AppliedSchema } from '../api/index.ts';
 import { inWords as placeInWords, readDeclared } from '../runtime/declarative-file.ts';
+import { visibleText } from '../domain/visible-text.ts';
 import { deletionOf, inWords, notInFile } from './apply-prune.ts';
 import { type Broker, brokerFor, globalsOf, type Json } from './broker.ts';
 import { confirm } from './confirmation.ts';
 import { example } from './example.ts';
 import { EXIT, Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
-import { oneLine } from './one-line.ts';
 import { readText } from './options.ts';
 import { printer } from './output.ts';
 
@@ -111,7 +111,7 @@ const inStyle = (color: boolean, style: Style, text: string) =>
 function inLines({ changes }: Applied, color: boolean): string[] {
   const styled = (style: Style, text: string) => inStyle(color, style, text);
   return changes.flatMap(({ kind, id, name, action, fields }) => [
-    styled(ACTION_COLORS[action], [action, kind, id, name && `(${oneLine(name)})`].filter(Boolean).join(' ')),
+    styled(ACTION_COLORS[action], [action, kind, id, name && `(${visibleText(name)})`].filter(Boolean).join(' ')),
     ...fields.map((field) => {
       if ('secret' in field) return styled(COLORS[field.secret], `  ${field.path}: ${field.secret}`);
       const [before, after] = [field.before, field.after].map((value) => (value === null ? null : shown(value)));
@@ -124,7 +124,7 @@ function inLines({ changes }: Applied, color: boolean): string[] {
 const ACTION_COLORS = { create: 'green', update: 'yellow', delete: 'red' } as const;
 const COLORS = { set: 'green', changed: 'yellow', removed: 'red' } as const;
 
-const shown = (value: unknown): string => oneLine(typeof value === 'string' ? value : JSON.stringify(value));
+const shown = (value: unknown): string => visibleText(typeof value === 'string' ? value : JSON.stringify(value));
 
 function inNumbers({ changes }: Applied): string {
   const count = (wanted: string) => changes.filter(({ action }) => action === wanted).length;

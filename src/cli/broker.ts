@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { isSecure } from '../client/secure-url.ts';
+import { visibleText } from '../domain/visible-text.ts';
 import { secretIn } from '../runtime/secret-file.ts';
 import { EXIT, Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
-import { oneLine } from './one-line.ts';
 
 export type Json = Record<string, unknown>;
 
@@ -90,7 +90,7 @@ export function brokerFor(io: Io, command: Command): Broker {
     const wait = response.headers.get('retry-after');
     const later = wait === null ? [] : [`Try again in ${wait} seconds.`];
     const lines = [...explained(answer), ...(await advice(answer)), ...later];
-    throw new Failure(lines.map(oneLine).join('\n'), EXIT.refused, answer);
+    throw new Failure(lines.map(visibleText).join('\n'), EXIT.refused, answer);
   }
 
   /** What to do about a problem, if its own text does not say. */

@@ -1,5 +1,6 @@
 // `callers`: internal services, their grants and their keys.
 import type { Command } from 'commander';
+import { visibleText } from '../domain/visible-text.ts';
 import { brokerFor, globalsOf, type Json, part } from './broker.ts';
 import {
   type CallerOptions,
@@ -25,7 +26,7 @@ const COLUMNS: Columns = {
 /** What is wrong with its workload bindings: to stderr, since the output may be JSON. */
 function warn(io: Io, { name, warnings }: Json): void {
   for (const { path, message } of (warnings ?? []) as Record<string, string>[])
-    io.note(`warning: caller ${name}: ${path}: ${message}`);
+    io.note(visibleText(`warning: caller ${name}: ${path}: ${message}`));
 }
 
 async function* warned(io: Io, callers: AsyncIterable<Json>): AsyncIterable<Json> {

@@ -1,5 +1,6 @@
 // `connections retry`: tries dead grants once more, one by one.
 import type { Command } from 'commander';
+import { visibleText } from '../domain/visible-text.ts';
 import { type Broker, brokerFor, globalsOf, type Json, part } from './broker.ts';
 import { example } from './example.ts';
 import { Failure, misused } from './failure.ts';
@@ -76,7 +77,7 @@ export function retryCommand(connections: Command, io: Io): void {
       // Without an answer of the broker, the others would fail as well.
       if (problem === undefined) throw error;
       if (problem.code === 'reauthorization_required') return 'still_dead';
-      io.note(`${id}: ${problem.title}: ${problem.detail}`);
+      io.note(visibleText(`${id}: ${problem.title}: ${problem.detail}`));
       return 'failed';
     }
   }

@@ -1,8 +1,8 @@
 // Results on stdout: JSON with `--json`, tables at a terminal, otherwise tab-separated lines.
 import { styleText } from 'node:util';
+import { visibleJson, visibleText } from '../domain/visible-text.ts';
 import type { Json } from './broker.ts';
 import type { Io } from './io.ts';
-import { oneLine } from './one-line.ts';
 
 /** By heading: the value of a row in this column. */
 export type Columns = Record<string, (row: Json) => unknown>;
@@ -18,6 +18,7 @@ export interface Printer {
 }
 
 export function printer(io: Io, json: boolean | undefined): Printer {
+  const asJson = (value: unknown) => visibleJson(JSON.stringify(value));
   const bold = (text: string) => (io.color ? styleText('bold', text, { validateStream: false }) : text);
 
   async function table(rows: string[][], head?: string[]): Promise<void> {
@@ -35,11 +36,11 @@ export function printer(io: Io, json: boolean | undefined): Printer {
   return {
     json: json === true,
     answer(value, text) {
-      if (json) io.out(JSON.stringify(value));
+      if (json) io.out(asJson(value));
       else for (const line of [text].flat()) io.out(line);
     },
     async one(value) {
-      if (json) return io.out(JSON.stringify(value));
+      if (json) return io.out(asJson(value));
       const rows = Object.entries(value).map(([name, field]) => [name, cell(field)]);
       if (io.outIsTty) await table(rows.map(([name = '', field = '']) => [bold(name), field]));
       else for (const row of rows) io.out(row.join('\t'));
@@ -48,7 +49,7 @@ export function printer(io: Io, json: boolean | undefined): Printer {
       const buffered: string[][] = [];
       for await (const row of rows) {
         const cells = () => Object.values(columns).map((show) => cell(show(row)));
-        if (json) io.out(JSON.stringify(row));
+        if (json) io.out(asJson(row));
         else if (io.outIsTty) buffered.push(cells().map((text) => text || '-'));
         else io.out(cells().join('\t'));
       }
@@ -67,5 +68,5 @@ function cell(value: unknown): string {
   if (value === null || value === undefined) return '';
   if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return cell(value.join(' '));
   const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
-  return oneLine(text);
+  return visibleText(text);
 }

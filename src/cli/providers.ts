@@ -1,5 +1,6 @@
 // `providers`: the catalogue, including the entries of VALETKEY_PROVIDERS_DIR. Needs no broker.
 import type { Command } from 'commander';
+import { visibleJson } from '../domain/visible-text.ts';
 import { globalsOf } from './broker.ts';
 import { example } from './example.ts';
 import { Failure } from './failure.ts';
@@ -60,7 +61,7 @@ export function providerCommands(program: Command, io: Io): void {
     }
     const { issues } = checked;
     if (!json) throw new Failure([`${file} is not a valid catalogue entry:`, ...indented(issues)].join('\n'));
-    io.out(JSON.stringify({ valid: false, issues }));
+    io.out(visibleJson(JSON.stringify({ valid: false, issues })));
     throw new Failure('');
   });
 }

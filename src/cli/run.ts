@@ -1,6 +1,7 @@
 // The command tree, and the exit code of a run.
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { visibleJson, visibleText } from '../domain/visible-text.ts';
 import { applyCommand } from './apply.ts';
 import { auditCommand, whoamiCommand } from './audit.ts';
 import { callerCommands } from './callers.ts';
@@ -39,8 +40,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage;
     if (!(error instanceof Failure)) throw error;
     const { message, problem, code } = error;
-    if (problem && program.opts<{ json?: boolean }>().json) io.note(JSON.stringify(problem));
-    else if (message !== '') io.note(message);
+    if (problem && program.opts<{ json?: boolean }>().json) io.note(visibleJson(JSON.stringify(problem)));
+    else if (message !== '') io.note(message.split('\n').map(visibleText).join('\n'));
     return code;
   }
 }

@@ -1,6 +1,7 @@
 // `unreadable-responses`: what token endpoints answered, and no token was found in. On the machine of the database and the
 // keys only: a body may hold tokens, and never crosses the network.
 import type { Command } from 'commander';
+import { visibleText } from '../domain/visible-text.ts';
 import { globalsOf, type Json } from './broker.ts';
 import { example } from './example.ts';
 import { Failure } from './failure.ts';
@@ -46,7 +47,9 @@ export function unreadableResponseCommands(program: Command, io: Io): void {
     const main = await import('../runtime/main.ts');
     await main.readUnreadableResponse(id, (found) => {
       if (!found) throw new Failure(`there is no unreadable response ${id}, or it is older than a day`);
-      printer(io, globalsOf(command).json).answer({ ...rowOf(found), body: found.text }, found.text);
+      // To a file as it is; a terminal would obey what is in it.
+      const text = io.outIsTty ? found.text.split('\n').map(visibleText) : found.text;
+      printer(io, globalsOf(command).json).answer({ ...rowOf(found), body: found.text }, text);
     });
   });
 }

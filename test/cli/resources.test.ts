@@ -118,6 +118,15 @@ test('texts of others turn no direction and begin no line: in lists, and in what
     expect(text).toMatch(/a b c/);
     expect(text).not.toMatch(/[\p{Bidi_Control}\p{Zl}]/u);
   }
+  const json = await ok(['connections', 'list', '--owner', 'odd', '--json']);
+  expect(json).toMatch(/^[\n -~]+$/);
+  expect(
+    json
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).label)
+      .toSorted(),
+  ).toEqual(odd.toSorted());
 });
 
 test('connections import: reads a file, and rejects a malformed or missing one', async () => {

@@ -48,6 +48,7 @@ const hostilePages: Record<string, Html> = {
     code: hostile,
     requestId: hostile,
     status: 400,
+    wanted: hostile,
     retry: { action: hostile, token: hostile },
   }),
   connected: connectedPage(site, { providerName: hostile, label: hostile }),
@@ -141,8 +142,8 @@ describe('the confirmation page', () => {
   it('says which app asks, for whom, at which provider, and what it means', async () => {
     const page = String(await form(confirm));
     expect(page).toContain('<h1>Connect your Zendesk account to Acme</h1>');
-    expect(page).toContain('<dt>On behalf of</dt><dd>Ada of Blue Ltd</dd>');
-    expect(page).toContain('Acme can use the account for <strong>Ada of Blue Ltd</strong>');
+    expect(page).toContain('<dt>On behalf of</dt><dd><bdi>Ada of Blue Ltd</bdi></dd>');
+    expect(page).toContain('Acme can use the account for <strong><bdi>Ada of Blue Ltd</bdi></strong>');
     expect(page).toContain('If someone sent you this link');
     expect(page.match(/<form/g)).toHaveLength(1);
     expect(page).not.toMatch(/<script|http-equiv/);
@@ -267,5 +268,26 @@ describe('the stylesheet', () => {
     ] as const)
       expect(contrast(text, ground), `${text} on ${ground}`).toBeGreaterThanOrEqual(4.5);
     expect(contrast('line', 'card'), 'the border of a field').toBeGreaterThanOrEqual(3);
+  });
+});
+
+describe('names of others', () => {
+  const turned = 'Ada\u202e\u2066gro.live\u200b';
+  it.each<[string, Html]>([
+    ['who it is for', form({ displayOwner: turned })],
+    ['what is connected', connectedPage(site, { providerName: 'GitHub', label: turned })],
+    [
+      'whose account is wanted',
+      refusedPage(site, {
+        ...browserMessage('identity_mismatch', 'GitHub'),
+        code: 'identity_mismatch',
+        requestId: 'r',
+        wanted: turned,
+      }),
+    ],
+  ])('%s: isolated, and without what turns the text or is not seen', async (_, page) => {
+    const text = String(await page);
+    expect(text).toContain('<bdi>Ada gro.live</bdi>');
+    expect(text).not.toMatch(/[\p{Bidi_Control}\u200b]/u);
   });
 });

@@ -1,5 +1,6 @@
 // The log (pino): one JSON object a line, without secrets.
 import { type LoggerOptions, pino } from 'pino';
+import { visibleJson } from '../../domain/visible-text.ts';
 import type { Logger } from '../../ports/index.ts';
 
 /** Members that could carry a secret when a library's object, or a careless caller, puts them into a field. */
@@ -55,7 +56,7 @@ function batchedDestination(to: 1 | 2): { write(line: string): void } {
       if (!exitHandled) process.once('exit', flushAtExit);
       exitHandled = true;
       if (buffer === '') setImmediate(flush);
-      buffer += line;
+      buffer += visibleJson(line);
     },
   };
 }

@@ -5,6 +5,7 @@ import type { InputIssue } from '../../domain/errors.ts';
 import type { ParamField } from '../../domain/fields.ts';
 import { type Html, layout, type Site } from './layout.ts';
 import { TOKEN_FIELD } from './retry.ts';
+import { shownName } from './shown-name.ts';
 
 export interface ConfirmView {
   /** Where the form is posted to: a path of this origin. */
@@ -35,9 +36,11 @@ export function confirmPage(
       <div class="part">
         <h1>${heading}</h1>
         <p class="lead">${appName} asks for access to your ${providerName} account${
-          displayOwner === null ? '' : html`, on behalf of <strong>${displayOwner}</strong>`
+          displayOwner === null ? '' : html`, on behalf of <strong>${shownName(displayOwner)}</strong>`
         }. ${providerName} asks you to sign in and to agree; after that, ${appName} can use the account ${
-          displayOwner === null ? 'for the person who made this link' : html`for <strong>${displayOwner}</strong>`
+          displayOwner === null
+            ? 'for the person who made this link'
+            : html`for <strong>${shownName(displayOwner)}</strong>`
         }, also while you are away.</p>
         <p>Continue only if you started this yourself in ${appName}. If someone sent you this link, your account would be
           connected for them: close this window.</p>
@@ -51,7 +54,7 @@ export function confirmPage(
       </div>
       <dl class="stub">
         <div><dt>Who asks</dt><dd>${appName}</dd></div>
-        ${displayOwner === null ? '' : html`<div><dt>On behalf of</dt><dd>${displayOwner}</dd></div>`}
+        ${displayOwner === null ? '' : html`<div><dt>On behalf of</dt><dd>${shownName(displayOwner)}</dd></div>`}
         <div><dt>Account at</dt><dd>${providerName}</dd></div>
       </dl>`,
   });

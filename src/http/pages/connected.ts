@@ -2,6 +2,7 @@
 import { html } from 'hono/html';
 import { type Html, layout, type Site } from './layout.ts';
 import { type RetryForm, retryForm } from './retry.ts';
+import { shownName } from './shown-name.ts';
 
 export const connectedPage = (
   site: Site,
@@ -15,7 +16,7 @@ export const connectedPage = (
         <h1>Your ${providerName} account is connected</h1>
         <p class="lead">You can close this window.</p>
       </div>
-      ${label ? html`<dl class="stub"><div><dt>Connected as</dt><dd>${label}</dd></div></dl>` : ''}`,
+      ${label ? html`<dl class="stub"><div><dt>Connected as</dt><dd>${shownName(label)}</dd></div></dl>` : ''}`,
   });
 
 /**

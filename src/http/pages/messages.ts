@@ -140,15 +140,9 @@ const fallback: BrowserMessage = {
     'Start again from the app that you came from. If it happens again, show the reference below to the people who run it.',
 };
 
-/** The texts for a code; for an unknown one, texts that fit any. `wanted`: the name of the account that is connected. */
-export function browserMessage(code: string, providerName = 'The other service', wanted?: string): BrowserMessage {
+/** The texts for a code; for an unknown one, texts that fit any. */
+export function browserMessage(code: string, providerName = 'The other service'): BrowserMessage {
   const found: BrowserMessage = Object.hasOwn(browserMessages, code) ? browserMessages[code as BrowserCode] : fallback;
   const named = (text: string) => text.replaceAll('{provider}', () => providerName);
-  const advice = wanted === undefined ? '' : ` The account that is connected is ${wanted}.`;
-  return {
-    ...found,
-    title: named(found.title),
-    message: `${named(found.message)}${advice}`,
-    advice: named(found.advice),
-  };
+  return { ...found, title: named(found.title), message: named(found.message), advice: named(found.advice) };
 }

@@ -2,6 +2,7 @@
 import { html } from 'hono/html';
 import { type Html, layout, type Site } from './layout.ts';
 import { type RetryForm, retryForm } from './retry.ts';
+import { shownName } from './shown-name.ts';
 
 export interface RefusedView {
   title: string;
@@ -12,13 +13,15 @@ export interface RefusedView {
   requestId: string;
   /** The HTTP status that the answer has. */
   status: number;
+  /** The name of the account that is connected, where it is another one. */
+  wanted?: string | undefined;
   /** Offers another try: a form that posts the token. */
   retry?: RetryForm | undefined;
 }
 
 export const refusedPage = (
   site: Site,
-  { title, message, advice, code, requestId, status, retry }: RefusedView,
+  { title, message, advice, code, requestId, status, wanted, retry }: RefusedView,
 ): Html =>
   layout(site, {
     title,
@@ -26,7 +29,7 @@ export const refusedPage = (
       <div class="part">
         ${code === 'access_denied' ? calm : stop}
         <h1>${title}</h1>
-        <p class="lead">${message}</p>
+        <p class="lead">${message}${wanted === undefined ? '' : html` The account that is connected is ${shownName(wanted)}.`}</p>
         <p>${advice}</p>
         ${retry ? retryForm(retry) : ''}
       </div>

@@ -150,11 +150,10 @@ export function browserRoutes({ connectFlow, publicUrl, site }: Parts): OpenAPIH
     provider?: string,
     more: { wanted?: string | null; retry?: { action: string; token: string } } = {},
   ) {
-    const { status, ...words } = browserMessage(code, provider, more.wanted ?? undefined);
-    return c.html(
-      refusedPage(site, { ...words, code, status, requestId: c.get('requestId'), retry: more.retry }),
-      status,
-    );
+    const { status, ...words } = browserMessage(code, provider);
+    const { wanted, retry } = more;
+    const requestId = c.get('requestId');
+    return c.html(refusedPage(site, { ...words, code, status, requestId, wanted: wanted ?? undefined, retry }), status);
   }
 
   /** `at`: where the browser is, which says what is left to be cleared from its address bar. */

@@ -56,3 +56,11 @@ test('many lines in one turn of the event loop: in order and complete', () => {
   const many = lines(`for (let n = 0; n < 5_000; n++) log.info({ n, word: 'ü'.repeat(n % 50) }, 'message')`);
   expect(many.map(({ n }) => n)).toEqual(Array.from({ length: 5_000 }, (_, n) => n));
 });
+
+test('what a terminal obeys or does not show: an escape sequence of JSON', () => {
+  const source = `log.info({ owner: 'a\\u202eb\\u009b2J' }, 'message')`;
+  const program = `import { createLogger } from ${JSON.stringify(LOGGER)}; const log = createLogger('info'); ${source}`;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
+  expect(stdout).toMatch(/^[\n -~]+$/);
+  expect(JSON.parse(stdout).owner).toBe('a\u202eb\u009b2J');
+});
