@@ -19,10 +19,13 @@ export function backupCommand(program: Command, io: Io): void {
       const path = isAbsolute(to) ? to : resolve(to);
       const done = await run(io.env, path);
       if ('refused' in done) throw new Failure(`no backup was made: ${done.refused}`);
-      printer(io, globalsOf(command).json).answer(
-        { path, ...done, verified: true },
-        `${path}: ${done.bytes} bytes, verified`,
-      );
+      const { bytes, rescued } = done;
+      printer(io, globalsOf(command).json).answer({ path, ...done, verified: true }, [
+        `${path}: ${bytes} bytes, verified`,
+        ...(rescued > 0
+          ? [`${path}.rescue: ${rescued} token responses that wait for the database; it belongs to the copy`]
+          : []),
+      ]);
     },
   );
 }

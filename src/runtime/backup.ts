@@ -6,7 +6,7 @@ import { type Env, readEnvironment } from './environment.ts';
 import { parseSettings } from './settings.ts';
 
 /** `refused`: why there is no backup. Other settings than that of the database do not count. */
-export async function backup(env: Env, to: string): Promise<{ bytes: number } | { refused: string }> {
+export async function backup(env: Env, to: string): Promise<{ bytes: number; rescued: number } | { refused: string }> {
   const { texts, sourceOf, issues } = readEnvironment(env, (path) => readFileSync(path, 'utf8'));
   const { VALETKEY_DATABASE_URL } = texts;
   const parsed = parseSettings(VALETKEY_DATABASE_URL === undefined ? {} : { VALETKEY_DATABASE_URL }, sourceOf);

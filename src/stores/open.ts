@@ -46,7 +46,7 @@ export async function migrateStore(databaseUrl: string): Promise<void> {
 }
 
 /** See `backupSqlite`. PostgreSQL has tools of its own for that. Rejects with `StoreError`. */
-export async function backupStore(databaseUrl: string, to: string): Promise<{ bytes: number }> {
+export async function backupStore(databaseUrl: string, to: string): Promise<{ bytes: number; rescued: number }> {
   if (isPostgres(databaseUrl))
     throw new StoreError(
       'a PostgreSQL database is backed up with its own tools: pg_dump --format=custom --file=FILE, with the URL of the database',

@@ -35,12 +35,38 @@ test('backup: a verified copy with mode 0600 of what is committed, while the bro
   writing.stop = true;
   await writes;
   expect({ code, err }).toEqual({ code: 0, err: '' });
-  expect(JSON.parse(out)).toEqual({ path: to, bytes: statSync(to).size, verified: true });
+  expect(JSON.parse(out)).toEqual({ path: to, bytes: statSync(to).size, rescued: 0, verified: true });
   expect(statSync(to).mode & 0o777).toBe(0o600);
   expect(readdirSync(folder).sort()).toEqual(['copy.db', 'live']);
   const copy = new Database(to, { readonly: true });
   expect(copy.prepare("select count(*) from callers where name = 'before'").pluck().get()).toBe(1);
   copy.close();
+});
+
+test('backup: token responses that wait in the rescue file are in the copy, beside the database', async () => {
+  const rescue = new Database(join(folder, 'live', 'valetkey.db.rescue'));
+  rescue.prepare("insert into rescued values ('att_x', 'an answer')").run();
+  const to = join(folder, 'rescued.db');
+  const { code, out } = await live()(['backup', to]);
+  rescue.exec("delete from rescued where attempt = 'att_x'");
+  rescue.close();
+  expect({ code, out }).toMatchObject({ code: 0, out: expect.stringContaining(`${to}.rescue: 1 token responses`) });
+  expect(statSync(`${to}.rescue`).mode & 0o777).toBe(0o600);
+  const copy = new Database(`${to}.rescue`, { readonly: true });
+  expect(copy.prepare('select * from rescued').all()).toEqual([{ attempt: 'att_x', answer: 'an answer' }]);
+  copy.close();
+  expect(
+    readdirSync(folder)
+      .filter((name) => name.startsWith('rescued'))
+      .sort(),
+  ).toEqual(['rescued.db', 'rescued.db.rescue']);
+  // A rescue file that lies there already belongs to another database.
+  rmSync(to);
+  expect(await live()(['backup', to])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('.rescue exists already'),
+  });
+  rmSync(`${to}.rescue`);
 });
 
 test('backup: replaces nothing, and leaves nothing behind when it fails', async () => {

@@ -6,14 +6,17 @@ import { StoreError } from '../../ports/index.ts';
 import { JOURNAL } from '../shared/migration-journal.ts';
 import { pathOf } from './database.ts';
 import { storeError } from './group-commit.ts';
+import { rescuedRows, writeRescueFile } from './rescue-file.ts';
 
 export interface Backup {
   bytes: number;
+  /** How many token responses wait in the rescue file, which is then copied to `<to>.rescue`. */
+  rescued: number;
 }
 
 /**
- * Copies the database to a new file with mode 0600, which appears once it is whole: what is committed when it begins.
- * Throws `StoreError`; then there is no new file.
+ * Copies the database to a new file with mode 0600, which appears once it is whole: what is committed when it begins, and
+ * the token responses that could not be committed. Throws `StoreError`; then there is no new file.
  */
 export function backupSqlite(databaseUrl: string, to: string): Backup {
   const path = pathOf(databaseUrl);
@@ -21,6 +24,7 @@ export function backupSqlite(databaseUrl: string, to: string): Backup {
   const partial = `${to}.partial`;
   refuseExisting(to);
   refuseExisting(partial);
+  for (const one of [to, partial]) refuseExisting(`${one}.rescue`);
   let source: Sqlite.Database | undefined;
   try {
     // The name is taken, and readable by its owner alone, before there is anything in it.
@@ -29,17 +33,32 @@ export function backupSqlite(databaseUrl: string, to: string): Backup {
     assertOurs(source);
     // Of one moment, however much is written meanwhile, and without what was deleted. SQLite's backup API would begin again
     // at each write of another process.
+    const before = rescuedRows(path);
     source.prepare('vacuum into ?').run(partial);
+    // What was committed meanwhile is in the file before, what was rescued meanwhile in the file after. An answer that is in
+    // both is no harm: it is committed by its generation.
+    const rescued = new Map([...before, ...rescuedRows(path)].map((row) => [row.attempt, row]));
     const bytes = verified(partial);
     sync(partial);
-    linkSync(partial, to);
-    return { bytes };
+    if (rescued.size > 0) {
+      writeRescueFile(partial, [...rescued.values()]);
+      sync(`${partial}.rescue`);
+      linkSync(`${partial}.rescue`, `${to}.rescue`);
+    }
+    try {
+      linkSync(partial, to);
+    } catch (error) {
+      if (rescued.size > 0) rmSync(`${to}.rescue`, { force: true });
+      throw error;
+    }
+    return { bytes, rescued: rescued.size };
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw taken(to);
     throw storeError(cause);
   } finally {
     source?.close();
-    for (const end of ['', '-wal', '-shm', '-journal']) rmSync(`${partial}${end}`, { force: true });
+    for (const end of ['', '-wal', '-shm', '-journal', '.rescue', '.rescue-journal'])
+      rmSync(`${partial}${end}`, { force: true });
   }
 }
 

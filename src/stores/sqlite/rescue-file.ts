@@ -44,16 +44,22 @@ export function openRescue(databaseUrl: string): RescueFile {
   }
 }
 
-/** How many answers are in the rescue file of the data at this path. Creates nothing. Throws `StoreError`. */
-export function countRescued(path: string): number {
+/** A row as it is stored, readable or not. */
+export interface RescuedRow {
+  attempt: string;
+  answer: string;
+}
+
+/** What is in the rescue file of the data at this path. Creates nothing. Throws `StoreError`. */
+export function rescuedRows(path: string): RescuedRow[] {
   const file = `${path}.rescue`;
-  if (!existsSync(file)) return 0;
+  if (!existsSync(file)) return [];
   try {
     // Not read-only: what a killed process has left half-written is rolled back first.
-    const client = new Sqlite(file, { fileMustExist: true });
+    const client = new Sqlite(file, { fileMustExist: true, timeout: RESCUE_FILE_BUSY_TIMEOUT_MS });
     try {
-      if (client.prepare("select 1 from sqlite_master where name = 'rescued'").get() === undefined) return 0;
-      return client.prepare<[], number>('select count(*) from rescued').pluck().get() ?? 0;
+      if (client.prepare("select 1 from sqlite_master where name = 'rescued'").get() === undefined) return [];
+      return client.prepare<[], RescuedRow>('select attempt, answer from rescued').all();
     } finally {
       client.close();
     }
@@ -61,6 +67,26 @@ export function countRescued(path: string): number {
     throw storeError(cause);
   }
 }
+
+/** Creates the rescue file of the data at this path, with these rows. Throws `StoreError`. */
+export function writeRescueFile(path: string, rows: readonly RescuedRow[]): void {
+  openRescue(`file:${path}`).close();
+  try {
+    const client = new Sqlite(`${path}.rescue`);
+    try {
+      client.pragma('journal_mode = DELETE');
+      const add = client.prepare('insert into rescued values (@attempt, @answer)');
+      client.transaction(() => rows.forEach((row) => void add.run(row)))();
+    } finally {
+      client.close();
+    }
+  } catch (cause) {
+    throw storeError(cause);
+  }
+}
+
+/** How many answers are in the rescue file of the data at this path. Creates nothing. Throws `StoreError`. */
+export const countRescued = (path: string): number => rescuedRows(path).length;
 
 function rescueIn(client: Sqlite.Database): RescueFile {
   const add = client.prepare('insert or replace into rescued values (?, ?)');

@@ -12,6 +12,7 @@ import { createAuditBuffer } from '../../../src/broker/audit/log/audit-buffer.ts
 import { createCommitter } from '../../../src/broker/refresh/commit.ts';
 import { createRecentCommits } from '../../../src/broker/refresh/recent-commits.ts';
 import { type PendingCommit, type Rescue, type Store, StoreError } from '../../../src/ports/index.ts';
+import { backupSqlite } from '../../../src/stores/sqlite/backup.ts';
 import { openRescue, type RescueFile } from '../../../src/stores/sqlite/rescue-file.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry, connected, NOW, someCredentials, someRefreshedFields } from '../../stores/builders.ts';
@@ -100,6 +101,24 @@ describe('commit that the store rejects', () => {
     expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
     expect(committer.rescuedFor(pending.connectionId)).toBeUndefined();
     expect(await rescuedResponses()).toEqual([]);
+  });
+
+  test('is in a backup, and committed where that is restored', async () => {
+    const pending = await aPendingCommit();
+    const committer = committerOn(failing(99));
+    expect(await committer.commit(pending)).toBe('rescued');
+    const to = join(folder, 'restored.db');
+    expect(backupSqlite(url, to)).toMatchObject({ rescued: 1 });
+    const restored = await openSqlite(`file:${to}`);
+    const its = openRescue(`file:${to}`);
+    onTestFinished(async () => {
+      await restored.close();
+      its.close();
+    });
+    expect((await restored.servedRow(pending.connectionId))?.accessToken).not.toBe(pending.grant.accessToken);
+    await committerOn(restored, its).recover();
+    expect((await restored.servedRow(pending.connectionId))?.accessToken).toBe(pending.grant.accessToken);
+    expect((await its.all()).responses).toEqual([]);
   });
 
   test('is committed by the next process when it starts', async () => {

@@ -62,7 +62,7 @@ describe('a renewal', () => {
   test('with another account names the one that is wanted, and offers another try', async () => {
     const { id, again, jar, page, retryUrl } = await mismatched('choosing');
     expect(page.status).toBe(409);
-    expect(page.text).toContain('The account that is connected is ada.');
+    expect(page.text).toContain('The account that is connected is <bdi>ada</bdi>.');
     expect(await sessionOf(broker, again)).toMatchObject({ status: 'failed', error: 'identity_mismatch' });
 
     const retried = await visit(retryUrl, jar, { form: formOf(page) });
