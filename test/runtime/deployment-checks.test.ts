@@ -43,6 +43,11 @@ test.each<[string, Record<string, string>, string]>([
     'VALETKEY_HOST',
   ],
   ['a proxy by a name that is not read', { ALL_PROXY: 'http://proxy.example:3128' }, 'ALL_PROXY is not read'],
+  [
+    'the same in lower case, beside one for http alone',
+    { all_proxy: 'socks5://proxy.example:1080', HTTP_PROXY: 'http://proxy.example:3128' },
+    'ALL_PROXY is not read',
+  ],
   ['every address, and no URL', { VALETKEY_HOST: '::', VALETKEY_KEYS: generateKey() }, 'VALETKEY_PUBLIC_URL'],
   ['a weak admin key on this machine', { VALETKEY_ADMIN_KEY: 'a'.repeat(40) }, 'VALETKEY_ADMIN_KEY'],
   [
