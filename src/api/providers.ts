@@ -83,6 +83,63 @@ const Webhooks = z.object({
   expiry: z.string().nullable().openapi({ description: 'Until when a subscription lasts' }),
   ends_grants: z.boolean().openapi({ description: 'Some of its events say that a grant has ended' }),
 });
+const Pagination = z.object({
+  style: z.enum(['next_url', 'link_header', 'cursor', 'page', 'offset', 'continue_call', 'relay', 'by_caller']),
+  from: z.string().optional().openapi({ description: 'The path in the answer of the next URL or cursor' }),
+  secret_params: z
+    .array(z.string())
+    .optional()
+    .openapi({ description: 'Query parameters of the next URL that hold a secret' }),
+  rel: z.string().optional(),
+  in: z.enum(['query', 'body']).optional(),
+  param: z.string().optional(),
+  last_item: z.string().optional().openapi({ description: 'A path in the last item of the list at `from`' }),
+  more: z.string().optional().openapi({ description: 'The list ends where this is false' }),
+  last: z.string().optional().openapi({ description: 'The list ends where this is true' }),
+  first: z.int().optional(),
+  size: z.string().optional(),
+  pages_header: z.string().optional(),
+  suffix: z.string().optional(),
+  note: z.string().optional(),
+});
+const Idempotency = z.object({
+  header: z.string().optional(),
+  body: z.string().optional(),
+  query: z.string().optional(),
+});
+const LimitScope = z.union([z.enum(['integration', 'connection']), z.object({ captured: z.string() })]);
+const Api = z.object({
+  other_hosts: z
+    .record(z.string(), z.string())
+    .openapi({ description: 'Hosts of the same system by alias, called with the same token. Each is a base URL.' }),
+  checks: z
+    .array(
+      z.object({
+        method: z.enum(['GET', 'POST']),
+        host: z.string().nullable().openapi({ description: 'One of `other_hosts`. Null: the base URL.' }),
+        path: z.string().nullable().openapi({ description: 'Null: the userinfo endpoint' }),
+        modes: z.array(z.string()).nullable().openapi({ description: 'Names of auth modes. Null: all.' }),
+        billed: z.boolean().openapi({ description: 'The vendor charges for it' }),
+      }),
+    )
+    .openapi({ description: 'What `POST /v1/connections/{id}/check` calls: the first that fits the connection' }),
+  pagination: Pagination.nullable().openapi({ description: 'How lists go on. Null: it is not known.' }),
+  idempotency: Idempotency.nullable().openapi({
+    description: 'Where a key that makes a repeated request safe goes. Null: nowhere, or it is not known.',
+  }),
+});
+const RateLimits = z.object({
+  scope: LimitScope.openapi({
+    description:
+      'What one limit counts: the integration, each connection, or all connections with the same value of this name',
+  }),
+  concurrency: z.int().nullable().openapi({ description: 'Requests at once' }),
+  rate: z
+    .object({ requests: z.int(), window: z.int() })
+    .nullable()
+    .openapi({ description: 'The window is in seconds' }),
+  documented: z.array(z.string()).openapi({ description: 'The limits as the vendor documents them' }),
+});
 export const ProviderView = z
   .object({
     id: z.string(),
@@ -96,6 +153,8 @@ export const ProviderView = z
     params: Fields.openapi({ description: 'Parameters of an integration, in every auth mode' }),
     connection_params: Fields.openapi({ description: 'Parameters of each connection, in every auth mode' }),
     auth: z.array(Mode),
+    api: Api.openapi({ description: 'What calls of the API need to know' }),
+    rate_limits: RateLimits.nullable().openapi({ description: 'Null: nothing is known of its limits' }),
     webhooks: z.array(Webhooks).openapi({ description: 'What the vendor sends, and what an admin configures for it' }),
     uncertain: z.array(z.string()),
   })
@@ -148,6 +207,18 @@ export const ProviderView = z
           api_headers: {},
         },
       ],
+      api: {
+        other_hosts: { files: 'https://files.slack.com' },
+        checks: [{ method: 'POST', host: null, path: '/auth.test', modes: ['oauth2_code'], billed: false }],
+        pagination: { style: 'cursor', in: 'query', param: 'cursor', from: 'response_metadata.next_cursor' },
+        idempotency: null,
+      },
+      rate_limits: {
+        scope: { captured: 'team_id' },
+        concurrency: null,
+        rate: null,
+        documented: ['incoming webhooks 1/s'],
+      },
       webhooks: [
         {
           name: 'events',

@@ -4,6 +4,7 @@ import { type AuthMode, capturesOf, credentialFieldsOf, isCode, modeName } from 
 import { type CredentialField, isValid, type Params, placeholders, type Values } from '../domain/fields.ts';
 import { settingIssues, settingsOf } from '../domain/param-settings.ts';
 import { apiOf, type Provider } from '../domain/provider.ts';
+import { apiIssues } from './check-api.ts';
 import { webhookIssues } from './check-webhooks.ts';
 
 /** Names that are filled when a request is made. */
@@ -21,6 +22,7 @@ export function entryIssues(provider: Provider, name: string): string[] {
     ...defaultIssues('params', provider.params),
     ...defaultIssues('connection_params', provider.connection_params),
     ...provider.auth.flatMap((auth, i) => modeIssues(provider, auth, `auth[${i}]`)),
+    ...apiIssues(provider),
     ...webhookIssues(provider),
   ];
 }

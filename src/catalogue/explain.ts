@@ -11,6 +11,7 @@ import {
 } from '../domain/auth-modes.ts';
 import { type CredentialField, type ParamField, placeholders } from '../domain/fields.ts';
 import { apiOf, type Provider } from '../domain/provider.ts';
+import { explainApi } from './explain-api.ts';
 import { explainWebhooks } from './explain-webhooks.ts';
 
 /** One line per fact. */
@@ -31,6 +32,7 @@ export function explain(provider: Provider): string[] {
         : `Mode ${modeName(auth)}${auth.title ? `: ${auth.title}` : ''}`,
       ...describeMode(provider, auth).map((line) => `  ${line}`),
     ]),
+    ...explainApi(provider),
     ...explainWebhooks(provider),
   ];
 }

@@ -20,7 +20,7 @@ const HealthyWhen = z
 
 /**
  * A cheap call that changes nothing and tells whether a token works and, where it can, whose it is. Of several, the first that
- * applies counts.
+ * applies, and whose templates can be filled, counts.
  */
 const Whoami = z
   .strictObject({
@@ -34,7 +34,7 @@ const Whoami = z
     /** Sent as they are: a GraphQL query. */
     json: z.record(z.string(), z.unknown()).optional(),
     form: z.record(z.string(), Template).optional(),
-    /** The modes, by variant or mode, that it is for. Without it, all. */
+    /** The modes that it is for: by variant, or by mode where that has none. Without it, all. */
     only: z.array(z.string()).min(1).optional(),
     /** The grant needs one of them, where its scopes are known. */
     any_scope: z.array(z.string()).min(1).optional(),
@@ -42,6 +42,10 @@ const Whoami = z
     billed: z.boolean().default(false),
     /** Statuses besides 2xx that prove the token: it is accepted, and may not do this. */
     proves: z.array(Status).default([]),
+    /** Statuses besides 401 that say that the token is not accepted. */
+    rejects: z.array(Status).default([]),
+    /** The service that a signature names, where it is not the one of the API's base URL. */
+    signed_for: z.string().optional(),
     /** For vendors that answer 2xx to a token that is not accepted. */
     healthy_when: HealthyWhen.optional(),
     /**
@@ -51,6 +55,8 @@ const Whoami = z
     identity: Captures.default({}),
     /** The `sub` of the ID token, for accounts that it tells. */
     subject: Path.optional(),
+    /** The id of the account where none is stored: for people, and compared with nothing. */
+    account: Path.optional(),
   })
   .refine(
     (one) => one.endpoint === undefined || (one.host === undefined && one.path === ''),

@@ -106,11 +106,11 @@ export const apiOf = (
   headers: { ...provider.api_headers, ...auth.api_headers },
 });
 
-/** The call that tells whether a token of this mode works; undefined: there is none. `scopes`: null where they are not known. */
-export const whoamiOf = (provider: Provider, auth: AuthMode, scopes: readonly string[] | null): Whoami | undefined =>
-  provider.api.whoami.find(
+/** The calls that tell whether a token of this mode works, best first. `scopes`: null where they are not known. */
+export const whoamisOf = (provider: Provider, auth: AuthMode, scopes: readonly string[] | null): Whoami[] =>
+  provider.api.whoami.filter(
     ({ only, any_scope: needed }) =>
-      (only === undefined || only.some((name) => name === modeName(auth) || name === auth.mode)) &&
+      (only === undefined || only.includes(modeName(auth))) &&
       (needed === undefined || scopes === null || needed.some((scope) => scopes.includes(scope))),
   );
 

@@ -6,26 +6,13 @@ import type { CallerWithKeys } from '../broker/callers/index.ts';
 import type { Proof } from '../broker/tokens/index.ts';
 import type { SignalView } from '../broker/webhooks/index.ts';
 import type { StoredAuditEntry } from '../domain/audit.ts';
-import {
-  type AuthMode,
-  type CodeMode,
-  capturesOf,
-  credentialFieldsOf,
-  isCode,
-  modeName,
-  tokenTypeOf,
-} from '../domain/auth-modes.ts';
 import type { CallerKey, Principal } from '../domain/caller.ts';
 import type { Connection } from '../domain/connection.ts';
-import { fill, type ParamField, valuesOf } from '../domain/fields.ts';
 import type { ConnectSession, Integration } from '../domain/integration.ts';
-import { apiOf, type Provider } from '../domain/provider.ts';
-import { renewalSecrets } from '../domain/refresh-schedule.ts';
 import { CLOCK_SKEW_MAX_MS } from '../domain/time-limits.ts';
 import { LAST_TIME_MS } from '../domain/time-range.ts';
 import type { Delivery, WebhookEndpoint } from '../domain/webhook-endpoint.ts';
 import type { Clock } from '../ports/index.ts';
-import { presentWebhooks } from './present-webhooks.ts';
 
 type View<T extends z.ZodType> = z.infer<T>;
 
@@ -198,88 +185,6 @@ export const presentWhoami = ({
       ? { kind: 'key', id: c.id, prefix: key?.prefix ?? null, expires_at: timeOrNull(c.expiresAt) }
       : { kind: 'workload', id: c.id, issuer: c.issuer, subject: c.subject, expires_at: time(c.expiresAt) },
   rate_limit: rateLimit,
-});
-
-const fieldView = (f: ParamField) => ({
-  title: f.title,
-  description: f.description ?? null,
-  pattern: f.pattern ?? Object.keys(f.options ?? {}).join('|'),
-  example: f.example ?? null,
-  options: f.options ? Object.keys(f.options) : null,
-  default: f.default ?? null,
-  required: !f.optional && f.default === undefined,
-});
-const fieldsView = (fields: Record<string, ParamField>) =>
-  Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, fieldView(field)]));
-
-const scopesOf = (auth: AuthMode | undefined): string[] =>
-  auth && 'default_scopes' in auth ? auth.default_scopes : [];
-
-const BY = {
-  accessToken: 'access_token',
-  refreshToken: 'refresh_token',
-  credentials: 'credentials',
-  idToken: 'none',
-} as const;
-
-/** Null: unknown, or a parameter of the integration says it. */
-function reuseGraceOf(provider: Provider, auth: CodeMode): number | null {
-  const { reuse_grace: grace } = auth.refresh;
-  if (typeof grace !== 'string') return grace ?? null;
-  const filled = fill(grace, valuesOf({ ...provider.params, ...auth.params }, {}));
-  return filled === undefined ? null : Number(filled);
-}
-
-function modeView(provider: Provider, auth: AuthMode) {
-  const api = apiOf(provider, auth);
-  const code = isCode(auth) ? auth : undefined;
-  const [by] = renewalSecrets(auth);
-  return {
-    name: modeName(auth),
-    mode: auth.mode,
-    title: auth.title ?? null,
-    notes: auth.notes,
-    connect: code ? ('browser' as const) : ('import' as const),
-    default_scopes: scopesOf(auth),
-    client_auth: 'client_auth' in auth ? (auth.client_auth ?? []) : [],
-    params: fieldsView(auth.params),
-    connection_params: fieldsView(auth.connection_params),
-    credentials: Object.fromEntries(
-      Object.entries(credentialFieldsOf(auth)).map(([name, { title, description, format, optional }]) => [
-        name,
-        { title, description: description ?? null, format, required: !optional },
-      ]),
-    ),
-    refresh: {
-      by: by === undefined ? ('none' as const) : BY[by],
-      rotates: code?.refresh.rotates ?? null,
-      reuse_grace: code ? reuseGraceOf(provider, code) : null,
-      ends_access_token: code?.refresh.ends_access_token ?? false,
-      idle_lifetime: code?.refresh.idle_lifetime ?? null,
-      absolute_lifetime: code?.refresh.absolute_lifetime ?? null,
-    },
-    revocation: code ? code.revocation.style : ('none' as const),
-    token_type: tokenTypeOf(auth),
-    captures: capturesOf(auth),
-    api_base_url: api.base ?? null,
-    api_headers: api.headers,
-  };
-}
-
-export const presentProvider = (p: Provider): View<typeof api.ProviderView> => ({
-  id: p.id,
-  name: p.name,
-  category: p.category,
-  docs_url: p.docs_url ?? null,
-  confidence: p.confidence,
-  notes: p.notes,
-  auth_modes: [...new Set(p.auth.map((a) => a.mode))],
-  default_scopes: scopesOf(p.auth[0]),
-  params: fieldsView(p.params),
-  connection_params: fieldsView(p.connection_params),
-  auth: p.auth.map((auth) => modeView(p, auth)),
-  webhooks: Object.entries(p.webhooks).map(([name, endpoint]) => presentWebhooks(name, endpoint)),
-  uncertain: p.uncertain,
 });
 
 export const presentAuditEntry = (e: StoredAuditEntry): View<typeof api.AuditView> => ({

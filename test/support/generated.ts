@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { compile } from 'json-schema-to-typescript';
 import { z } from 'zod';
 import { describeRenewal } from '../../src/catalogue/explain.ts';
+import { scopeOf } from '../../src/catalogue/explain-api.ts';
 import { examplesOf } from '../../src/cli/example.ts';
 import { EXIT_CODES } from '../../src/cli/failure.ts';
 import { ENVIRONMENT } from '../../src/cli/run.ts';
@@ -24,16 +25,15 @@ export function providerSchema(): string {
 }
 
 export function catalogueTable(providers: Iterable<Provider>): string {
-  const rows = [...providers]
-    .sort((a, b) => (a.id < b.id ? -1 : 1))
-    .flatMap((provider) =>
-      provider.auth.map((auth, i) => {
-        const system = i === 0 ? `[${provider.name}](${provider.docs_url})` : '';
-        const id = i === 0 ? `\`${provider.id}\`` : '';
-        const connect = isCode(auth) ? 'browser' : 'import';
-        return `| ${[system, id, `\`${modeName(auth)}\``, connect, describeRenewal(auth), i === 0 ? provider.confidence : ''].join(' | ')} |`;
-      }),
-    );
+  const sorted = [...providers].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const rows = sorted.flatMap((provider) =>
+    provider.auth.map((auth, i) => {
+      const system = i === 0 ? `[${provider.name}](${provider.docs_url})` : '';
+      const id = i === 0 ? `\`${provider.id}\`` : '';
+      const connect = isCode(auth) ? 'browser' : 'import';
+      return `| ${[system, id, `\`${modeName(auth)}\``, connect, describeRenewal(auth), i === 0 ? provider.confidence : ''].join(' | ')} |`;
+    }),
+  );
   return [
     '# The catalogue',
     '',
@@ -45,7 +45,28 @@ export function catalogueTable(providers: Iterable<Provider>): string {
     '| --- | --- | --- | --- | --- | --- |',
     ...rows,
     '',
+    '## APIs',
+    '',
+    'What calls through the broker need to know: [calls of the API](providers.md#calls-of-the-api). Limits are as the vendor documents them; its headers are the truth.',
+    '',
+    '| id | base URL | other hosts | check | limits count for | limits |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...sorted.map(apiRow),
+    '',
   ].join('\n');
+}
+
+function apiRow({ id, api, api_base_url: base, rate_limits: limits }: Provider): string {
+  const check = api.whoami.map(({ method, path, endpoint }) => `${method} ${endpoint ?? (path || 'base URL')}`);
+  const cells = [
+    `\`${id}\``,
+    base === undefined ? '' : `\`${base}\``,
+    Object.keys(api.other_hosts).join(', '),
+    [...new Set(check)].map((one) => `\`${one}\``).join(', '),
+    limits ? scopeOf(limits.scope) : '',
+    limits?.documented.join('; ') ?? '',
+  ];
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 }
 
 /** Every command, with its arguments, options and an example. */

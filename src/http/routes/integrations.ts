@@ -11,7 +11,8 @@ import type { WebhookSetup } from '../../domain/webhook-settings.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged, sliceOf } from '../paging.ts';
-import { presentIntegration, presentProvider } from '../presenters.ts';
+import { presentProvider } from '../present-provider.ts';
+import { presentIntegration } from '../presenters.ts';
 import { presentWebhook } from '../webhook-presenters.ts';
 
 const params = z.object({ id: idOf('integration', EXAMPLE.integration) });

@@ -30,7 +30,7 @@ const rows: Row[] = [
   } satisfies MintedRow,
   { ...code, refresh: { rotation: 'grace' }, revoke: { url: 'https://acme.example/revoke', keepsAccess: true } },
 ];
-const emulator = await startEmulator([{ provider: 'acme', rows }]);
+const emulator = await startEmulator([{ provider: 'acme', rows, calls: { checks: [], limits: [] } }]);
 afterAll(() => emulator.close());
 const [plain, json, signing, lasting] = emulator.servers as [VendorServer, VendorServer, VendorServer, VendorServer];
 for (const vendorServer of emulator.servers) vendorServer.setRedirectUri('http://127.0.0.1:1/callback');

@@ -34,9 +34,9 @@ export async function startEmulator(vendors: readonly Vendor[]): Promise<Emulato
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   const { port } = server.address() as AddressInfo;
-  for (const { provider, rows } of vendors)
+  for (const { provider, rows, calls } of vendors)
     for (const row of rows)
-      servers.push(createVendorServer(row, provider, `http://127.0.0.1:${port}/${servers.length}/`));
+      servers.push(createVendorServer(row, provider, `http://127.0.0.1:${port}/${servers.length}/`, calls));
   return {
     servers: servers,
     close: () =>

@@ -26,6 +26,7 @@ export function discovery({ oidc, authorize, token, revoke, scopes = [] }: CodeR
     token_endpoint: at(token.url),
     ...(revoke && revoke.authorizedBy === undefined && { revocation_endpoint: at(revoke.url) }),
     jwks_uri: `${issuer.replace(/\/$/, '')}/jwks`,
+    userinfo_endpoint: at(token.url).replace(/[^/]+$/, 'userinfo'),
     response_types_supported: ['code'],
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['RS256'],

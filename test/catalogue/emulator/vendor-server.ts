@@ -1,6 +1,7 @@
 // The server of one row: accepts only the requests that the vendor's documentation describes.
 
 import { authorize } from './authorization-endpoint.ts';
+import { findCheck } from './checks.ts';
 import { jwtFaults } from './client-authentication.ts';
 import { createRefreshToken, credentialsOf, servedOf } from './identity.ts';
 import { discovery, keySet } from './openid.ts';
@@ -17,15 +18,27 @@ import {
   refreshGrant,
   revoke,
 } from './token-endpoint.ts';
-import { type Answer, type CodeRow, Reply, type Resource, type Row, reply } from './vendor.ts';
+import {
+  type Answer,
+  type CodeRow,
+  Reply,
+  type Resource,
+  type Row,
+  reply,
+  type Vendor,
+  type VendorCheck,
+} from './vendor.ts';
 
 export type VendorServer = ReturnType<typeof createVendorServer>;
 
 /** `base`: the emulator's URL for this row, with a slash at the end. */
-export function createVendorServer(row: Row, provider: string, base: string) {
+export function createVendorServer(row: Row, provider: string, base: string, calls: Vendor['calls'] = NO_CALLS) {
   const vendor = createEmulatedVendor(row, base);
   const { code, minted, identity, grantStore, violations, now, toEmulator, fromEmulator } = vendor;
+  const { checks, limits } = calls;
   const requests: string[] = [];
+  /** What checks are answered, whatever they send; undefined: what they should be. */
+  let toChecks: 'rejected' | Reply | undefined;
 
   /** An API resource or look-up. */
   async function resource(at: Resource, takes: string[], request: Request): Promise<Answer> {
@@ -40,6 +53,14 @@ export function createVendorServer(row: Row, provider: string, base: string) {
       ...headerFaults(at.headers ?? {}, request, vendor.values()),
     ];
     return faults.length === 0 ? (at.answer ?? {}) : vendor.refuse(at.unauthorized ?? UNAUTHORIZED, faults, request);
+  }
+
+  async function checked(check: VendorCheck, request: Request): Promise<Answer> {
+    if (toChecks === 'rejected') return check.unauthorized ?? UNAUTHORIZED;
+    if (toChecks) return toChecks;
+    const { url: _, answer, ...at } = check;
+    const takes = at.tokenType === undefined ? acceptedTokenTypes(row) : [at.tokenType].flat();
+    return resource({ ...at, url: request.url, answer: reply(200, answer) }, takes, request);
   }
 
   /** Whether a text is a valid access token. */
@@ -84,6 +105,8 @@ export function createVendorServer(row: Row, provider: string, base: string) {
     );
     const at = ({ url, method }: { url: string; method?: string }) =>
       matchesUrl(request, url, values) && (method === undefined || method === request.method);
+    const check = findCheck(checks, row, request, values);
+    if (check && toChecks) return checked(check, request);
     if (code) {
       const { token, refresh, exchange: swapping, revoke: ending, lookups = [] } = code;
       if (at({ url: code.authorize.url })) return authorize(vendor, code, request);
@@ -99,6 +122,7 @@ export function createVendorServer(row: Row, provider: string, base: string) {
       const standard = openid(code, request);
       if (standard) return standard;
     }
+    if (check) return checked(check, request);
     if (minted?.token && at({ url: minted.token.url })) return mintToken(vendor, minted.token, request);
     return at({ url: row.api.url }) ? resource(row.api, acceptedTokenTypes(row), request) : undefined;
   }
@@ -142,6 +166,13 @@ export function createVendorServer(row: Row, provider: string, base: string) {
       now.withdrawn = minted !== undefined;
       grantStore.withdrawAll();
     },
+    /** The calls that the vendor has for a check of this row's tokens. */
+    limits,
+    checks: checks.filter(({ modes }) => modes === undefined || modes.includes(row.mode)),
+    /** Answers checks so from now on: as if the token were not accepted, or with this. Undefined: as it should. */
+    answerChecks(so: 'rejected' | Reply | undefined): void {
+      toChecks = so;
+    },
     /** Rate-limits the next valid token request. */
     rateLimitNext(): void {
       now.busy += 1;
@@ -151,4 +182,5 @@ export function createVendorServer(row: Row, provider: string, base: string) {
   };
 }
 
+const NO_CALLS: Vendor['calls'] = { checks: [], limits: [] };
 const UNAUTHORIZED = reply(401, { error: 'unauthorized' });

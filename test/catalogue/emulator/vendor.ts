@@ -276,10 +276,37 @@ export interface Secrets {
 
 export type Row = CodeRow | MintedRow | StaticRow;
 
+/** The call that tells whether a token works and whose it is, as the vendor documents it. */
+export interface VendorCheck extends Omit<Resource, 'url' | 'answer' | 'outsideApiBase'> {
+  /** The modes whose tokens it takes; all by default. */
+  modes?: string[];
+  /** Any of several. `*` stands for anything but a slash, `**` for anything. */
+  url: string | string[];
+  /** Parameters that must be sent; others are ignored. */
+  params?: Record<string, string>;
+  answer: unknown;
+  /** The id that the broker must tell, where the connection has no account. */
+  account?: string;
+}
+
+/** An answer that refuses a request because of a limit, at the time `LIMITED_AT`. */
+export interface VendorLimit {
+  answer: Reply;
+  /** Seconds until the next request is welcome. Where the vendor does not say, at least 1. */
+  wait: number;
+  /** Whose calls are limited, where this answer says so. */
+  scope?: 'integration' | 'connection';
+}
+
+/** 2026-11-29T00:00:00Z: resets in the answers of `VendorLimit` count from there. */
+export const LIMITED_AT = 1_795_910_400_000;
+
 export interface Vendor {
   /** The id of the catalogue entry. */
   provider: string;
   rows: Row[];
   /** What it sends to us. */
   webhooks?: VendorWebhook[];
+  /** What calls of its API meet. */
+  calls: { checks: VendorCheck[]; limits: VendorLimit[] };
 }

@@ -97,4 +97,14 @@ export default {
       event: { type: 'balancePlatform.accountHolder.updated' },
     } satisfies VendorWebhook,
   ],
+  calls: {
+    checks: [
+      {
+        url: ['https://management-test.adyen.com/v3/me', 'https://management-live.adyen.com/v3/me'],
+        answer: { id: 'S2-123456', username: 'ws_123456@Company.Example' },
+        account: 'S2-123456',
+      },
+    ],
+    limits: [{ answer: reply(429, { status: 429, errorCode: '00_429' }, { 'retry-after': '3' }), wait: 3 }],
+  },
 } satisfies Vendor;

@@ -61,4 +61,15 @@ export default {
       event: { id: 'ach1:2026-11-28T10:00:00.000Z' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://api.airtable.com/v0/meta/whoami',
+        answer: { id: 'usrL2PNC5o3H4lBEi' },
+        unauthorized: reply(401, { error: { type: 'AUTHENTICATION_REQUIRED' } }),
+        account: 'usrL2PNC5o3H4lBEi',
+      },
+    ],
+    limits: [{ answer: reply(429, { errors: [{ error: 'RATE_LIMIT_REACHED' }] }), wait: 30 }],
+  },
 } satisfies Vendor;

@@ -38,4 +38,8 @@ export default {
       event: { id: 'i1', type: 'click' },
     },
   ],
+  calls: {
+    checks: [{ modes: ['basic'], url: 'https://analytics.eu.amplitude.com/api/2/events/list', answer: { data: [] } }],
+    limits: [{ answer: reply(429, { code: 429, throttled_devices: { d1: 31 } }), wait: 30 }],
+  },
 } satisfies Vendor;

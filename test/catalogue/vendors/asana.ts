@@ -86,4 +86,23 @@ export default {
       },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://app.asana.com/api/1.0/users/me?opt_fields=gid',
+        answer: { data: { gid: '1200000000000001' } },
+        unauthorized: reply(401, { errors: [{ message: 'Not Authorized' }] }),
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { errors: [{ message: 'You have made too many requests recently.' }] },
+          { 'retry-after': '30' },
+        ),
+        wait: 30,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -85,4 +85,52 @@ export default {
       isAuthenticated: false,
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['oauth2_code'],
+        url: 'https://api.atlassian.com/me',
+        answer: { account_id: '5b10a2844c20165700ede21g' },
+      },
+      {
+        modes: ['oauth2_code'],
+        url: 'https://api.atlassian.com/oauth/token/accessible-resources',
+        answer: [{ id: '11223344-a1b2-3b33-c444-def123456789' }],
+      },
+      {
+        modes: ['api_token'],
+        url: 'https://acme.atlassian.net/rest/api/3/myself',
+        tokenType: 'Basic',
+        answer: { accountId: '5b10a2844c20165700ede21g' },
+        account: '5b10a2844c20165700ede21g',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { message: 'Rate limit exceeded' },
+          {
+            'retry-after': '42',
+            'x-ratelimit-limit': '65000',
+            'x-ratelimit-remaining': '0',
+            'x-ratelimit-reset': '2026-11-29T01:00:00Z',
+            'ratelimit-reason': 'jira-quota-global-based',
+          },
+        ),
+        wait: 42,
+        scope: 'integration',
+      },
+      {
+        answer: reply(429, '', {
+          'x-ratelimit-limit': '65000',
+          'x-ratelimit-remaining': '0',
+          'x-ratelimit-reset': '2026-11-29T00:05:00Z',
+          'ratelimit-reason': 'jira-burst-based',
+        }),
+        wait: 300,
+      },
+      { answer: reply(503, '', { 'retry-after': '5' }), wait: 5 },
+    ],
+  },
 } satisfies Vendor;

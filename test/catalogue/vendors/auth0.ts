@@ -119,4 +119,20 @@ export default {
       event: { id: 'l1' },
     },
   ],
+  calls: {
+    checks: [
+      { modes: ['oidc'], url: 'https://*/userinfo', answer: { sub: 'auth0|507f1f77bcf86cd799439020' } },
+      { modes: ['oauth2_client_credentials'], url: 'https://*/api/v2/stats/active-users', answer: 7 },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { statusCode: 429, errorCode: 'too_many_requests' },
+          { 'x-ratelimit-limit': '10', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795910401' },
+        ),
+        wait: 1,
+      },
+    ],
+  },
 } satisfies Vendor;

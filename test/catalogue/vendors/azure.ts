@@ -1,6 +1,6 @@
 // learn.microsoft.com/en-us/rest/api/azure
 
-import type { MintedRow, Vendor } from '../emulator/vendor.ts';
+import { type MintedRow, reply, type Vendor } from '../emulator/vendor.ts';
 import { json } from '../emulator/webhook.ts';
 import { customers, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
 
@@ -82,4 +82,27 @@ export default {
       handshake: { header: ['webhook-allowed-origin', 'eventgrid.azure.net'] },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: [
+          'https://management.azure.com/subscriptions?api-version=2022-12-01',
+          'https://management.usgovcloudapi.net/subscriptions?api-version=2022-12-01',
+        ],
+        answer: { value: [{ subscriptionId: 's', tenantId: '72f988bf-86f1-41af-91ab-2d7cd011db47' }] },
+        unauthorized: reply(401, { error: { code: 'ExpiredAuthenticationToken' } }),
+        account: '72f988bf-86f1-41af-91ab-2d7cd011db47',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { error: { code: 'SubscriptionRequestsThrottled' } },
+          { 'x-ms-ratelimit-remaining-subscription-reads': '0', 'retry-after': '6' },
+        ),
+        wait: 6,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -66,4 +66,14 @@ export default {
       event: { id: 'r1', type: 'repo:push' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://api.bitbucket.org/2.0/user',
+        answer: { uuid: '{d301aafa-d676-4ee0-88be-962be7417567}' },
+        account: '{d301aafa-d676-4ee0-88be-962be7417567}',
+      },
+    ],
+    limits: [{ answer: reply(429, 'Rate limit for this resource has been exceeded'), wait: 60 }],
+  },
 } satisfies Vendor;

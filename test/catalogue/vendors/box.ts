@@ -142,4 +142,19 @@ export default {
       covers: ['body', 'key', 'algorithm', 'time'],
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://api.box.com/2.0/users/me?fields=id,enterprise',
+        answer: { type: 'user', id: '11446498' },
+        account: '11446498',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(429, { type: 'error', status: 429, code: 'rate_limit_exceeded' }, { 'retry-after': '9' }),
+        wait: 9,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -49,4 +49,23 @@ export default {
       event: { id: null, type: 'invitee.created', locator: 'captured.user_uri=https://api.calendly.com/users/AAAA' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://api.calendly.com/users/me',
+        answer: { resource: { uri: 'https://api.calendly.com/users/AAAAAAAAAAAAAAAA' } },
+        account: 'https://api.calendly.com/users/AAAAAAAAAAAAAAAA',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { title: 'Too Many Requests' },
+          { 'x-ratelimit-limit': '60', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '21' },
+        ),
+        wait: 21,
+      },
+    ],
+  },
 } satisfies Vendor;

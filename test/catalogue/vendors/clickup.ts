@@ -58,4 +58,24 @@ export default {
       event: { id: '2800763136717140857', type: 'taskUpdated' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://api.clickup.com/api/v2/user',
+        answer: { user: { id: 123, username: 'John Doe' } },
+        unauthorized: reply(401, { err: 'Token invalid', ECODE: 'OAUTH_025' }),
+        account: '123',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { err: 'Rate limit reached', ECODE: 'APP_002' },
+          { 'x-ratelimit-limit': '100', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795910440' },
+        ),
+        wait: 40,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -67,4 +67,32 @@ export default {
       api: { url: 'https://1234567890123456.7.gcp.databricks.com/api/2.0/clusters/list' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['u2m'],
+        url: 'https://*/api/2.0/preview/scim/v2/Me',
+        answer: { id: '5629501437689712', userName: 'ada@example.com' },
+        unauthorized: reply(401, { error_code: 'UNAUTHENTICATED' }),
+      },
+      {
+        modes: ['m2m_service_principal', 'pat'],
+        url: 'https://*/api/2.0/preview/scim/v2/Me',
+        answer: { id: '7', userName: 'robot' },
+        unauthorized: reply(401, { error_code: 'UNAUTHENTICATED' }),
+        account: '7',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { error_code: 'REQUEST_LIMIT_EXCEEDED', message: 'Too many requests' },
+          { 'retry-after': '18' },
+        ),
+        wait: 18,
+      },
+      { answer: reply(503, { error_code: 'TEMPORARILY_UNAVAILABLE' }), wait: 1 },
+    ],
+  },
 } satisfies Vendor;

@@ -153,4 +153,42 @@ export default {
       handshake: { body: '{"type":1}' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['oauth2_code'],
+        url: 'https://discord.com/api/v10/users/@me',
+        answer: { id: '268473310986240001', username: 'discord' },
+        unauthorized: reply(401, { message: '401: Unauthorized', code: 0 }),
+      },
+      {
+        modes: ['bot_token', 'oauth2_client_credentials'],
+        url: 'https://discord.com/api/v10/users/@me',
+        answer: { id: '268473310986240001', username: 'discord' },
+        unauthorized: reply(401, { message: '401: Unauthorized', code: 0 }),
+        account: '268473310986240001',
+      },
+      {
+        modes: ['oauth2_code'],
+        url: 'https://discord.com/api/v10/oauth2/@me',
+        answer: { scopes: ['bot'], application: { id: '1' } },
+        unauthorized: reply(401, { message: '401: Unauthorized', code: 0 }),
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { message: 'You are being rate limited.', retry_after: 64.57, global: false },
+          {
+            'x-ratelimit-limit': '10',
+            'x-ratelimit-remaining': '0',
+            'x-ratelimit-reset-after': '64.57',
+            'x-ratelimit-scope': 'user',
+          },
+        ),
+        wait: 64.57,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -127,4 +127,29 @@ export default {
       event: { id: null, type: 'envelope-completed', locator: 'captured.account_ids=a1' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['oauth2_code'],
+        url: ['https://account-d.docusign.com/oauth/userinfo'],
+        answer: { sub: '4799e5e9-7a3c-4f6b-8f0e-1b2c3d4e5f60', accounts: [] },
+      },
+      {
+        modes: ['jwt_bearer'],
+        url: 'https://account.docusign.com/oauth/userinfo',
+        answer: { sub: '4799e5e9-7a3c-4f6b-8f0e-1b2c3d4e5f60' },
+        account: '4799e5e9-7a3c-4f6b-8f0e-1b2c3d4e5f60',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          400,
+          { errorCode: 'HOURLY_APIINVOCATION_LIMIT_EXCEEDED' },
+          { 'x-ratelimit-limit': '3000', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795912200' },
+        ),
+        wait: 1800,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -85,4 +85,25 @@ export default {
       handshake: { body: 'abc-1_2', header: ['x-content-type-options', 'nosniff'] },
     },
   ],
+  calls: {
+    checks: [
+      {
+        method: 'POST',
+        url: 'https://api.dropboxapi.com/2/check/user',
+        params: { query: 'valetkey' },
+        answer: { result: 'valetkey' },
+        unauthorized: reply(401, { error_summary: 'expired_access_token/', error: { '.tag': 'expired_access_token' } }),
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { error_summary: 'too_many_requests/', error: { reason: { '.tag': 'too_many_requests' }, retry_after: 300 } },
+          { 'retry-after': '15' },
+        ),
+        wait: 15,
+      },
+    ],
+  },
 } satisfies Vendor;

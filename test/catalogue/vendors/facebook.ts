@@ -73,4 +73,36 @@ export default {
     },
   ],
   webhooks: metaWebhooks('page'),
+  calls: {
+    checks: [
+      {
+        url: ['https://graph.facebook.com/v25.0/me?fields=id', 'https://graph.facebook.com/v26.0/me?fields=id'],
+        answer: { id: '10223344556677889' },
+        unauthorized: reply(400, {
+          error: { message: 'Error validating access token', type: 'OAuthException', code: 190 },
+        }),
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          400,
+          { error: { message: '(#4) Application request limit reached', type: 'OAuthException', code: 4 } },
+          { 'x-app-usage': '{"call_count":100,"total_cputime":25,"total_time":30}' },
+        ),
+        wait: 300,
+      },
+      {
+        answer: reply(
+          403,
+          { error: { code: 80004 } },
+          {
+            'x-business-use-case-usage':
+              '{"123":[{"type":"ads_management","call_count":100,"total_cputime":25,"total_time":25,"estimated_time_to_regain_access":7}]}',
+          },
+        ),
+        wait: 420,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -80,4 +80,24 @@ export default {
       handshake: {},
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://api.figma.com/v1/me',
+        answer: { id: '2345678901', handle: 'Jane' },
+        unauthorized: reply(403, { status: 403, err: 'Invalid token' }),
+        account: '2345678901',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { status: 429, err: 'Rate limit exceeded' },
+          { 'retry-after': '33', 'x-figma-rate-limit-type': 'low' },
+        ),
+        wait: 33,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -1,6 +1,6 @@
 // developers.google.com/identity/protocols/oauth2/service-account (and its addendum: authorization without OAuth)
 
-import type { Vendor } from '../emulator/vendor.ts';
+import { reply, type Vendor } from '../emulator/vendor.ts';
 import { minted, pubSubPushes, serviceAccount } from '../families/google.ts';
 
 const robot = serviceAccount('robot', 'example-project');
@@ -29,4 +29,26 @@ export default {
     },
   ],
   webhooks: pubSubPushes,
+  calls: {
+    checks: [
+      {
+        modes: ['jwt_bearer'],
+        url: 'https://cloudresourcemanager.googleapis.com/v3/projects:search?pageSize=1',
+        answer: { projects: [] },
+        unauthorized: reply(401, { error: { code: 401, message: 'Invalid Credentials', status: 'UNAUTHENTICATED' } }),
+      },
+    ],
+    limits: [
+      {
+        answer: reply(429, {
+          error: {
+            code: 429,
+            status: 'RESOURCE_EXHAUSTED',
+            details: [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '3.5s' }],
+          },
+        }),
+        wait: 3.5,
+      },
+    ],
+  },
 } satisfies Vendor;

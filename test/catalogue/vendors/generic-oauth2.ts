@@ -1,6 +1,5 @@
 // rfc-editor.org/rfc/rfc6749, …/rfc7009, …/rfc7636
-import type { CodeRow, MintedRow, Vendor } from '../emulator/vendor.ts';
-import { reply } from '../emulator/vendor.ts';
+import { type CodeRow, type MintedRow, reply, type Vendor } from '../emulator/vendor.ts';
 import { standardWebhook } from '../families/standard-webhooks.ts';
 
 const row = {
@@ -95,4 +94,8 @@ export default {
     } satisfies MintedRow,
   ],
   webhooks: [standardWebhook('Standard Webhooks', 'user.created')],
+  calls: {
+    checks: [],
+    limits: [{ answer: reply(429, '', { 'retry-after': '4' }), wait: 4 }],
+  },
 } satisfies Vendor;

@@ -1,5 +1,5 @@
 // openid.net/specs/openid-connect-core-1_0.html, …/openid-connect-discovery-1_0.html, rfc-editor.org: RFC 6749, 7009, 7523, 9207
-import type { CodeRow, Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, reply, type Vendor } from '../emulator/vendor.ts';
 import { standardWebhook } from '../families/standard-webhooks.ts';
 
 const provider = (issuer: string) => {
@@ -85,4 +85,8 @@ export default {
     },
   ],
   webhooks: [standardWebhook('Standard Webhooks', 'user.created')],
+  calls: {
+    checks: [{ modes: ['oidc'], url: 'https://**/userinfo', answer: { sub: 'ada' } }],
+    limits: [{ answer: reply(429, '', { 'retry-after': '4' }), wait: 4 }],
+  },
 } satisfies Vendor;

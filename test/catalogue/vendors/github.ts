@@ -184,4 +184,32 @@ export default {
       handshake: {},
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['oauth_app', 'github_app_user'],
+        url: 'https://api.github.com/user',
+        answer: { login: 'octocat', id: 583231 },
+        unauthorized: reply(401, { message: 'Bad credentials', status: '401' }),
+      },
+      {
+        modes: ['app_installation'],
+        url: 'https://api.github.com/installation/repositories?per_page=1',
+        answer: { total_count: 0, repositories: [] },
+        unauthorized: reply(401, { message: 'Bad credentials', status: '401' }),
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          403,
+          { message: 'API rate limit exceeded for user ID 1.' },
+          { 'x-ratelimit-limit': '5000', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795911000' },
+        ),
+        wait: 600,
+      },
+      { answer: reply(403, { message: 'You have exceeded a secondary rate limit.' }), wait: 60 },
+      { answer: reply(429, { message: 'secondary' }, { 'retry-after': '17' }), wait: 17 },
+    ],
+  },
 } satisfies Vendor;

@@ -74,4 +74,40 @@ export default {
       event: { id: 'i1', type: 'push' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['oauth2_code'],
+        url: [
+          'https://gitlab.example.com:8443/api/v4/user',
+          'https://gitlab.example.com/api/v4/user',
+          'https://gitlab.com/api/v4/user',
+        ],
+        answer: { id: 1, username: 'john_smith' },
+      },
+      {
+        modes: ['oidc'],
+        url: ['https://gitlab.com/api/v4/user', 'https://gitlab.example.com/api/v4/user'],
+        answer: { id: 9090 },
+      },
+      {
+        modes: ['access_token'],
+        url: 'https://gitlab.example.com/api/v4/user',
+        tokenType: ['header:PRIVATE-TOKEN', 'Bearer'],
+        answer: { id: 1 },
+        account: '1',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(429, 'Retry later\n', {
+          'retry-after': '30',
+          'ratelimit-limit': '60',
+          'ratelimit-remaining': '0',
+          'ratelimit-reset': '1795910430',
+        }),
+        wait: 30,
+      },
+    ],
+  },
 } satisfies Vendor;

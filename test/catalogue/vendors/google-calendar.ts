@@ -76,4 +76,25 @@ export default {
     },
   ],
   webhooks: [...pubSubPushes, ...channelChanges],
+  calls: {
+    checks: [
+      {
+        url: 'https://www.googleapis.com/calendar/v3/users/me/settings/timezone',
+        answer: { kind: 'calendar#setting', id: 'timezone', value: 'Europe/Berlin' },
+        unauthorized: reply(401, { error: { code: 401, message: 'Invalid Credentials', status: 'UNAUTHENTICATED' } }),
+      },
+    ],
+    limits: [
+      {
+        answer: reply(403, {
+          error: {
+            code: 403,
+            errors: [{ domain: 'usageLimits', reason: 'calendarUsageLimitsExceeded' }],
+            message: 'Rate Limit Exceeded',
+          },
+        }),
+        wait: 1,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -46,4 +46,19 @@ export default {
       },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['api_key'],
+        url: 'https://maps.googleapis.com/maps/api/geocode/json',
+        answer: { results: [{}], status: 'OK' },
+        unauthorized: reply(200, {
+          error_message: 'The provided API key is invalid.',
+          results: [],
+          status: 'REQUEST_DENIED',
+        }),
+      },
+    ],
+    limits: [{ answer: reply(200, { results: [], status: 'OVER_QUERY_LIMIT' }), wait: 1 }],
+  },
 } satisfies Vendor;

@@ -75,4 +75,26 @@ export default {
     { ...row, mode: 'oidc' },
   ],
   webhooks: [...pubSubPushes, ...channelChanges],
+  calls: {
+    checks: [
+      {
+        url: 'https://www.googleapis.com/oauth2/v3/userinfo',
+        answer: { sub: '110169484474386276334' },
+        unauthorized: reply(401, { error: { code: 401, message: 'Invalid Credentials', status: 'UNAUTHENTICATED' } }),
+      },
+    ],
+    limits: [
+      {
+        answer: reply(403, {
+          error: {
+            code: 403,
+            errors: [{ domain: 'usageLimits', reason: 'userRateLimitExceeded' }],
+            message: 'Rate Limit Exceeded',
+          },
+        }),
+        wait: 1,
+      },
+      { answer: reply(429, { error: { code: 429, status: 'RESOURCE_EXHAUSTED' } }, { 'retry-after': '4' }), wait: 4 },
+    ],
+  },
 } satisfies Vendor;

@@ -74,4 +74,22 @@ export default {
       handshake: { learns: 'verification-token' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://*/v1/token_info',
+        answer: { resource: { type: 'Company', uuid: '8a9be1d6-33a4-4a4b-a2ee-c4d8a4b0a6a6' } },
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { errors: [{ category: 'rate_limit_exceeded' }] },
+          { 'x-ratelimit-limit': '200', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795910455' },
+        ),
+        wait: 55,
+      },
+    ],
+  },
 } satisfies Vendor;

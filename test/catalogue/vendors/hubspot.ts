@@ -131,4 +131,27 @@ export default {
       event: { count: 2 },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://api.hubapi.com/account-info/v3/details',
+        answer: { portalId: 62515, accountType: 'STANDARD' },
+        account: '62515',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { status: 'error', errorType: 'RATE_LIMIT', policyName: 'TEN_SECONDLY_ROLLING' },
+          {
+            'x-hubspot-ratelimit-max': '110',
+            'x-hubspot-ratelimit-remaining': '0',
+            'x-hubspot-ratelimit-interval-milliseconds': '10000',
+          },
+        ),
+        wait: 10,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -64,4 +64,16 @@ export default {
     },
   ],
   webhooks: metaWebhooks('instagram'),
+  calls: {
+    checks: [
+      {
+        url: 'https://graph.instagram.com/me?fields=user_id',
+        answer: { user_id: '1020' },
+        unauthorized: reply(400, {
+          error: { message: 'Error validating access token', type: 'OAuthException', code: 190 },
+        }),
+      },
+    ],
+    limits: [{ answer: reply(403, { error: { message: 'Application request limit reached', code: 4 } }), wait: 300 }],
+  },
 } satisfies Vendor;

@@ -101,4 +101,30 @@ export default {
       handshake: { body: null },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: ['https://api.intercom.io/me', 'https://api.eu.intercom.io/me'],
+        answer: { type: 'admin', id: '814860', app: { id_code: 'tx2p130c' } },
+        unauthorized: reply(401, { type: 'error.list', errors: [{ code: 'unauthorized' }] }),
+      },
+      {
+        modes: ['api_key'],
+        url: 'https://api.au.intercom.io/me',
+        answer: { type: 'admin', id: '1', app: { id_code: 'tx2p130c' } },
+        unauthorized: reply(401, { type: 'error.list' }),
+        account: 'tx2p130c',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { type: 'error.list', errors: [{ code: 'rate_limit_exceeded' }] },
+          { 'x-ratelimit-limit': '1666', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795910410' },
+        ),
+        wait: 10,
+      },
+    ],
+  },
 } satisfies Vendor;

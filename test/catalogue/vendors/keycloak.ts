@@ -117,4 +117,14 @@ export default {
       params: { host: 'sso.example.org:8443', realm: 'my-realm', base_path: '/auth' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://**/realms/*/protocol/openid-connect/userinfo',
+        answer: { sub: 'f1a7e4b0-33a4-4a4b-a2ee-c4d8a4b0a6a6' },
+        unauthorized: reply(401, { error: 'invalid_token' }),
+      },
+    ],
+    limits: [{ answer: reply(429, '', { 'retry-after': '4' }), wait: 4 }],
+  },
 } satisfies Vendor;

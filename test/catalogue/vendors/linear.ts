@@ -126,4 +126,32 @@ export default {
       event: { id: 'd1', type: 'OAuthApp.revoked', locator: 'captured.organization_id=o1', deauthorization: true },
     },
   ],
+  calls: {
+    checks: [
+      {
+        method: 'POST',
+        url: 'https://api.linear.app/graphql',
+        params: { query: '{ viewer { id organization { id } } }' },
+        answer: { data: { viewer: { id: 'u1', organization: { id: 'd7a2a1d5-0d4e-4d4e-9f5c-6f0c5c4a3d21' } } } },
+        unauthorized: reply(200, {
+          errors: [{ message: 'Authentication required', extensions: { code: 'AUTHENTICATION_ERROR' } }],
+        }),
+        account: 'u1',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          400,
+          { errors: [{ message: 'Rate limit exceeded', extensions: { code: 'RATELIMITED' } }] },
+          {
+            'x-ratelimit-requests-limit': '5000',
+            'x-ratelimit-requests-remaining': '0',
+            'x-ratelimit-requests-reset': '1795910450000',
+          },
+        ),
+        wait: 50,
+      },
+    ],
+  },
 } satisfies Vendor;

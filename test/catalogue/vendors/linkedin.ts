@@ -121,4 +121,22 @@ export default {
       },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://api.linkedin.com/v2/userinfo',
+        answer: { sub: '782bbtaQ' },
+        unauthorized: reply(401, { status: 401, serviceErrorCode: 65601 }),
+      },
+    ],
+    limits: [
+      {
+        answer: reply(429, {
+          status: 429,
+          message: 'Resource level throttle limit for calls to this resource is reached.',
+        }),
+        wait: 3600,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -1,6 +1,6 @@
 // mailchimp.com/developer/marketing/guides/access-user-data-oauth-2, …/docs/fundamentals
 
-import type { IssuedTokens, Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 import { form } from '../emulator/webhook.ts';
 
 export default {
@@ -80,4 +80,14 @@ export default {
     },
     { name: 'GET', hook: true, send: () => ({ method: 'GET', headers: {}, body: '' }), covers: [], handshake: {} },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://us6.api.mailchimp.com/3.0/ping',
+        answer: { health_status: "Everything's Chimpy!" },
+        unauthorized: reply(401, { title: 'API Key Invalid', status: 401 }),
+      },
+    ],
+    limits: [{ answer: reply(429, { title: 'Too Many Requests', status: 429 }), wait: 5 }],
+  },
 } satisfies Vendor;

@@ -58,4 +58,22 @@ export default {
       isAuthenticated: false,
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: ['https://api.mailgun.net/v4/domains?limit=1', 'https://api.eu.mailgun.net/v4/domains?limit=1'],
+        answer: { items: [], total_count: 0 },
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { message: 'Too Many Requests' },
+          { 'x-ratelimit-limit': '300', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795910412000' },
+        ),
+        wait: 12,
+      },
+    ],
+  },
 } satisfies Vendor;

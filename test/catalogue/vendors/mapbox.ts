@@ -16,4 +16,24 @@ export default {
       },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://api.mapbox.com/tokens/v2',
+        answer: { code: 'TokenValid', token: { usage: 'sk', user: 'ada', authorization: 'x' } },
+        unauthorized: reply(200, { code: 'TokenInvalid' }),
+        account: 'ada',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { message: 'Rate limit exceeded' },
+          { 'x-rate-limit-interval': '60', 'x-rate-limit-limit': '1000', 'x-rate-limit-reset': '1795910430' },
+        ),
+        wait: 30,
+      },
+    ],
+  },
 } satisfies Vendor;

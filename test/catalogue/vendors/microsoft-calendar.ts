@@ -1,6 +1,6 @@
 // learn.microsoft.com/en-us/graph/permissions-reference
 
-import type { MintedRow, Vendor } from '../emulator/vendor.ts';
+import { type MintedRow, reply, type Vendor } from '../emulator/vendor.ts';
 import { busy, customers, failed, graphWebhooks, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
 
 const CALENDARS = 'https://graph.microsoft.com/Calendars.ReadWrite';
@@ -53,4 +53,43 @@ export default {
     customers(itself),
   ],
   webhooks: graphWebhooks,
+  calls: {
+    checks: [
+      {
+        modes: ['oauth2_code'],
+        url: [
+          'https://graph.microsoft.com/v1.0/me',
+          'https://graph.microsoft.us/v1.0/me',
+          'https://microsoftgraph.chinacloudapi.cn/v1.0/me',
+        ],
+        answer: { id: '87d349ed-44d7-43e1-9a83-5f2406dee5bd' },
+        unauthorized: reply(401, {
+          error: { code: 'InvalidAuthenticationToken', message: 'Lifetime validation failed, the token is expired.' },
+        }),
+      },
+      {
+        modes: ['oauth2_client_credentials', 'customer_client'],
+        url: [
+          'https://graph.microsoft.com/v1.0/organization',
+          'https://graph.microsoft.us/v1.0/organization',
+          'https://microsoftgraph.chinacloudapi.cn/v1.0/organization',
+        ],
+        answer: { value: [{ id: '72f988bf-86f1-41af-91ab-2d7cd011db47' }] },
+        unauthorized: reply(401, {
+          error: { code: 'InvalidAuthenticationToken', message: 'Lifetime validation failed, the token is expired.' },
+        }),
+        account: '72f988bf-86f1-41af-91ab-2d7cd011db47',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { error: { code: 'ApplicationThrottled', innerError: { code: 'MailboxConcurrency' } } },
+          { 'retry-after': '5' },
+        ),
+        wait: 5,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -1,6 +1,6 @@
 // learn.microsoft.com/en-us/entra/identity-platform/v2-protocols-oidc, …/certificate-credentials
 
-import type { CodeRow, MintedRow, Vendor } from '../emulator/vendor.ts';
+import { type CodeRow, type MintedRow, reply, type Vendor } from '../emulator/vendor.ts';
 import { CLIENT, customers, failed, graphWebhooks, LOGIN, machine, refusal, signIn } from '../families/entra.ts';
 
 const TENANT = '72f988bf-86f1-41af-91ab-2d7cd011db47';
@@ -110,4 +110,45 @@ export default {
     customers(itself),
   ],
   webhooks: graphWebhooks,
+  calls: {
+    checks: [
+      {
+        modes: ['oauth2_code', 'oidc'],
+        url: [
+          'https://graph.microsoft.com/v1.0/me',
+          'https://graph.microsoft.us/v1.0/me',
+          'https://microsoftgraph.chinacloudapi.cn/v1.0/me',
+        ],
+        answer: { id: '87d349ed-44d7-43e1-9a83-5f2406dee5bd', userPrincipalName: 'ada@contoso.com' },
+        unauthorized: reply(401, {
+          error: { code: 'InvalidAuthenticationToken', message: 'Lifetime validation failed, the token is expired.' },
+        }),
+      },
+      {
+        modes: ['oauth2_client_credentials', 'customer_client'],
+        url: [
+          'https://graph.microsoft.com/v1.0/organization',
+          'https://graph.microsoft.us/v1.0/organization',
+          'https://microsoftgraph.chinacloudapi.cn/v1.0/organization',
+        ],
+        answer: { value: [{ id: '72f988bf-86f1-41af-91ab-2d7cd011db47' }] },
+        unauthorized: reply(401, {
+          error: { code: 'InvalidAuthenticationToken', message: 'Lifetime validation failed, the token is expired.' },
+        }),
+        account: '72f988bf-86f1-41af-91ab-2d7cd011db47',
+      },
+    ],
+    limits: [
+      { answer: reply(429, { error: { code: 'TooManyRequests' } }, { 'retry-after': '10' }), wait: 10 },
+      { answer: reply(503, { error: { code: 'serviceNotAvailable' } }, { 'retry-after': '8' }), wait: 8 },
+      {
+        answer: reply(
+          429,
+          { error: { code: 'TooManyRequests' } },
+          { 'ratelimit-limit': '200', 'ratelimit-remaining': '0', 'ratelimit-reset': '9' },
+        ),
+        wait: 9,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -85,4 +85,21 @@ export default {
       event: { id: '1', type: 'message' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['oauth2_code'],
+        url: [
+          'https://graph.microsoft.com/v1.0/me',
+          'https://graph.microsoft.us/v1.0/me',
+          'https://microsoftgraph.chinacloudapi.cn/v1.0/me',
+        ],
+        answer: { id: '87d349ed-44d7-43e1-9a83-5f2406dee5bd' },
+        unauthorized: reply(401, {
+          error: { code: 'InvalidAuthenticationToken', message: 'Lifetime validation failed, the token is expired.' },
+        }),
+      },
+    ],
+    limits: [{ answer: reply(429, { error: { code: 'TooManyRequests' } }, { 'retry-after': '2' }), wait: 2 }],
+  },
 } satisfies Vendor;

@@ -62,4 +62,15 @@ export default {
       isAuthenticated: false,
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['service_account'],
+        url: ['https://mixpanel.com/api/app/me', 'https://eu.mixpanel.com/api/app/me'],
+        answer: { status: 'ok', results: { user_id: 42 } },
+        account: '42',
+      },
+    ],
+    limits: [{ answer: reply(429, { error: 'Query rate limit exceeded' }), wait: 60 }],
+  },
 } satisfies Vendor;

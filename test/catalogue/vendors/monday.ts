@@ -114,4 +114,37 @@ export default {
       handshake: { body: '{"challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        method: 'POST',
+        url: 'https://api.monday.com/v2',
+        params: { query: '{ me { id account { id } } }' },
+        answer: { data: { me: { id: '4012689', account: { id: '1825528' } } } },
+        unauthorized: reply(401, { errors: ['Not Authenticated'] }),
+        account: '4012689',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(200, {
+          errors: [
+            {
+              message: 'Complexity budget exhausted',
+              extensions: { code: 'COMPLEXITY_BUDGET_EXHAUSTED', retry_in_seconds: 16 },
+            },
+          ],
+        }),
+        wait: 16,
+      },
+      {
+        answer: reply(
+          429,
+          { errors: [{ extensions: { code: 'MINUTE_RATE_LIMIT_EXCEEDED' } }] },
+          { 'retry-after': '31' },
+        ),
+        wait: 31,
+      },
+    ],
+  },
 } satisfies Vendor;

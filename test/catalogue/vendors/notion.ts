@@ -113,4 +113,18 @@ export default {
       handshake: { learns: 'secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://api.notion.com/v1/users/me',
+        answer: { object: 'user', id: '7dc8e7d9-0000-4000-8000-cfa13b4e9f75', type: 'bot', bot: {} },
+        unauthorized: reply(401, { object: 'error', code: 'unauthorized' }),
+        account: '7dc8e7d9-0000-4000-8000-cfa13b4e9f75',
+      },
+    ],
+    limits: [
+      { answer: reply(429, { object: 'error', code: 'rate_limited' }, { 'retry-after': '3' }), wait: 3 },
+      { answer: reply(529, { object: 'error', code: 'service_overload' }), wait: 1 },
+    ],
+  },
 } satisfies Vendor;

@@ -183,4 +183,54 @@ export default {
       handshake: { body: '{"verification":"abc_DEF-1"}' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['oidc'],
+        url: [
+          'https://acme.okta.com/oauth2/default/v1/userinfo',
+          'https://acme.okta.com/oauth2/aus1a2b3c4D5e6F7g8h9/v1/userinfo',
+        ],
+        answer: { sub: '00uid4BxXw6I6TV4m0g3' },
+      },
+      {
+        modes: ['org_server'],
+        url: 'https://acme.okta.com/api/v1/users/me',
+        answer: { id: '00uid4BxXw6I6TV4m0g3' },
+        unauthorized: reply(401, { errorCode: 'E0000011', errorSummary: 'Invalid token provided' }),
+      },
+      {
+        modes: ['api_key'],
+        url: 'https://acme.okta.com/api/v1/users/me',
+        answer: { id: '00uid4BxXw6I6TV4m0g3' },
+        unauthorized: reply(401, { errorCode: 'E0000011', errorSummary: 'Invalid token provided' }),
+        account: '00uid4BxXw6I6TV4m0g3',
+      },
+      {
+        modes: ['oauth2_client_credentials', 'customer_client'],
+        url: ['https://acme.okta.com/api/v1/org', 'https://customer.oktapreview.com/api/v1/org'],
+        answer: { id: '00o3qqiw0vSCIwu8I0g7' },
+        unauthorized: reply(401, { errorCode: 'E0000011', errorSummary: 'Invalid token provided' }),
+        account: '00o3qqiw0vSCIwu8I0g7',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { errorCode: 'E0000047' },
+          { 'x-rate-limit-limit': '600', 'x-rate-limit-remaining': '0', 'x-rate-limit-reset': '1795910420' },
+        ),
+        wait: 20,
+      },
+      {
+        answer: reply(
+          429,
+          { errorCode: 'E0000047' },
+          { 'x-rate-limit-limit': '0', 'x-rate-limit-remaining': '0', 'x-rate-limit-reset': '1795910420' },
+        ),
+        wait: 1,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -33,4 +33,15 @@ export default {
       event: { id: 'e1', type: 'message.push.sent', locator: 'params.app_id=app1' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['api_key'],
+        url: 'https://api.onesignal.com/notifications?app_id={app_id}&limit=1',
+        answer: { notifications: [] },
+      },
+      { modes: ['organization_key'], url: 'https://api.onesignal.com/apps', answer: [] },
+    ],
+    limits: [{ answer: reply(429, { errors: ['Rate limit exceeded'] }, { 'retry-after': '2' }), wait: 2 }],
+  },
 } satisfies Vendor;

@@ -149,4 +149,24 @@ export default {
       },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['log_in_with_paypal'],
+        url: 'https://api-m.paypal.com/v1/identity/openidconnect/userinfo?schema=openid',
+        answer: {
+          user_id: 'https://www.paypal.com/webapps/auth/identity/user/mWq6_1sU85v5EG9yHdPxJRrhGHrnMJ-1PQKtX6pcsmA',
+        },
+      },
+      {
+        modes: ['oauth2_client_credentials', 'customer_client'],
+        url: [
+          'https://api-m.paypal.com/v1/notifications/webhooks',
+          'https://api-m.sandbox.paypal.com/v1/notifications/webhooks',
+        ],
+        answer: { webhooks: [] },
+      },
+    ],
+    limits: [{ answer: reply(429, { name: 'RATE_LIMIT_REACHED', message: 'Too many requests.' }), wait: 1 }],
+  },
 } satisfies Vendor;

@@ -93,4 +93,23 @@ export default {
       event: { locator: 'account.id=8/9', deauthorization: true },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: ['https://acme-corp.pipedrive.com/v1/users/me'],
+        answer: { data: { id: 179, company_id: 53 } },
+        unauthorized: reply(401, { success: false, error: 'unauthorized access' }),
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { success: false, error: 'request over limit' },
+          { 'x-ratelimit-limit': '80', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '2' },
+        ),
+        wait: 2,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -1,6 +1,6 @@
 // developer.intuit.com/app/developer/qbo/docs/develop/authentication-and-authorization/oauth-2.0, and intuit-oauth
 
-import type { IssuedTokens, Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 import { signedBody } from '../emulator/webhook.ts';
 
 export default {
@@ -82,4 +82,20 @@ export default {
       event: { id: null, type: 'Customer.Create', locator: 'captured.realm_id=1185883450' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://quickbooks.api.intuit.com/v3/company/9341452790712345/companyinfo/9341452790712345?minorversion=75',
+        answer: { CompanyInfo: { Id: '1' } },
+      },
+    ],
+    limits: [
+      {
+        answer: reply(429, {
+          Fault: { Error: [{ code: '003001', Message: 'message=ThrottleExceeded' }], type: 'ServiceFault' },
+        }),
+        wait: 60,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -45,4 +45,17 @@ export default {
       },
     },
   ],
+  calls: {
+    checks: [{ url: 'https://oauth.reddit.com/api/v1/me', answer: { id: '1w72', name: 'spez' } }],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { message: 'Too Many Requests', error: 429 },
+          { 'x-ratelimit-used': '600', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '45' },
+        ),
+        wait: 45,
+      },
+    ],
+  },
 } satisfies Vendor;

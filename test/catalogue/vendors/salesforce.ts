@@ -176,4 +176,22 @@ export default {
       isAuthenticated: false,
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://*/services/data/*/limits',
+        answer: { DailyApiRequests: { Max: 15000, Remaining: 14998 } },
+        unauthorized: reply(401, [{ message: 'Session expired or invalid', errorCode: 'INVALID_SESSION_ID' }]),
+      },
+    ],
+    limits: [
+      {
+        answer: reply(403, [{ message: 'TotalRequests Limit exceeded.', errorCode: 'REQUEST_LIMIT_EXCEEDED' }], {
+          'sforce-limit-info': 'api-usage=5000/5000',
+        }),
+        wait: 1,
+      },
+      { answer: reply(503, [{ errorCode: 'SERVER_UNAVAILABLE' }]), wait: 1 },
+    ],
+  },
 } satisfies Vendor;

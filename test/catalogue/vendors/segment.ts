@@ -1,6 +1,6 @@
 // segment.com/docs/connections/oauth, docs.segmentapis.com, and @segment/analytics-node's token manager
 
-import type { Vendor } from '../emulator/vendor.ts';
+import { reply, type Vendor } from '../emulator/vendor.ts';
 import { json, signedBody } from '../emulator/webhook.ts';
 
 export default {
@@ -60,4 +60,24 @@ export default {
       isAuthenticated: false,
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['public_api_token'],
+        url: 'https://eu1.api.segmentapis.com/',
+        answer: { data: { workspace: { id: '9aQ1Lj62S4bomZKLF4DPqW' } } },
+        account: '9aQ1Lj62S4bomZKLF4DPqW',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { errors: [{ type: 'rate-limit' }] },
+          { 'x-ratelimit-limit': '200', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '11' },
+        ),
+        wait: 11,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -61,4 +61,22 @@ export default {
       event: { count: 2, id: 'sg-1', type: 'processed' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: ['https://api.sendgrid.com/v3/scopes', 'https://api.eu.sendgrid.com/v3/scopes'],
+        answer: { scopes: ['mail.send'] },
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { errors: [{ message: 'too many requests' }] },
+          { 'x-ratelimit-limit': '600', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795910425' },
+        ),
+        wait: 25,
+      },
+    ],
+  },
 } satisfies Vendor;

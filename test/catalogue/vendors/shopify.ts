@@ -132,4 +132,38 @@ export default {
       event: { id: 'e2', type: 'Product', locator: 'params.shop=rocket' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        method: 'POST',
+        url: 'https://acme-outdoors.myshopify.com/admin/api/2026-10/graphql.json',
+        params: { query: '{ shop { id } }' },
+        answer: { data: { shop: { id: 'gid://shopify/Shop/1' } } },
+        unauthorized: reply(401, { errors: '[API] Invalid API key or access token' }),
+        account: 'gid://shopify/Shop/1',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(200, {
+          errors: [{ message: 'Throttled', extensions: { code: 'THROTTLED' } }],
+          extensions: {
+            cost: {
+              requestedQueryCost: 502,
+              throttleStatus: { maximumAvailable: 1000, currentlyAvailable: 2, restoreRate: 100 },
+            },
+          },
+        }),
+        wait: 5,
+      },
+      {
+        answer: reply(
+          429,
+          { errors: 'Exceeded 2 calls per second' },
+          { 'retry-after': '2.0', 'x-shopify-shop-api-call-limit': '40/40' },
+        ),
+        wait: 2,
+      },
+    ],
+  },
 } satisfies Vendor;

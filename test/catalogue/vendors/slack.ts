@@ -181,4 +181,30 @@ export default {
       handshake: { body: '3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['oauth2_code'],
+        method: 'POST',
+        url: 'https://slack.com/api/auth.test',
+        answer: { ok: true, team_id: 'T9TK3CUKW', user_id: 'U0KRQLJ9H', bot_id: 'B1' },
+        unauthorized: reply(200, { ok: false, error: 'invalid_auth' }),
+      },
+      {
+        modes: ['user_token'],
+        method: 'POST',
+        url: 'https://slack.com/api/auth.test',
+        answer: { ok: true, team_id: 'T9TK3CUKW', user_id: 'U1234' },
+        unauthorized: reply(200, { ok: false, error: 'invalid_auth' }),
+      },
+      {
+        modes: ['sign_in_with_slack'],
+        method: 'POST',
+        url: 'https://slack.com/api/auth.test',
+        answer: { ok: true, team_id: 'T9TK3CUKW', user_id: 'ada' },
+        unauthorized: reply(200, { ok: false, error: 'invalid_auth' }),
+      },
+    ],
+    limits: [{ answer: reply(429, { ok: false, error: 'ratelimited' }, { 'retry-after': '30' }), wait: 30 }],
+  },
 } satisfies Vendor;

@@ -77,4 +77,16 @@ export default {
       },
     },
   ],
+  calls: {
+    checks: [
+      {
+        method: 'POST',
+        url: 'https://*/api/v2/statements',
+        params: { statement: 'select 1' },
+        answer: { code: '090001', statementHandle: 'h', data: [['1']] },
+        unauthorized: reply(401, { code: '390144', message: 'JWT token is invalid.' }),
+      },
+    ],
+    limits: [{ answer: reply(429, { code: '390505', message: 'Too many requests.' }), wait: 1 }],
+  },
 } satisfies Vendor;

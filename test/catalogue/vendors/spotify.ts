@@ -50,4 +50,16 @@ export default {
       api: { url: 'https://api.spotify.com/v1/search', unauthorized: refusal },
     },
   ],
+  calls: {
+    checks: [
+      { modes: ['oauth2_code'], url: 'https://api.spotify.com/v1/me', answer: { id: 'smedjan' } },
+      { modes: ['oauth2_client_credentials'], url: 'https://api.spotify.com/v1/markets', answer: { markets: [] } },
+    ],
+    limits: [
+      {
+        answer: reply(429, { error: { status: 429, message: 'API rate limit exceeded' } }, { 'retry-after': '20' }),
+        wait: 20,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -99,4 +99,14 @@ export default {
       event: { deauthorization: false },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://connect.squareup.com/v2/merchants/me',
+        answer: { merchant: { id: 'MLJQYZE0V7X1A', status: 'ACTIVE' } },
+        account: 'MLJQYZE0V7X1A',
+      },
+    ],
+    limits: [{ answer: reply(429, { errors: [{ category: 'RATE_LIMIT_ERROR', code: 'RATE_LIMITED' }] }), wait: 1 }],
+  },
 } satisfies Vendor;

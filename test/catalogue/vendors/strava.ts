@@ -92,4 +92,23 @@ export default {
       handshake: { body: '{"hub.challenge":"15f7d1a91c1f40f8a748fd134752feb3"}' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://www.strava.com/api/v3/athlete',
+        answer: { id: 227615 },
+        unauthorized: reply(401, { message: 'Authorization Error' }),
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { message: 'Rate Limit Exceeded' },
+          { 'x-ratelimit-limit': '200,2000', 'x-ratelimit-usage': '201,900' },
+        ),
+        wait: 900,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -114,4 +114,24 @@ export default {
       event: { locator: 'captured.stripe_user_id=acct_2' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://api.stripe.com/v1/account',
+        answer: { id: 'acct_1Example2Three', object: 'account' },
+        unauthorized: reply(401, { error: { type: 'invalid_request_error', message: 'Invalid API Key provided' } }),
+        account: 'acct_1Example2Three',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { error: { type: 'invalid_request_error', code: 'rate_limit' } },
+          { 'stripe-rate-limited-reason': 'global-rate' },
+        ),
+        wait: 1,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -73,6 +73,21 @@ export default {
       event: { id: '0ccc7b54', type: 'message.received' },
     },
   ],
+  calls: {
+    checks: [
+      { url: 'https://api.telnyx.com/v2/balance', answer: { data: { balance: '300.00', record_type: 'balance' } } },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { errors: [{ code: '10011' }] },
+          { 'x-ratelimit-limit': '200', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '7' },
+        ),
+        wait: 7,
+      },
+    ],
+  },
 } satisfies Vendor;
 
 /** Without a dead grant: the client is the integration's own. */

@@ -1,6 +1,6 @@
 // developers.tiktok.com/doc/oauth-user-access-token-management, …/client-access-token-management
 
-import type { IssuedTokens, Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 import { json } from '../emulator/webhook.ts';
 
 const names = { client_id: 'client_key' };
@@ -76,4 +76,15 @@ export default {
       },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['oauth2_code'],
+        url: 'https://open.tiktokapis.com/v2/user/info/?fields=open_id',
+        answer: { data: { user: { open_id: 'afd97af1-b87b-48b9-ac98-410aghda5344' } }, error: { code: 'ok' } },
+        unauthorized: reply(200, { data: {}, error: { code: 'access_token_invalid' } }),
+      },
+    ],
+    limits: [{ answer: reply(429, { error: { code: 'rate_limit_exceeded' } }), wait: 60 }],
+  },
 } satisfies Vendor;

@@ -44,4 +44,28 @@ export default {
       handshake: {},
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://api.trello.com/1/members/me?fields=id',
+        answer: { id: '5b02e7f4e1facdc393169f9d' },
+        unauthorized: reply(401, 'invalid token'),
+        account: '5b02e7f4e1facdc393169f9d',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { error: 'API_TOKEN_LIMIT_EXCEEDED', message: 'Rate limit exceeded' },
+          {
+            'x-rate-limit-api-token-max': '100',
+            'x-rate-limit-api-token-remaining': '0',
+            'x-rate-limit-api-token-interval-ms': '10000',
+          },
+        ),
+        wait: 10,
+      },
+    ],
+  },
 } satisfies Vendor;

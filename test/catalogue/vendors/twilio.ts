@@ -1,6 +1,6 @@
 // twilio.com/docs/iam/oauth-apps, …/iam/api-keys, …/usage/requests-to-twilio
 import { createHash } from 'node:crypto';
-import type { IssuedTokens, Vendor } from '../emulator/vendor.ts';
+import { type IssuedTokens, reply, type Vendor } from '../emulator/vendor.ts';
 import { form, type VendorWebhook } from '../emulator/webhook.ts';
 
 const ACCOUNT = 'AC00000000000000000000000000000001';
@@ -120,4 +120,25 @@ export default {
       covers: ['body', 'url', 'key', 'algorithm', 'header:X-Twilio-Signature'],
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['basic'],
+        url: 'https://api.twilio.com/2010-04-01/Accounts/{account_sid}.json',
+        answer: { sid: 'AC00000000000000000000000000000001', status: 'active' },
+        unauthorized: reply(401, { code: 20003, message: 'Authenticate', status: 401 }),
+        account: 'AC00000000000000000000000000000001',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { code: 20429, message: 'Too Many Requests', status: 429 },
+          { 'twilio-concurrent-requests': '100' },
+        ),
+        wait: 1,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -129,4 +129,33 @@ export default {
       handshake: { body: 'pogchamp-kappa-360noscope-vohiyo' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['oauth2_code'],
+        url: 'https://id.twitch.tv/oauth2/validate',
+        tokenType: 'OAuth',
+        answer: { client_id: 'c1', user_id: '141981764', login: 'twitchdev' },
+        unauthorized: reply(401, { status: 401, message: 'invalid access token' }),
+      },
+      {
+        modes: ['oauth2_client_credentials'],
+        url: 'https://id.twitch.tv/oauth2/validate',
+        tokenType: 'OAuth',
+        answer: { client_id: 'c1', scopes: null },
+        unauthorized: reply(401, { status: 401, message: 'invalid access token' }),
+        account: 'c1',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { error: 'Too Many Requests', status: 429 },
+          { 'ratelimit-limit': '800', 'ratelimit-remaining': '0', 'ratelimit-reset': '1795910414' },
+        ),
+        wait: 14,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -52,4 +52,13 @@ export default {
       event: { id: 'LtWXD3crgy1', type: 'form_response' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: ['https://api.typeform.com/me', 'https://api.eu.typeform.com/me', 'https://api.typeform.eu/me'],
+        answer: { user_id: '01ABC', alias: 'ada' },
+      },
+    ],
+    limits: [{ answer: reply(429, { code: 'TOO_MANY_REQUESTS' }), wait: 1 }],
+  },
 } satisfies Vendor;

@@ -70,4 +70,23 @@ export default {
       event: { id: 'M1:delivered' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['basic'],
+        url: 'https://rest.nexmo.com/account/get-balance',
+        answer: { value: 10.28, autoReload: false },
+      },
+    ],
+    limits: [
+      {
+        answer: reply(200, {
+          'message-count': '1',
+          messages: [{ status: '1', 'error-text': 'Throughput Rate Exceeded' }],
+        }),
+        wait: 1,
+      },
+      { answer: reply(429, { title: 'Rate Limit Hit' }), wait: 1 },
+    ],
+  },
 } satisfies Vendor;

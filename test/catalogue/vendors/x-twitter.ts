@@ -110,4 +110,23 @@ export default {
       },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['oauth2_code'],
+        url: 'https://api.x.com/2/users/me',
+        answer: { data: { id: '2244994945', username: 'XDevelopers' } },
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { title: 'Too Many Requests' },
+          { 'x-rate-limit-limit': '75', 'x-rate-limit-remaining': '0', 'x-rate-limit-reset': '1795911300' },
+        ),
+        wait: 900,
+      },
+    ],
+  },
 } satisfies Vendor;

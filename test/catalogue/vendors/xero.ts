@@ -116,4 +116,33 @@ export default {
       event: { count: 0 },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://api.xero.com/connections',
+        answer: [{ id: 'c1', tenantId: '70784a63-d24b-46a9-a4db-0e70a274b056' }],
+      },
+    ],
+    limits: [
+      {
+        answer: reply(429, '', {
+          'x-rate-limit-problem': 'minute',
+          'x-minlimit-remaining': '0',
+          'x-daylimit-remaining': '3000',
+          'retry-after': '23',
+        }),
+        wait: 23,
+      },
+      {
+        answer: reply(429, '', {
+          'x-rate-limit-problem': 'appminute',
+          'x-appminlimit-remaining': '0',
+          'retry-after': '12',
+        }),
+        wait: 12,
+        scope: 'integration',
+      },
+      { answer: reply(429, '', { 'x-rate-limit-problem': 'concurrent' }), wait: 1 },
+    ],
+  },
 } satisfies Vendor;

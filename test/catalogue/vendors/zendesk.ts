@@ -130,4 +130,24 @@ export default {
       event: { id: 'i1', type: 'zen:event-type:user.active_changed' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://*/api/v2/users/me.json',
+        answer: { user: { id: 35436, name: 'Robert Schneider' } },
+        unauthorized: reply(200, { user: { id: null, name: 'Anonymous user' } }),
+        account: '35436',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { error: 'APIRateLimitExceeded' },
+          { 'retry-after': '13', 'x-rate-limit': '700', 'x-rate-limit-remaining': '0', 'ratelimit-reset': '13' },
+        ),
+        wait: 13,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -78,4 +78,24 @@ export default {
       event: { id: null, type: 'Deals.insert' },
     },
   ],
+  calls: {
+    checks: [
+      {
+        url: 'https://www.zohoapis.eu/crm/v8/org',
+        answer: { org: [{ zgid: '20070124434', company_name: 'Acme' }] },
+        unauthorized: reply(401, { code: 'INVALID_TOKEN', status: 'error' }),
+        account: '20070124434',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { code: 'TOO_MANY_REQUESTS', status: 'error' },
+          { 'x-ratelimit-limit': '100', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795910426000' },
+        ),
+        wait: 26,
+      },
+    ],
+  },
 } satisfies Vendor;

@@ -122,4 +122,36 @@ export default {
       },
     },
   ],
+  calls: {
+    checks: [
+      {
+        modes: ['oauth2_code'],
+        url: ['https://api.zoom.us/v2/users/me', 'https://api-eu.zoom.us/v2/users/me'],
+        answer: { id: 'KDcuGIm1QgePTO8WbOqwIQ', account_id: 'EPeQtiABC000VYxHMA' },
+        unauthorized: reply(401, { code: 124, message: 'Invalid access token.' }),
+      },
+      {
+        modes: ['server_to_server'],
+        url: 'https://api-us.zoom.us/v2/users/me',
+        answer: { id: 'own', account_id: 'Kx3vQz7mTtWn1uLb0dYe5A' },
+        unauthorized: reply(401, { code: 124, message: 'Invalid access token.' }),
+        account: 'own',
+      },
+    ],
+    limits: [
+      {
+        answer: reply(
+          429,
+          { code: 429, message: 'You have reached the maximum daily rate limit for this API.' },
+          {
+            'x-ratelimit-type': 'Daily-limit',
+            'x-ratelimit-limit': '1000',
+            'x-ratelimit-remaining': '0',
+            'retry-after': '2026-11-29T00:10:00Z',
+          },
+        ),
+        wait: 600,
+      },
+    ],
+  },
 } satisfies Vendor;
