@@ -151,6 +151,8 @@ function template(integration: string, now: number): Connection {
     reauthDueAt: null,
     lastRefreshedAt: now,
     lastRefreshError: null,
+    lastCheckedAt: null,
+    lastCheckError: null,
     failures: 0,
     generation: 1,
     upstreamRevocation: null,

@@ -113,7 +113,8 @@ export const AUDIT_ACTIONS = {
   },
   'connection.needs_reauth': {
     subject: 'connection',
-    description: 'A refresh failed for good; the owner has to reconnect. `detail` is the reason.',
+    description:
+      'A refresh failed for good, or a check found the token of another account; the owner has to reconnect. `detail` is the reason.',
   },
   'connection.reactivated': {
     subject: 'connection',
@@ -133,6 +134,16 @@ export const AUDIT_ACTIONS = {
     subject: 'connection',
     description:
       'The provider said that the account is enabled again: the connection is active, and refreshed before it is served.',
+  },
+  'connection.checked': {
+    subject: 'connection',
+    description:
+      'A caller had a connection checked at its API. `detail` is `ok`, or why that says nothing of the grant.',
+  },
+  'connection.check_failed': {
+    subject: 'connection',
+    description:
+      'A caller had a connection checked, and its API does not accept the token (`token_rejected`), or says that it is of another account (`identity_changed`). `detail` is which.',
   },
   'connection.revoked': {
     subject: 'connection',

@@ -45,6 +45,10 @@ export interface Connection {
   reauthDueAt: number | null;
   lastRefreshedAt: number | null;
   lastRefreshError: RefreshError | null;
+  /** When a check last asked the API; null: no check of these credentials did. */
+  lastCheckedAt: number | null;
+  /** Why it failed: a `reason` of a check; null: it did not. */
+  lastCheckError: string | null;
   /** Failed refreshes since the last success. */
   failures: number;
   /** Counts the credentials that it had. What replaces them compares and swaps on it. */

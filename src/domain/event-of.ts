@@ -16,6 +16,7 @@ const EVENT_OF: ReadonlyMap<AuditAction, EventType> = new Map<AuditAction, Event
   ['connection.held', 'connection.on_hold'],
   ['connection.revoked', 'connection.revoked'],
   ['connection.reauth_due', 'connection.reauth_due'],
+  ['connection.check_failed', 'connection.check_failed'],
   ['integration.misconfigured', 'integration.misconfigured'],
   ['integration.recovered', 'integration.recovered'],
 ]);
@@ -62,6 +63,7 @@ export function eventOfConnection(type: EventType, audit: AuditEntry, connection
       ...(type === 'connection.needs_reauth' && { reason }),
       ...(type === 'connection.on_hold' && { reason }),
       ...(type === 'connection.reauth_due' && { reauth_due_at: timeOf(reauthDueAt) }),
+      ...(type === 'connection.check_failed' && { reason: audit.detail }),
     },
     body: null,
   };

@@ -10,7 +10,6 @@ export const EVENT_TYPES = [
   'connection.on_hold',
   'connection.revoked',
   'connection.reauth_due',
-  /** Of connection checks, which come with the API proxy: nothing causes it yet. */
   'connection.check_failed',
   'integration.misconfigured',
   'integration.recovered',

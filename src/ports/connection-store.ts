@@ -41,6 +41,12 @@ export interface ConnectionStore {
     sessionId: string | null,
     audit: AuditEntry,
   ): Promise<{ generation: number } | 'session_over' | 'gone' | 'refreshing'>;
+  /** Notes what a check came to. Without effect on `changed`: the connection was revoked, or has other credentials by now. */
+  recordCheck(
+    id: string,
+    check: { generation: number; at: number; error: string | null },
+    audit: AuditEntry,
+  ): Promise<'recorded' | 'changed'>;
   /** The stored credentials of a connection; undefined: it is absent, or revoked. */
   storedCredentials(id: string): Promise<EncryptedCredentials | undefined>;
   connection(id: string): Promise<Connection | undefined>;

@@ -59,6 +59,8 @@ export const aConnection = (given: Partial<Connection> = {}): Connection => ({
   reauthDueAt: NOW + 90 * 86_400_000,
   lastRefreshedAt: NOW - 5,
   lastRefreshError: { code: 'timeout', detail: 'no answer', at: NOW - 10, retryAt: NOW + 10 },
+  lastCheckedAt: NOW - 5,
+  lastCheckError: 'forbidden',
   failures: 2,
   generation: 1,
   upstreamRevocation: null,

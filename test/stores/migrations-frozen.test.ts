@@ -81,6 +81,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795914706483,
       sha256: 'fd7ed81e534e3edfdbfa0bc3734834cc7a08db855068248fa3f1ded4f312a014',
     },
+    '0017_checks': {
+      when: 1795915983127,
+      sha256: 'f58b526778df59f03f2e80237c36f220f53c2c0b69f317caac826c57471e2f9b',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -148,6 +152,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0016_captured_lists': {
       when: 1795914714341,
       sha256: '3b36c755e910acf9ca27d2d07d350446f2b79b84284d6baf0e63d8007b25a4c9',
+    },
+    '0017_checks': {
+      when: 1795915993126,
+      sha256: 'fcad64970b5ec7ff3945e2563000590fc37a7584053f9a7f53f2b205b71a2109',
     },
   },
 };

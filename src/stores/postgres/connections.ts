@@ -129,6 +129,16 @@ export function createConnectionStore({
         return renewed;
       }),
 
+    recordCheck: (id, { generation: ofGeneration, at, error }, audit) =>
+      transaction(async (orm) => {
+        const expected = and(eq(connections.id, id), isLive, eq(connections.generation, ofGeneration));
+        const change = { lastCheckedAt: at, lastCheckError: error };
+        const { rowCount } = await orm.update(connections).set(change).where(expected);
+        if (!rowCount) return 'changed';
+        await record(orm, audit);
+        return 'recorded';
+      }),
+
     storedCredentials: (id) =>
       autocommit(async (orm) => {
         const rows = await orm.select(credentialColumnsOf(grants)).from(grants).where(eq(grants.connectionId, id));

@@ -33,6 +33,8 @@ export function renewalOf(connections: Record<'generation', Column>, connection:
     reason: null,
     failures: 0,
     lastRefreshError: null,
+    lastCheckedAt: null,
+    lastCheckError: null,
     upstreamRevocation: null,
     generation: sql`${connections.generation} + 1`,
   };

@@ -117,6 +117,15 @@ export function createConnectionStore({
         return renewed;
       }),
 
+    recordCheck: (id, { generation: ofGeneration, at, error }, audit) =>
+      write(() => {
+        const expected = and(eq(connections.id, id), isLive, eq(connections.generation, ofGeneration));
+        const change = { lastCheckedAt: at, lastCheckError: error };
+        if (orm.update(connections).set(change).where(expected).run().changes === 0) return 'changed';
+        record(audit);
+        return 'recorded';
+      }),
+
     storedCredentials: (id) =>
       read(() => orm.select(credentialColumnsOf(grants)).from(grants).where(eq(grants.connectionId, id)).get()),
     connection: (id) => read(() => one.get({ id })),

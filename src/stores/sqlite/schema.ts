@@ -59,6 +59,8 @@ export const connections = sqliteTable(
     reauthDueAt: integer('reauth_due_at'),
     lastRefreshedAt: integer('last_refreshed_at'),
     lastRefreshError: json<RefreshError>('last_refresh_error'),
+    lastCheckedAt: integer('last_checked_at'),
+    lastCheckError: text('last_check_error'),
     failures: integer('failures').notNull(),
     generation: integer('generation').notNull(),
     upstreamRevocation: text('upstream_revocation').$type<UpstreamRevocation>(),

@@ -12,6 +12,7 @@ import {
   someCredentials,
   someRefreshedFields,
 } from '../builders.ts';
+import { feedOf } from './events.ts';
 import type { Opened } from './index.ts';
 
 export function connections(at: Opened): void {
@@ -42,6 +43,8 @@ export function connections(at: Opened): void {
         reauthDueAt: null,
         lastRefreshedAt: null,
         lastRefreshError: null,
+        lastCheckedAt: null,
+        lastCheckError: null,
         scopes: [],
         metadata: {},
         params: {},
@@ -161,6 +164,8 @@ export function connections(at: Opened): void {
         reason: null,
         failures: 0,
         lastRefreshError: null,
+        lastCheckedAt: null,
+        lastCheckError: null,
         generation: 2,
       });
       expect(await credentialsOf(connection.id)).toEqual(credentials);
@@ -271,5 +276,38 @@ export function connections(at: Opened): void {
         .sort((a, b) => a.id.localeCompare(b.id)),
     );
     expect(await at.store.connectionVersions([])).toEqual([]);
+  });
+
+  describe('recordCheck', () => {
+    test('stores when it was and what it came to, with its event, and changes nothing else', async () => {
+      const { connection } = await connected(at.store, { lastCheckedAt: null, lastCheckError: null });
+      const { id, generation } = connection;
+      const failed = anEntry({ action: 'connection.check_failed', connectionId: id, detail: 'token_rejected' });
+      const check = { generation, at: NOW + 3, error: 'token_rejected' };
+      expect(await at.store.recordCheck(id, check, failed)).toBe('recorded');
+      const checked = { ...connection, lastCheckedAt: NOW + 3, lastCheckError: 'token_rejected' };
+      expect(await at.store.connection(id)).toEqual(checked);
+      expect((await at.store.servedRow(id))?.connection).toEqual(checked);
+      const told = (await feedOf(at.store)).filter(({ connectionId }) => connectionId === id);
+      expect(told.map(({ type, data }) => [type, data.reason])).toEqual([
+        ['connection.check_failed', 'token_rejected'],
+      ]);
+      const works = anEntry({ action: 'connection.checked', connectionId: id });
+      expect(await at.store.recordCheck(id, { generation, at: NOW + 4, error: null }, works)).toBe('recorded');
+      expect(await at.store.connection(id)).toEqual({ ...checked, lastCheckedAt: NOW + 4, lastCheckError: null });
+      expect(await recorded(at.store, works)).toBe(true);
+    });
+
+    test('without effect on other credentials, and on a tombstone', async () => {
+      const { connection } = await connected(at.store);
+      const { id, generation } = connection;
+      const audit = anEntry({ action: 'connection.checked', connectionId: id });
+      const check = { generation: generation + 1, at: NOW + 3, error: null };
+      expect(await at.store.recordCheck(id, check, audit)).toBe('changed');
+      expect(await at.store.connection(id)).toEqual(connection);
+      await at.store.revoke(id, 'unsupported', NOW, anEntry());
+      expect(await at.store.recordCheck(id, { ...check, generation }, audit)).toBe('changed');
+      expect(await recorded(at.store, audit)).toBe(false);
+    });
   });
 }

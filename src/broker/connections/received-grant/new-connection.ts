@@ -71,6 +71,8 @@ export function newConnection(
     reauthDueAt: reauthDueAt(renewable, expiresAt, endsAt),
     lastRefreshedAt: null,
     lastRefreshError: null,
+    lastCheckedAt: null,
+    lastCheckError: null,
     failures: 0,
     generation: (renewed?.generation ?? 0) + 1,
     upstreamRevocation: null,
