@@ -40,6 +40,8 @@ export const ConnectionView = z
     }),
     last_refreshed_at: Time.nullable(),
     last_refresh_error: z.object({ code: z.string(), detail: z.string(), at: Time }).nullable(),
+    last_checked_at: Time.nullable().openapi({ description: 'When `POST …/check` last asked its API' }),
+    last_check_error: z.string().nullable().openapi({ description: 'The `reason` of that check. Null: it worked.' }),
     generation: z.int().openapi({ description: 'Incremented whenever the credentials change' }),
     upstream_revocation: UpstreamRevocation.nullable(),
     created_at: Time,
@@ -62,10 +64,57 @@ export const ConnectionView = z
       reauth_due_at: null,
       last_refreshed_at: EXAMPLE.changed,
       last_refresh_error: null,
+      last_checked_at: EXAMPLE.changed,
+      last_check_error: null,
       generation: 2,
       upstream_revocation: null,
       created_at: EXAMPLE.made,
       updated_at: EXAMPLE.changed,
+    },
+  });
+
+export const CheckView = z
+  .object({
+    ok: z
+      .boolean()
+      .openapi({ description: 'Whether its API accepts the token, and it is of the account that was connected' }),
+    status: Status.openapi({ description: 'Of the connection, after the check' }),
+    reason: z
+      .enum([
+        'token_rejected',
+        'identity_changed',
+        'forbidden',
+        'rate_limited',
+        'provider_unavailable',
+        'unexpected_answer',
+        'grant_revoked',
+        'grant_expired',
+        'deauthorized',
+        'refresh_outcome_unknown',
+        'credentials_rejected',
+        'not_refreshable',
+      ])
+      .nullable()
+      .openapi({
+        description:
+          'Why it failed. `token_rejected`: the API does not accept the token, nor a renewed one. `identity_changed`: it is of another account; the connection is `needs_reauth`. `forbidden`, `rate_limited`, `provider_unavailable`, `unexpected_answer`: that says nothing of the grant. The others: the grant ended when the token was renewed.',
+      }),
+    account: Account.nullable().openapi({
+      description: 'As the API tells it, or as it is stored. Null: no one tells.',
+    }),
+    upstream_status: z.int().nullable().openapi({ description: "The status of the API's answer. Null: none came." }),
+    retry_after: z.int().nullable().openapi({ description: 'Seconds to wait, with `rate_limited`' }),
+    checked_at: Time,
+  })
+  .openapi('ConnectionCheck', {
+    example: {
+      ok: true,
+      status: 'active',
+      reason: null,
+      account: EXAMPLE.account,
+      upstream_status: 200,
+      retry_after: null,
+      checked_at: EXAMPLE.changed,
     },
   });
 

@@ -1,9 +1,10 @@
-// `connections`: list, show, refresh, retry, revoke, import.
+// `connections`: list, show, refresh, check, retry, revoke, import.
 import type { Command } from 'commander';
 import { brokerFor, globalsOf, type Json, part } from './broker.ts';
 import { retryCommand } from './connections-retry.ts';
 import { revokeCommand } from './connections-revoke.ts';
 import { example } from './example.ts';
+import { Failure } from './failure.ts';
 import type { Io } from './io.ts';
 import { given, jsonObject, pairs, readText } from './options.ts';
 import { type Columns, printer } from './output.ts';
@@ -28,7 +29,7 @@ const accountIn = ({ account }: Json): string | null => {
 export function connectionCommands(program: Command, io: Io): void {
   const connections = program
     .command('connections')
-    .description('manage connections: list, show, refresh, retry, revoke, import');
+    .description('manage connections: list, show, refresh, check, retry, revoke, import');
   const print = (command: Command) => printer(io, globalsOf(command).json);
 
   const list = connections
@@ -62,6 +63,18 @@ export function connectionCommands(program: Command, io: Io): void {
       print(command).answer(served, `the token ${until}`);
     },
   );
+
+  const check = connections
+    .command('check')
+    .argument('<id>')
+    .description('ask the API whether the token works, and whose account it is; exits with 1 if not');
+  example(check, 'valetkey connections check con_01k…').action(async (id: string, _, command: Command) => {
+    const found = await brokerFor(io, command).ask('POST', `/v1/connections/${part(id)}/check`);
+    const account = accountIn(found);
+    const whose = account === null ? '' : `, of ${account}`;
+    print(command).answer(found, found.ok === true ? `the token works${whose}` : `not ok: ${found.reason}${whose}`);
+    if (found.ok !== true) throw new Failure('');
+  });
 
   retryCommand(connections, io);
 

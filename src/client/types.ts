@@ -3,6 +3,7 @@
 /** The `code` of a problem (RFC 9457) that the broker answers with. */
 export type ProblemCode =
   | 'ambiguous_connection'
+  | 'check_unsupported'
   | 'connection_exists'
   | 'connection_on_hold'
   | 'connection_revoked'

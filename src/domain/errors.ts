@@ -47,6 +47,8 @@ export type Fault =
   | { code: 'session_expired'; connect_session_id: string; status: 'failed' | 'expired' | 'cancelled' }
   /** The owner has not consented yet. */
   | { code: 'not_ready'; connect_session_id: string }
+  /** The catalogue has no call that tells whether a token of this connection works. */
+  | { code: 'check_unsupported'; integration: string; detail: string }
   | { code: 'integration_misconfigured'; integration: string; detail: string }
   | { code: 'integration_in_use'; integration: string; connections: number; pending_revocations: number }
   /** `retryAfter` in whole seconds. */

@@ -3,6 +3,7 @@ import type { z } from '@hono/zod-openapi';
 import type * as api from '../api/index.ts';
 import type { ServedToken } from '../broker/cache/index.ts';
 import type { CallerWithKeys } from '../broker/callers/index.ts';
+import type { CheckedConnection } from '../broker/proxy/index.ts';
 import type { Proof } from '../broker/tokens/index.ts';
 import type { SignalView } from '../broker/webhooks/index.ts';
 import type { StoredAuditEntry } from '../domain/audit.ts';
@@ -82,6 +83,8 @@ export function presentConnection(c: Connection): View<typeof api.ConnectionView
     reauth_due_at: timeOrNull(c.reauthDueAt),
     last_refreshed_at: timeOrNull(c.lastRefreshedAt),
     last_refresh_error: error && { code: error.code, detail: error.detail, at: time(error.at) },
+    last_checked_at: timeOrNull(c.lastCheckedAt),
+    last_check_error: c.lastCheckError,
     generation: c.generation,
     upstream_revocation: c.upstreamRevocation,
     created_at: time(c.createdAt),
@@ -185,6 +188,16 @@ export const presentWhoami = ({
       ? { kind: 'key', id: c.id, prefix: key?.prefix ?? null, expires_at: timeOrNull(c.expiresAt) }
       : { kind: 'workload', id: c.id, issuer: c.issuer, subject: c.subject, expires_at: time(c.expiresAt) },
   rate_limit: rateLimit,
+});
+
+export const presentCheck = (check: CheckedConnection): View<typeof api.CheckView> => ({
+  ok: check.ok,
+  status: check.connection.status,
+  reason: check.reason,
+  account: check.account,
+  upstream_status: check.upstreamStatus,
+  retry_after: check.retryAfter,
+  checked_at: time(check.checkedAt),
 });
 
 export const presentAuditEntry = (e: StoredAuditEntry): View<typeof api.AuditView> => ({

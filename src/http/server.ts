@@ -10,7 +10,7 @@ import type { Deliveries, EventFeed, WebhookEndpoints, WebhookKeys } from '../br
 import type { IntegrationAdmin } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
 import type { ReadStatus } from '../broker/maintenance/index.ts';
-import type { ProxyCalls } from '../broker/proxy/index.ts';
+import type { ConnectionCheck, ProxyCalls } from '../broker/proxy/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
 import type {
   Inbox,
@@ -85,6 +85,7 @@ export interface HttpParts extends AuthenticationParts {
   webhookKeys: WebhookKeys;
   eventFeed: EventFeed;
   proxy: ProxyCalls;
+  connectionCheck: ConnectionCheck;
   auditLog: AuditLog;
   catalogue: ReadonlyMap<string, Provider>;
   auditBuffer: AuditBuffer;
@@ -189,7 +190,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
 
   app.route('/', tokenRoutes({ ...tokens, clock }));
   app.route('/', proxyOperations());
-  app.route('/', connectionRoutes({ ...parts, ...tokens }));
+  app.route('/', connectionRoutes({ ...parts, ...tokens, check: parts.connectionCheck }));
   app.route('/', sessionRoutes(parts));
   app.route('/', integrationRoutes(parts));
   app.route('/', webhookRoutes(parts));

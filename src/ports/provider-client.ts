@@ -140,6 +140,11 @@ export interface ProviderClient {
    * claims are not valid, or the keys of the provider could not be had.
    */
   identityOf(target: Target, idToken: string): Promise<Identity | undefined>;
+  /**
+   * Where the provider tells whose a token is (OpenID Connect Core 5.3): as the catalogue or the integration says, or by
+   * discovery. Undefined: it has no such endpoint. Fails as discovery does.
+   */
+  userinfoEndpoint(target: Target): Promise<ProviderResult<string | undefined>>;
   /** RFC 7009, the refresh token first, then the access token; or the vendor's own form. */
   revoke(
     target: Target,

@@ -17,6 +17,8 @@ export interface Telemetry {
   proxied(integration: string, method: string, outcome: string, seconds: number, attempts: number): void;
   /** `outcome`: `ok`, or why the connect flow ended. */
   connect(integration: string, outcome: string): void;
+  /** A check of a connection. `outcome`: `ok`, or why it failed. */
+  check(integration: string, outcome: string): void;
   /** One attempt at a provider; `pending`: there will be another. */
   revocation(integration: string, outcome: UpstreamRevocation): void;
   /** A webhook of a third party. `integration` empty: there is none of that name. `outcome`: what became of it, or why it was refused. */

@@ -271,6 +271,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
   const proxy = createProxy({
     ...shared,
     callerCache,
+    untilApplied,
     reader: tokens.reader,
     upstream,
     signProof,
@@ -314,6 +315,7 @@ function createServer(parts: Common & Rooms): Http {
     webhookKeys: events.keys,
     eventFeed: events.feed,
     proxy,
+    connectionCheck: proxy.check,
     auditLog: audit.log,
     auditBuffer: audit.buffer,
     strangers: audit.strangers,

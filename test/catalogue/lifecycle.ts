@@ -245,9 +245,33 @@ export async function connectReadRefreshRevoke(context: TestContext, vendorServe
   if (row.flow === 'static') expect(parsed(first.access)).toEqual(parsed(servedOf(row, identity)));
   expectStored(vendorServer, await getConnection(context, vendorServer, id));
   expect(await callApi(context, vendorServer, first), 'the API takes the token').toBeLessThan(300);
+  await expectChecks(context, vendorServer, id);
   const last = await refreshTwice(context, vendorServer, first);
   expect(vendorServer.violations, 'nothing was asked in a way that the vendor does not know').toEqual([]);
   await revoke(context, vendorServer, last);
+}
+
+/** Checks it as the vendor documents it, then while the vendor limits, and while it takes no token: the grant stays. */
+async function expectChecks(context: TestContext, vendorServer: VendorServer, id: string): Promise<void> {
+  const { checks, limits } = vendorServer;
+  const ask = () => context.broker.ask('POST', `/v1/connections/${id}/check`);
+  if (checks.length === 0) {
+    expectProblem(await ask(), 409, 'check_unsupported');
+    return;
+  }
+  const { account } = await getConnection(context, vendorServer, id);
+  const told = fromEmulator(vendorServer, expectOk(await ask()));
+  expect(told).toMatchObject({ ok: true, status: 'active', reason: null, upstream_status: expect.any(Number) });
+  const ids = checks.flatMap(({ account: known }) => known ?? []);
+  if (account) expect(told.account).toEqual(account);
+  else expect(ids.length === 0 ? told.account : (told.account as Json).id).toEqual(ids[0] ?? null);
+  vendorServer.answerChecks(limits[0]!.answer);
+  expect(expectOk(await ask())).toMatchObject({ ok: false, status: 'active', reason: 'rate_limited' });
+  vendorServer.answerChecks('rejected');
+  expect(expectOk(await ask())).toMatchObject({ ok: false, status: 'active', reason: 'token_rejected' });
+  vendorServer.answerChecks(undefined);
+  expect(expectOk(await ask())).toMatchObject({ ok: true, reason: null });
+  expect(await getConnection(context, vendorServer, id)).toMatchObject({ status: 'active', last_check_error: null });
 }
 
 const parsed = (text: string): unknown => (text.startsWith('{') ? JSON.parse(text) : text);

@@ -79,6 +79,8 @@ const ADVICE: Record<Code, string> = {
     'Send the `code_verifier` of the `code_challenge` that the session was created with; none if it had none.',
   owner_mismatch:
     'Someone else opened the link: tell the user who is signed in, and create a session for them. Never send the owner of the session instead.',
+  check_unsupported:
+    'Use the connection: its API says whether the token works. Or add `api.whoami` to the [catalogue entry](providers.md#calls-of-the-api).',
   not_ready: 'Finish the session when the browser comes to the `return_url`.',
   session_expired: 'Create a new connect session, and send the user to its URL.',
   reauthorization_required:

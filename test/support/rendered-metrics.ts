@@ -39,6 +39,7 @@ async function causeAllMetrics(setup: TestSetup): Promise<void> {
   await broker.ask('GET', `/v1/connections/${id}/token`);
   await broker.ask('POST', `/v1/connections/${id}/refresh`, {});
   if (refreshCount() !== 1) throw new Error('no refresh happened');
+  await broker.ask('POST', `/v1/connections/${id}/check`);
   const { overrides } = integrationBody as { overrides: object };
   const api = { ...integrationBody, overrides: { ...overrides, api_base_url: broker.url } };
   await broker.ask('PUT', '/v1/integrations/acme', api);

@@ -82,6 +82,13 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
       return checked.verdict === 'valid' ? checked.identity : undefined;
     },
 
+    async userinfoEndpoint(target) {
+      const known = target.endpoints.userinfo;
+      if (known !== undefined || !isCode(target.auth)) return { ok: true, value: known };
+      const configured = await configurations.get(asCodeTarget(target));
+      return configured.ok ? { ok: true, value: configured.value.metadata.userinfo_endpoint } : configured;
+    },
+
     revoke: createRevocation({ outbound, configurations, clock }).revoke,
   });
 
@@ -120,6 +127,7 @@ function neverRejecting(clock: Clock, client: ProviderClient): ProviderClient {
       client.lookUp(target, accessToken, known).catch(() => ({ captured: known, account: 'unavailable' as const })),
     refresh: guarded('refresh', client.refresh),
     identityOf: (...given) => client.identityOf(...given).catch(() => undefined),
+    userinfoEndpoint: guarded('discovery', client.userinfoEndpoint),
     revoke: guarded('revocation', client.revoke),
   };
 }

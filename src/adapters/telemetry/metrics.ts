@@ -104,6 +104,12 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     labelNames: ['integration', 'outcome'],
     registers,
   });
+  const checks = new Counter({
+    name: 'valetkey_connection_checks_total',
+    help: 'Checks of connections, by integration and outcome.',
+    labelNames: ['integration', 'outcome'],
+    registers,
+  });
   const signals = new Counter({
     name: 'valetkey_signals_received_total',
     help: 'Security events and logout tokens received, by integration and outcome.',
@@ -261,6 +267,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     cache: (outcome) => cacheLookups.inc({ outcome }),
     connect: (integration, outcome) => connectFlows.inc({ integration, outcome }),
     revocation: (integration, outcome) => revocations.inc({ integration, outcome }),
+    check: (integration, outcome) => checks.inc({ integration, outcome }),
     webhook: (integration, outcome) => webhooks.inc({ integration, outcome }),
     delivery: (outcome) => deliveries.inc({ outcome }),
     endpointDisabled: (reason) => endpointsDisabled.inc({ reason }),

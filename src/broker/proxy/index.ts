@@ -6,6 +6,7 @@ import type { TokenReader } from '../tokens/index.ts';
 import { createAttempts } from './attempts.ts';
 import { createUpstreamBreakers, type HostCircuits } from './breaker/index.ts';
 import { createCallObserver } from './call-observer.ts';
+import { type ConnectionCheck, type ConnectionCheckParts, createConnectionCheck } from './check/index.ts';
 import { createCallGuard } from './guard/guarded-calls.ts';
 import { createUpstreamLimits, type UpstreamLimitsParts } from './limits/index.ts';
 import { createCallPreparation } from './prepared-calls.ts';
@@ -15,12 +16,14 @@ import { createDpopSigner, type DpopSignerParts } from './sending/dpop.ts';
 import { createRequestBuilder } from './sending/request.ts';
 
 export { UPSTREAM_POLICY } from './breaker/index.ts';
+export type { CheckedConnection, ConnectionCheck } from './check/index.ts';
 export type { ProxiedRequest, ProxiedResponse, ProxyCalls } from './proxy.ts';
 export type { CallerBody } from './sending/kept-body.ts';
 
 export interface ApiProxy extends ProxyCalls, Pick<RunningCalls, 'connectionsChanged' | 'callersChanged'> {
   /** To be called for each change. Undefined: any integration may have changed. */
   integrationChanged(id: string | undefined): void;
+  check: ConnectionCheck;
   /** For metrics. */
   upstreamState(): Pick<MetricsState, 'upstreamWaiting' | 'upstreamBreakers'>;
   /** The first thing at shutdown: calls that wait for a limit are refused. */
@@ -29,19 +32,21 @@ export interface ApiProxy extends ProxyCalls, Pick<RunningCalls, 'connectionsCha
   stop(): Promise<void>;
 }
 
-interface Parts extends DpopSignerParts, RunningCallsParts {
-  store: DpopSignerParts['store'] & RunningCallsParts['store'] & UpstreamLimitsParts['store'];
+type CheckParts = Omit<ConnectionCheckParts, 'builder' | 'preparation' | 'dpop'>;
+
+interface Parts extends DpopSignerParts, RunningCallsParts, CheckParts {
+  store: DpopSignerParts['store'] & RunningCallsParts['store'] & UpstreamLimitsParts['store'] & CheckParts['store'];
   /** By `UPSTREAM_POLICY`. */
   circuits: HostCircuits;
   upstream: Pick<UpstreamClient, 'send'>;
   reader: Pick<TokenReader, 'read' | 'refresh'>;
-  tokenCache: Pick<TokenCache, 'ticket'>;
+  tokenCache: Pick<TokenCache, 'ticket' | 'invalidate'>;
   callerCache: Pick<CallerCache, 'callerOf'>;
   targets: Targets;
   signAws: SignAwsRequest;
   /** How often what other replicas have blocked is read, in ms. */
   everyMs?: number | undefined;
-  telemetry: Pick<Telemetry, 'proxied' | 'upstreamLimited'>;
+  telemetry: Pick<Telemetry, 'proxied' | 'upstreamLimited'> & CheckParts['telemetry'];
   clock: Clock;
   random: () => number;
   log: Logger;
@@ -59,6 +64,7 @@ export function createProxy(parts: Parts): ApiProxy {
   const observer = createCallObserver(parts);
   return {
     ...createProxyCalls({ ...parts, preparation, attempts, running, observer }),
+    check: createConnectionCheck({ ...parts, preparation, builder, dpop }),
     connectionsChanged: running.connectionsChanged,
     callersChanged: running.callersChanged,
     integrationChanged(id) {

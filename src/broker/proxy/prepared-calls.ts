@@ -26,8 +26,14 @@ export interface PreparedCall {
 }
 
 export interface CallPreparation {
-  /** `alias`: of another host of the API. Synchronous when memory has it. Rejects with `StoreError`. */
-  prepare(served: ServedToken, alias: string | undefined): PreparedCall | Refusal | Promise<PreparedCall | Refusal>;
+  /**
+   * `to`: the alias of another host of the API, or a place that the broker itself knows, such as an endpoint of the provider.
+   * Synchronous when memory has it. Rejects with `StoreError`.
+   */
+  prepare(
+    served: ServedToken,
+    to: string | Destination | undefined,
+  ): PreparedCall | Refusal | Promise<PreparedCall | Refusal>;
   /** Undefined: any integration may have changed. */
   integrationChanged(id: string | undefined): void;
 }
@@ -50,8 +56,9 @@ export function createCallPreparation({ targets }: { targets: Targets }): CallPr
   function prepareFor(
     found: ResolvedIntegration,
     served: ServedToken,
-    alias: string | undefined,
+    alias: string | Destination | undefined,
   ): PreparedCall | Refusal {
+    if (typeof alias === 'object') return make(found, targets.targetOf(found, served.connection), served, alias);
     const ofToken = prepared.get(served) ?? new Map<string, PreparedCall>();
     const known = ofToken.get(alias ?? '');
     if (known?.found === found) return known;
@@ -81,11 +88,12 @@ function make(
   found: ResolvedIntegration,
   { values, secrets }: Target,
   { connection, accessToken }: ServedToken,
-  alias: string | undefined,
+  to: string | Destination | undefined,
 ): PreparedCall | Refusal {
   const { integration, provider, auth } = found;
   const { captured, tokenType } = connection;
-  const destination = destinationOf({ provider, auth, overrides: integration.overrides, values, captured }, alias);
+  const source = { provider, auth, overrides: integration.overrides, values, captured };
+  const destination = typeof to === 'object' ? to : destinationOf(source, to);
   if (destination instanceof NoDestination) return refuse(faultOf(destination, integration.id));
   const attachment = attachmentOf(tokenType, accessToken);
   if (!attachment) {

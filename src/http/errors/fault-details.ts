@@ -87,6 +87,8 @@ export function faultDetails(fault: Fault): FaultDetails {
         detail: 'The connect session cannot be finished any more. Create a new one.',
         members: { connect_session_id: fault.connect_session_id, session_status: fault.status },
       };
+    case 'check_unsupported':
+      return { detail: fault.detail, members: { integration: fault.integration } };
     case 'not_ready':
       return {
         detail: 'The owner has not consented yet. Finish the session when the browser comes to the return URL.',

@@ -43,6 +43,7 @@ const FAULTS = {
   invalid_finish_code: [400, 'invalid_request'],
   invalid_code_verifier: [400, 'invalid_request'],
   session_expired: [400, 'invalid_request'],
+  check_unsupported: [400, 'invalid_request'],
   not_ready: [400, 'invalid_request'],
   integration_misconfigured: [502, 'server_error'],
   integration_in_use: [400, 'invalid_request'],

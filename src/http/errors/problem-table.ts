@@ -176,6 +176,16 @@ export const PROBLEMS = {
     members: { connection_id },
     example: { code: 'identity_mismatch', connection_id: EXAMPLE.connection },
   },
+  check_unsupported: {
+    status: 409,
+    title: 'The connection cannot be checked',
+    members: { integration },
+    example: {
+      code: 'check_unsupported',
+      integration: EXAMPLE.integration,
+      detail: 'the catalogue has no call that tells whether a token of this mode works',
+    },
+  },
   not_ready: {
     status: 409,
     title: 'The owner has not consented yet',

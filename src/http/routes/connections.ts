@@ -3,6 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import {
   BulkRevoke,
   BulkRevoked,
+  CheckView,
   ConnectionPost,
   ConnectionQuery,
   ConnectionView,
@@ -11,11 +12,12 @@ import {
   Revocation,
 } from '../../api/index.ts';
 import type { ConnectionImport, ConnectionResource, Revoker } from '../../broker/connections/index.ts';
+import type { ConnectionCheck } from '../../broker/proxy/index.ts';
 import type { GrantRetry } from '../../broker/tokens/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
-import { presentConnection } from '../presenters.ts';
+import { presentCheck, presentConnection } from '../presenters.ts';
 
 const params = z.object({ id: idOf('connection', EXAMPLE.connection) });
 const common = { tags: ['connections'], security: SECURITY };
@@ -88,6 +90,31 @@ const retry = createRoute({
   },
 });
 
+const check = createRoute({
+  ...common,
+  operationId: 'checkConnection',
+  method: 'post',
+  path: '/v1/connections/{id}/check',
+  summary: 'Check a connection',
+  description:
+    'Calls its API with the token, in the way that the catalogue has for it, and says whether the token works and whose account it is. Takes `connections:write`. A token that is not accepted is renewed once. A check that fails ends nothing, unless the token is of another account: then the connection becomes `needs_reauth`, with the reason `identity_changed`. No check is made unless someone asks for it; where `checks` of the provider says `billed`, the vendor charges for it.',
+  request: { params },
+  responses: {
+    200: json(CheckView, 'What the API says'),
+    ...problems(
+      'forbidden',
+      'not_found',
+      'check_unsupported',
+      'reauthorization_required',
+      'connection_on_hold',
+      'connection_revoked',
+      'integration_misconfigured',
+      'provider_unavailable',
+      'rate_limited',
+    ),
+  },
+});
+
 const revoke = createRoute({
   ...common,
   operationId: 'revokeConnection',
@@ -139,9 +166,10 @@ interface Parts {
   connections: ConnectionResource;
   revoker: Revoker;
   grantRetry: GrantRetry;
+  check: ConnectionCheck;
 }
 
-export function connectionRoutes({ connections, revoker, grantRetry }: Parts) {
+export function connectionRoutes({ connections, revoker, grantRetry, check: checks }: Parts) {
   return router()
     .openapi(list, async (c) => {
       const { limit, cursor, ...filter } = c.req.valid('query');
@@ -164,6 +192,10 @@ export function connectionRoutes({ connections, revoker, grantRetry }: Parts) {
     .openapi(retry, async (c) => {
       const retried = await grantRetry.retry(c.get('call'), c.req.valid('param').id);
       return respond(c, retried, (connection) => c.json(presentConnection(connection), 200));
+    })
+    .openapi(check, async (c) => {
+      const checked = await checks.check(c.get('call'), c.req.valid('param').id);
+      return respond(c, checked, (found) => c.json(presentCheck(found), 200));
     })
     .openapi(revoke, async (c) => {
       const revoked = await revoker.revoke(c.get('call'), c.req.valid('param').id);

@@ -29,6 +29,9 @@ export async function keepBody(body: CallerBody | null): Promise<KeptBody> {
   return streamed(body);
 }
 
+/** What is in memory already. */
+export const keptBytes = (bytes: Uint8Array | null): KeptBody => inMemory(bytes);
+
 /** Of a call without a body, which waits for nothing. */
 export const NO_BODY: KeptBody = inMemory(null);
 
