@@ -60,7 +60,11 @@ export function createVendorServer(row: Row, provider: string, base: string, cal
     if (toChecks) return toChecks;
     const { url: _, answer, ...at } = check;
     const takes = at.tokenType === undefined ? acceptedTokenTypes(row) : [at.tokenType].flat();
-    return resource({ ...at, url: request.url, answer: reply(200, answer) }, takes, request);
+    // Rows have the status of their own API for a token that is dead.
+    const isApi = matchesUrl(request, row.api.url, vendor.values());
+    const unauthorized = (isApi ? row.api.unauthorized : undefined) ?? (isApi ? UNAUTHORIZED : at.unauthorized);
+    const known = { ...at, ...(unauthorized && { unauthorized }) };
+    return resource({ ...known, url: request.url, answer: reply(200, answer) }, takes, request);
   }
 
   /** Whether a text is a valid access token. */
@@ -168,7 +172,11 @@ export function createVendorServer(row: Row, provider: string, base: string, cal
     },
     /** The calls that the vendor has for a check of this row's tokens. */
     limits,
-    checks: checks.filter(({ modes }) => modes === undefined || modes.includes(row.mode)),
+    checks: checks.filter(
+      ({ modes, scope }) =>
+        (modes === undefined || modes.includes(row.mode)) &&
+        (scope === undefined || (row.granted ?? row.scopes ?? []).includes(scope)),
+    ),
     /** Answers checks so from now on: as if the token were not accepted, or with this. Undefined: as it should. */
     answerChecks(so: 'rejected' | Reply | undefined): void {
       toChecks = so;

@@ -280,6 +280,8 @@ export type Row = CodeRow | MintedRow | StaticRow;
 export interface VendorCheck extends Omit<Resource, 'url' | 'answer' | 'outsideApiBase'> {
   /** The modes whose tokens it takes; all by default. */
   modes?: string[];
+  /** That the grant must have. */
+  scope?: string;
   /** Any of several. `*` stands for anything but a slash, `**` for anything. */
   url: string | string[];
   /** Parameters that must be sent; others are ignored. */

@@ -70,7 +70,7 @@ export default {
     checks: [
       {
         url: 'https://api.bitbucket.org/2.0/user',
-        answer: { uuid: '{d301aafa-d676-4ee0-88be-962be7417567}' },
+        answer: { uuid: '{d301aafa-d676-4ee0-88be-962be7417567}', display_name: 'Ada Byron' },
         account: '{d301aafa-d676-4ee0-88be-962be7417567}',
       },
     ],

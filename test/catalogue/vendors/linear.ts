@@ -132,11 +132,18 @@ export default {
         method: 'POST',
         url: 'https://api.linear.app/graphql',
         params: { query: '{ viewer { id organization { id } } }' },
-        answer: { data: { viewer: { id: 'u1', organization: { id: 'd7a2a1d5-0d4e-4d4e-9f5c-6f0c5c4a3d21' } } } },
+        answer: {
+          data: {
+            viewer: {
+              id: '2174add1-f7c8-44e3-bbf3-2d60b5ea8bc9',
+              organization: { id: 'd7a2a1d5-0d4e-4d4e-9f5c-6f0c5c4a3d21' },
+            },
+          },
+        },
         unauthorized: reply(200, {
           errors: [{ message: 'Authentication required', extensions: { code: 'AUTHENTICATION_ERROR' } }],
         }),
-        account: 'u1',
+        account: '2174add1-f7c8-44e3-bbf3-2d60b5ea8bc9',
       },
     ],
     limits: [

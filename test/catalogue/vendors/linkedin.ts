@@ -124,6 +124,7 @@ export default {
   calls: {
     checks: [
       {
+        scope: 'openid',
         url: 'https://api.linkedin.com/v2/userinfo',
         answer: { sub: '782bbtaQ' },
         unauthorized: reply(401, { status: 401, serviceErrorCode: 65601 }),

@@ -66,6 +66,7 @@ export default {
         unauthorized: reply(401, {
           error: { code: 'InvalidAuthenticationToken', message: 'Lifetime validation failed, the token is expired.' },
         }),
+        account: '87d349ed-44d7-43e1-9a83-5f2406dee5bd',
       },
       {
         modes: ['oauth2_client_credentials', 'customer_client'],

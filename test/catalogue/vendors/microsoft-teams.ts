@@ -98,6 +98,7 @@ export default {
         unauthorized: reply(401, {
           error: { code: 'InvalidAuthenticationToken', message: 'Lifetime validation failed, the token is expired.' },
         }),
+        account: '87d349ed-44d7-43e1-9a83-5f2406dee5bd',
       },
     ],
     limits: [{ answer: reply(429, { error: { code: 'TooManyRequests' } }, { 'retry-after': '2' }), wait: 2 }],

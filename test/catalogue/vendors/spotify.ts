@@ -52,7 +52,7 @@ export default {
   ],
   calls: {
     checks: [
-      { modes: ['oauth2_code'], url: 'https://api.spotify.com/v1/me', answer: { id: 'smedjan' } },
+      { modes: ['oauth2_code'], url: 'https://api.spotify.com/v1/me', answer: { id: 'smedjan', display_name: 'JM' } },
       { modes: ['oauth2_client_credentials'], url: 'https://api.spotify.com/v1/markets', answer: { markets: [] } },
     ],
     limits: [
