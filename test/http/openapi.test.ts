@@ -51,6 +51,7 @@ const CONTRACT = [
   'POST /v1/connections/revoke',
   'DELETE /v1/connections/{id}',
   'GET /v1/connections/{id}',
+  'POST /v1/connections/{id}/check',
   'POST /v1/connections/{id}/dpop-proof',
   'POST /v1/connections/{id}/refresh',
   'POST /v1/connections/{id}/retry',
