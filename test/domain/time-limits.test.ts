@@ -408,6 +408,42 @@ const relations: Record<string, Relation[]> = {
       SIGNING_KEY_PUBLISHED_MS,
     ],
   ],
+  'limits of APIs': [
+    [
+      'a refusal that does not say how long is waited for by more and more, and no longer than one that does',
+      limits.LIMIT_DEFAULT_WAIT_MS,
+      limits.LIMIT_DEFAULT_WAIT_MAX_MS,
+      limits.LIMIT_WAIT_MAX_MS,
+      limits.LIMIT_ABSURD_MS,
+    ],
+    [
+      'a block that is shared is heard of before it ends',
+      limits.LIMIT_SHARED_POLL_MS,
+      limits.LIMIT_SHARE_MIN_MS,
+      limits.LIMIT_SHARED_STALE_MS,
+      limits.LIMIT_SHARED_IDLE_MS,
+    ],
+    ['a store that hangs is asked again before long', limits.LIMIT_STORE_WAIT_MS, limits.LIMIT_STORE_RETRY_MS],
+    ['a bucket that is deleted is full: no window is longer than a day', DAY_MS, limits.LIMIT_BUCKET_IDLE_MS],
+    [
+      'idle buckets are found long before they are many, and without haste',
+      limits.LIMIT_SHARED_POLL_MS,
+      limits.LIMIT_PRUNE_INTERVAL_MS,
+      limits.LIMIT_BUCKET_IDLE_MS,
+    ],
+    [
+      'a retry waits for a limit of the shortest kind',
+      limits.LIMIT_WAIT_MIN_MS,
+      limits.UPSTREAM_BACKOFF_MAX_MS,
+      limits.UPSTREAM_MAX_WAIT_MS,
+    ],
+    [
+      'a breaker probes before a caller that waits would give up',
+      limits.UPSTREAM_BREAKER_PAUSE_MIN_MS,
+      limits.UPSTREAM_BREAKER_PAUSE_MAX_MS,
+      limits.UPSTREAM_MAX_WAIT_MS,
+    ],
+  ],
   housekeeping: [
     [
       'what is kept for a time is deleted soon after, in batches that others can use the store between',
@@ -520,6 +556,13 @@ test('Retry-After: never longer than the backoff of background work, and the las
   expect(RETRY_AFTER_REMEMBERED_MAX_MS).toBeGreaterThan(RETRY_AFTER_MAX_MS);
   expect(LAST_TRY_BEFORE_END_MS).toBeLessThan(REFRESH_MARGIN_MS);
   expect(LAST_TRY_BEFORE_END_MS).toBeGreaterThan(SLOW_REFRESH_MS);
+});
+
+test('limits of APIs: what was no refusal is tried again as late as one that does not say how long', () => {
+  expect(limits.LIMIT_UNREFUSED_MAX_MS).toBeLessThanOrEqual(limits.LIMIT_WAIT_MAX_MS);
+  expect(limits.LIMIT_WAIT_MIN_MS).toBeLessThanOrEqual(limits.LIMIT_DEFAULT_WAIT_MS);
+  expect(limits.LIMIT_PREFETCH_MS).toBeLessThan(limits.LIMIT_WAIT_MIN_MS);
+  expect(limits.UPSTREAM_BREAKER_WINDOW_MS).toBeGreaterThan(limits.UPSTREAM_BREAKER_PAUSE_MIN_MS);
 });
 
 test('renewals: one that keeps the refresh token waits in whole polls', () => {

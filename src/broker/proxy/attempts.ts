@@ -163,14 +163,14 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
           }
           if (rejectsToken(sent.status, challenge) && !hasAskedForToken) {
             hasAskedForToken = true;
-            const fresh = await renewed(now);
+            const fresh = await orDiscard(sent, () => renewed(now));
             if (fresh instanceof Refusal) {
               sent.body.discard();
               return done(fresh);
             }
             isTokenRenewed = fresh !== undefined && !body.canRepeat();
             if (!fresh || isTokenRenewed) return done(sent);
-            const prepared = await preparation.prepare(fresh, now.alias);
+            const prepared = await orDiscard(sent, () => preparation.prepare(fresh, now.alias));
             sent.body.discard();
             if (prepared instanceof Refusal) return done(prepared);
             now = { ...now, served: fresh, prepared };
@@ -211,6 +211,16 @@ function canRepeat({ outgoing, prepared }: Attempted): boolean {
   const { idempotencyHeader } = prepared;
   const hasKey = idempotencyHeader !== undefined && headerOf(headers, idempotencyHeader) !== undefined;
   return isRepeatable(method, hasKey) && body.canRepeat();
+}
+
+/** A response that no one reads would keep its connection, and its place in the limits. */
+async function orDiscard<T>({ body }: UpstreamResponse, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    body.discard();
+    throw error;
+  }
 }
 
 /** What is built; `undo` is called when nothing is. */

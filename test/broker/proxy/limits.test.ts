@@ -309,6 +309,14 @@ describe('a rate', () => {
     await sent(place({ limits: where.limits, connectionId: 'con_2' }));
   });
 
+  test('of the catalogue counts until the API tells what remains: plans differ', async () => {
+    const headers = { remaining: ['x-left'], reset: { name: 'x-reset', unit: 'seconds' } };
+    const where = place({ limits: dialect({ rate: { requests: 2, window: 400 }, headers }) });
+    await call(200, { 'x-left': '3', 'x-reset': '30' }, where);
+    for (let i = 0; i < 3; i++) await sent(where);
+    expect(await refused(where)).toEqual(['connection', 30]);
+  });
+
   test('that an admin has set goes before it, and counts whom it names', async () => {
     const of = (per: 'integration' | 'connection' | 'caller', more: Partial<LimitPlace> = {}) =>
       place({

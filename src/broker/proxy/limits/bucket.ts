@@ -36,7 +36,7 @@ export interface Waiter {
 export interface BucketSettings {
   /** Calls at once, of this process; undefined: any number. */
   places: number | undefined;
-  /** Those of its rate; undefined: it has none. */
+  /** Those of its rate, which counts until the API tells what remains; undefined: it has none. */
   tokens: RateTokens | undefined;
 }
 
@@ -88,6 +88,8 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
   let refusedSequence = 0;
   let refusals = 0;
   let window: Window | undefined;
+  /** The API tells what remains, which is truer than a documented rate. */
+  let isTold = false;
   let resume: SlowStart | undefined;
   let inFlight = 0;
   /** Of these, those whose answer has not begun: it does not count them yet. */
@@ -121,7 +123,7 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
     if (ms > 0) return ms;
     if (resume?.isOver()) resume = undefined;
     if (!hasPlace(isBackground) || (resume && !resume.enter())) return 'place';
-    if (bucket.settings.tokens && !bucket.settings.tokens.take(isBackground)) {
+    if (!isTold && bucket.settings.tokens && !bucket.settings.tokens.take(isBackground)) {
       resume?.leave(false);
       return 'token';
     }
@@ -239,6 +241,7 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
   }
 
   function noteWindow(mine: number, { limit, remaining, resetMs }: NonNullable<LimitReading['window']>): void {
+    isTold = true;
     // Answers that overtook this one know better.
     const left = Math.max(0, remaining - unanswered);
     const until = clock.monotonic() + Math.min(resetMs, LIMIT_UNREFUSED_MAX_MS);
