@@ -19,17 +19,17 @@ export interface HeaderFields {
 const MAX_WINDOWS = 10;
 const MAX_LENGTH = 1_000;
 
-/** `headers`: names and values in turn. */
+/** `headers`: names and values in turn. Few names are looked for in each answer: no index is made. */
 export function headerFields(headers: readonly string[]): HeaderFields {
-  const byName = new Map<string, string[]>();
-  for (let i = 0; i + 1 < headers.length; i += 2) {
-    const name = headers[i]!.toLowerCase();
-    const value = headers[i + 1]!;
-    const others = byName.get(name);
-    if (others) others.push(value);
-    else byName.set(name, [value]);
+  function lines(name: string): string[] {
+    const found: string[] = [];
+    const wanted = name.toLowerCase();
+    for (let i = 0; i + 1 < headers.length; i += 2) {
+      const one = headers[i]!;
+      if (one.length === wanted.length && one.toLowerCase() === wanted) found.push(headers[i + 1]!);
+    }
+    return found;
   }
-  const lines = (name: string) => byName.get(name.toLowerCase()) ?? [];
   return {
     lines,
     list: (name) => {

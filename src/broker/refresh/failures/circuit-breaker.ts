@@ -78,6 +78,7 @@ export interface CircuitBreakers {
  * were not: those refused may all be of one kind.
  */
 const NEWCOMERS = 5;
+const CAUSES = ['outage', 'throttled', 'client_fault', 'dead_grants'] as const satisfies FailureCause[];
 const MAX_CIRCUITS = 10_000;
 const MAX_CONNECTIONS = 1_000;
 
@@ -205,7 +206,7 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
   function close(circuit: Circuit): void {
     const { open } = circuit;
     circuit.failures = 0;
-    for (const connections of Object.values(circuit.failed)) connections.clear();
+    for (const cause of CAUSES) circuit.failed[cause].clear();
     if (!open) return;
     circuit.rate?.clear();
     const { integration, endpoint } = circuit.key;
