@@ -240,6 +240,9 @@ test('integrations put: reads the secret from the environment or stdin, and show
   expect(unset).toMatchObject({ code: 1, err: 'NOT_SET is not set in the environment\n' });
 
   await ok(['integrations', 'put', 'other', ...put.slice(3), ...params]);
+  const [rated] = await json(['integrations', 'put', 'other', ...put.slice(3), ...params, '--rate', '600/60/caller']);
+  expect(rated?.rate).toEqual({ requests: 600, window: 60, per: 'caller' });
+  expect((await valetkey([...put, ...params, '--rate', '600'])).err).toMatch(/REQUESTS\/SECONDS, such as 600\/60/);
   expect(await ok(['integrations', 'show', 'other'])).toContain('client_secret_set\tfalse\n');
   expect(await ok(['integrations', 'delete', 'other'])).toBe('deleted\n');
   expect((await valetkey(['integrations', 'show', 'other'])).err).toMatch(/^Not found: /);
