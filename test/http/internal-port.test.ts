@@ -54,6 +54,8 @@ test.each([
   ['/v1/token?integration=a&owner=b', 'GET', 404],
   ['/v1/connections', 'GET', 200],
   ['/v1/jwt/verify', 'POST', 400],
+  ['/v1/proxy/a/x', 'GET', 400],
+  ['/v1/connections/con_x/proxy/x', 'POST', 404],
   ['/oauth2/token', 'POST', 400],
   ['/oauth2/introspect', 'POST', 400],
   ['/metrics', 'GET', 200],
