@@ -24,11 +24,9 @@ export const CallerGrant = z
     actions: z.array(z.enum(['*', ...ACTIONS])).min(1),
     integrations: z.array(pattern(64)).min(1),
     owners: z.array(pattern(256)).min(1),
-    scopes: z
-      .array(pattern(512))
-      .min(1)
-      .optional()
-      .openapi({ description: 'For `token` and `connections:write`: the scopes that a token may have. Default: any.' }),
+    scopes: z.array(pattern(512)).min(1).optional().openapi({
+      description: 'For `token`, `proxy` and `connections:write`: the scopes that a token may have. Default: any.',
+    }),
     max_min_ttl: z
       .int()
       .min(0)

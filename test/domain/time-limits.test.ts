@@ -125,6 +125,12 @@ const {
   SWEEP_INTERVAL_MS,
   SWEEP_PAUSE_MS,
   TOKEN_CACHE_TTL_MS,
+  CALLER_LINGER_MS,
+  UPSTREAM_BACKOFF_FIRST_MS,
+  UPSTREAM_BACKOFF_MAX_MS,
+  UPSTREAM_CONNECT_TIMEOUT_MS,
+  UPSTREAM_FIRST_BYTE_TIMEOUT_MS,
+  UPSTREAM_IDLE_TIMEOUT_MS,
   UNREADABLE_RESPONSE_RETENTION_MS,
   SQLITE_CHANGE_POLL_MS,
 } = limits;
@@ -136,6 +142,26 @@ const SMALLEST_JITTER = 0.9;
 const sum = (delays: readonly number[]) => delays.reduce((total, ms) => total + ms, 0);
 
 const relations: Record<string, Relation[]> = {
+  'calls through the proxy': [
+    [
+      'a connection is given up before a response is, and a response before a body that stands still',
+      UPSTREAM_CONNECT_TIMEOUT_MS,
+      UPSTREAM_FIRST_BYTE_TIMEOUT_MS,
+      UPSTREAM_IDLE_TIMEOUT_MS,
+    ],
+    [
+      'all waits before attempts are over before a response is given up',
+      5 * UPSTREAM_BACKOFF_MAX_MS,
+      UPSTREAM_FIRST_BYTE_TIMEOUT_MS,
+    ],
+    ['waits grow with the attempts', UPSTREAM_BACKOFF_FIRST_MS, UPSTREAM_BACKOFF_MAX_MS],
+    [
+      'a caller that is answered while it sends is gone before a shutdown waits for it',
+      CALLER_LINGER_MS,
+      SHUTDOWN_GRACE_MS,
+    ],
+    ['a rejected token is renewed while its response is held', READER_WAIT_MS, UPSTREAM_IDLE_TIMEOUT_MS],
+  ],
   'one refresh': [
     [
       'a request that spends something is left open for longer than others, and a code only as long as its owner waits',

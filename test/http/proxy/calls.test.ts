@@ -125,6 +125,14 @@ describe('a call', () => {
   });
 });
 
+test('headers may have 30 kB, in both directions', async () => {
+  const long = 'x'.repeat(30_000);
+  setup.upstream.onHead = ({ socket }) => socket.write(answer('', { headers: [`X-Back: ${long}`] }));
+  const got = await setup.call(ada, 'GET', '/x', { headers: [`X-Long: ${long}`] });
+  expect([got.status, last().header('x-long'), got.header('x-back')]).toEqual([200, long, long]);
+  expect((await setup.call(ada, 'GET', '/x', { headers: [`X-Long: ${long}${long}`] })).status).toBe(431);
+});
+
 describe('nothing leads elsewhere', () => {
   test.each([
     '/..',
@@ -254,6 +262,29 @@ describe('who may call', () => {
     expect(who.body.grants).toEqual([
       expect.objectContaining({ methods: ['GET'], paths: ['/repos/*', '/user', 'files:/up/*'] }),
     ]);
+  });
+
+  test('a caller with a rate limit is limited here as well', async () => {
+    const limited = {
+      name: 'x',
+      grants: [{ actions: ['proxy'], integrations: ['*'], owners: ['*'] }],
+      rate_limit: { requests: 1, window: 60 },
+    };
+    const key = String((await setup.broker.ask('POST', '/v1/callers', limited)).body.key);
+    const first = await setup.call(ada, 'GET', '/x', { key });
+    expect([first.status, first.header('ratelimit')]).toEqual([200, expect.stringContaining('r=0')]);
+    const second = await setup.call(ada, 'GET', '/x', { key });
+    expect([second.status, json(second.body).code, second.header('valetkey-error')]).toEqual([
+      429,
+      'rate_limited',
+      '1',
+    ]);
+    expect(setup.upstream.requests).toHaveLength(1);
+  });
+
+  test('a grant with scopes covers no token whose scopes are not known', async () => {
+    const key = await keyWith({ actions: ['proxy'], scopes: ['read'] });
+    expect((await setup.call(ada, 'GET', '/x', { key })).status).toBe(403);
   });
 
   test.each([
