@@ -67,7 +67,7 @@ const Whoami = z
 export type Whoami = z.infer<typeof Whoami>;
 
 /** How lists go on. `from` is a path in the answer; where it has no value, the list has ended. */
-const Pagination = z.discriminatedUnion('style', [
+export const Pagination = z.discriminatedUnion('style', [
   /** The answer has the URL of the next page, absolute or relative to the request. */
   z.strictObject({
     style: z.literal('next_url'),
@@ -117,7 +117,7 @@ const Pagination = z.discriminatedUnion('style', [
 export type Pagination = z.infer<typeof Pagination>;
 
 /** Where a vendor takes a key that makes a repeated request safe. */
-const Idempotency = z
+export const Idempotency = z
   .strictObject({ header: Header.optional(), body: z.string().optional(), query: z.string().optional() })
   .refine((one) => Object.values(one).filter((at) => at !== undefined).length === 1, 'one of header, body, query');
 

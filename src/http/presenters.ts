@@ -3,7 +3,7 @@ import type { z } from '@hono/zod-openapi';
 import type * as api from '../api/index.ts';
 import type { ServedToken } from '../broker/cache/index.ts';
 import type { CallerWithKeys } from '../broker/callers/index.ts';
-import type { CheckedConnection } from '../broker/proxy/index.ts';
+import type { CheckedConnection, DescribedApi } from '../broker/proxy/index.ts';
 import type { Proof } from '../broker/tokens/index.ts';
 import type { SignalView } from '../broker/webhooks/index.ts';
 import type { StoredAuditEntry } from '../domain/audit.ts';
@@ -198,6 +198,16 @@ export const presentCheck = (check: CheckedConnection): View<typeof api.CheckVie
   upstream_status: check.upstreamStatus,
   retry_after: check.retryAfter,
   checked_at: time(check.checkedAt),
+});
+
+export const presentApi = (described: DescribedApi): View<typeof api.ApiDescriptionView> => ({
+  connection_id: described.connectionId,
+  integration: described.integration,
+  provider: described.provider,
+  base_url: described.baseUrl,
+  other_hosts: described.otherHosts,
+  pagination: described.pagination ?? null,
+  idempotency: described.idempotency ?? null,
 });
 
 export const presentAuditEntry = (e: StoredAuditEntry): View<typeof api.AuditView> => ({

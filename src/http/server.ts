@@ -11,6 +11,7 @@ import type { IntegrationAdmin } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
 import type { ReadStatus } from '../broker/maintenance/index.ts';
 import type { ConnectionCheck, ProxyCalls } from '../broker/proxy/index.ts';
+import type { ApiDescriptions, ProxyCalls } from '../broker/proxy/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
 import type {
   Inbox,
@@ -44,6 +45,7 @@ import { wellFormed } from './middleware/well-formed.ts';
 import { proxyOperations } from './openapi/proxy-operations.ts';
 import { router } from './openapi/route-parts.ts';
 import { isPublished } from './published-paths.ts';
+import { apiDescriptionRoutes } from './routes/api-descriptions.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { callerRoutes } from './routes/callers.ts';
@@ -86,6 +88,7 @@ export interface HttpParts extends AuthenticationParts {
   eventFeed: EventFeed;
   proxy: ProxyCalls;
   connectionCheck: ConnectionCheck;
+  proxy: ProxyCalls & ApiDescriptions;
   auditLog: AuditLog;
   catalogue: ReadonlyMap<string, Provider>;
   auditBuffer: AuditBuffer;
@@ -191,6 +194,8 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
   app.route('/', tokenRoutes({ ...tokens, clock }));
   app.route('/', proxyOperations());
   app.route('/', connectionRoutes({ ...parts, ...tokens, check: parts.connectionCheck }));
+  app.route('/', apiDescriptionRoutes(parts));
+  app.route('/', connectionRoutes({ ...parts, ...tokens }));
   app.route('/', sessionRoutes(parts));
   app.route('/', integrationRoutes(parts));
   app.route('/', webhookRoutes(parts));

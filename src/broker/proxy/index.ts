@@ -7,6 +7,7 @@ import { createAttempts } from './attempts.ts';
 import { createUpstreamBreakers, type HostCircuits } from './breaker/index.ts';
 import { createCallObserver } from './call-observer.ts';
 import { type ConnectionCheck, type ConnectionCheckParts, createConnectionCheck } from './check/index.ts';
+import { type ApiDescriptions, createApiDescriptions } from './description/described-api.ts';
 import { createCallGuard } from './guard/guarded-calls.ts';
 import { createUpstreamLimits, type UpstreamLimitsParts } from './limits/index.ts';
 import { createCallPreparation } from './prepared-calls.ts';
@@ -17,10 +18,14 @@ import { createRequestBuilder } from './sending/request.ts';
 
 export { UPSTREAM_POLICY } from './breaker/index.ts';
 export type { CheckedConnection, ConnectionCheck } from './check/index.ts';
+export type { ApiDescriptions, DescribedApi } from './description/described-api.ts';
 export type { ProxiedRequest, ProxiedResponse, ProxyCalls } from './proxy.ts';
 export type { CallerBody } from './sending/kept-body.ts';
 
-export interface ApiProxy extends ProxyCalls, Pick<RunningCalls, 'connectionsChanged' | 'callersChanged'> {
+export interface ApiProxy
+  extends ProxyCalls,
+    ApiDescriptions,
+    Pick<RunningCalls, 'connectionsChanged' | 'callersChanged'> {
   /** To be called for each change. Undefined: any integration may have changed. */
   integrationChanged(id: string | undefined): void;
   check: ConnectionCheck;
@@ -65,6 +70,7 @@ export function createProxy(parts: Parts): ApiProxy {
   return {
     ...createProxyCalls({ ...parts, preparation, attempts, running, observer }),
     check: createConnectionCheck({ ...parts, preparation, builder, dpop }),
+    ...createApiDescriptions(parts),
     connectionsChanged: running.connectionsChanged,
     callersChanged: running.callersChanged,
     integrationChanged(id) {
