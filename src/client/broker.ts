@@ -106,7 +106,7 @@ export function createBroker({ url, key, fetch, now, wait, timeoutMs }: BrokerOp
 }
 
 /** A key from a file often ends in a line break. */
-function validKey(key: string): string {
+export function validKey(key: string): string {
   const trimmed = key.trim();
   if (/^[\x21-\x7e]+$/.test(trimmed)) return trimmed;
   const detail = 'The caller key is empty, or has characters that are not allowed in a header';
@@ -114,13 +114,13 @@ function validKey(key: string): string {
 }
 
 /** Such as ECONNREFUSED. The rest of a foreign error is dropped: it may contain the request. */
-function systemCode(error: unknown): string {
+export function systemCode(error: unknown): string {
   const { code, cause } = Object(error) as { code?: unknown; cause?: { code?: unknown } };
   const found = [cause?.code, code].find((it) => typeof it === 'string' && /^[A-Z][A-Z_]+$/.test(it));
   return found === undefined ? '' : `: ${found}`;
 }
 
-function parsed(text: string): Record<string, unknown> | undefined {
+export function parsed(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
@@ -130,7 +130,7 @@ function parsed(text: string): Record<string, unknown> | undefined {
 }
 
 /** The known members of a problem (RFC 9457). Others are dropped. */
-function errorDetails(response: Response, body: Record<string, unknown> | undefined): ErrorDetails {
+export function errorDetails(response: Response, body: Record<string, unknown> | undefined): ErrorDetails {
   const { status, headers } = response;
   const seconds = retryAfter(response);
   const retry = seconds === undefined ? {} : { retryAfter: seconds };
@@ -139,8 +139,8 @@ function errorDetails(response: Response, body: Record<string, unknown> | undefi
     const detail = `Not a response of a Valetkey broker: status ${status} with ${type}. Is url the URL of the broker?`;
     return { code: 'invalid_answer', status, detail, ...retry };
   }
-  const { code, detail, request_id, connection_id, reason, missing, candidates, issues } = body;
-  const named = { requestId: request_id, connectionId: connection_id, reason, missing, candidates, issues };
+  const { code, detail, request_id, connection_id, reason, missing, candidates, issues, scope } = body;
+  const named = { requestId: request_id, connectionId: connection_id, reason, missing, candidates, issues, scope };
   const known = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined && value !== null));
   return { code: code as ErrorDetails['code'], status, detail, ...retry, ...known };
 }

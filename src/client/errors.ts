@@ -15,6 +15,8 @@ export type ClientCode =
   | 'unsupported_token'
   /** The connect session ended without a connection; `reason` says why. */
   | 'not_connected'
+  /** A list cannot be continued; `reason` says why: `unknown`, `by_caller`, `ambiguous_list`, `foreign_link` or `repeated`. */
+  | 'pagination'
   /** A request to a webhook endpoint is not from the broker, or is too old; `reason` says what is wrong with it. */
   | 'invalid_webhook';
 
@@ -28,6 +30,9 @@ export interface MissingPermission {
   owner: string;
   scopes?: string[];
   min_ttl?: number;
+  /** Of a call through the proxy, where a permission is limited to others. */
+  method?: string;
+  path?: string;
 }
 
 export interface ErrorDetails {
@@ -42,7 +47,7 @@ export interface ErrorDetails {
   retryAfter?: number;
   /** With `reauthorization_required`, `connection_revoked`, `identity_mismatch` and `connection_exists`. */
   connectionId?: string;
-  /** The cause, with `reauthorization_required`, `unauthenticated`, `not_connected` and `invalid_webhook`. */
+  /** The cause, with `reauthorization_required`, `unauthenticated`, `not_connected`, `pagination` and `invalid_webhook`. */
   reason?: string;
   /** With `forbidden`. */
   missing?: MissingPermission;
@@ -50,6 +55,8 @@ export interface ErrorDetails {
   candidates?: { connection_id: string; label: string | null }[];
   /** With `invalid_request`: each error, and its path in the request. */
   issues?: { path: string; message: string }[];
+  /** With `upstream_rate_limited`: whose calls the limit counts. */
+  scope?: 'integration' | 'connection' | 'captured' | 'caller';
 }
 
 // Declares the members of the class, which are those of the details.

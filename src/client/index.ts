@@ -1,5 +1,8 @@
 // The public API of the client: tokens and connect links from the broker, and requests to APIs with them. It imports
 // only its own files and uses only web APIs, so that it runs in Node, Bun, Deno and workers.
+import { createApis } from './api.ts';
+import { createSending } from './api-sending.ts';
+import type { Api, ApiOptions } from './api-types.ts';
 import { createBroker, type Fetch } from './broker.ts';
 import { createCache } from './cache.ts';
 import { isReauthorizationRequired, mustConnect, ValetkeyError } from './errors.ts';
@@ -19,6 +22,18 @@ import type {
   VerifyJwtRequest,
 } from './types.ts';
 
+export {
+  ApiError,
+  InvalidPath,
+  RateLimited,
+  ReauthorizationRequired,
+  type RenewalRequest,
+  UpstreamTimeout,
+  UpstreamUnavailable,
+} from './api-errors.ts';
+export type { Pagination } from './api-pages.ts';
+export type { CallOptions, Query } from './api-request.ts';
+export type { Api, ApiOptions, ApiResponse, CallWithBody, CallWithoutBody, PagesOptions } from './api-types.ts';
 export { type ErrorCode, isReauthorizationRequired, mustConnect, ValetkeyError } from './errors.ts';
 export { type VerifyWebhookOptions, verifyWebhook, type WebhookEvent, type WebhookHeaders } from './webhooks.ts';
 export type {
@@ -75,6 +90,15 @@ export interface Valetkey {
    * const fresh = await valetkey.refresh(token);
    */
   refresh(rejected: Pick<Token, 'connection_id' | 'access_token'>, options?: Abortable): Promise<Token>;
+  /**
+   * Calls to the API of a connection through the broker, without a token: the broker attaches it, refreshes it, keeps within
+   * the limits of the API and repeats what is safe. `connection`: its id, or as for `token`. `options`: of all these calls.
+   *
+   * @example
+   * const api = valetkey.api({ integration: 'github', owner: 'user_42' }, { retry: 2, maxWait: 30 });
+   * for await (const repos of api.pages<Repo[]>('/user/repos')) console.log(repos.length);
+   */
+  api(connection: string | ConnectionSelector, options?: ApiOptions): Api;
   /**
    * Like the global `fetch`, with the token attached as its `token_type` says. The token is sent to the origin of `url`
    * only. After a 401, repeats the request once with a new token; after a 429 or 503 with `Retry-After`, once if the
@@ -171,8 +195,16 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
   const broker = createBroker({ url, key, fetch, now, wait, timeoutMs: timeout * 1_000 });
   const cache = createCache({ now, maxAgeMs: cacheFor * 1_000, maxEntries: MAX_ENTRIES });
   const tokens = createTokens({ broker, cache, deadline });
+  const sending = createSending({ url, key, fetch, now, wait, timeoutMs: timeout * 1_000, connect });
+
+  async function connect(connection_id: string, request: object): Promise<CreatedConnectSession> {
+    const body = { connection_id, ...request };
+    const options = { method: 'POST', path: '/v1/connect-sessions', body, deadline: deadline() } as const;
+    return (await broker.ask<CreatedConnectSession>(options)).body;
+  }
 
   return {
+    api: createApis({ sending, broker, now, deadline, maxWait }),
     token: (request) => tokens.token(request),
     refresh: (rejected, { signal } = {}) => tokens.refresh(rejected, { signal }),
     fetch: createAuthorizedFetch({ tokens, fetch, now, wait, deadline, allowHttp }),

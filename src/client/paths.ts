@@ -13,6 +13,27 @@ export function tokenPath({ connection, integration, owner, label }: ConnectionS
   return `/v1/token?${query}`;
 }
 
+/** Where calls of a connection begin, and the headers that name it where the path does not. */
+export function proxyRoute({ connection, integration, owner, label }: ConnectionSelector): ProxyRoute {
+  if (connection !== undefined) return { path: `${connectionPath(connection)}/proxy`, headers: {} };
+  const headers: Record<string, string> = { 'valetkey-owner': encodeURIComponent(owner) };
+  if (label !== undefined) headers['valetkey-label'] = encodeURIComponent(label);
+  return { path: `/v1/proxy/${segment(integration)}`, headers };
+}
+
+export interface ProxyRoute {
+  path: string;
+  headers: Record<string, string>;
+}
+
+/** Where it says how its API is called. */
+export function apiPath({ connection, integration, owner, label }: ConnectionSelector): string {
+  if (connection !== undefined) return `${connectionPath(connection)}/api`;
+  const query = new URLSearchParams({ integration, owner });
+  if (label !== undefined) query.set('label', label);
+  return `/v1/api?${query}`;
+}
+
 export const connectionPath = (id: string): string => `/v1/connections/${segment(id)}`;
 export const sessionPath = (id: string): string => `/v1/connect-sessions/${segment(id)}`;
 

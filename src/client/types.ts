@@ -100,6 +100,80 @@ export interface DpopProof {
   expires_in: number | null;
 }
 
+export interface ApiDescription {
+  connection_id: string;
+  integration: string;
+  provider: string;
+  /**
+   * What paths of the proxy are below, as this connection has it
+   */
+  base_url: string;
+  /**
+   * Base URLs of other hosts of the same system, by the alias for `Valetkey-Host`
+   */
+  other_hosts: {
+    [k: string]: string;
+  };
+  /**
+   * How lists go on. Null: it is not known.
+   */
+  pagination:
+    | {
+        style: 'next_url';
+        from: string;
+        secret_params?: string[];
+      }
+    | {
+        style: 'link_header';
+        rel?: string;
+      }
+    | {
+        style: 'cursor';
+        in?: 'query' | 'body';
+        param: string;
+        from: string;
+        last_item?: string;
+        more?: string;
+      }
+    | {
+        style: 'page';
+        param: string;
+        first?: number;
+        size?: string;
+        more?: string;
+        last?: string;
+        pages_header?: string;
+      }
+    | {
+        style: 'offset';
+        param: string;
+        size?: string;
+      }
+    | {
+        style: 'continue_call';
+        suffix: string;
+        param: string;
+        from: string;
+        more?: string;
+      }
+    | {
+        style: 'relay';
+      }
+    | {
+        style: 'by_caller';
+        note: string;
+      }
+    | null;
+  /**
+   * Where a key that makes a repeated request safe goes. Null: nowhere, or it is not known.
+   */
+  idempotency: {
+    header?: string;
+    body?: string;
+    query?: string;
+  } | null;
+}
+
 export interface CreateConnectSessionRequest {
   /**
    * Left out with `connection_id`: that of the connection

@@ -116,6 +116,7 @@ const SHAPES = [
   'Token',
   'CreateDpopProofRequest',
   'DpopProof',
+  'ApiDescription',
   'CreateConnectSessionRequest',
   'CreatedConnectSession',
   'ConnectSession',
