@@ -20,6 +20,8 @@ export const globalsOf = (command: Command): Globals => command.optsWithGlobals<
 export interface Broker {
   /** The response body; an empty object for 204. Rejects with `Failure`. */
   ask(method: string, path: string, body?: unknown): Promise<Json>;
+  /** A call through the proxy: the API's own response, whatever its status. Rejects with `Failure`. */
+  call(path: string, init: RequestInit): Promise<Response>;
   /** All rows of a list, page by page, at most `limit`. Rejects with `Failure`. */
   all(path: string, query?: Record<string, string | undefined>, limit?: number): AsyncGenerator<Json, void>;
 }
@@ -58,19 +60,24 @@ export function brokerFor(io: Io, command: Command): Broker {
   const variable = KEY_VARIABLES.find((name) => io.env[name] || io.env[`${name}_FILE`]) ?? 'VALETKEY_KEY';
   const key = keyIn(io, variable);
 
-  async function send(method: string, path: string, body?: unknown): Promise<Response> {
+  function send(method: string, path: string, body?: unknown): Promise<Response> {
+    return request(path, {
+      method,
+      ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+  }
+
+  async function request(path: string, init: RequestInit): Promise<Response> {
     if (!key) throw new Failure('set VALETKEY_KEY to a caller key (or VALETKEY_ADMIN_KEY)');
     requireUsable(url, allowHttp);
     try {
-      return await io.fetch(`${url.replace(/\/+$/, '')}${path}`, {
-        method,
-        headers: { authorization: `Bearer ${key}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-        // A redirect must not carry the key to another host.
-        redirect: 'manual',
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      });
+      const headers = new Headers(init.headers);
+      headers.set('authorization', `Bearer ${key}`);
+      // A redirect must not carry the key to another host.
+      return await io.fetch(`${url.replace(/\/+$/, '')}${path}`, { ...init, headers, redirect: 'manual' });
     } catch (error) {
+      if ((error as Error).name === 'AbortError') throw new Failure('interrupted', EXIT.interrupted);
       const isTimeout = (error as Error).name === 'TimeoutError';
       const how = isTimeout ? `the broker at ${url} did not answer in time` : `no broker answers at ${url}`;
       throw new Failure(`${how}; set VALETKEY_URL, or start one with: valetkey serve`, EXIT.unreachable);
@@ -80,17 +87,24 @@ export function brokerFor(io: Io, command: Command): Broker {
   async function ask(method: string, path: string, body?: unknown): Promise<Json> {
     const response = await send(method, path, body);
     if (response.status === 204) return {};
-    const answer = (await response.json().catch(() => undefined)) as Json | undefined;
-    if (answer === undefined || (!response.ok && typeof answer.code !== 'string'))
-      throw new Failure(
+    const answer = await readJson(response);
+    if (response.ok && answer !== undefined) return answer;
+    throw await failureOf(response, answer);
+  }
+
+  const readJson = async (response: Response): Promise<Json | undefined> =>
+    (await response.json().catch(() => undefined)) as Json | undefined;
+
+  async function failureOf(response: Response, answer: Json | undefined): Promise<Failure> {
+    if (typeof answer?.code !== 'string')
+      return new Failure(
         `the server at ${url} is not a Valetkey broker (status ${response.status}); set VALETKEY_URL`,
         EXIT.unreachable,
       );
-    if (response.ok) return answer;
     const wait = response.headers.get('retry-after');
     const later = wait === null ? [] : [`Try again in ${wait} seconds.`];
     const lines = [...explained(answer), ...(await advice(answer)), ...later];
-    throw new Failure(lines.map(visibleText).join('\n'), EXIT.refused, answer);
+    return new Failure(lines.map(visibleText).join('\n'), EXIT.refused, answer);
   }
 
   /** What to do about a problem, if its own text does not say. */
@@ -99,7 +113,11 @@ export function brokerFor(io: Io, command: Command): Broker {
     if (code === 'ambiguous_connection')
       return (candidates as Json[]).map((c) => `  --connection ${c.connection_id}  label ${c.label ?? '(none)'}`);
     if (code !== 'forbidden' || typeof missing !== 'object') return [];
-    const { action, integration, owner, scopes, min_ttl } = missing as Json;
+    const { action, integration, owner, scopes, min_ttl, method, path } = missing as Json;
+    if (method !== undefined || path !== undefined)
+      return [
+        `A grant with "proxy" for ${method ?? 'this method'} ${path ?? ''} is missing; see docs/proxy.md#grants.`,
+      ];
     const me = await send('GET', '/v1/whoami')
       .then(async (answer) => (answer.ok ? ((await answer.json()) as Json).id : undefined))
       .catch(() => undefined);
@@ -113,6 +131,12 @@ export function brokerFor(io: Io, command: Command): Broker {
 
   return {
     ask,
+    async call(path, init) {
+      const response = await request(path, init);
+      const { headers } = response;
+      if (headers.get('valetkey-error') !== '1' && headers.has('valetkey-request-id')) return response;
+      throw await failureOf(response, await readJson(response));
+    },
     async *all(path: string, query = {}, limit = Number.POSITIVE_INFINITY) {
       const search = queryOf({ ...query, limit: String(Math.min(limit, MAX_PAGE_SIZE)) });
       for (let left = limit; left > 0; ) {

@@ -1,15 +1,20 @@
 // Everything that commands do outside their own process memory, behind one interface, so that tests can replace it.
-import { text } from 'node:stream/consumers';
+import { once } from 'node:events';
+import { arrayBuffer, text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 
 export interface Io {
   env: Record<string, string | undefined>;
   /** Prints a line to stdout: results only. */
   out(line: string): void;
+  /** Writes bytes to stdout, as fast as they are taken. */
+  write(bytes: Uint8Array): Promise<void>;
   /** Prints a line to stderr: messages for people. */
   note(line: string): void;
   /** All of stdin. */
   input(): Promise<string>;
+  /** The same, as bytes. */
+  inputBytes(): Promise<Uint8Array<ArrayBuffer>>;
   /** Whether stdout is a terminal: then lists are tables, otherwise tab-separated lines. */
   outIsTty: boolean;
   inputIsTty: boolean;
@@ -37,8 +42,12 @@ export function processIo(env: Io['env']): Io {
   return {
     env,
     out: (line) => void stdout.write(`${line}\n`),
+    async write(bytes) {
+      if (!stdout.write(bytes)) await once(stdout, 'drain');
+    },
     note: (line) => void stderr.write(`${line}\n`),
     input: () => text(stdin),
+    inputBytes: async () => new Uint8Array(await arrayBuffer(stdin)),
     outIsTty: stdout.isTTY === true,
     inputIsTty: stdin.isTTY === true,
     color: stdout.isTTY === true && stdout.hasColors(),

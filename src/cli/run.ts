@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { visibleJson, visibleText } from '../domain/visible-text.ts';
 import { applyCommand } from './apply.ts';
 import { auditCommand, whoamiCommand } from './audit.ts';
+import { callCommand } from './call.ts';
 import { callerCommands } from './callers.ts';
 import { completionCommand } from './completion.ts';
 import { connectCommand } from './connect.ts';
@@ -78,6 +79,7 @@ export function commandTree(io: Io): Command {
   connectCommand(program, io);
   connectSessionCommands(program, io);
   tokenCommand(program, io);
+  callCommand(program, io);
   connectionCommands(program, io);
   callerCommands(program, io);
   integrationCommands(program, io);

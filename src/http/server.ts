@@ -10,8 +10,7 @@ import type { Deliveries, EventFeed, WebhookEndpoints, WebhookKeys } from '../br
 import type { IntegrationAdmin } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
 import type { ReadStatus } from '../broker/maintenance/index.ts';
-import type { ConnectionCheck, ProxyCalls } from '../broker/proxy/index.ts';
-import type { ApiDescriptions, ProxyCalls } from '../broker/proxy/index.ts';
+import type { ApiDescriptions, ConnectionCheck, ProxyCalls } from '../broker/proxy/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
 import type {
   Inbox,

@@ -19,10 +19,14 @@ export function createTerminal(env: Record<string, string>, given: Partial<Io> =
       out: (line) => {
         printed.out += `${line}\n`;
       },
+      write: async (bytes) => {
+        printed.out += Buffer.from(bytes).toString('utf8');
+      },
       note: (line) => {
         printed.err += `${line}\n`;
       },
       input: async () => '',
+      inputBytes: async () => new Uint8Array(),
       outIsTty: false,
       inputIsTty: false,
       color: false,
