@@ -21,10 +21,10 @@ export interface SendingParts {
 
 export interface Sending {
   /** The API's own response, whatever its status. Rejects with `ValetkeyError`, or with the signal's reason. */
-  send(route: ProxyRoute, request: PreparedRequest, patience: Patience): Promise<Response>;
+  send(route: ProxyRoute, request: PreparedRequest, bounds: CallBounds): Promise<Response>;
 }
 
-export interface Patience {
+export interface CallBounds {
   /** Seconds. */
   maxWait: number;
   retry: number;
@@ -39,9 +39,9 @@ const SMALL = 64 * 1_024;
 const NOT_SENT: ReadonlySet<string> = new Set(['rate_limited', 'too_many_requests']);
 
 export function createSending({ url, key, fetch, now, wait, timeoutMs, connect }: SendingParts): Sending {
-  async function sendOnce(route: ProxyRoute, request: PreparedRequest, patience: Patience): Promise<Response> {
+  async function sendOnce(route: ProxyRoute, request: PreparedRequest, bounds: CallBounds): Promise<Response> {
     const { method, path, body } = request;
-    const { signal, maxWait, retry } = patience;
+    const { signal, maxWait, retry } = bounds;
     const headers = new Headers(request.headers);
     headers.set('valetkey-max-wait', String(Math.round(maxWait)));
     for (const [name, value] of Object.entries(route.headers)) headers.set(name, value);
@@ -71,12 +71,12 @@ export function createSending({ url, key, fetch, now, wait, timeoutMs, connect }
   }
 
   return {
-    async send(route, request, patience) {
-      const until = now() + patience.maxWait * 1_000;
+    async send(route, request, bounds) {
+      const until = now() + bounds.maxWait * 1_000;
       const canRepeat = !isStream(request.body);
       for (let isRenewed = false; ; ) {
         const maxWait = Math.max(0, (until - now()) / 1_000);
-        const response = await sendOnce(route, request, { ...patience, maxWait });
+        const response = await sendOnce(route, request, { ...bounds, maxWait });
         const { headers, status } = response;
         if (headers.get('valetkey-error') !== '1' && headers.has('valetkey-request-id')) {
           // The token was renewed, and the broker has not kept a body of this size.
@@ -89,7 +89,7 @@ export function createSending({ url, key, fetch, now, wait, timeoutMs, connect }
         const details = errorDetails(response, parsed(await response.text().catch(() => '')));
         const waitMs = (details.retryAfter ?? Number.POSITIVE_INFINITY) * 1_000;
         if (!NOT_SENT.has(details.code) || !canRepeat || now() + waitMs > until) throw errorOf(details, connect);
-        await wait(waitMs, patience.signal);
+        await wait(waitMs, bounds.signal);
       }
     },
   };

@@ -28,7 +28,7 @@ const LONGEST_WAIT_S = 300;
 /** The APIs of connections. `options`: of all calls. */
 export type Apis = (connection: string | ConnectionSelector, options?: ApiOptions) => Api;
 
-export function createApis({ sending, broker, now, deadline, maxWait: patience }: Parts): Apis {
+export function createApis({ sending, broker, now, deadline, maxWait: longest }: Parts): Apis {
   const descriptions = new Map<string, { at: number; api: Promise<ApiDescription> }>();
 
   function describe(connection: ConnectionSelector, signal: AbortSignal | undefined): Promise<ApiDescription> {
@@ -57,7 +57,7 @@ export function createApis({ sending, broker, now, deadline, maxWait: patience }
       const headers = new Headers(defaults.headers);
       for (const [name, value] of new Headers(given.headers)) headers.set(name, value);
       const request = prepare(method.toUpperCase(), path, { ...options, headers }, idempotency);
-      const maxWait = Math.min(Math.max(0, options.maxWait ?? patience), LONGEST_WAIT_S);
+      const maxWait = Math.min(Math.max(0, options.maxWait ?? longest), LONGEST_WAIT_S);
       return sending.send(route, request, { maxWait, retry: options.retry ?? 0, signal });
     }
 
