@@ -109,7 +109,9 @@ async function tour(
   );
   const { issuer, clientId, clientSecret } = provider;
   const webhook = { secrets: [WEBHOOK_SECRET] };
-  const setup = { provider: PROVIDER, client_id: clientId, client_secret: clientSecret, params: { issuer }, webhook };
+  const overrides = { api_base_url: issuer };
+  const client = { client_id: clientId, client_secret: clientSecret };
+  const setup = { provider: PROVIDER, ...client, params: { issuer }, overrides, webhook };
   const put = await ask(broker, admin, 'PUT', `/v1/integrations/${INTEGRATION}`, setup);
   expect(
     put.status_code === 201 && !('client_secret' in put),
@@ -167,6 +169,20 @@ async function tour(
     fresh.access_token !== served.access_token,
     'there is a new access token, and the rotated refresh token is stored',
   );
+
+  step(
+    'An agent calls the API, and never sees a token',
+    'Its caller may make GET calls through the broker, which attaches the token. Nothing else.',
+  );
+  const agentGrants = [{ actions: ['proxy'], integrations: [INTEGRATION], owners: ['*'], methods: ['GET'] }];
+  const agent = await ask(broker, admin, 'POST', '/v1/callers', { name: 'agent', grants: agentGrants });
+  const agentKey = String(agent.key);
+  const me = await ask(broker, agentKey, 'GET', `/v1/connections/${id}/proxy/me`);
+  expect(me.sub === 'alice', 'the API was sent a valid token: it answers with the account');
+  const written = await ask(broker, agentKey, 'POST', `/v1/connections/${id}/proxy/me`, { name: 'mallory' });
+  expect(written.code === 'forbidden', 'a POST is refused, and never reaches the API');
+  const kept = await ask(broker, agentKey, 'GET', `/v1/connections/${id}/token`);
+  expect(kept.code === 'forbidden', 'the agent cannot read the token');
 
   step(
     'A service verifies a JWT',

@@ -81,7 +81,18 @@ describe('without Node', () => {
       body: {},
     }));
     try {
-      const web = { fetch, Headers, URL, URLSearchParams, AbortSignal, performance, setTimeout, clearTimeout };
+      const web = {
+        fetch,
+        Headers,
+        URL,
+        URLSearchParams,
+        AbortSignal,
+        performance,
+        setTimeout,
+        clearTimeout,
+        AbortController,
+        TextDecoder,
+      };
       const context = createContext({
         ...web,
         given: { url: testSetup.broker.url, key: testSetup.broker.adminKey },
@@ -95,12 +106,14 @@ describe('without Node', () => {
           const who = { integration: 'acme', owner };
           const { status } = await valetkey.fetch(who, api.url);
           const { connection_id } = await valetkey.token(who);
+          const own = await client.createValetkey({ ...given, key: 'none' }).api(who).get('/x').catch((error) => error);
           const error = await valetkey.token({ ...who, label: 'none' }).catch((error) => error);
-          return { status, connection_id, mustConnect: client.mustConnect(error), process: typeof process };
+          return { status, connection_id, proxied: own.code, mustConnect: client.mustConnect(error), process: typeof process };
         })()`,
         context,
       );
-      expect(result).toEqual({ status: 200, connection_id: id, mustConnect: true, process: 'undefined' });
+      const proxied = 'unauthenticated';
+      expect(result).toEqual({ status: 200, connection_id: id, proxied, mustConnect: true, process: 'undefined' });
       expect(api.received).toHaveLength(2);
     } finally {
       await api.close();
@@ -133,7 +146,7 @@ describe('the types', () => {
   };
   const WEB = ['--lib', 'es2022,dom', '--moduleResolution', 'bundler'];
   const SERVICE = `
-    import { createValetkey, isReauthorizationRequired, ValetkeyError, type Token } from '@valetkey/client';
+    import { ApiError, createValetkey, isReauthorizationRequired, RateLimited, ReauthorizationRequired, ValetkeyError, type Token } from '@valetkey/client';
     const valetkey = createValetkey({ url: 'https://broker.example', key: async () => 'vk_', fetch });
     const who = { integration: 'github', owner: 'user_42' };
     export const token: Token = await valetkey.token({ ...who, min_ttl: 5, signal: new AbortController().signal });
@@ -145,6 +158,19 @@ describe('the types', () => {
       if (error instanceof ValetkeyError && error.code === 'forbidden') console.log(error.missing?.owner);
       const { url }: { url: string } = await valetkey.connectUrl({ ...who, return_url: 'https://app.example' }, error);
       console.log(url, await valetkey.connectUrl({ connection_id: token.connection_id }));
+    }
+    const api = valetkey.api(who, { retry: 2 });
+    try {
+      const user = await api.get<{ id: number }>('/user', { query: { fields: ['id'] }, headers: { accept: 'text/x' } });
+      const stream: ReadableStream<Uint8Array> = await api.put('/file', new Uint8Array(1), { as: 'stream' });
+      const { status }: Response = await api.delete('/file', { as: 'response' });
+      for await (const page of api.pages<string[]>('/items', { list: 'data' })) console.log(page.length, user.id, stream, status);
+      const fetch: typeof globalThis.fetch = api.fetch;
+      console.log(fetch, (await api.request<Blob>('REPORT', '/x', { body: { a: 1 } })).attempts);
+    } catch (error) {
+      if (error instanceof RateLimited) { const seconds: number = error.retryAfter; console.log(seconds, error.scope); }
+      if (error instanceof ReauthorizationRequired) console.log((await error.connectUrl({ return_url: 'https://app.example' })).url);
+      if (error instanceof ApiError) { const body: unknown = error.body; console.log(body, error.headers.get('etag')); }
     }
     const verdict = await valetkey.verify('a.b.c', { audience: 'me' });
     if (verdict.active) console.log(verdict.claims.sub);
@@ -176,6 +202,8 @@ describe('the types', () => {
     ['an owner and a connection at once', 'valetkey.token({ integration: "github", owner: "a", connection: "con_1" })'],
     ['an unknown error code', 'error.code === "unknown"'],
     ['a link without an integration', 'valetkey.connectUrl({ owner: "a" })'],
+    ['a call with a wait that is no number', 'valetkey.api("con_1").get("/x", { maxWait: "long" })'],
+    ['a call of a host that is no text', 'valetkey.api("con_1", { host: 1 })'],
     ['a link without an owner', 'valetkey.connectUrl({ integration: "github" })'],
   ])('reject %s', async (_, wrong) => {
     const source = `
