@@ -85,7 +85,6 @@ export interface HttpParts extends AuthenticationParts {
   deliveries: Deliveries;
   webhookKeys: WebhookKeys;
   eventFeed: EventFeed;
-  proxy: ProxyCalls;
   connectionCheck: ConnectionCheck;
   proxy: ProxyCalls & ApiDescriptions;
   auditLog: AuditLog;
@@ -194,7 +193,6 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
   app.route('/', proxyOperations());
   app.route('/', connectionRoutes({ ...parts, ...tokens, check: parts.connectionCheck }));
   app.route('/', apiDescriptionRoutes(parts));
-  app.route('/', connectionRoutes({ ...parts, ...tokens }));
   app.route('/', sessionRoutes(parts));
   app.route('/', integrationRoutes(parts));
   app.route('/', webhookRoutes(parts));
