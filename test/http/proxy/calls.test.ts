@@ -1,6 +1,7 @@
 // Calls through the proxy, byte by byte: where they go, what the API is sent, and what comes back.
+import type { Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { answer } from '../../support/byte-upstream.ts';
+import { answer, type ReceivedRequest } from '../../support/byte-upstream.ts';
 import { type ProxySetup, startProxySetup } from '../../support/proxy-setup.ts';
 import { rawCall } from '../../support/raw-call.ts';
 
@@ -14,6 +15,11 @@ afterAll(() => setup.close());
 beforeEach(() => setup.upstream.reset());
 
 const json = (body: Buffer) => JSON.parse(body.toString()) as Record<string, unknown>;
+/** The next request that the API gets. */
+const nextRequest = () =>
+  new Promise<ReceivedRequest>((resolve) => {
+    setup.upstream.onHead = resolve;
+  });
 const last = () => setup.upstream.requests.at(-1)!;
 
 describe('a call', () => {
@@ -302,6 +308,65 @@ describe('who may call', () => {
       grants: [{ integrations: ['*'], owners: ['*'], ...grant }],
     });
     expect(status).toBe(400);
+  });
+});
+
+describe('a caller that hangs up', () => {
+  // No time limit of the proxy is over by then.
+  test.each([
+    ['before the answer', ''],
+    ['in the middle of it', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf'],
+  ])('%s ends the call at the API', async (_, bytes) => {
+    const asked = nextRequest();
+    const call = setup.open(ada, 'GET', '/x');
+    const got = await asked;
+    if (bytes !== '') {
+      got.socket.write(bytes);
+      await call.until(/half/);
+    }
+    call.socket.destroy();
+    await got.closed;
+  });
+
+  test('in the middle of its request ends it at the API', async () => {
+    const asked = nextRequest();
+    const call = setup.open(ada, 'POST', '/x', { headers: ['Content-Length: 100000'] });
+    call.socket.write('half');
+    const got = await asked;
+    call.socket.destroy();
+    await got.closed;
+    expect(got.isComplete).toBe(false);
+  });
+});
+
+describe('back-pressure', () => {
+  const piece = Buffer.alloc(65_536, 'x');
+  /** Writes until the socket keeps megabytes, or far more went through than kernels and buffers hold. */
+  async function fill(socket: Socket, bytes: Buffer): Promise<void> {
+    for (let n = 0; n < 2_000 && socket.writableLength < 4_000_000; n++) {
+      socket.write(bytes);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(socket.writableLength).toBeGreaterThan(3_900_000);
+  }
+
+  test('an API that takes nothing stops the caller', async () => {
+    const asked = nextRequest();
+    const call = setup.open(ada, 'PUT', '/x', { headers: ['Content-Length: 1000000000'] });
+    call.socket.write(piece);
+    (await asked).socket.pause();
+    await fill(call.socket, piece);
+    call.socket.destroy();
+  });
+
+  test('a caller that takes nothing stops the API', async () => {
+    const asked = nextRequest();
+    const call = setup.open(ada, 'GET', '/x');
+    call.socket.pause();
+    const { socket } = await asked;
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n');
+    await fill(socket, piece);
+    call.socket.destroy();
   });
 });
 

@@ -193,49 +193,4 @@ describe('a request', () => {
     expect([got.status, got.body.toString()]).toEqual([413, 'too large']);
     await call.closed;
   });
-
-  test('that breaks off ends at the API, too', async () => {
-    const asked = nextRequest();
-    const call = setup.open(ada, 'POST', '/x', { headers: ['Content-Length: 100000'] });
-    call.socket.write('half');
-    const got = await asked;
-    call.socket.destroy();
-    await got.closed;
-    expect(got.isComplete).toBe(false);
-  });
-});
-
-describe('a caller that hangs up', () => {
-  test.each([
-    ['before the answer', ''],
-    ['in the middle of it', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf'],
-  ])('%s ends the call at the API', async (_, bytes) => {
-    const asked = nextRequest();
-    const call = setup.open(ada, 'GET', '/x');
-    const got = await asked;
-    if (bytes !== '') {
-      got.socket.write(bytes);
-      await call.until(/half/);
-    }
-    call.socket.destroy();
-    await got.closed;
-  });
-});
-
-test('an API that takes nothing stops the caller, and a caller that takes nothing stops the API', async () => {
-  const asked = nextRequest();
-  const call = setup.open(ada, 'PUT', '/x', { headers: CHUNKED });
-  const piece = `10000\r\n${'x'.repeat(65_536)}\r\n`;
-  call.socket.write(piece);
-  const got = await asked;
-  got.socket.pause();
-  // All that kernels and buffers take, and no more.
-  let written = 0;
-  while (call.socket.writableLength < 4_000_000 && written < 4_000) {
-    call.socket.write(piece);
-    written++;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  expect(call.socket.writableLength).toBeGreaterThan(3_900_000);
-  call.socket.destroy();
 });
