@@ -1,21 +1,19 @@
-// The service of docs/proxy.md, as it stands there: against an API that expires its token, limits it and is down for a moment.
+// The service of docs/proxy.md, as it stands there: with the catalogue's entry, against a vendor on loopback that expires its
+// token, limits it, is down for a moment, and withdraws the grant.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { afterEach, expect, test, vi } from 'vitest';
-import { startTestSetup } from '../support/broker-setup.ts';
-import { createFolder } from '../support/entries.ts';
+import { startTestBroker } from '../support/broker.ts';
+import { expectOk } from '../support/contract.ts';
 import { ROOT } from '../support/image.ts';
 
 const page = readFileSync(join(ROOT, 'docs/proxy.md'), 'utf8');
 const [, service = ''] = /```js\n([\s\S]*?)```/.exec(page) ?? [];
 const client = pathToFileURL(join(ROOT, 'src/client/index.ts')).href;
-
-/** The generic entry, with lists that go on as those of the service do. */
-const { $schema: _, ...generic } = JSON.parse(readFileSync(join(ROOT, 'src/catalogue/generic-oidc.json'), 'utf8'));
-const entry = { ...generic, id: 'acme-repos', api: { pagination: { style: 'link_header' } } };
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -25,26 +23,33 @@ afterEach(() => {
 test('docs/proxy.md: the service lists all repositories, through a 401, a limit and an outage, and sees no token', async () => {
   expect(service.split('\n').filter((line) => line !== '')).toHaveLength(10);
 
-  const setup = await startTestSetup({ VALETKEY_PROVIDERS_DIR: createFolder({ 'acme-repos.json': entry }) });
-  const { broker, provider } = setup;
-  const api = await startRepositories();
+  const vendor = await startVendor();
+  const broker = await startTestBroker({}, undefined, { refreshAhead: false });
   mkdirSync(join(ROOT, 'node_modules/.cache'), { recursive: true });
   const folder = mkdtempSync(join(ROOT, 'node_modules/.cache/proxy-example-'));
   try {
-    const body = {
-      ...setup.integrationBody,
-      provider: 'acme-repos',
-      overrides: { ...setup.proxy.overrides, api_base_url: api.url },
+    const overrides = {
+      token_url: `${vendor.url}/token`,
+      userinfo_url: `${vendor.url}/api/user`,
+      api_base_url: `${vendor.url}/api`,
     };
-    expect((await broker.ask('PUT', '/v1/integrations/github', body)).status).toBe(201);
-    await setup.importConnection('ada', {}, { integration: 'github' });
+    const integration = {
+      provider: 'github',
+      client_id: 'app',
+      client_secret: 'app-secret',
+      params: { mode: 'github_app_user' },
+      overrides,
+    };
+    expectOk(await broker.ask('PUT', '/v1/integrations/github', integration), 201);
+    const connection = { integration: 'github', owner: 'ada', credentials: { refresh_token: 'refresh-0' } };
+    expectOk(await broker.ask('POST', '/v1/connections', connection), 201);
     const grants = [
       { actions: ['proxy'], integrations: ['github'], owners: ['*'], methods: ['GET'], paths: ['/user/*'] },
       { actions: ['connections:write'], integrations: ['github'], owners: ['*'] },
     ];
-    const caller = await broker.ask('POST', '/v1/callers', { name: 'repositories', grants });
+    const caller = expectOk(await broker.ask('POST', '/v1/callers', { name: 'repositories', grants }), 201);
     vi.stubEnv('VALETKEY_URL', broker.url);
-    vi.stubEnv('VALETKEY_KEY', String(caller.body.key));
+    vi.stubEnv('VALETKEY_KEY', String(caller.key));
     vi.stubEnv('OWNER', 'ada');
 
     const printed: string[] = [];
@@ -54,8 +59,7 @@ test('docs/proxy.md: the service lists all repositories, through a 401, a limit 
     const { fetch } = globalThis;
     vi.spyOn(globalThis, 'fetch').mockImplementation(async (input, init) => {
       const response = await fetch(input, init);
-      if (String(input).startsWith(broker.url))
-        seen.push(await response.clone().text(), JSON.stringify([...response.headers]));
+      seen.push(await response.clone().text(), JSON.stringify([...response.headers]));
       return response;
     });
     const run = async (name: string) => {
@@ -67,7 +71,7 @@ test('docs/proxy.md: the service lists all repositories, through a 401, a limit 
 
     await run('first.mjs');
     expect(printed).toEqual(['ada/one', 'ada/two', 'ada/three', 'ada/four']);
-    expect(api.answered).toEqual([
+    expect(vendor.answered).toEqual([
       'page 1: 401',
       'page 1: 200',
       'page 2: 429',
@@ -77,53 +81,67 @@ test('docs/proxy.md: the service lists all repositories, through a 401, a limit 
       'page 3: 200',
       'page 4: 200',
     ]);
-    const { tokens } = api;
-    expect([tokens.size, setup.refreshCount()]).toEqual([2, 2]);
-    expect(seen.length).toBeGreaterThan(8);
+    expect(vendor.issued).toHaveLength(2);
 
-    // The owner withdraws the grant, and the API accepts no token of it any more.
-    provider.withdrawGrants();
-    api.rejectAll();
+    vendor.withdraw();
     await run('second.mjs');
     expect(printed).toEqual([expect.stringContaining(`Connect your account again: ${broker.url}/connect/`)]);
-    for (const token of tokens) expect(seen.join('\n')).not.toContain(token);
+    expect(seen.length).toBeGreaterThan(10);
+    for (const token of vendor.issued) expect(seen.join('\n')).not.toContain(token);
   } finally {
     rmSync(folder, { recursive: true });
-    await api.close();
-    await setup.close();
+    await broker.stop();
+    await vendor.close();
   }
 }, 60_000);
 
-/** Four pages, each with its own trouble. */
-async function startRepositories() {
+/** A token endpoint with rotating refresh tokens, and four pages, each with its own trouble. */
+async function startVendor() {
   const NAMES = ['one', 'two', 'three', 'four'];
-  const tokens = new Set<string>();
-  const answered: string[] = [];
-  let isRejecting = false;
   const troubles: Record<string, number[]> = { 1: [401], 2: [429], 3: [503, 503] };
+  /** Access tokens; the last one is valid. */
+  const issued: string[] = [];
+  const answered: string[] = [];
+  let isWithdrawn = false;
 
-  function answer(request: IncomingMessage, response: ServerResponse): void {
-    const url = new URL(request.url ?? '/', api.url);
+  const json = (response: ServerResponse, value: unknown) => {
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+  };
+
+  async function token(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const form = new URLSearchParams(await text(request));
+    if (isWithdrawn || form.get('refresh_token') !== `refresh-${issued.length}`)
+      return json(response, { error: 'bad_refresh_token' });
+    issued.push(`access-token-of-ada-${issued.length + 1}`);
+    const [access_token, refresh_token] = [issued.at(-1), `refresh-${issued.length}`];
+    json(response, { access_token, refresh_token, token_type: 'bearer', scope: '', expires_in: 28_800 });
+  }
+
+  function repositories(url: URL, isAccepted: boolean, response: ServerResponse): void {
     const number = url.searchParams.get('page') ?? '1';
-    tokens.add(request.headers.authorization?.replace('Bearer ', '') ?? 'none');
-    const status = isRejecting ? 401 : (troubles[number]?.shift() ?? 200);
+    const status = isAccepted ? (troubles[number]?.shift() ?? 200) : 401;
     answered.push(`page ${number}: ${status}`);
     if (status === 429) response.setHeader('retry-after', '1');
     if (status !== 200) return void response.writeHead(status).end();
-    if (number !== '4')
-      response.setHeader('link', `<${api.url}/user/repos?per_page=100&page=${Number(number) + 1}>; rel="next"`);
-    response.writeHead(200, { 'content-type': 'application/json' });
-    response.end(JSON.stringify([{ full_name: `ada/${NAMES[Number(number) - 1]}` }]));
+    const next = `<${vendor.url}/api/user/repos?per_page=100&page=${Number(number) + 1}>; rel="next"`;
+    if (number !== '4') response.setHeader('link', next);
+    json(response, [{ full_name: `ada/${NAMES[Number(number) - 1]}` }]);
   }
 
-  const server = createServer(answer);
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? '/', vendor.url);
+    if (url.pathname === '/token') return void token(request, response);
+    const isAccepted = !isWithdrawn && request.headers.authorization === `Bearer ${issued.at(-1)}`;
+    if (url.pathname === '/api/user') return json(response, { id: 7, login: 'ada' });
+    repositories(url, isAccepted, response);
+  });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const api = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api`,
-    tokens,
+  const vendor = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    issued,
     answered,
-    rejectAll() {
-      isRejecting = true;
+    withdraw() {
+      isWithdrawn = true;
     },
     close: () =>
       new Promise<void>((closed) => {
@@ -131,5 +149,5 @@ async function startRepositories() {
         server.closeAllConnections();
       }),
   };
-  return api;
+  return vendor;
 }
