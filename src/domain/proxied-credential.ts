@@ -65,3 +65,78 @@ function nameOf(pair: string): string {
     return name;
   }
 }
+
+/** How often a server may have encoded what it repeats: a URL in the query of a URL. */
+const MAX_DECODINGS = 4;
+/** What is cut may leave the secret behind again, so often at most. */
+const MAX_CUTS = 8;
+
+/** A text of a response without the secret: an API may repeat the URL that it was called with, in an encoding of its own. */
+export const withoutSecret = (text: string, secret: string): string => without(text, bytesOf(secret));
+
+/** As they came, but for the secret: names and values in turn. */
+export function headersWithoutSecret(headers: readonly string[], secret: string): string[] {
+  const bytes = bytesOf(secret);
+  return headers.map((text, i) => (i % 2 === 0 ? text : without(text, bytes)));
+}
+
+const bytesOf = (secret: string): string => Buffer.from(secret).toString('latin1');
+
+function without(text: string, bytes: string): string {
+  if (text.length < bytes.length || bytes === '') return text;
+  let left = text;
+  for (let cuts = 0; cuts < MAX_CUTS; cuts++) {
+    const found = placesOf(left, bytes);
+    if (found.length === 0) return left;
+    let kept = '';
+    let from = 0;
+    for (const [start, end] of found) {
+      kept += left.slice(from, start);
+      from = end;
+    }
+    left = kept + left.slice(from);
+  }
+  return '';
+}
+
+/** Where a text has these bytes, as they are or however often they are percent-encoded. */
+function placesOf(text: string, bytes: string): [start: number, end: number][] {
+  let read: Read = { text, at: undefined };
+  for (let decodings = 0; ; decodings++) {
+    const places = occurrences(read, bytes);
+    if (places.length > 0 || decodings >= MAX_DECODINGS || !read.text.includes('%')) return places;
+    read = decodedOnce(read);
+  }
+}
+
+interface Read {
+  text: string;
+  /** Where each of its characters begins in what it was read from, and where the last one ends; undefined: at the same place. */
+  at: number[] | undefined;
+}
+
+function occurrences({ text, at }: Read, bytes: string): [start: number, end: number][] {
+  const found: [number, number][] = [];
+  // Forms write a space as `+`.
+  const isForm = !text.includes(bytes) && bytes.includes(' ');
+  const [within, wanted] = isForm ? [text.replaceAll('+', ' '), bytes.replaceAll('+', ' ')] : [text, bytes];
+  for (let i = within.indexOf(wanted); i >= 0; i = within.indexOf(wanted, i + wanted.length)) {
+    const end = i + wanted.length;
+    found.push(at ? [at[i]!, at[end]!] : [i, end]);
+  }
+  return found;
+}
+
+function decodedOnce({ text, at }: Read): Read {
+  const decoded: string[] = [];
+  const from: number[] = [];
+  for (let i = 0; i < text.length; ) {
+    const digits = text.slice(i + 1, i + 3);
+    const isEscape = text[i] === '%' && /^[0-9a-f]{2}$/i.test(digits);
+    from.push(at ? at[i]! : i);
+    decoded.push(isEscape ? String.fromCharCode(Number.parseInt(digits, 16)) : text[i]!);
+    i += isEscape ? 3 : 1;
+  }
+  from.push(at ? at[text.length]! : text.length);
+  return { text: decoded.join(''), at: from };
+}

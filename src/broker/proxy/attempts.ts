@@ -11,6 +11,7 @@ import {
   wantsNonce,
 } from '../../domain/call-retry.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
+import { headersWithoutSecret } from '../../domain/proxied-credential.ts';
 import { headerOf } from '../../domain/proxied-headers.ts';
 import { UPSTREAM_BACKOFF_MAX_MS, UPSTREAM_RETRY_AFTER_S } from '../../domain/time-limits.ts';
 import { type Clock, UpstreamError, type UpstreamRequest, type UpstreamResponse } from '../../ports/index.ts';
@@ -50,6 +51,8 @@ export interface Outcome {
   isTokenRenewed: boolean;
   /** The API has told of a limit, with a status of success. */
   isRateLimited: boolean;
+  /** Of the credential that was sent last: it must not come back. */
+  secret: string;
 }
 
 export interface Attempts {
@@ -70,7 +73,9 @@ interface Parts {
 export function createAttempts({ guard, reader, preparation, builder, dpop, clock, random }: Parts): Attempts {
   /** `maxWaitMs`: for the limits of the API. `onSend`: called just before the request is sent. */
   async function sendOnce(attempted: Attempted, maxWaitMs: number, onSend: () => void): Promise<Sent | Refusal> {
-    const { outgoing, prepared, served, isBackground, ending, onInterim } = attempted;
+    const { outgoing, prepared, served, isBackground, ending } = attempted;
+    const onInterim = (status: number, headers: readonly string[]) =>
+      attempted.onInterim?.(status, headersWithoutSecret(headers, prepared.attachment.secret));
     const guarded = await guard.enter(placeOf(attempted), { maxWaitMs, isBackground, signal: ending.signal });
     if (guarded instanceof Refusal) return guarded;
     // Signatures and proofs have a time: they are made when the wait is over.
@@ -129,6 +134,7 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
         attempts,
         isTokenRenewed,
         isRateLimited,
+        secret: now.prepared.attachment.secret,
       });
 
       for (;;) {

@@ -3,6 +3,7 @@
 import { MAX_RETRIES } from '../../domain/call-retry.ts';
 import { allows } from '../../domain/caller.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
+import { headersWithoutSecret, withoutSecret } from '../../domain/proxied-credential.ts';
 import { methodsOf, returnedHeaders } from '../../domain/proxied-headers.ts';
 import { PathFault, readRequestPath } from '../../domain/request-path.ts';
 import { UPSTREAM_MAX_WAIT_MS } from '../../domain/time-limits.ts';
@@ -141,7 +142,7 @@ export function createProxyCalls({
           observed.refused(result.fault.code, outcome.attempts);
           return result;
         }
-        return presented(call, served, result, outcome, prepared.attachment.secret, observed, ended);
+        return presented(call, served, result, outcome, observed, ended);
       } catch (error) {
         ended();
         observed?.refused('error', 0);
@@ -155,12 +156,11 @@ function presented(
   { requestId }: Call,
   { connection }: ServedToken,
   response: UpstreamResponse,
-  { attempts, isTokenRenewed, isRateLimited }: Outcome,
-  secret: string,
+  { attempts, isTokenRenewed, isRateLimited, secret }: Outcome,
   observed: ObservedCall,
   ended: () => void,
 ): ProxiedResponse {
-  const headers = withoutSecret(returnedHeaders(response.headers, response.status), secret);
+  const headers = headersWithoutSecret(returnedHeaders(response.headers, response.status), secret);
   headers.push('Valetkey-Request-Id', requestId, 'Valetkey-Attempts', String(attempts));
   if (isTokenRenewed) headers.push('Valetkey-Retry', 'token-renewed');
   if (isRateLimited) headers.push('Valetkey-Rate-Limited', 'true');
@@ -176,7 +176,7 @@ function presented(
   return {
     integration: connection.integration,
     status: response.status,
-    statusText: response.statusText,
+    statusText: withoutSecret(response.statusText, secret),
     headers,
     body: {
       resume: () => body.resume(),
@@ -213,17 +213,6 @@ function presented(
       },
     },
   };
-}
-
-/** An API may repeat the URL that it was called with, and with it a token in the query. */
-function withoutSecret(headers: string[], secret: string): string[] {
-  const encoded = encodeURIComponent(secret);
-  for (let i = 1; i < headers.length; i += 2) {
-    const value = headers[i]!;
-    if (value.length >= secret.length && (value.includes(secret) || value.includes(encoded)))
-      headers[i] = value.replaceAll(encoded, '').replaceAll(secret, '');
-  }
-  return headers;
 }
 
 const hostOf = (origin: string): string => origin.slice(origin.indexOf('://') + 3);

@@ -67,6 +67,15 @@ describe('a token that the API rejects', () => {
     expect([tokens()[0], setup.refreshCount() - before]).toEqual(['Bearer old', 1]);
   });
 
+  test('is renewed, and the API cannot send the new one back', async () => {
+    upstream.onHead = (request) => {
+      const sent = request.header('authorization')!;
+      request.socket.write(sent === 'Bearer old' ? unauthorized() : answer('', { headers: [`X-Echo: ${sent}`] }));
+    };
+    const got = await call(await connect(), 'GET');
+    expect([got.status, got.header('x-echo'), tokens().length]).toEqual([200, 'Bearer', 2]);
+  });
+
   test('by many calls at once is renewed once', async () => {
     upstream.onHead = rejectOld;
     const before = setup.refreshCount();

@@ -124,6 +124,28 @@ describe('a call', () => {
     expect([status, header('location')]).toEqual([302, 'http://x/api/v1/x?a=%20&api_key=']);
   });
 
+  const location = (value: string) => answer('', { status: '302 Found', headers: [`Location: ${value}`] });
+  test.each<[string, (target: string) => string]>([
+    ['its status text', (target) => answer('', { status: `200 ${target}` })],
+    ['early hints', (target) => `HTTP/1.1 103 Early Hints\r\nLink: <${target}>\r\n\r\n${answer()}`],
+    ['a header, in lower case', (target) => location(target.replace(/%../g, (one) => one.toLowerCase()))],
+    ['a header, half decoded', (target) => location(target.replaceAll('%2F', '/').replaceAll('%3D', '='))],
+    ['a header, as a form', (target) => location(target.replaceAll('%20', '+'))],
+    ['a header, encoded twice', (target) => location(`/login?next=${encodeURIComponent(target)}`)],
+  ])('of a key in the query: the API cannot send it back in %s', async (_, answered) => {
+    const id = await setup.connect('query', 'eve', { api_key: 'k+e/y z==' });
+    setup.upstream.onHead = ({ socket, line }) => socket.write(answered(line.split(' ')[1]!));
+    const call = setup.open(id, 'GET', '/x');
+    expect((await call.answer).status).toBeGreaterThan(0);
+    call.socket.destroy();
+    const received = Array.from({ length: 3 }).reduce<string>(
+      (text) => text.replace(/%([0-9a-f]{2})/gi, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+      call.received(),
+    );
+    expect(received).toContain('api_key=');
+    expect(received.replaceAll('+', ' ')).not.toContain('k e/y z');
+  });
+
   test('of a token that goes into a body is refused', async () => {
     const id = await setup.connect('body', 'ada');
     const { status, body } = await setup.call(id, 'GET', '/x');
