@@ -63,6 +63,9 @@ function namedInConnection(raw: readonly string[]): ReadonlySet<string> | undefi
 }
 const CONNECTION = 'connection';
 
+/** As servers read a name that hand it on as a variable (`HTTP_X_ORIGINAL_URL`): `_` is `-` to them. In lower case. */
+const asRead = (name: string): string => (name.includes('_') ? name.replaceAll('_', '-') : name);
+
 export interface ForwardedHeaders {
   /** What the entry says that every request needs. A value of the caller's wins where it names a version. */
   api: Readonly<Record<string, string>>;
@@ -80,7 +83,9 @@ export function forwardedHeaders(raw: readonly string[], { api, credential, leng
   let hasUserAgent = ofEntry.has('user-agent');
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase();
-    if (NOT_FORWARDED.has(name) || PRIVATE.test(name) || credential.includes(name) || named?.has(name)) continue;
+    const read = asRead(name);
+    if (credential.includes(name) || credential.includes(read)) continue;
+    if (NOT_FORWARDED.has(read) || PRIVATE.test(read) || named?.has(name)) continue;
     if (ofEntry.has(name)) {
       if (!name.includes('version')) continue;
       ofEntry.delete(name);
@@ -95,6 +100,10 @@ export function forwardedHeaders(raw: readonly string[], { api, credential, leng
   if (length !== undefined) forwarded.push('Content-Length', String(length));
   return forwarded;
 }
+
+/** Whether the API is sent a header of the caller's, with a value; `name` in lower case. */
+export const isForwarded = (raw: readonly string[], name: string): boolean =>
+  (headerOf(raw, name)?.trim() ?? '') !== '' && !namedInConnection(raw)?.has(name);
 
 /** The headers of the API's response that the caller gets. `status`: one without content has no length. */
 export function returnedHeaders(raw: readonly string[], status: number): string[] {
@@ -123,8 +132,14 @@ export function headerOf(raw: readonly string[], name: string): string | undefin
 export function methodsOf(method: string, raw: readonly string[], query: string): string[] {
   const methods = [method];
   for (let i = 0; i < raw.length; i += 2)
-    if (METHOD_OVERRIDES.has(raw[i]!.toLowerCase())) methods.push(raw[i + 1]!.trim().toUpperCase());
-  if (query.includes('_method'))
-    methods.push(...new URLSearchParams(query).getAll('_method').map((one) => one.trim().toUpperCase()));
+    if (METHOD_OVERRIDES.has(asRead(raw[i]!.toLowerCase()))) methods.push(raw[i + 1]!.trim().toUpperCase());
+  if (/method|%/i.test(query)) {
+    // Some servers part pairs by semicolons.
+    for (const [name, value] of new URLSearchParams(query.replaceAll(';', '&')))
+      if (METHOD_PARAMETER.test(name)) methods.push(value.trim().toUpperCase());
+  }
   return methods;
 }
+
+/** `_method`, and what PHP makes of other names: it cuts them at a NUL, drops blanks before them, and writes `_` for `.`, `[` and blanks. */
+const METHOD_PARAMETER = /^ *[_.[ ]method(?:$|\0)/i;

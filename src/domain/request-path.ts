@@ -72,11 +72,14 @@ function segmentFault(segment: string): string | undefined {
   if (isDots(segment)) return DOTS;
   let text = segment;
   for (let decodings = 0; text.includes('%'); decodings++) {
-    // Undecodable in the first place: overlong forms, halves of surrogates, other encodings. Later it is only text.
-    const decoded = decodedOnce(text);
+    let decoded = decodedOnce(text);
     if (decoded === undefined) {
+      // In the first place: overlong forms, halves of surrogates, other encodings. Later it is only text, of which a server
+      // may decode what it can.
       if (decodings === 0) return 'The path has bytes that are not UTF-8.';
-      return HIDDEN.test(text) ? 'The path has characters that are encoded twice.' : undefined;
+      if (HIDDEN.test(text)) return 'The path has characters that are encoded twice.';
+      decoded = text.replace(ESCAPE, decodedAscii);
+      if (decoded === text) return undefined;
     }
     text = decoded;
     if (decodings >= MAX_DECODINGS) return 'The path is encoded again and again.';
@@ -100,6 +103,11 @@ function decodedOnce(text: string): string | undefined {
   }
 }
 
+const decodedAscii = (encoded: string, digits: string): string => {
+  const code = Number.parseInt(digits, 16);
+  return code < 0x80 ? String.fromCharCode(code) : encoded;
+};
+
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused.
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/;
 /** Overlong forms, `%u002e`, and what else some servers decode. */
@@ -108,11 +116,11 @@ const HIDDEN = /%(?:c[01]|e0%[89]|f0%8|u[0-9a-f]{4})/i;
 const SLASHES = /[/\\\u2044\u2215\u2216\u29f5\u29f8\u29f9\ufe68\uff0f\uff3c]/;
 
 /**
- * Whether a segment is `.` or `..`, by any reading: with parameters (`..;x`), with blanks around, in Unicode's other dots
+ * Whether a segment is `.` or `..`, by any reading: with parameters (`..;x`), before a decoded `?` or `#`, with blanks around, in Unicode's other dots
  * (fullwidth, one and two dot leaders), or with characters within that no one sees.
  */
 function isDots(segment: string): boolean {
-  const name = segment.split(';', 1)[0]!;
+  const name = segment.split(/[;?#]/, 1)[0]!;
   if (!/[^A-Za-z0-9_~-]/.test(name)) return false;
   return /^\.{1,2}$/.test(name.normalize('NFKC').replace(/[\p{C}\p{Z}\s]/gu, ''));
 }

@@ -137,6 +137,17 @@ test('a method that a header or the query puts in place counts beside the one th
   expect(methodsOf('GET', ['Accept', '*/*'], '?x=_method')).toEqual(['GET']);
 });
 
+test.each(['%5fmethod', '_m%65thod', '.method', '%20_method', '[method', '_method%00x', 'a;_method'])(
+  'a method in the query counts by any name that servers take for _method: %s',
+  (name) => expect(methodsOf('POST', [], `?a=1&${name}=delete`)).toEqual(['POST', 'DELETE']),
+);
+
+test('a header with underscores is what servers take it for', () => {
+  expect(methodsOf('GET', ['X_HTTP_Method-Override', 'delete'], '')).toEqual(['GET', 'DELETE']);
+  const sent = ['X_Original_URL', '/admin', 'X_Forwarded_Host', 'x', 'X_Mine', '1', 'User-Agent', 'u'];
+  expect(pairs(forwardedHeaders(sent, none))).toEqual(['X_Mine: 1', 'User-Agent: u']);
+});
+
 test('a header is found in any spelling', () => {
   expect(headerOf(['ETag', 'a', 'RETRY-AFTER', '5'], 'retry-after')).toBe('5');
   expect(headerOf(['ETag', 'a'], 'retry-after')).toBeUndefined();

@@ -41,6 +41,15 @@ describe('a path', () => {
     ...['/%2e%2e', '/%2E%2E/x', '/.%2e', '/%2e.', '/a/%2e', '/a%2F..', '/..%2Fa', '/a%2F..%2Fb', '/a%2f%2e%2e%2fb'],
     ...['/%252e%252e', '/%25252e%25252e/x', '/a%252F..%252Fb', '/%2525252e', '/.%252e'],
     ...['/..;', '/..;/x', '/..;v=1/x', '/.;/x', '/%2e%2e;/x', '/..%3b/x', '/..%253Bx/y'],
+    // Where what is encoded twice cannot be decoded as a whole, or ends the path of a server that decodes it.
+    ...[
+      '/%252e%252e%252fx%25ff',
+      '/%252e%252e%252fx%25zz',
+      '/a%252F..%252Fb%25',
+      '/x%255cy%25ff',
+      '/..%3fx',
+      '/..%23x',
+    ],
     ...['/..%20', '/%20..', '/..%E2%80%8B', '/.%C2%AD.', '/%EF%BB%BF..'],
     // Unicode's other dots and slashes.
     ...['/%EF%BC%8E%EF%BC%8E', '/%E2%80%A5', '/%E2%80%A4%E2%80%A4', '/%EF%B9%92.', '/%25EF%25BC%258E%25EF%25BC%258E'],
