@@ -12,7 +12,7 @@ import {
 } from '../../domain/call-retry.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import { headersWithoutSecret } from '../../domain/proxied-credential.ts';
-import { headerOf } from '../../domain/proxied-headers.ts';
+import { headerOf, isForwarded } from '../../domain/proxied-headers.ts';
 import { UPSTREAM_BACKOFF_MAX_MS, UPSTREAM_RETRY_AFTER_S } from '../../domain/time-limits.ts';
 import { type Clock, UpstreamError, type UpstreamRequest, type UpstreamResponse } from '../../ports/index.ts';
 import type { Call } from '../audit/index.ts';
@@ -215,7 +215,7 @@ const placeOf = ({ call, served, prepared }: Attempted): GuardedPlace => {
 function canRepeat({ outgoing, prepared }: Attempted): boolean {
   const { method, headers, body } = outgoing;
   const { idempotencyHeader } = prepared;
-  const hasKey = idempotencyHeader !== undefined && headerOf(headers, idempotencyHeader) !== undefined;
+  const hasKey = idempotencyHeader !== undefined && isForwarded(headers, idempotencyHeader);
   return isRepeatable(method, hasKey) && body.canRepeat();
 }
 
