@@ -13,7 +13,11 @@ import {
 import { Refusal, refuse } from '../../domain/errors.ts';
 import { headersWithoutSecret } from '../../domain/proxied-credential.ts';
 import { headerOf, isForwarded } from '../../domain/proxied-headers.ts';
-import { UPSTREAM_BACKOFF_MAX_MS, UPSTREAM_RETRY_AFTER_S } from '../../domain/time-limits.ts';
+import {
+  UPSTREAM_BACKOFF_MAX_MS,
+  UPSTREAM_RENEWAL_PAUSE_MS,
+  UPSTREAM_RETRY_AFTER_S,
+} from '../../domain/time-limits.ts';
 import { type Clock, UpstreamError, type UpstreamRequest, type UpstreamResponse } from '../../ports/index.ts';
 import type { Call } from '../audit/index.ts';
 import type { ServedToken } from '../cache/index.ts';
@@ -105,6 +109,15 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
     return isEnd ? fresh : undefined;
   }
 
+  /**
+   * Whether the token has just come from a refresh, as the store says to all replicas: an API that rejects it rejects the next
+   * one too, and must not make every call a refresh.
+   */
+  function isNew({ connection: { lastRefreshedAt } }: ServedToken): boolean {
+    const age = lastRefreshedAt === null ? Number.POSITIVE_INFINITY : clock.now() - lastRefreshedAt;
+    return age >= 0 && age < UPSTREAM_RENEWAL_PAUSE_MS;
+  }
+
   /** Ms before the next attempt; undefined: there is none. */
   function nextIn(attempted: Attempted, tried: number, sent: UpstreamResponse | UpstreamError): number | undefined {
     const { retries, maxWaitMs } = attempted;
@@ -167,7 +180,7 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
             sent.body.discard();
             continue;
           }
-          if (rejectsToken(sent.status, challenge) && !hasAskedForToken) {
+          if (rejectsToken(sent.status, challenge) && !hasAskedForToken && !isNew(now.served)) {
             hasAskedForToken = true;
             const fresh = await orDiscard(sent, () => renewed(now));
             if (fresh instanceof Refusal) {

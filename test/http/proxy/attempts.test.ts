@@ -115,6 +115,17 @@ describe('a token that the API rejects', () => {
     expect(got.header('valetkey-retry')).toBeUndefined();
   });
 
+  test('just after it was renewed is not renewed with every call', async () => {
+    upstream.onHead = () => undefined;
+    upstream.onComplete = ({ socket }) => socket.write(unauthorized());
+    const before = setup.refreshCount();
+    const id = await connect();
+    for (let i = 0; i < 3; i++) expect((await call(id, 'GET')).status).toBe(401);
+    const large = await call(id, 'POST', { body: Buffer.alloc(70_000) });
+    expect([large.status, large.header('valetkey-retry')]).toEqual([401, undefined]);
+    expect(setup.refreshCount() - before).toBe(1);
+  });
+
   test('for want of a scope is not renewed', async () => {
     upstream.onHead = ({ socket }) => socket.write(unauthorized('insufficient_scope'));
     const before = setup.refreshCount();
