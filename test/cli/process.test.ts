@@ -35,7 +35,7 @@ function begin(args: string[], env: Record<string, string> = {}, command = [proc
   return spawn(program, [...first, ...args], {
     env: { PATH: process.env.PATH, VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey, ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
-    timeout: 15_000,
+    timeout: 45_000,
   });
 }
 async function valetkey(args: string[], input = '') {
