@@ -306,6 +306,10 @@ export const CONNECT_LINK_REUSE_MS = SESSION_TTL_MS / 2;
 export const ENDED_SESSION_RETENTION_MS = 24 * HOUR_MS;
 /** What a token endpoint answered, and no token was found in, is kept this long: it may hold tokens. */
 export const UNREADABLE_RESPONSE_RETENTION_MS = 24 * HOUR_MS;
+/** Calls through the proxy are captured for this long at most … */
+export const CAPTURE_MAX_MS = 15 * MINUTE_MS;
+/** … and kept this long. */
+export const CAPTURED_CALL_RETENTION_MS = 24 * HOUR_MS;
 /** Ended sessions and old changes are deleted this often. */
 export const SWEEP_INTERVAL_MS = MINUTE_MS;
 /** What was deleted or replaced is gone from the disk after this long, where the store can see to it … */

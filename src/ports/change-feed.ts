@@ -7,6 +7,8 @@ export type Change =
   | { kind: 'integration'; id: string }
   /** Callers, their permissions, or their keys. */
   | { kind: 'callers' }
+  /** Which connections have their calls captured. */
+  | { kind: 'captures' }
   /**
    * The store can be reached again, and may be another server than before that lacks the last commits: recent commits may
    * have to be repeated.

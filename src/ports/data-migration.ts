@@ -18,6 +18,8 @@ export const MIGRATED_TABLES = [
   'candidates',
   'outbox_revocations',
   'unreadable_responses',
+  'captures',
+  'captured_calls',
   'audit',
   'audit_seals',
   'key_checks',

@@ -1,5 +1,6 @@
 // The ports: what the broker needs from the world. Adapters and stores implement them.
 export * from './audit-store.ts';
+export * from './capture-store.ts';
 export * from './change-feed.ts';
 export * from './clock.ts';
 export * from './connection-store.ts';

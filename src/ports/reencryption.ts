@@ -12,6 +12,7 @@ export interface SecretRowKey {
     | 'candidates'
     | 'outbox_revocations'
     | 'unreadable_responses'
+    | 'captured_calls'
     | 'audit_seals'
     | 'events'
     | 'webhook_endpoints'

@@ -5,7 +5,7 @@ import type { PendingRevocation } from './rows.ts';
 
 export interface RevocationStore {
   /**
-   * Turns a connection into a tombstone: `revoked`, its credentials, lease, intent and unreadable responses deleted. Connect
+   * Turns a connection into a tombstone: `revoked`, its credentials, lease, intent, unreadable responses and captured calls deleted. Connect
    * sessions that await the finish of another grant for it, or for its place, are cancelled. When `upstream` is
    * `pending`, its tokens move to a pending revocation due at `firstTryAt`. `already`: it was revoked before, and nothing
    * changed. Undefined: absent.

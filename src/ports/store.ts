@@ -3,6 +3,7 @@ import type { AuditEntry } from '../domain/audit.ts';
 import type { Caller, CallerKey } from '../domain/caller.ts';
 import type { Integration } from '../domain/integration.ts';
 import type { AuditSealStore, AuditStore } from './audit-store.ts';
+import type { CaptureStore } from './capture-store.ts';
 import type { Change, ChangeFeed } from './change-feed.ts';
 import type { ConnectionStore } from './connection-store.ts';
 import type { EventStore, WebhookEndpointStore } from './event-store.ts';
@@ -38,6 +39,7 @@ export interface Store
     AuditSealStore,
     SecretStore,
     UnreadableResponseStore,
+    CaptureStore,
     ReceivedWebhookStore,
     EventStore,
     WebhookEndpointStore,

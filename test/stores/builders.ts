@@ -9,7 +9,13 @@ import type { Candidate, ConnectSession, Flow, Integration } from '../../src/dom
 import type { ReceivedItem, ReceivedWebhook } from '../../src/domain/received-webhook.ts';
 import type { SigningKey } from '../../src/domain/signing-key.ts';
 import type { WebhookEndpoint } from '../../src/domain/webhook-endpoint.ts';
-import type { PendingRevocation, RefreshedFields, Store, UnreadableResponse } from '../../src/ports/index.ts';
+import type {
+  CapturedCallRow,
+  PendingRevocation,
+  RefreshedFields,
+  Store,
+  UnreadableResponse,
+} from '../../src/ports/index.ts';
 
 export const NOW = 1_800_000_000_000;
 
@@ -198,6 +204,14 @@ export const anUnreadableResponse = (given: Partial<UnreadableResponse> = {}): U
   ...given,
 });
 
+export const aCapturedCall = (given: Partial<CapturedCallRow> = {}): CapturedCallRow => ({
+  id: anId('cap'),
+  connectionId: anId('con'),
+  at: NOW,
+  content: aCiphertext('content'),
+  ...given,
+});
+
 export const aReceivedItem = (given: Partial<ReceivedItem> = {}): ReceivedItem => ({
   index: 0,
   eventId: anId('msg'),
@@ -344,6 +358,8 @@ export async function fill(store: Store): Promise<void> {
   await store.awaitFinish(aCandidate(id), { finishDigest: 'd', expiresAt: NOW + 60_000, account: null }, anEntry());
   await store.addPendingRevocation(aRevocation({ claimedUntil: NOW + 60_000 }));
   await store.addUnreadableResponse(anUnreadableResponse(), { ofOne: 3, ofIntegration: 100 });
+  await store.startCapture({ connectionId: connection.id, startedAt: NOW, until: NOW + 1 }, anEntry());
+  await store.addCapturedCall(aCapturedCall({ connectionId: connection.id }), 200);
   const settings = { integration: 'slack', webhook: aCiphertext('webhook'), signals: aCiphertext('signals') };
   await store.putReceiverSettings({ ...settings, updatedAt: NOW }, anEntry());
   const webhook = aReceivedWebhook();

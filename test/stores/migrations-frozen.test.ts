@@ -85,6 +85,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795915983127,
       sha256: 'f58b526778df59f03f2e80237c36f220f53c2c0b69f317caac826c57471e2f9b',
     },
+    '0018_captures': {
+      when: 1795917059834,
+      sha256: 'bf62dc6beacd41030f02bc92394e40547111813887faee3e06cdfbe7a1123405',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -156,6 +160,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0017_checks': {
       when: 1795915993126,
       sha256: 'fcad64970b5ec7ff3945e2563000590fc37a7584053f9a7f53f2b205b71a2109',
+    },
+    '0018_captures': {
+      when: 1795917064158,
+      sha256: '4ea8f78cda8240136ca08c5ba8ed7b7feacf192a357f79a1af3cfac79f3c77a2',
     },
   },
 };

@@ -81,9 +81,9 @@ const secretsUnder = ({ database }: Setting, kid: string): number =>
       return counting.pluck().get(prefix.length, prefix) as number;
     })
     .reduce((sum, one) => sum + one, 0);
-/** Tables without secrets here: nothing is unreadable, awaits its finish, is sealed, sent or received. */
+/** Tables without secrets here: nothing is unreadable, captured, awaits its finish, is sealed, sent or received. */
 const UNUSED = [
-  ...['unreadable_responses', 'candidates', 'audit_seals', 'signing_keys'],
+  ...['unreadable_responses', 'captured_calls', 'candidates', 'audit_seals', 'signing_keys'],
   ...['events', 'webhook_endpoints', 'deliveries', 'received_webhooks', 'receiver_settings'],
 ];
 const checks = ({ database }: Setting) => database.prepare('select kid from key_checks order by kid').pluck().all();

@@ -1,7 +1,8 @@
 // Background work of the connections room: destroying candidates that no one finished, deleting expired sessions and flows, old
-// changes, and old unreadable responses, and removing deleted secrets from the disk.
+// changes, old unreadable responses and captured calls, and removing deleted secrets from the disk.
 import { setTimeout as pause } from 'node:timers/promises';
 import {
+  CAPTURED_CALL_RETENTION_MS,
   ENDED_SESSION_RETENTION_MS,
   OUTBOX_POLL_MS,
   SWEEP_INTERVAL_MS,
@@ -17,7 +18,7 @@ import type { EndedCandidates } from './connect-sessions/ended-candidates.ts';
 const SWEEP_BATCH = 500;
 
 interface Parts {
-  store: Pick<Store, 'deleteExpired' | 'deleteUnreadableResponses' | 'wipeDeleted'>;
+  store: Pick<Store, 'deleteExpired' | 'deleteUnreadableResponses' | 'deleteCapturedCalls' | 'wipeDeleted'>;
   endedCandidates: Pick<EndedCandidates, 'destroyAll'>;
   clock: Clock;
   log: Logger;
@@ -48,6 +49,7 @@ export function startHousekeeping({ store, endedCandidates, clock, log, everyMs 
       while (!stopped && (await store.deleteExpired(clock.now() - ENDED_SESSION_RETENTION_MS, SWEEP_BATCH)))
         await pause(SWEEP_PAUSE_MS);
       await store.deleteUnreadableResponses(clock.now() - UNREADABLE_RESPONSE_RETENTION_MS);
+      await store.deleteCapturedCalls(clock.now() - CAPTURED_CALL_RETENTION_MS);
       deletedAt = clock.monotonic();
     } catch (error) {
       log.error({ err: error }, 'housekeeping: round failed, will retry');

@@ -36,7 +36,10 @@ type Parts = ConnectSessionParts &
   OutboxParts &
   ImportParts &
   EndedCandidatesParts & {
-    store: Pick<Store, 'connections' | 'deleteExpired' | 'deleteUnreadableResponses' | 'wipeDeleted'>;
+    store: Pick<
+      Store,
+      'connections' | 'deleteExpired' | 'deleteUnreadableResponses' | 'deleteCapturedCalls' | 'wipeDeleted'
+    >;
     /** How often background work looks for something to do, in ms. */
     deliverEveryMs?: number | undefined;
   };

@@ -4,6 +4,7 @@ import type { RevocationStore } from '../../ports/index.ts';
 import { isTombstone } from '../shared/connections.ts';
 import { connecting, connects, pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
 import { deleteCapturedValues } from './captured-values.ts';
+import { deleteCaptures } from './captures.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
 import {
@@ -46,6 +47,7 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
         const [credentials] = await orm.delete(grants).where(eq(grants.connectionId, id)).returning();
         await orm.delete(leases).where(eq(leases.connectionId, id));
         await orm.delete(unreadableResponses).where(eq(unreadableResponses.connectionId, id));
+        await deleteCaptures(orm, id);
         await deleteCapturedValues(orm, id);
         await orm.delete(holdChanges).where(eq(holdChanges.connectionId, id));
         const tombstone = tombstoneOf(upstream, audit);

@@ -292,6 +292,25 @@ export const unreadableResponses = pgTable(
   ],
 );
 
+/** Connections whose calls through the proxy are captured, or were until lately. */
+export const captures = pgTable('captures', {
+  connectionId: text('connection_id').primaryKey(),
+  startedAt: time('started_at').notNull(),
+  until: time('until').notNull(),
+});
+
+/** Redacted, and deleted after a day. */
+export const capturedCalls = pgTable(
+  'captured_calls',
+  {
+    id: text('id').primaryKey(),
+    connectionId: text('connection_id').notNull(),
+    at: time('at').notNull(),
+    content: ciphertext('content').notNull(),
+  },
+  (t) => [index('captured_calls_of').on(t.connectionId, t.id), index('captured_calls_age').on(t.at)],
+);
+
 export const audit = pgTable(
   'audit',
   {

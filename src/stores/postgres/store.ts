@@ -5,6 +5,7 @@ import { createAuditStore } from './audit.ts';
 import { createAuditSealStore } from './audit-seals.ts';
 import { createBarrier } from './barrier.ts';
 import { createCallerStore } from './callers.ts';
+import { createCaptureStore } from './captures.ts';
 import { openChangeFeed } from './change-feed.ts';
 import { createAccess } from './client.ts';
 import { createSessionStore } from './connect-sessions.ts';
@@ -73,6 +74,7 @@ export async function openPostgres(
       ...createAuditSealStore(access),
       ...createSecretStore(access),
       ...createUnreadableResponseStore(access),
+      ...createCaptureStore(access),
       ...createReceivedWebhookStore(access),
       ...createEventStore(access),
       ...createNoticeStore(access),

@@ -1,6 +1,8 @@
 // The rows of the table behind the change feed.
 import type { Change, ChangeKind } from '../../ports/index.ts';
 
+export const CAPTURES_CHANGED = { kind: 'captures' } as const;
+
 export interface ChangeRow {
   kind: ChangeKind;
   id: string | null;

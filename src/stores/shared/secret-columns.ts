@@ -29,6 +29,7 @@ interface TablesWithSecrets<T, C> {
     'id' | 'connectionId' | 'integration' | 'owner' | 'label' | 'accessToken' | 'refreshToken'
   >;
   unreadableResponses: With<T, C, 'id' | 'body'>;
+  capturedCalls: With<T, C, 'id' | 'connectionId' | 'content'>;
   auditSeals: With<T, C, 'id' | 'ciphertext'>;
   events: With<T, C, 'id' | 'body'>;
   webhookEndpoints: With<T, C, 'id' | 'callerId' | 'url' | 'headers' | 'secret' | 'previousSecret'>;
@@ -59,6 +60,7 @@ export function secretTables<T, C>({
   candidates,
   pendingRevocations,
   unreadableResponses,
+  capturedCalls,
   auditSeals,
   events,
   webhookEndpoints,
@@ -93,6 +95,10 @@ export function secretTables<T, C>({
     unreadableResponses: own('unreadable_responses', unreadableResponses, unreadableResponses.id, {
       body: unreadableResponses.body,
     }),
+    capturedCalls: {
+      ...own('captured_calls', capturedCalls, capturedCalls.id, { content: capturedCalls.content }),
+      bound: [capturedCalls.connectionId],
+    },
     auditSeals: own('audit_seals', auditSeals, auditSeals.id, { ciphertext: auditSeals.ciphertext }),
     events: own('events', events, events.id, { body: events.body }),
     webhookEndpoints: {

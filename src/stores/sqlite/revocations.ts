@@ -4,6 +4,7 @@ import type { RevocationStore } from '../../ports/index.ts';
 import { isTombstone } from '../shared/connections.ts';
 import { connecting, connects, pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
 import { deleteCapturedValues } from './captured-values.ts';
+import { deleteCaptures } from './captures.ts';
 import type { SqliteAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
 import {
@@ -51,6 +52,7 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
         const [credentials] = orm.delete(grants).where(eq(grants.connectionId, id)).returning().all();
         orm.delete(leases).where(eq(leases.connectionId, id)).run();
         orm.delete(unreadableResponses).where(eq(unreadableResponses.connectionId, id)).run();
+        deleteCaptures(orm, id);
         cancelSessions(orm, connects(connectSessions, before), audit.at);
         deleteCapturedValues(orm, id);
         orm.delete(holdChanges).where(eq(holdChanges.connectionId, id)).run();

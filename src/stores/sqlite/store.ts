@@ -9,6 +9,7 @@ import { auditWriter, createAuditStore } from './audit.ts';
 import { createAuditSealStore } from './audit-seals.ts';
 import { createBarrier } from './barrier.ts';
 import { createCallerStore } from './callers.ts';
+import { createCaptureStore } from './captures.ts';
 import { openChangeFeed } from './change-feed.ts';
 import type { SqliteAccess } from './client.ts';
 import { createColdRead } from './cold-read.ts';
@@ -93,6 +94,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createAuditSealStore(access),
     ...createSecretStore(access),
     ...createUnreadableResponseStore(access),
+    ...createCaptureStore(access),
     ...createReceivedWebhookStore(access),
     ...createEventStore(access),
     ...createNoticeStore(access),

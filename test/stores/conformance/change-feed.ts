@@ -65,6 +65,17 @@ export function changeFeed(at: Opened): void {
       await store.deleteCaller(caller.id, anEntry());
       await receives({ kind: 'callers' });
     });
+
+    test('of captures, started and ended', async () => {
+      const { reported, receives } = await watching(at.store);
+      const store = await writer();
+      const { connection } = await connected(store);
+      await store.startCapture({ connectionId: connection.id, startedAt: NOW, until: NOW + 2 }, anEntry());
+      await receives({ kind: 'captures' });
+      reported.length = 0;
+      await store.stopCapture(connection.id, NOW + 1, anEntry());
+      await receives({ kind: 'captures' });
+    });
   });
 
   const failure = {

@@ -5,6 +5,7 @@ import { auditLog } from './audit.ts';
 import { auditSeals } from './audit-seals.ts';
 import { callers } from './callers.ts';
 import { candidates } from './candidates.ts';
+import { capturedCalls } from './captured-calls.ts';
 import { changeFeed } from './change-feed.ts';
 import { connectSessions } from './connect-sessions.ts';
 import { connections } from './connections.ts';
@@ -54,6 +55,7 @@ const PARTS = {
   'audit seals': auditSeals,
   're-encryption': reencryption,
   'unreadable responses': unreadableResponses,
+  'captured calls': capturedCalls,
   'received webhooks': receivedWebhooks,
   events,
   'events of changes': eventHook,

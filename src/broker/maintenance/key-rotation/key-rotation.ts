@@ -84,7 +84,7 @@ interface Parts {
   pause: (ms: number) => Promise<unknown>;
 }
 
-/** The row name in the encryption context, as in `token-encryption.ts`, `unreadable-responses.ts`, `targets.ts` and `connect-flow/steps.ts`. */
+/** The row name in the encryption context, as in `token-encryption.ts`, `unreadable-responses.ts`, `captured-calls.ts`, `targets.ts` and `connect-flow/steps.ts`. */
 const CONTEXT_ROWS: Record<SecretColumn['table'], string> = {
   integrations: 'integrations',
   grants: 'connections',
@@ -92,6 +92,7 @@ const CONTEXT_ROWS: Record<SecretColumn['table'], string> = {
   candidates: 'candidates',
   outbox_revocations: 'connections',
   unreadable_responses: 'unreadable_responses',
+  captured_calls: 'captured_calls',
   audit_seals: 'audit_seals',
   events: 'events',
   webhook_endpoints: 'webhook_endpoints',

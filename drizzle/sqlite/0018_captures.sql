@@ -1,0 +1,14 @@
+CREATE TABLE `captured_calls` (
+	`id` text PRIMARY KEY NOT NULL,
+	`connection_id` text NOT NULL,
+	`at` integer NOT NULL,
+	`content` text NOT NULL
+);
+--> statement-breakpoint
+CREATE INDEX `captured_calls_of` ON `captured_calls` (`connection_id`,`id`);--> statement-breakpoint
+CREATE INDEX `captured_calls_age` ON `captured_calls` (`at`);--> statement-breakpoint
+CREATE TABLE `captures` (
+	`connection_id` text PRIMARY KEY NOT NULL,
+	`started_at` integer NOT NULL,
+	`until` integer NOT NULL
+);
