@@ -2,6 +2,7 @@
 export * from './api-descriptions.ts';
 export * from './audit.ts';
 export * from './callers.ts';
+export * from './captures.ts';
 export * from './common.ts';
 export * from './connect-sessions.ts';
 export * from './connections.ts';

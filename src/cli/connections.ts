@@ -1,6 +1,7 @@
-// `connections`: list, show, refresh, check, retry, revoke, import.
+// `connections`: list, show, refresh, check, capture, retry, revoke, import.
 import type { Command } from 'commander';
 import { brokerFor, globalsOf, type Json, part } from './broker.ts';
+import { captureCommands } from './captures.ts';
 import { retryCommand } from './connections-retry.ts';
 import { revokeCommand } from './connections-revoke.ts';
 import { example } from './example.ts';
@@ -29,7 +30,7 @@ const accountIn = ({ account }: Json): string | null => {
 export function connectionCommands(program: Command, io: Io): void {
   const connections = program
     .command('connections')
-    .description('manage connections: list, show, refresh, check, retry, revoke, import');
+    .description('manage connections: list, show, refresh, check, capture, captures, retry, revoke, import');
   const print = (command: Command) => printer(io, globalsOf(command).json);
 
   const list = connections
@@ -75,6 +76,8 @@ export function connectionCommands(program: Command, io: Io): void {
     print(command).answer(found, found.ok === true ? `the token works${whose}` : `not ok: ${found.reason}${whose}`);
     if (found.ok !== true) throw new Failure('');
   });
+
+  captureCommands(connections, io);
 
   retryCommand(connections, io);
 

@@ -21,7 +21,7 @@ export function wholeNumber(text: string): number {
 const UNITS = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 } as const;
 
 /** Milliseconds of `90s`, `15m`, `1h`, `7d` or `2w`; undefined if it is not a duration. */
-function duration(text: string): number | undefined {
+export function duration(text: string): number | undefined {
   const [, count, unit] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];
   return unit === undefined ? undefined : Number(count) * UNITS[unit as keyof typeof UNITS] * 1_000;
 }

@@ -145,6 +145,19 @@ export const AUDIT_ACTIONS = {
     description:
       'A caller had a connection checked, and its API does not accept the token (`token_rejected`), or says that it is of another account (`identity_changed`). `detail` is which.',
   },
+  'connection.capture_started': {
+    subject: 'connection',
+    description:
+      'An admin has the calls of a connection through the proxy captured, with their bodies. `detail` is until when.',
+  },
+  'connection.capture_stopped': {
+    subject: 'connection',
+    description: 'An admin ended the capture of calls before its time.',
+  },
+  'connection.captures_read': {
+    subject: 'connection',
+    description: 'An admin read captured calls.',
+  },
   'connection.revoked': {
     subject: 'connection',
     description: 'A caller revoked a connection; its credentials are deleted here.',

@@ -10,7 +10,7 @@ import type { Deliveries, EventFeed, WebhookEndpoints, WebhookKeys } from '../br
 import type { IntegrationAdmin } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
 import type { ReadStatus } from '../broker/maintenance/index.ts';
-import type { ApiDescriptions, ConnectionCheck, ProxyCalls } from '../broker/proxy/index.ts';
+import type { ApiDescriptions, CallCaptures, ConnectionCheck, ProxyCalls } from '../broker/proxy/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
 import type {
   Inbox,
@@ -48,6 +48,7 @@ import { apiDescriptionRoutes } from './routes/api-descriptions.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { callerRoutes } from './routes/callers.ts';
+import { captureRoutes } from './routes/captures.ts';
 import { browserRoutes } from './routes/connect-flow.ts';
 import { sessionRoutes } from './routes/connect-sessions.ts';
 import { connectionRoutes } from './routes/connections.ts';
@@ -86,6 +87,7 @@ export interface HttpParts extends AuthenticationParts {
   webhookKeys: WebhookKeys;
   eventFeed: EventFeed;
   connectionCheck: ConnectionCheck;
+  captures: CallCaptures;
   proxy: ProxyCalls & ApiDescriptions;
   auditLog: AuditLog;
   catalogue: ReadonlyMap<string, Provider>;
@@ -193,6 +195,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
   app.route('/', proxyOperations());
   app.route('/', connectionRoutes({ ...parts, ...tokens, check: parts.connectionCheck }));
   app.route('/', apiDescriptionRoutes(parts));
+  app.route('/', captureRoutes(parts));
   app.route('/', sessionRoutes(parts));
   app.route('/', integrationRoutes(parts));
   app.route('/', webhookRoutes(parts));

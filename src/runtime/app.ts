@@ -92,6 +92,7 @@ async function followChanges(broker: Broker, log: Logger): Promise<void> {
   const { delivery, everyMs } = await cache.followChanges({
     integrationChanged: integrations.changed,
     connectionsChanged: proxy.connectionsChanged,
+    capturesChanged: proxy.capturesChanged,
     callersChanged: proxy.callersChanged,
     reload: tokens.reader.readRow,
     recommitLost: refresh.recommitLost,

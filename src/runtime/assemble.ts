@@ -316,6 +316,7 @@ function createServer(parts: Common & Rooms): Http {
     eventFeed: events.feed,
     proxy,
     connectionCheck: proxy.check,
+    captures: proxy.captures,
     auditLog: audit.log,
     auditBuffer: audit.buffer,
     strangers: audit.strangers,

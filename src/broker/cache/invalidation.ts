@@ -14,6 +14,8 @@ export interface ChangeHandlers {
   connectionsChanged: (ids: readonly string[] | undefined) => void;
   /** Callers may have changed: those in memory are what is stored now. */
   callersChanged: () => void;
+  /** Which connections have their calls captured may have changed. */
+  capturesChanged: () => Promise<unknown>;
   /** Reads a connection from the store into the token cache. */
   reload: (connectionId: string) => Promise<unknown>;
   /** The store was away and may have lost the last commits: commit what it lacks again. Rejects if that has to be retried. */
@@ -42,6 +44,7 @@ export async function startInvalidation({
   integrationChanged,
   connectionsChanged,
   callersChanged,
+  capturesChanged,
   reload,
   recommitLost,
   log,
@@ -134,10 +137,13 @@ export async function startInvalidation({
     if (everything || kinds.has('reconnected')) void retryUntilDone('committing lost refreshes again', recommitLost);
     if (everything || kinds.has('callers'))
       applying.push(retryUntilDone('reading callers', callerCache.reload).then(callersChanged));
+    if (everything || kinds.has('captures'))
+      applying.push(retryUntilDone('reading captures', async () => void (await capturesChanged())));
     return Promise.all(applying);
   });
   integrationChanged(undefined);
   await callerCache.reload();
+  await capturesChanged();
   return {
     ...feed,
     async stop() {

@@ -22,6 +22,7 @@ import { type Clock, UpstreamError, type UpstreamRequest, type UpstreamResponse 
 import type { Call } from '../audit/index.ts';
 import type { ServedToken } from '../cache/index.ts';
 import type { TokenReader, TokenUse } from '../tokens/index.ts';
+import type { Recording } from './capture/index.ts';
 import type { CallGuard, GuardedPlace, GuardedResponse } from './guard/guarded-calls.ts';
 import type { CallPreparation, PreparedCall } from './prepared-calls.ts';
 import { CALLER_ENDED, GRANT_ENDED } from './running-calls.ts';
@@ -44,6 +45,7 @@ export interface Attempted {
   /** It goes after others, and leaves a part of each limit to them. */
   isBackground: boolean;
   ending: AbortController;
+  recording: Recording | undefined;
   onInterim: UpstreamRequest['onInterim'];
 }
 
@@ -77,7 +79,7 @@ interface Parts {
 export function createAttempts({ guard, reader, preparation, builder, dpop, clock, random }: Parts): Attempts {
   /** `maxWaitMs`: for the limits of the API. `onSend`: called just before the request is sent. */
   async function sendOnce(attempted: Attempted, maxWaitMs: number, onSend: () => void): Promise<Sent | Refusal> {
-    const { outgoing, prepared, served, isBackground, ending } = attempted;
+    const { outgoing, prepared, served, isBackground, ending, recording } = attempted;
     const onInterim = (status: number, headers: readonly string[]) =>
       attempted.onInterim?.(status, headersWithoutSecret(headers, prepared.attachment.secret));
     const guarded = await guard.enter(placeOf(attempted), { maxWaitMs, isBackground, signal: ending.signal });
@@ -89,6 +91,7 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
     );
     if (request instanceof Refusal) return request;
     onSend();
+    recording?.sent(request.headers, served, prepared);
     const sent = await guarded.send({ ...request, signal: ending.signal, onInterim });
     if (sent instanceof Refusal || sent instanceof UpstreamError) return sent;
     const { headers } = sent.response;

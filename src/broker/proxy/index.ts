@@ -6,6 +6,13 @@ import type { TokenReader } from '../tokens/index.ts';
 import { createAttempts } from './attempts.ts';
 import { createUpstreamBreakers, type HostCircuits } from './breaker/index.ts';
 import { createCallObserver } from './call-observer.ts';
+import {
+  type CallCaptures,
+  type CallCapturesParts,
+  createCallCaptures,
+  createRecorder,
+  type RecorderParts,
+} from './capture/index.ts';
 import { type ConnectionCheck, type ConnectionCheckParts, createConnectionCheck } from './check/index.ts';
 import { type ApiDescriptions, createApiDescriptions } from './description/described-api.ts';
 import { createCallGuard } from './guard/guarded-calls.ts';
@@ -17,6 +24,7 @@ import { createDpopSigner, type DpopSignerParts } from './sending/dpop.ts';
 import { createRequestBuilder } from './sending/request.ts';
 
 export { UPSTREAM_POLICY } from './breaker/index.ts';
+export type { CallCaptures, CapturedCall } from './capture/index.ts';
 export type { CheckedConnection, ConnectionCheck } from './check/index.ts';
 export type { ApiDescriptions, DescribedApi } from './description/described-api.ts';
 export type { ProxiedRequest, ProxiedResponse, ProxyCalls } from './proxy.ts';
@@ -28,7 +36,10 @@ export interface ApiProxy
     Pick<RunningCalls, 'connectionsChanged' | 'callersChanged'> {
   /** To be called for each change. Undefined: any integration may have changed. */
   integrationChanged(id: string | undefined): void;
+  /** Which connections have their calls captured may have changed. Rejects with `StoreError`. */
+  capturesChanged(): Promise<void>;
   check: ConnectionCheck;
+  captures: CallCaptures;
   /** For metrics. */
   upstreamState(): Pick<MetricsState, 'upstreamWaiting' | 'upstreamBreakers'>;
   /** The first thing at shutdown: calls that wait for a limit are refused. */
@@ -40,7 +51,14 @@ export interface ApiProxy
 type CheckParts = Omit<ConnectionCheckParts, 'builder' | 'preparation' | 'dpop'>;
 
 interface Parts extends DpopSignerParts, RunningCallsParts, CheckParts {
-  store: DpopSignerParts['store'] & RunningCallsParts['store'] & UpstreamLimitsParts['store'] & CheckParts['store'];
+  vault: DpopSignerParts['vault'] & CallCapturesParts['vault'] & RecorderParts['vault'];
+  access: CheckParts['access'] & CallCapturesParts['access'];
+  store: CallCapturesParts['store'] &
+    RecorderParts['store'] &
+    DpopSignerParts['store'] &
+    RunningCallsParts['store'] &
+    UpstreamLimitsParts['store'] &
+    CheckParts['store'];
   /** By `UPSTREAM_POLICY`. */
   circuits: HostCircuits;
   upstream: Pick<UpstreamClient, 'send'>;
@@ -67,12 +85,15 @@ export function createProxy(parts: Parts): ApiProxy {
   const guard = createCallGuard({ ...parts, limits, breakers });
   const attempts = createAttempts({ ...parts, guard, preparation, builder, dpop });
   const observer = createCallObserver(parts);
+  const recorder = createRecorder(parts);
   return {
-    ...createProxyCalls({ ...parts, preparation, attempts, running, observer }),
+    ...createProxyCalls({ ...parts, preparation, attempts, running, observer, recorder }),
     check: createConnectionCheck({ ...parts, preparation, builder, dpop }),
+    captures: createCallCaptures({ ...parts, recorder }),
     ...createApiDescriptions(parts),
     connectionsChanged: running.connectionsChanged,
     callersChanged: running.callersChanged,
+    capturesChanged: recorder.reload,
     integrationChanged(id) {
       preparation.integrationChanged(id);
       if (id !== undefined) breakers.reset(id);
@@ -82,6 +103,7 @@ export function createProxy(parts: Parts): ApiProxy {
     async stop() {
       running.stop();
       await limits.stop();
+      await recorder.stop();
     },
   };
 }

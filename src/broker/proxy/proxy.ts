@@ -13,6 +13,7 @@ import type { CallerCache, ServedToken, TokenCache } from '../cache/index.ts';
 import type { Selector, TokenReader, TokenUse } from '../tokens/index.ts';
 import type { Attempts, Outcome } from './attempts.ts';
 import type { CallObserver, ObservedCall } from './call-observer.ts';
+import type { Recorder, Recording } from './capture/index.ts';
 import type { CallPreparation } from './prepared-calls.ts';
 import type { RunningCalls } from './running-calls.ts';
 import { type CallerBody, keepBody, NO_BODY } from './sending/kept-body.ts';
@@ -67,6 +68,7 @@ interface Parts {
   attempts: Attempts;
   running: RunningCalls;
   observer: CallObserver;
+  recorder: Pick<Recorder, 'begin'>;
 }
 
 /** These make servers answer with the request itself, credential and all, or open a tunnel. */
@@ -80,6 +82,7 @@ export function createProxyCalls({
   attempts,
   running,
   observer,
+  recorder,
 }: Parts): ProxyCalls {
   /** The token, and the call among those that run: what ends the grant from here on ends the call. */
   async function start(
@@ -118,6 +121,7 @@ export function createProxyCalls({
       if (started instanceof Refusal) return started;
       const { served, ended } = started;
       let observed: ObservedCall | undefined;
+      let recording: Recording | undefined;
       try {
         const preparing = preparation.prepare(served, alias);
         const prepared = preparing instanceof Promise ? await preparing : preparing;
@@ -127,25 +131,31 @@ export function createProxyCalls({
         }
         const host = hostOf(prepared.destination.origin);
         observed = observer.start({ call, connection: served.connection, method, host, path: path.path });
-        const body = request.body === null ? NO_BODY : await keepBody(request.body);
+        recording = recorder.begin(served.connection.id, { method, host, path: path.path });
+        const body =
+          request.body === null ? NO_BODY : await keepBody(recording?.requestBody(request.body) ?? request.body);
         const outcome = await attempts.run({
           ...{ call, use, served, prepared, alias, ending },
           outgoing: { method, path, headers: request.headers, body },
           retries: Math.min(request.retries, MAX_RETRIES),
           maxWaitMs: Math.min(request.maxWaitMs, UPSTREAM_MAX_WAIT_MS),
           isBackground: request.isBackground,
+          recording,
           onInterim: request.onInterim,
         });
         const { result } = outcome;
         if (result instanceof Refusal) {
           ended();
           observed.refused(result.fault.code, outcome.attempts);
+          recording?.ended(false, result.fault.code, outcome.attempts);
           return result;
         }
-        return presented(call, served, result, outcome, observed, ended);
+        recording?.answered(result, outcome.attempts);
+        return presented(call, served, result, outcome, observed, recording, ended);
       } catch (error) {
         ended();
         observed?.refused('error', 0);
+        recording?.ended(false, 'error');
         throw error;
       }
     },
@@ -158,6 +168,7 @@ function presented(
   response: UpstreamResponse,
   { attempts, isTokenRenewed, isRateLimited, secret }: Outcome,
   observed: ObservedCall,
+  recording: Recording | undefined,
   ended: () => void,
 ): ProxiedResponse {
   const headers = headersWithoutSecret(returnedHeaders(response.headers, response.status), secret);
@@ -172,6 +183,7 @@ function presented(
     isFinished = true;
     ended();
     observed.ended(bytes, isComplete);
+    recording?.ended(isComplete);
   };
   return {
     integration: connection.integration,
@@ -183,6 +195,7 @@ function presented(
       async read(maxBytes) {
         try {
           const bytes = await body.read(maxBytes);
+          recording?.responseBody(bytes);
           finish(bytes.length, true);
           return bytes;
         } catch (error) {
@@ -195,6 +208,7 @@ function presented(
         body.pipe({
           write(chunk) {
             bytes += chunk.length;
+            recording?.responseBody(chunk);
             return sink.write(chunk);
           },
           end() {

@@ -30,6 +30,7 @@ export type IdPrefix =
   | 'att'
   | 'rev'
   | 'unr'
+  | 'cap'
   | 'msg'
   | 'whe'
   | 'dlv'

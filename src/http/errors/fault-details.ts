@@ -1,6 +1,6 @@
 // What a fault means for the caller: the text of the answer, its members, and its headers.
 import type { Fault, InputIssue } from '../../domain/errors.ts';
-import { redactSecrets } from './redaction.ts';
+import { redactSecrets } from '../../domain/redaction.ts';
 
 export interface FaultDetails {
   detail: string;

@@ -2,11 +2,11 @@
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { ExchangeFault } from '../../broker/tokens/index.ts';
 import type { Fault } from '../../domain/errors.ts';
+import { redactSecrets } from '../../domain/redaction.ts';
 import { StoreError, VaultError } from '../../ports/index.ts';
 import type { Answer } from '../answer.ts';
 import { faultDetails, retryAfter } from './fault-details.ts';
 import { PROBLEMS } from './problem-table.ts';
-import { redactSecrets } from './redaction.ts';
 
 export interface OAuthError {
   status: ContentfulStatusCode;

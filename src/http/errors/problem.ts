@@ -1,11 +1,11 @@
 // Problems (RFC 9457): from a refusal or an unexpected error to the answer.
 import { EXAMPLE } from '../../api/index.ts';
 import type { Fault } from '../../domain/errors.ts';
+import { redactSecrets } from '../../domain/redaction.ts';
 import { StoreError, VaultError } from '../../ports/index.ts';
 import type { Answer } from '../answer.ts';
 import { type FaultDetails, faultDetails, retryAfter } from './fault-details.ts';
 import { type Code, type OwnCode, PROBLEMS, rowOf } from './problem-table.ts';
-import { redactSecrets } from './redaction.ts';
 
 export const problemOf = (fault: Fault, requestId: string): Answer =>
   answer(fault.code, faultDetails(fault), requestId);

@@ -1,6 +1,6 @@
 // What may be said of a key or a token that did not authenticate: enough to recognise it by, and nothing secret.
 import { isJwt } from '../../broker/callers/index.ts';
-import { redactSecrets } from '../errors/redaction.ts';
+import { redactSecrets } from '../../domain/redaction.ts';
 
 /** Of a caller key, as lists of keys show it. */
 const PREFIX_LENGTH = 8;
