@@ -292,7 +292,7 @@ export const unreadableResponses = pgTable(
   ],
 );
 
-/** Connections whose calls through the proxy are captured, or were until lately. */
+/** Connections whose calls through the proxy are captured, or were a day ago at most. */
 export const captures = pgTable('captures', {
   connectionId: text('connection_id').primaryKey(),
   startedAt: time('started_at').notNull(),

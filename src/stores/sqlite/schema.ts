@@ -291,7 +291,7 @@ export const unreadableResponses = sqliteTable(
   ],
 );
 
-/** Connections whose calls through the proxy are captured, or were until lately. */
+/** Connections whose calls through the proxy are captured, or were a day ago at most. */
 export const captures = sqliteTable('captures', {
   connectionId: text('connection_id').primaryKey(),
   startedAt: integer('started_at').notNull(),
