@@ -7,6 +7,8 @@ export interface FairQueue<T> {
   next(may?: (group: string) => boolean): T | undefined;
   /** False: it is not queued any more. */
   remove(group: string, item: T): boolean;
+  /** The last item of the longest group, if that is longer than this group with one more; undefined: it is not. */
+  lastOfLonger(group: string): T | undefined;
   /** All of them, the groups one after the other. */
   all(): T[];
   readonly size: number;
@@ -42,6 +44,11 @@ export function createFairQueue<T>(): FairQueue<T> {
       if (items.length === 0) groups.delete(group);
       size--;
       return true;
+    },
+    lastOfLonger(group) {
+      let longest: T[] = [];
+      for (const items of groups.values()) if (items.length > longest.length) longest = items;
+      return longest.length > (groups.get(group)?.length ?? 0) + 1 ? longest.at(-1) : undefined;
     },
     all: () => [...groups.values()].flat(),
     get size() {

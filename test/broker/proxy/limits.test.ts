@@ -297,6 +297,22 @@ describe('calls at once', () => {
     await settled();
     expect(all.every(({ is }) => is === 'refused')).toBe(true);
   });
+
+  test('that fill the queue give way to those of others', async () => {
+    const limited = dialect({ scope: 'integration', concurrency: 1 });
+    const of = (connectionId: string) => place({ connectionId, limits: limited });
+    const running = await sent(of('a'));
+    const all = Array.from({ length: 1_000 }, () => waiting(of('a')));
+    await pass(0);
+    const [other, more] = [waiting(of('b')), waiting(of('a'))];
+    await pass(0);
+    expect([other.is, more.is, all[999]!.is, all[998]!.is]).toEqual(['waiting', 'refused', 'refused', 'waiting']);
+    running.release();
+    await pass(0);
+    all[0]!.permit!.release();
+    await pass(0);
+    expect(other.is).toBe('sent');
+  });
 });
 
 describe('a rate', () => {

@@ -258,8 +258,12 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
         const begun = begin(waiter.isBackground);
         if (typeof begun === 'object') return waiter.settle(begun);
       }
-      if (queues.urgent.size + queues.background.size >= MAX_WAITING)
-        return waiter.settle(limited(waiter.isBackground));
+      if (queues.urgent.size + queues.background.size >= MAX_WAITING) {
+        // No one may keep others out by waiting often.
+        const last = queues.background.lastOfLonger(waiter.group) ?? queueOf(waiter).lastOfLonger(waiter.group);
+        if (!last) return waiter.settle(limited(waiter.isBackground));
+        refuse(last, limited(last.isBackground));
+      }
       queueOf(waiter).push(waiter.group, waiter);
       const forMs = waiter.until - clock.monotonic();
       if (forMs > 0)
