@@ -13,7 +13,7 @@ export type Attachment =
   | { kind: 'query'; name: string; value: string; secret: string }
   /** RFC 9449: with a proof for each request. */
   | { kind: 'dpop'; secret: string }
-  | { kind: 'aws'; keys: AwsKeys; secret: string };
+  | { kind: 'sigv4'; keys: AwsKeys; secret: string };
 
 /** Undefined: the proxy cannot send such a token, or its text is none of the kind. */
 export function attachmentOf(tokenType: string, accessToken: string): Attachment | undefined {
@@ -22,7 +22,7 @@ export function attachmentOf(tokenType: string, accessToken: string): Attachment
   if (place === 'query') return { kind: 'query', name, value: encodeURIComponent(accessToken), secret: accessToken };
   if (tokenType.startsWith('AWS4-')) {
     const keys = awsKeysOf(accessToken);
-    return keys && { kind: 'aws', keys, secret: keys.secretAccessKey };
+    return keys && { kind: 'sigv4', keys, secret: keys.secretAccessKey };
   }
   if (!/^[\x20-\x7e]+$/.test(accessToken)) return undefined;
   if (place === 'header') return { kind: 'header', name, value: accessToken, secret: accessToken };
@@ -46,7 +46,7 @@ const AWS_HEADERS = ['x-amz-date', 'x-amz-security-token', 'x-amz-content-sha256
 /** The headers that carry a credential of this kind, in lower case: a caller's own are left out. */
 export const credentialHeaders = (attached: Attachment): readonly string[] => {
   if (attached.kind === 'header') return [attached.name.toLowerCase(), 'dpop'];
-  return attached.kind === 'aws' ? [...AWS_HEADERS, 'dpop'] : ['dpop'];
+  return attached.kind === 'sigv4' ? [...AWS_HEADERS, 'dpop'] : ['dpop'];
 };
 
 /** The query without the parameters of this name, which would stand beside the credential; otherwise as it is. */

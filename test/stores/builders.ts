@@ -347,6 +347,8 @@ export async function fill(store: Store): Promise<void> {
   const { connection } = await connected(store);
   const claimed = await store.claim(connection.id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
   if (typeof claimed !== 'object') throw new Error(`not claimed: ${claimed}`);
+  const { connection: suspended } = await connected(store);
+  await store.hold(suspended.id, 'account_disabled', NOW, anEntry());
   const session = aSession({ connectionId: connection.id, account: connection.account });
   await store.addSession(session, anEntry());
   const [flow, consumed] = [aFlow(session.id, { accountPrompt: 'login' }), aFlow(session.id)];
@@ -375,6 +377,7 @@ export async function fill(store: Store): Promise<void> {
   await store.putReauthNotice(ending!, 1, undefined);
   await store.addKeyCheck({ kid: 'test', ciphertext: aCiphertext('check') });
   await store.takeFromBucket('slack', 1, { perSecond: 1, burst: 8, reserve: 0 });
+  await store.blockBucket('slack', 60_000);
 }
 
 /** One delivery is under way, one has failed, and one is done. */

@@ -359,7 +359,7 @@ export const PROBLEMS = {
     example: {
       code: 'upstream_unavailable',
       integration: EXAMPLE.integration,
-      detail: 'slack.com could not be reached (ECONNREFUSED)',
+      detail: 'api.example.com could not be reached (ECONNREFUSED)',
       retryAfter: 5,
     },
   },
@@ -370,7 +370,7 @@ export const PROBLEMS = {
     example: {
       code: 'upstream_timeout',
       integration: EXAMPLE.integration,
-      detail: 'slack.com did not answer within 30 seconds',
+      detail: 'api.example.com did not answer within 30 seconds',
     },
   },
   store_unavailable: {

@@ -45,8 +45,6 @@ async function populate(store: Store): Promise<void> {
   await connected(store, { owner: '{"a",\\N}', label: "o'neill, “ü𐍈” \t\n", expiresAt: Number.MAX_SAFE_INTEGER });
   const { connection: gone } = await connected(store);
   await store.revoke(gone.id, 'pending', NOW, anEntry());
-  const { connection: suspended } = await connected(store);
-  await store.hold(suspended.id, 'account_disabled', NOW, anEntry());
   const { connection: refreshed, credentials: grant } = await connected(store);
   const claimed = await store.claim(refreshed.id, { attempt: 'att_2', generation: 1, now: NOW, monotonic: 0 });
   if (typeof claimed !== 'object') throw new Error(claimed);

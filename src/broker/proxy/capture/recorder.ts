@@ -135,7 +135,7 @@ async function half(headers: readonly string[], body: ReturnType<typeof createBo
 /** In each form in which the API could repeat it. */
 function secretsOf({ accessToken, connection }: ServedToken, { attachment }: PreparedCall): string[] {
   const secrets = [accessToken, attachment.secret];
-  if (attachment.kind === 'aws') secrets.push(attachment.keys.sessionToken ?? '', attachment.keys.accessKeyId);
+  if (attachment.kind === 'sigv4') secrets.push(attachment.keys.sessionToken ?? '', attachment.keys.accessKeyId);
   if (connection.tokenType.toLowerCase() === 'basic') {
     const pair = Buffer.from(accessToken, 'base64').toString();
     secrets.push(pair, pair.slice(pair.indexOf(':') + 1));

@@ -51,7 +51,7 @@ export function createRequestBuilder({ dpop, signAws, clock }: Parts): RequestBu
     built: Omit<Built, 'body'>,
     headers: readonly string[],
   ): Promise<Built | Refusal> {
-    if (attachment.kind !== 'aws') throw new TypeError('not a signature');
+    if (attachment.kind !== 'sigv4') throw new TypeError('not a signature');
     const { service, region } = values;
     const { method, origin, path, tls } = built;
     const isStreamed = isS3(service, origin) && !outgoing.body.canRepeat();
@@ -72,16 +72,16 @@ export function createRequestBuilder({ dpop, signAws, clock }: Parts): RequestBu
       const { method, body } = outgoing;
       const { attachment, destination, apiHeaders, tls } = prepared;
       const { origin, basePath } = destination;
-      const isAws = attachment.kind === 'aws';
+      const isSigned = attachment.kind === 'sigv4';
       const headers = forwardedHeaders(outgoing.headers, {
         api: apiHeaders,
         credential: prepared.credentialHeaders,
-        length: isAws ? undefined : body.length,
+        length: isSigned ? undefined : body.length,
       });
       const { path, query } = outgoing.path;
       const base = basePath + path || '/';
       const to = { method, origin, path: base + query, tls };
-      if (attachment.kind === 'aws') return signed(outgoing, prepared, { ...to, headers }, headers);
+      if (attachment.kind === 'sigv4') return signed(outgoing, prepared, { ...to, headers }, headers);
       const built = { ...to, headers, body: body.next() };
       if (attachment.kind === 'dpop') return withProof(built, headers, served);
       if (attachment.kind === 'header') {
