@@ -31,6 +31,8 @@ interface Parts {
 
 /** Counted for a caller that went away, as proxies do. */
 const CALLER_GONE = 499;
+/** Bytes. An API may send hints without end: what a caller does not read of them is not kept. */
+const MAX_UNREAD_HINTS = 32 * 1_024;
 /** Any other is counted as one, so that callers cannot make up time series. */
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY']);
 
@@ -140,7 +142,7 @@ function writeProblem(request: IncomingMessage, response: ServerResponse, answer
 
 /** Early hints, and what else comes before the response. */
 function writeInterim(response: ServerResponse, status: number, headers: readonly string[]): void {
-  if (response.headersSent || status !== 103) return;
+  if (response.headersSent || status !== 103 || (response.socket?.writableLength ?? 0) > MAX_UNREAD_HINTS) return;
   const links = headers.flatMap((name, i) => (i % 2 === 0 && name.toLowerCase() === 'link' ? [headers[i + 1]!] : []));
   try {
     if (links.length > 0) response.writeEarlyHints({ link: links });

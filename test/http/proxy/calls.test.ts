@@ -161,6 +161,23 @@ test('headers may have 30 kB, in both directions', async () => {
   expect((await setup.call(ada, 'GET', '/x', { headers: [`X-Long: ${long}${long}`] })).status).toBe(431);
 });
 
+test('early hints that the caller does not read do not fill the memory', async () => {
+  const asked = new Promise<ReceivedRequest>((resolve) => {
+    setup.upstream.onHead = resolve;
+  });
+  const call = setup.open(ada, 'GET', '/x');
+  const { socket } = await asked;
+  call.socket.pause();
+  const hints = `HTTP/1.1 103 Early Hints\r\nLink: </${'x'.repeat(8_000)}>\r\n\r\n`.repeat(100);
+  for (let i = 0; i < 30; i++) await new Promise((written) => socket.write(hints, written));
+  socket.write(answer('done'));
+  await new Promise((passed) => setTimeout(passed, 500));
+  call.socket.resume();
+  await call.until(/done$/);
+  call.socket.destroy();
+  expect(call.received().length).toBeLessThan((30 * hints.length) / 2);
+});
+
 describe('nothing leads elsewhere', () => {
   test.each([
     '/..',
