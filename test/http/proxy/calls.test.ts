@@ -161,6 +161,16 @@ test('headers may have 30 kB, in both directions', async () => {
   expect((await setup.call(ada, 'GET', '/x', { headers: [`X-Long: ${long}${long}`] })).status).toBe(431);
 });
 
+test.each([
+  [['Idempotency-Key: '], 1],
+  [['Idempotency-Key: a', 'Connection: idempotency-key'], 1],
+  [['Idempotency-Key: a'], 2],
+])('a POST is repeated only with a key that the API is sent: %j', async (headers, times) => {
+  setup.upstream.onHead = ({ socket }) => socket.write(answer('', { status: '502 Bad Gateway' }));
+  await setup.call(ada, 'POST', '/x', { headers: ['Valetkey-Retry: 1', ...headers] });
+  expect(setup.upstream.requests).toHaveLength(times);
+});
+
 test('early hints that the caller does not read do not fill the memory', async () => {
   const asked = new Promise<ReceivedRequest>((resolve) => {
     setup.upstream.onHead = resolve;
