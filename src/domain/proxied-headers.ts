@@ -22,7 +22,12 @@ const NOT_FORWARDED = new Set([
   'forwarded',
   'x-real-ip',
   'x-original-url',
+  'x-original-uri',
   'x-rewrite-url',
+  'x-envoy-original-path',
+  'x-host',
+  'x-original-host',
+  'x-http-host-override',
   'expect',
   // Set from what is known of the body.
   'content-length',

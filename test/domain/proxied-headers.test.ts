@@ -46,6 +46,9 @@ describe('the API is sent', () => {
     'Content-Length',
     'X-Original-URL',
     'X-Rewrite-URL',
+    'X-Host',
+    'X_Original_Host',
+    'X-Envoy-Original-Path',
     'proxy-connection',
   ])('no %s of the caller', (name) => {
     expect(pairs(forwardedHeaders([name, 'x', 'User-Agent', 'u'], none))).toEqual(['User-Agent: u']);

@@ -1,6 +1,8 @@
 // The attempts of one call: a token that the API rejects is renewed once, and what is safe to repeat is repeated where the caller
 // asks for it. Each waits for the limits of the API. The first byte of a response ends them.
 import { setTimeout as pause } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
+import { upTo } from '../../domain/cache-bounds.ts';
 import {
   backoffMs,
   isRepeatable,
@@ -112,13 +114,20 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
     return isEnd ? fresh : undefined;
   }
 
+  /** By connection: a renewed token that the API has not accepted yet, and until when (monotonic) none replaces it. */
+  const unproven = new LRUCache<string, { generation: number; until: number }>(upTo(MAX_UNPROVEN));
+
   /**
-   * Whether the token has just come from a refresh, as the store says to all replicas: an API that rejects it rejects the next
-   * one too, and must not make every call a refresh.
+   * Whether the rejected token has itself replaced a rejected one: an API that rejects both rejects the next one too, and must not
+   * make every call a refresh.
    */
-  function isNew({ connection: { lastRefreshedAt } }: ServedToken): boolean {
-    const age = lastRefreshedAt === null ? Number.POSITIVE_INFINITY : clock.now() - lastRefreshedAt;
-    return age >= 0 && age < UPSTREAM_RENEWAL_PAUSE_MS;
+  function isUnproven({ connection: { id, generation } }: ServedToken): boolean {
+    const known = unproven.size > 0 ? unproven.get(id) : undefined;
+    return known?.generation === generation && clock.monotonic() < known.until;
+  }
+
+  function noteAccepted({ connection: { id, generation } }: ServedToken): void {
+    if (unproven.size > 0 && unproven.get(id)?.generation === generation) unproven.delete(id);
   }
 
   /** Ms before the next attempt; undefined: there is none. */
@@ -183,12 +192,17 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
             sent.body.discard();
             continue;
           }
-          if (rejectsToken(sent.status, challenge) && !hasAskedForToken && !isNew(now.served)) {
+          if (!rejectsToken(sent.status, challenge)) noteAccepted(now.served);
+          else if (!hasAskedForToken && !isUnproven(now.served)) {
             hasAskedForToken = true;
             const fresh = await orDiscard(sent, () => renewed(now));
             if (fresh instanceof Refusal) {
               sent.body.discard();
               return done(fresh);
+            }
+            if (fresh) {
+              const { id, generation } = fresh.connection;
+              unproven.set(id, { generation, until: clock.monotonic() + UPSTREAM_RENEWAL_PAUSE_MS });
             }
             isTokenRenewed = fresh !== undefined && !body.canRepeat();
             if (!fresh || isTokenRenewed) return done(sent);
@@ -210,6 +224,9 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
     },
   };
 }
+
+/** Connections whose API rejects what it is sent. */
+const MAX_UNPROVEN = 10_000;
 
 type Sent = GuardedResponse | UpstreamError;
 

@@ -44,12 +44,10 @@ export function parseProxied({ url = '', headers }: Pick<IncomingMessage, 'url' 
   const decoded = (name: string): string | undefined => {
     const text = read(name);
     if (text === undefined) return undefined;
-    try {
-      return decodeURIComponent(text);
-    } catch {
-      issues.push({ path: name, message: 'percent-encoded UTF-8' });
-      return undefined;
-    }
+    // Of two headers of one name, the values are joined with a blank.
+    const value = text.includes(' ') ? undefined : decodedText(text);
+    if (value === undefined) issues.push({ path: name, message: 'one value, in percent-encoded UTF-8' });
+    return value;
   };
 
   const alias = read('valetkey-host');
@@ -87,6 +85,14 @@ export function parseProxied({ url = '', headers }: Pick<IncomingMessage, 'url' 
   }
   if (issues.length > 0) return invalid(issues);
   return { ...common, selector: { integration, owner: owner!, label }, target: url.slice(before.length) };
+}
+
+function decodedText(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
 }
 
 const invalid = (issues: InputIssue[]): Refusal =>

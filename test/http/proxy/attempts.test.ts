@@ -126,6 +126,19 @@ describe('a token that the API rejects', () => {
     expect(setup.refreshCount() - before).toBe(1);
   });
 
+  test('and that it had accepted since it was renewed is renewed at once', async () => {
+    const rejected = new Set(['Bearer old']);
+    upstream.onHead = ({ socket, header }) =>
+      void socket.write(rejected.has(header('authorization')!) ? unauthorized() : answer());
+    const before = setup.refreshCount();
+    const id = await connect();
+    for (let renewals = 1; renewals <= 3; renewals++) {
+      expect((await call(id, 'GET')).status).toBe(200);
+      expect(setup.refreshCount() - before).toBe(renewals);
+      rejected.add(tokens().at(-1)!);
+    }
+  });
+
   test('for want of a scope is not renewed', async () => {
     upstream.onHead = ({ socket }) => socket.write(unauthorized('insufficient_scope'));
     const before = setup.refreshCount();

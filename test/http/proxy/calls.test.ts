@@ -81,6 +81,7 @@ describe('a call', () => {
     expect(await ask('/v1/proxy/nowhere/x', 'Valetkey-Owner: grace')).toBe(404);
     expect(await ask('/v1/proxy/bearer/x', 'Valetkey-Owner: grace', 'Valetkey-Label: home')).toBe(404);
     expect(await ask('/v1/proxy/bearer/x', 'Valetkey-Owner: %ff')).toBe(400);
+    expect(await ask('/v1/proxy/bearer/x', 'Valetkey-Owner: grace', 'Valetkey-Owner: ada')).toBe(400);
     expect(await ask('/v1/proxy/bearer/x', 'Valetkey-Owner: grace', `Valetkey-Host: ${setup.upstream.host}`)).toBe(400);
     expect(await ask('/v1/proxy/bearer/x', 'Valetkey-Owner: grace', 'Valetkey-Host: elsewhere')).toBe(400);
     expect(await ask('/v1/proxy/bearer/x', 'Valetkey-Owner: grace', 'Valetkey-Retry: 9')).toBe(400);
