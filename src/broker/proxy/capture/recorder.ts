@@ -9,7 +9,7 @@ import type { ServedToken } from '../../cache/index.ts';
 import { newId } from '../../secrets/index.ts';
 import type { PreparedCall } from '../prepared-calls.ts';
 import type { CallerBody } from '../sending/kept-body.ts';
-import { createBodyCopy } from './captured-body.ts';
+import { type BodyCopy, createBodyCopy } from './captured-body.ts';
 import { type CapturedContent, encryptCapturedCall } from './captured-calls.ts';
 
 /** Of one call. */
@@ -127,7 +127,7 @@ export function createRecorder({ store, vault, clock, log }: RecorderParts): Rec
   };
 }
 
-async function half(headers: readonly string[], body: ReturnType<typeof createBodyCopy>, known: Known) {
+async function half(headers: readonly string[], body: BodyCopy, known: Known) {
   const [type = '', coding = ''] = ['content-type', 'content-encoding'].map((name) => headerOf(headers, name));
   return { headers: redactHeaders(headers, known), body: await body.shown(type, coding, known) };
 }
