@@ -119,7 +119,9 @@ export function assemble(assembly: Assembly): Broker {
   const adapters = createAdapters(common);
   const rooms = createRooms({ ...common, ...adapters });
   const { outbound, upstream } = adapters;
-  return { ...rooms, store, http: createServer({ ...common, ...rooms }), outbound, upstream, publicUrl };
+  // A cursor that does not decrypt is a caller's, and no row.
+  const http = createServer({ ...common, vault, ...rooms });
+  return { ...rooms, store, http, outbound, upstream, publicUrl };
 }
 
 const listedIssuerOf = ({

@@ -50,7 +50,7 @@ test('help: all commands, the environment and the exit codes; for a command, exa
   expect(await valetkey([])).toEqual(help);
   for (const said of [
     'connections',
-    'list, show, refresh, check, retry, revoke, import',
+    'list, show, refresh, check, capture, captures, retry, revoke, import',
     'VALETKEY_KEY',
     '69   no broker answers',
   ])

@@ -204,5 +204,8 @@ describe('cursors', () => {
     for (const path of ['/v1/connections', '/v1/providers'])
       expectProblem(await ask(stranger, 'GET', `${path}?cursor=${good}`), 400, 'invalid_request');
     expectOk(await ask(stranger, 'GET', `/v1/integrations?cursor=${good}`));
+    // A caller cannot cause the alert for rows that someone has changed.
+    const { data } = expectOk(await testSetup.broker.ask('GET', '/v1/audit?action=row.refused'));
+    expect(data).toEqual([]);
   });
 });
