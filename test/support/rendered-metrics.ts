@@ -21,8 +21,10 @@ export async function renderedMetrics(): Promise<MetricFamily[]> {
   const testSetup = await startTestSetup({ VALETKEY_PROVIDERS_DIR: api.providers });
   const waiting = new AbortController();
   try {
+    await causeMetrics(testSetup);
+    // After what is due is there: the broker counts that once in a while, and a circuit is open for some seconds.
     await meetLimits(testSetup.broker, api, waiting.signal);
-    await causeAllMetrics(testSetup);
+    await causeFailures(testSetup.broker);
     const text = await (await fetch(new URL('/metrics', testSetup.broker.url))).text();
     return familiesIn(text);
   } finally {
@@ -32,8 +34,8 @@ export async function renderedMetrics(): Promise<MetricFamily[]> {
   }
 }
 
-/** A refresh before expiry, and one that is due; a proxied call; an owner who declines; a webhook of no one; a revocation; a changed row; a failing store operation. */
-async function causeAllMetrics(setup: TestSetup): Promise<void> {
+/** A refresh before expiry, and one that is due; a proxied call; an owner who declines; a webhook of no one; a revocation. */
+async function causeMetrics(setup: TestSetup): Promise<void> {
   const { broker, importConnection, inSeconds, refreshCount, integrationBody } = setup;
   const id = await importConnection('ada', { access_token: 'a', expires_at: inSeconds(600) });
   await broker.ask('GET', `/v1/connections/${id}/token`);
@@ -49,6 +51,10 @@ async function causeAllMetrics(setup: TestSetup): Promise<void> {
   await fetch(new URL('/webhooks/nobody', broker.url), { method: 'POST' });
   await receiveSignals(broker);
   await broker.ask('DELETE', `/v1/connections/${id}`);
+}
+
+/** A changed row, and a failing store operation. */
+async function causeFailures(broker: TestSetup['broker']): Promise<void> {
   const inside = new Database(broker.database);
   inside.prepare(`update connections set owner = 'mallory' where owner = 'grace'`).run();
   await broker.ask('GET', '/v1/token?integration=acme&owner=mallory');
@@ -60,14 +66,16 @@ async function causeAllMetrics(setup: TestSetup): Promise<void> {
 /** A call that is refused, one that waits until `signal`, and a host that fails. */
 async function meetLimits(broker: TestSetup['broker'], api: LimitedApi, signal: AbortSignal): Promise<void> {
   const [one, other] = [await api.connect(broker, 'limited', 'ada'), await api.connect(broker, 'limited', 'alan')];
-  api.answers('500 Internal Server Error');
-  for (let i = 0; i < 5; i++) await callApi(broker, i % 2 ? one : other);
   const id = await api.connect(broker, 'limited-too', 'grace');
+  const metrics = async () => (await fetch(`${broker.url}/metrics`)).text();
   api.answers('429 Too Many Requests', ['Retry-After: 60']);
   for (let i = 0; i < 2; i++) await callApi(broker, id);
   callApi(broker, id, { headers: { 'valetkey-max-wait': '300' }, signal }).catch(() => undefined);
-  for (let text = ''; !text.includes('valetkey_upstream_waiting{'); )
-    text = await (await fetch(`${broker.url}/metrics`)).text();
+  while (!(await metrics()).includes('valetkey_upstream_waiting{'));
+  api.answers('500 Internal Server Error');
+  // The change of the integration, when it arrives, closes its circuits.
+  do for (let i = 0; i < 5; i++) await callApi(broker, i % 2 ? one : other);
+  while (!(await metrics()).includes('valetkey_upstream_breaker_state{'));
 }
 
 /** A security event about no one that is known. */
