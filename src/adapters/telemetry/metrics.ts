@@ -179,24 +179,6 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     registers,
   });
   for (const type of EVENT_TYPES) events.inc({ type }, 0);
-  const upstreamLimits = new Counter({
-    name: 'valetkey_upstream_limits_total',
-    help: 'Calls through the proxy that met a limit, by integration, scope and outcome: told by the API, or refused unsent.',
-    labelNames: ['integration', 'scope', 'outcome'],
-    registers,
-  });
-  const upstreamWaiting = new Gauge({
-    name: 'valetkey_upstream_waiting',
-    help: 'Calls that wait for a limit of an API, by integration.',
-    labelNames: ['integration'],
-    registers,
-  });
-  const upstreamBreakers = new Gauge({
-    name: 'valetkey_upstream_breaker_state',
-    help: 'Circuit breakers of API hosts that are not closed: 0.25 recovering, 0.5 half-open, 1 open.',
-    labelNames: ['integration', 'host'],
-    registers,
-  });
   const storeErrors = new Counter({
     name: 'valetkey_store_errors_total',
     help: 'Store operations that failed, by operation.',
@@ -254,8 +236,11 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
   });
   encryptionKey.set({ kid: encryptionKid }, 1);
 
+  const proxy = createProxyMetrics(registers);
+
   return {
-    ...createProxyMetrics(registers),
+    proxied: proxy.proxied,
+    upstreamLimited: proxy.upstreamLimited,
     request(route, method, status, seconds) {
       requests.inc({ route, method, status });
       durations.observe({ route }, seconds);
@@ -274,12 +259,11 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     event: (type) => events.inc({ type }),
     signal: (integration, outcome) => signals.inc({ integration, outcome }),
     signalProcessed: (integration, type, outcome) => signalsProcessed.inc({ integration, type, outcome }),
-    upstreamLimited: (integration, scope, outcome) => upstreamLimits.inc({ integration, scope, outcome }),
     storeError: (operation) => storeErrors.inc({ operation }),
     rowRefused: (table) => rowsRefused.inc({ table }),
     render(state) {
-      for (const gauge of [connections, due, oldestDue, circuitBreaker, upstreamWaiting, upstreamBreakers])
-        gauge.reset();
+      for (const gauge of [connections, due, oldestDue, circuitBreaker]) gauge.reset();
+      proxy.set(state);
       for (const { integration, status, count } of state.connections) {
         connections.set({ integration, status }, count);
         for (const outcome of REFRESH_OUTCOMES) refreshes.inc({ integration, outcome }, 0);
@@ -290,9 +274,6 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
         oldestDue.set({ integration }, oldestMs / 1_000);
       }
       for (const { integration, state: value } of state.circuitBreakers) circuitBreaker.set({ integration }, value);
-      for (const { integration, count } of state.upstreamWaiting) upstreamWaiting.set({ integration }, count);
-      for (const { integration, host, state: value } of state.upstreamBreakers)
-        upstreamBreakers.set({ integration, host }, value);
       connectionsAge.set((state.connectionsAgeMs ?? Number.NaN) / 1_000);
       inFlight.set(state.inFlight);
       storeUp.set(state.storeUp ? 1 : 0);
