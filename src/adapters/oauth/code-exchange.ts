@@ -5,6 +5,7 @@ import type { CodeMode } from '../../domain/auth-modes.ts';
 import type { Identity } from '../../domain/connection.ts';
 import { fillAll } from '../../domain/fields.ts';
 import { at } from '../../domain/json-path.ts';
+import { claimsOf } from '../../domain/jwt-claims.ts';
 import { resolveUrl, type Target, usesDpop } from '../../domain/target.ts';
 import type { Clock, ProviderClient, ProviderFault, ProviderResult, TokenResponse } from '../../ports/index.ts';
 import type { Outbound, WholeResponse } from '../outbound/outbound.ts';
@@ -13,7 +14,7 @@ import { callbackUrl, checkAuthorizationResponse } from './authorization-respons
 import { clientSecrets } from './client-authentication.ts';
 import type { Configured } from './configurations.ts';
 import type { DpopKeys } from './dpop.ts';
-import { decodePayload, readableName, type VerifyIdTokenSignature } from './id-token.ts';
+import { readableName, type VerifyIdTokenSignature } from './id-token.ts';
 import { runLookups } from './lookups.ts';
 import { classifyProviderError, type ErrorContext, fault, UNEXPECTED_ERROR } from './provider-errors.ts';
 import { buildTokenRequest, valuesWithClientSecret } from './token-request.ts';
@@ -89,7 +90,7 @@ export function createCodeExchange({ outbound, verifyIdTokenSignature, dpopKeys,
     const told = { ...expected.captured, ...short.captured, ...long.value.captured };
     const found = await runLookups(outbound, target, long.value.accessToken, told, true);
     const captured = { ...told, ...found.captured };
-    const name = identity && readableName(claims ?? decodePayload(`${at(original.body, 'id_token')}`));
+    const name = identity && readableName(claims ?? claimsOf(`${at(original.body, 'id_token')}`));
     const account = accountOf(auth, { values: target.values, captured, identity, name });
     return {
       ok: true,
@@ -178,7 +179,7 @@ function unverifiedIdentity(
 ): Identity | undefined {
   if (auth.mode === 'oidc' || !asked.includes('openid')) return undefined;
   const token = at(body, 'id_token');
-  const claims = typeof token === 'string' ? decodePayload(token) : undefined;
+  const claims = typeof token === 'string' ? claimsOf(token) : undefined;
   const { iss, sub, aud } = claims ?? {};
   if (typeof iss !== 'string' || typeof sub !== 'string' || ![aud].flat().includes(clientId)) return undefined;
   return { issuer: iss, subject: sub };

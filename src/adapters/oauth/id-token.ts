@@ -2,6 +2,7 @@
 // grant; one of another identity is reported.
 import type { Identity } from '../../domain/connection.ts';
 import { withDeadline } from '../../domain/deadline.ts';
+import { claimsOf } from '../../domain/jwt-claims.ts';
 import { CLOCK_TOLERANCE_S, ID_TOKEN_KEYS_WAIT_MS } from '../../domain/time-limits.ts';
 
 /** Whether a key of the issuer signed it; `unavailable`: the issuer's keys could not be fetched. Claims are not checked. */
@@ -22,7 +23,7 @@ export async function validateRefreshedIdToken(
   expected: { issuer: string; clientId: string; jwksUri: string | undefined; now: number },
   verify: VerifyIdTokenSignature,
 ): Promise<RefreshedIdToken> {
-  const claims = typeof idToken === 'string' ? decodePayload(idToken) : undefined;
+  const claims = typeof idToken === 'string' ? claimsOf(idToken) : undefined;
   if (typeof idToken !== 'string' || claims === undefined) return { verdict: 'dropped' };
   const { iss, sub, aud, azp, exp } = claims;
   if (known && ((isText(iss) && iss !== known.issuer) || (isText(sub) && sub !== known.subject)))
@@ -42,16 +43,6 @@ export async function validateRefreshedIdToken(
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
-
-/** The claims of a JWT, unverified; undefined when it is not one. */
-export function decodePayload(jwt: string): Record<string, unknown> | undefined {
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString());
-    return typeof claims === 'object' && claims !== null ? (claims as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /** The claim of an ID token that tells people which account it is (OpenID Connect Core 5.1). */
 export const readableName = (claims: Record<string, unknown> | undefined): string | undefined =>

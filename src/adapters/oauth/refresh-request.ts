@@ -6,6 +6,7 @@ import type { Account } from '../../domain/connection.ts';
 import { fillAll } from '../../domain/fields.ts';
 import { parseStoredCredentials } from '../../domain/imported-credentials.ts';
 import { at } from '../../domain/json-path.ts';
+import { claimsOf } from '../../domain/jwt-claims.ts';
 import { type Target, usesDpop } from '../../domain/target.ts';
 import type { Clock, ProviderResult, RefreshRequest, TokenResponse } from '../../ports/index.ts';
 import type { Outbound } from '../outbound/outbound.ts';
@@ -13,7 +14,7 @@ import { clientSecrets } from './client-authentication.ts';
 import { repeatedParameters } from './code-exchange.ts';
 import type { Configured } from './configurations.ts';
 import type { DpopKeys } from './dpop.ts';
-import { decodePayload, readableName, type VerifyIdTokenSignature, validateRefreshedIdToken } from './id-token.ts';
+import { readableName, type VerifyIdTokenSignature, validateRefreshedIdToken } from './id-token.ts';
 import { runLookups } from './lookups.ts';
 import { classifyProviderError, fault } from './provider-errors.ts';
 import { valuesWithClientSecret } from './token-request.ts';
@@ -120,7 +121,7 @@ function accountIn(
   captured: Record<string, unknown>,
   { idToken, identity }: Pick<TokenResponse, 'idToken' | 'identity'>,
 ): Account | 'other' | undefined {
-  const name = idToken === undefined ? undefined : readableName(decodePayload(idToken));
+  const name = idToken === undefined ? undefined : readableName(claimsOf(idToken));
   const account = accountOf(auth, { values, captured: { ...before, ...captured }, identity, name });
   const known = accountOf(auth, { values, captured: before, identity: null });
   // Of another issuer: the entry reads accounts in another way than it did then.

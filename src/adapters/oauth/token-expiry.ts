@@ -2,8 +2,8 @@
 import { isCode, type TokenMode } from '../../domain/auth-modes.ts';
 import { fill, type Values } from '../../domain/fields.ts';
 import { at, firstAt } from '../../domain/json-path.ts';
+import { claimsOf } from '../../domain/jwt-claims.ts';
 import type { TokenResponse } from '../../ports/index.ts';
-import { decodePayload } from './id-token.ts';
 import { isNumeric, positiveSeconds, secondsUntil } from './json-paths.ts';
 
 /** Seconds. No token lives for thirty years, and no point in time is before 2001. */
@@ -74,7 +74,7 @@ function secondsFrom(value: unknown, now: number): number | undefined {
 
 /** `declared`: the catalogue says that it is a JWT. */
 function jwtLifetime(token: string, declared: boolean, now: number): number | undefined {
-  const exp = at(decodePayload(token), 'exp');
+  const exp = at(claimsOf(token), 'exp');
   if (typeof exp !== 'number') return undefined;
   return declared ? secondsUntil(exp, now) : secondsFrom(exp, now);
 }

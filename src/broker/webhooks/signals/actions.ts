@@ -1,6 +1,7 @@
 // What a signal does to a connection. An event that is older than the credentials may be about earlier ones (the owner has
 // connected again since): then a refresh finds out, and nothing is ended for it.
 import type { Connection } from '../../../domain/connection.ts';
+import { claimsOf } from '../../../domain/jwt-claims.ts';
 import type { SignalEffect } from '../../../domain/security-events.ts';
 import type { Clock, Store, Vault } from '../../../ports/index.ts';
 import type { Access } from '../../audit/index.ts';
@@ -110,11 +111,6 @@ export const OFFLINE_ACCESS = 'offline_access';
 
 /** The session of an ID token that was verified when it was received; undefined: it names none. */
 function sidOf(idToken: string | null): string | undefined {
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(idToken?.split('.')[1] ?? '', 'base64url').toString());
-    const sid = typeof claims === 'object' && claims !== null ? (claims as Record<string, unknown>).sid : undefined;
-    return typeof sid === 'string' ? sid : undefined;
-  } catch {
-    return undefined;
-  }
+  const sid = claimsOf(idToken ?? '')?.sid;
+  return typeof sid === 'string' ? sid : undefined;
 }
