@@ -22,7 +22,7 @@ export const callerOptions = (command: Command): Command =>
   command
     .option(
       '--action <action>',
-      'grant this action: token, connections:read, connections:write, jwt:verify, proxy, events, sessions, webhooks, audit:read, admin or *; repeatable',
+      'grant this action: token, connections:read, connections:write, jwt:verify, proxy, events, sessions, webhooks, audit:read, admin:read, admin or *; repeatable',
       several,
     )
     .option('--integration <pattern>', 'at this integration: an id, a prefix* or *; default *; repeatable', several)

@@ -10,6 +10,7 @@ export const ACTIONS = [
   'sessions',
   'webhooks',
   'audit:read',
+  'admin:read',
   'admin',
 ] as const;
 export type Action = (typeof ACTIONS)[number];
@@ -86,7 +87,9 @@ export interface CallerKey {
 export type Credential =
   | { kind: 'key'; id: string; expiresAt: number | null }
   /** `id` is that of the workload binding. */
-  | { kind: 'workload'; id: string; issuer: string; subject: string | null; expiresAt: number };
+  | { kind: 'workload'; id: string; issuer: string; subject: string | null; expiresAt: number }
+  /** `id` is that of the session. */
+  | { kind: 'console'; id: string; expiresAt: number };
 
 /** The authenticated caller of a request. */
 export interface Principal {
@@ -118,10 +121,12 @@ export interface ProxiedCall {
   path: string;
 }
 
+/** Who may change something may also read it. */
+const hasAction = ({ actions }: Pick<Permission, 'actions'>, action: Action): boolean =>
+  actions.includes('*') || actions.includes(action) || (action === 'admin:read' && actions.includes('admin'));
+
 const covers = (g: Permission, action: Action, integration: string, owner: string): boolean =>
-  (g.actions.includes('*') || g.actions.includes(action)) &&
-  matchesAny(g.integrations, integration) &&
-  matchesAny(g.owners, owner);
+  hasAction(g, action) && matchesAny(g.integrations, integration) && matchesAny(g.owners, owner);
 
 const NONE: readonly string[] = [];
 
@@ -248,6 +253,4 @@ export interface Scope {
 }
 
 export const scopesOf = (permissions: readonly Permission[], action: Action): Scope[] =>
-  permissions
-    .filter((g) => g.actions.includes('*') || g.actions.includes(action))
-    .map(({ integrations, owners }) => ({ integrations, owners }));
+  permissions.filter((g) => hasAction(g, action)).map(({ integrations, owners }) => ({ integrations, owners }));

@@ -184,9 +184,9 @@ export const presentWhoami = ({
   name: caller.name,
   grants: caller.permissions,
   authenticated_by:
-    c.kind === 'key'
-      ? { kind: 'key', id: c.id, prefix: key?.prefix ?? null, expires_at: timeOrNull(c.expiresAt) }
-      : { kind: 'workload', id: c.id, issuer: c.issuer, subject: c.subject, expires_at: time(c.expiresAt) },
+    c.kind === 'workload'
+      ? { kind: 'workload', id: c.id, issuer: c.issuer, subject: c.subject, expires_at: time(c.expiresAt) }
+      : { kind: 'key', id: c.id, prefix: key?.prefix ?? null, expires_at: timeOrNull(c.expiresAt) },
   rate_limit: rateLimit,
 });
 

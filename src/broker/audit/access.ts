@@ -226,7 +226,7 @@ const bounded = (text: string | null | undefined, max: number): string | null =>
 
 /** A key stands for one service; a workload binding may match several, which differ by `sub`. */
 const identityOf = ({ credential }: Principal): string =>
-  credential.kind === 'key' ? credential.id : `${credential.id}\n${credential.subject}`;
+  credential.kind === 'workload' ? `${credential.id}\n${credential.subject}` : credential.id;
 
 const subjectOf = ({ credential }: Principal): string | null =>
   credential.kind === 'workload' ? credential.subject : null;

@@ -62,6 +62,7 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
     await Promise.all([reload(), untilApplied()]);
   }
   const denied = (call: Call) => access.denied(call, 'admin', '*', '*');
+  const deniedRead = (call: Call) => access.denied(call, 'admin:read', '*', '*');
   const absent = (what: string, id: string) => refuse({ code: 'not_found', what, id });
 
   function mint(callerId: string, expiresAt: number | null): MintedKey {
@@ -130,10 +131,10 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
       return find(id);
     },
 
-    get: async (call, id) => denied(call) ?? find(id),
+    get: async (call, id) => deniedRead(call) ?? find(id),
 
     // From the store: the cache does not know when keys were last used.
-    list: async (call) => denied(call) ?? all(),
+    list: async (call) => deniedRead(call) ?? all(),
 
     async whoami({ principal }) {
       const { kind, id } = principal.credential;

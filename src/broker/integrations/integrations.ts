@@ -72,7 +72,7 @@ export function createIntegrationAdmin({ store, planner, access, changed, untilA
   const mayRead = (call: Call, id: string): boolean =>
     call.principal.caller.permissions.some(
       (g) =>
-        (['*', 'admin', 'connections:read', 'connections:write'] satisfies (Action | '*')[]).some((a) =>
+        (['*', 'admin', 'admin:read', 'connections:read', 'connections:write'] satisfies (Action | '*')[]).some((a) =>
           g.actions.includes(a),
         ) && g.integrations.some((pattern) => matches(pattern, id)),
     );

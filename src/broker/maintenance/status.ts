@@ -21,7 +21,7 @@ export interface BrokerStatus {
   integrations: IntegrationStatus[];
 }
 
-/** For callers with `admin` on all integrations. Rejects with `StoreError` if the integrations cannot be read. */
+/** For callers with `admin:read` on all integrations. Rejects with `StoreError` if the integrations cannot be read. */
 export type ReadStatus = (call: Call) => Promise<BrokerStatus | Refusal>;
 
 interface Parts {
@@ -35,7 +35,7 @@ const CIRCUITS = { 0: 'closed', 0.5: 'half_open', 1: 'open' } as const;
 
 export function statusReader({ store, state, access }: Parts): ReadStatus {
   return async (call) => {
-    const denied = access.denied(call, 'admin', '*', '*');
+    const denied = access.denied(call, 'admin:read', '*', '*');
     if (denied) return denied;
     const now = await state();
     const integrations: IntegrationStatus[] = [];

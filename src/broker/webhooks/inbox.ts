@@ -1,5 +1,5 @@
 // The inbox, as callers see it: lists, bodies, and processing again.
-import { matches, type Permission } from '../../domain/caller.ts';
+import { type Action, matches, type Permission } from '../../domain/caller.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { ReceivedWebhook } from '../../domain/received-webhook.ts';
 import type { Clock, Page, PageRequest, ReceivedWebhookFilter, Store, Vault } from '../../ports/index.ts';
@@ -37,22 +37,26 @@ interface Parts {
   clock: Pick<Clock, 'now'>;
 }
 
-const covers = ({ actions, integrations, owners }: Permission, integration?: string): boolean =>
-  (actions.includes('*') || actions.includes('webhooks')) &&
+/** Their bodies are for those with `webhooks`. */
+const LISTED: readonly (Action | '*')[] = ['*', 'webhooks', 'admin:read'];
+
+const covers = ({ actions, integrations, owners }: Permission, wanted: typeof LISTED, integration?: string): boolean =>
+  actions.some((action) => wanted.includes(action)) &&
   owners.includes('*') &&
   (integration === undefined || integrations.some((pattern) => matches(pattern, integration)));
 
 export function createInbox({ store, vault, access, wake, clock }: Parts): Inbox {
   async function found(call: Call, id: string): Promise<ReceivedWebhook | Refusal> {
     const webhook = await store.receivedWebhook(id);
-    const isCovered = webhook && call.principal.caller.permissions.some((one) => covers(one, webhook.integration));
+    const isCovered =
+      webhook && call.principal.caller.permissions.some((one) => covers(one, ['*', 'webhooks'], webhook.integration));
     return isCovered ? webhook : refuse({ code: 'not_found', what: 'webhook', id });
   }
 
   return {
     async list(call, filter, page) {
       const { permissions } = call.principal.caller;
-      const within = permissions.filter((one) => covers(one));
+      const within = permissions.filter((one) => covers(one, LISTED));
       const { integration } = filter;
       if (within.length === 0) {
         const denied = access.denied(call, 'webhooks', integration ?? '*', '*');

@@ -225,7 +225,7 @@ export function createConnectSessions(
 function creatorOf({
   principal: { caller, credential },
 }: Call): { callerId: string; keyId: string | null } | undefined {
-  if (caller.id === ADMIN_ID) return undefined;
+  if (caller.id === ADMIN_ID || credential.kind === 'console') return undefined;
   return { callerId: caller.id, keyId: credential.kind === 'key' ? credential.id : null };
 }
 

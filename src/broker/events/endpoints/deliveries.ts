@@ -6,7 +6,7 @@ import type { Access, Call } from '../../audit/index.ts';
 import { decryptResponse } from '../delivery/attempt.ts';
 import type { DeliveryEngine } from '../delivery/delivery-engine.ts';
 import { type EventPayload, eventPayload } from '../event-payload.ts';
-import { managed, mayNotManage, ownerOf } from './may-manage.ts';
+import { type EndpointUse, managed, mayNotManage, ownerOf } from './may-manage.ts';
 
 /** Each needs the action `events`, and shows deliveries to the caller's own endpoints; admins see all. */
 export interface Deliveries {
@@ -35,28 +35,28 @@ export function createDeliveries(parts: DeliveriesParts): Deliveries {
   const { store, vault, engine, access, clock } = parts;
   const absent = (id: string) => refuse({ code: 'not_found', what: 'delivery', id });
 
-  async function find(call: Call, id: string): Promise<Delivery | Refusal> {
-    const refusal = mayNotManage(access, call);
+  async function find(call: Call, id: string, use: EndpointUse): Promise<Delivery | Refusal> {
+    const refusal = mayNotManage(access, call, use);
     if (refusal) return refusal;
     const delivery = await store.delivery(id);
     if (!delivery) return absent(id);
-    return (await managed(parts, call, delivery.endpointId)) instanceof Refusal ? absent(id) : delivery;
+    return (await managed(parts, call, delivery.endpointId, use)) instanceof Refusal ? absent(id) : delivery;
   }
 
   return {
     async list(call, filter, page) {
-      return mayNotManage(access, call) ?? store.deliveries({ ...filter, caller: ownerOf(call) }, page);
+      return mayNotManage(access, call, 'read') ?? store.deliveries({ ...filter, caller: ownerOf(call) }, page);
     },
 
     async get(call, id) {
-      const delivery = await find(call, id);
+      const delivery = await find(call, id, 'read');
       if (delivery instanceof Refusal) return delivery;
       const event = await store.event(delivery.eventId);
       return { delivery, response: decryptResponse(vault, delivery), event: event ? eventPayload(vault, event) : null };
     },
 
     async retry(call, id) {
-      const delivery = await find(call, id);
+      const delivery = await find(call, id, 'resend');
       if (delivery instanceof Refusal) return delivery;
       const by = access.record(call, 'delivery.retried', { detail: `${id} ${delivery.endpointId}` });
       if (!(await store.retryDelivery(id, clock.now(), by))) return absent(id);

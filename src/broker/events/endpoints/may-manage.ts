@@ -1,19 +1,33 @@
-// Who may manage which webhook endpoints: callers with the action `events` their own, admins all.
-import { allows } from '../../../domain/caller.ts';
+// Who may see and manage which webhook endpoints: callers with the action `events` their own, admins all. Who may read
+// everything sees all of them, and has their deliveries sent again with the action `events` on everything.
+import { type Action, allows } from '../../../domain/caller.ts';
 import { type Refusal, refuse } from '../../../domain/errors.ts';
 import type { WebhookEndpoint } from '../../../domain/webhook-endpoint.ts';
 import type { Store } from '../../../ports/index.ts';
 import type { Access, Call } from '../../audit/index.ts';
 
-const isAdmin = ({ principal }: Call): boolean => allows(principal.caller.permissions, 'admin', '*', '*');
+const hasAll = ({ principal }: Call, action: Action): boolean => allows(principal.caller.permissions, action, '*', '*');
+
+/** What is done with an endpoint: `resend` is all that has events sent to it again. */
+export type EndpointUse = 'read' | 'resend' | 'manage';
+
+/** Whether the caller may do it with the endpoints of all. */
+const reachesAll = (call: Call, use: EndpointUse): boolean =>
+  hasAll(call, 'admin') ||
+  (use !== 'manage' && hasAll(call, 'admin:read') && (use === 'read' || hasAll(call, 'events')));
 
 /** Whose endpoints and deliveries the caller may see; undefined: those of all. */
-export const ownerOf = (call: Call): string | undefined => (isAdmin(call) ? undefined : call.principal.caller.id);
+export const ownerOf = (call: Call, use: EndpointUse = 'read'): string | undefined =>
+  reachesAll(call, use) ? undefined : call.principal.caller.id;
 
 /** Undefined if some permission of the caller has the action `events`: which one decides what the endpoint hears. */
-export function mayNotManage(access: Pick<Access, 'deniedDelegation'>, call: Call): Refusal | undefined {
+export function mayNotManage(
+  access: Pick<Access, 'deniedDelegation'>,
+  call: Call,
+  use: EndpointUse,
+): Refusal | undefined {
   const { permissions } = call.principal.caller;
-  if (isAdmin(call) || permissions.some(({ actions }) => actions.includes('events') || actions.includes('*')))
+  if (reachesAll(call, use) || permissions.some(({ actions }) => actions.includes('events') || actions.includes('*')))
     return undefined;
   return access.deniedDelegation(call, { action: 'events', integration: '*', owner: '*' });
 }
@@ -23,11 +37,12 @@ export async function managed(
   { store, access }: { store: Pick<Store, 'webhookEndpoint'>; access: Pick<Access, 'deniedDelegation'> },
   call: Call,
   id: string,
+  use: EndpointUse,
 ): Promise<WebhookEndpoint | Refusal> {
-  const refusal = mayNotManage(access, call);
+  const refusal = mayNotManage(access, call, use);
   if (refusal) return refusal;
   const endpoint = await store.webhookEndpoint(id);
-  const owner = ownerOf(call);
+  const owner = ownerOf(call, use);
   if (endpoint && (owner === undefined || endpoint.callerId === owner)) return endpoint;
   return refuse({ code: 'not_found', what: 'webhook endpoint', id });
 }

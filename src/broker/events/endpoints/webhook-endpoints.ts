@@ -16,7 +16,7 @@ import {
   keepsHeadersElsewhere,
   settingsIssues,
 } from './endpoint-settings.ts';
-import { managed, mayNotManage, ownerOf } from './may-manage.ts';
+import { type EndpointUse, managed, mayNotManage, ownerOf } from './may-manage.ts';
 import { pingEvent } from './own-events.ts';
 
 /** Which deliveries are sent again. Times in milliseconds since the epoch; `to` is exclusive. */
@@ -75,7 +75,7 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
   const absent = (id: string) => refuse({ code: 'not_found', what: 'webhook endpoint', id });
   const invalid = (issues: InputIssue[], detail = 'The webhook endpoint has invalid settings.') =>
     refuse({ code: 'invalid_request', detail, issues });
-  const find = (call: Call, id: string) => managed(parts, call, id);
+  const find = (call: Call, id: string, use: EndpointUse = 'manage') => managed(parts, call, id, use);
 
   /** `change` is undefined when the endpoint was changed since it was read: its secrets are bound to its URL, so it is read again. */
   async function changing<T>(
@@ -93,7 +93,7 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
 
   return {
     async create(call, settings) {
-      const refusal = mayNotManage(access, call);
+      const refusal = mayNotManage(access, call, 'manage');
       if (refusal) return refusal;
       const issues = settingsIssues(settings, checkUrl);
       if (issues.length > 0) return invalid(issues);
@@ -120,10 +120,10 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
     },
 
     async list(call, page) {
-      return mayNotManage(access, call) ?? store.webhookEndpoints(ownerOf(call), page);
+      return mayNotManage(access, call, 'read') ?? store.webhookEndpoints(ownerOf(call), page);
     },
 
-    get: find,
+    get: (call, id) => find(call, id, 'read'),
 
     async update(call, id, wanted) {
       return changing(call, id, async (endpoint) => {
@@ -175,7 +175,7 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
     },
 
     async test(call, id) {
-      const endpoint = await find(call, id);
+      const endpoint = await find(call, id, 'resend');
       if (endpoint instanceof Refusal) return endpoint;
       if (!endpoint.enabled) return invalid([], 'The webhook endpoint is disabled: nothing is sent to it.');
       const event = pingEvent(endpoint, clock.now());
@@ -185,7 +185,7 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
     },
 
     async replay(call, id, { from, to, status }) {
-      const endpoint = await find(call, id);
+      const endpoint = await find(call, id, 'resend');
       if (endpoint instanceof Refusal) return endpoint;
       const now = clock.now();
       const range = { from, to: to ?? now, status };
