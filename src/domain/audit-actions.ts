@@ -14,6 +14,7 @@ interface ActionDescription {
     | 'encryption key'
     | 'row'
     | 'webhook endpoint'
+    | 'console session'
     | 'signing key';
   description: string;
 }
@@ -302,6 +303,25 @@ export const AUDIT_ACTIONS = {
   'delivery.retried': {
     subject: 'webhook endpoint',
     description: 'A caller had a delivery attempted again. `detail` has its id, and that of the endpoint.',
+  },
+  'console_session.link_created': {
+    subject: 'console session',
+    description: 'A caller made a link that signs in to the console. `detail` has the id of its session, and the role.',
+  },
+  'console_session.opened': {
+    subject: 'console session',
+    description:
+      'Someone signed in to the console: at the provider, or by a link. `actor` is `user:<subject>@<issuer>`; `detail` has the id of the session, and the role.',
+  },
+  'console_session.refused': {
+    subject: 'request',
+    description:
+      'Someone signed in at the provider of the console, and no rule gives them a role. `detail` names them. Counted by minute.',
+  },
+  'console_session.ended': {
+    subject: 'console session',
+    description:
+      'A console session was ended: by its user, by an admin, or since the user has signed out at the provider. `detail` is its id, or whose they were.',
   },
   'signing_key.added': {
     subject: 'signing key',

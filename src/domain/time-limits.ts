@@ -300,6 +300,18 @@ export const EXCHANGE_WAIT_MS = 10_000;
 /** How often it looks, and how often that page looks again. */
 export const EXCHANGE_POLL_MS = 100;
 export const WAITING_PAGE_RELOAD_MS = 2 * SECOND_MS;
+/** A console session ends this long after its sign-in, whatever is done. */
+export const CONSOLE_SESSION_TTL_MS = 8 * HOUR_MS;
+/** It ends before, after so long without a request. */
+export const CONSOLE_IDLE_MS = 30 * MINUTE_MS;
+/** That it is used is stored this often: much shorter than the time after which it would end. */
+export const CONSOLE_TOUCH_INTERVAL_MS = MINUTE_MS;
+/** What destroys something wants a sign-in that is younger than this. */
+export const CONSOLE_FRESH_MS = 10 * MINUTE_MS;
+/** A link that signs in can be opened for this long. */
+export const CONSOLE_LINK_TTL_MS = 10 * MINUTE_MS;
+/** From the sign-in page of the provider back to the console. */
+export const CONSOLE_SIGN_IN_TTL_MS = SESSION_TTL_MS;
 /** The same connect link is returned for this long to a caller that asks again. */
 export const CONNECT_LINK_REUSE_MS = SESSION_TTL_MS / 2;
 /** A session that has ended can be read for this long. */

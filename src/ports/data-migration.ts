@@ -2,7 +2,7 @@
 
 /**
  * The tables that are migrated, by their names in the database, each after those that it refers to. Tables that concern
- * one database only are left out: `changes` and `replicas`, which its processes read, and the token buckets
+ * one database only are left out: `changes` and `replicas`, which its processes read, `console_sessions`, whose users sign in again, and the token buckets
  * (`rate_buckets` and the deprecated `paces`), which fill up within a moment.
  */
 export const MIGRATED_TABLES = [

@@ -1,6 +1,6 @@
 // Key rotation, as the store sees it: where the secrets are, and one batch of re-encrypting them.
 import type { Ciphertext } from '../domain/connection.ts';
-import type { AuthenticatedTable } from './vault.ts';
+import type { ReauthenticatedTable } from './vault.ts';
 
 /** A row that holds secrets. */
 export interface SecretRowKey {
@@ -46,7 +46,7 @@ export interface KeyUse {
 
 /** The message authentication code of a row. */
 export interface RowMac {
-  table: AuthenticatedTable;
+  table: ReauthenticatedTable;
   id: string;
   mac: string | null;
 }

@@ -6,6 +6,7 @@ import type { AuditSealStore, AuditStore } from './audit-store.ts';
 import type { CaptureStore } from './capture-store.ts';
 import type { Change, ChangeFeed } from './change-feed.ts';
 import type { ConnectionStore } from './connection-store.ts';
+import type { ConsoleSessionStore } from './console-session-store.ts';
 import type { EventStore, WebhookEndpointStore } from './event-store.ts';
 import type { HoldStore } from './hold-store.ts';
 import type { RateBucketStore } from './rate-bucket-store.ts';
@@ -40,6 +41,7 @@ export interface Store
     SecretStore,
     UnreadableResponseStore,
     CaptureStore,
+    ConsoleSessionStore,
     ReceivedWebhookStore,
     EventStore,
     WebhookEndpointStore,
@@ -122,7 +124,8 @@ export interface DeclarativeFileStore {
 
 export interface HousekeepingStore {
   /**
-   * Deletes flows, and sessions without a candidate, that expired before this, and changes that every subscriber has read: up to `limit` of each.
+   * Deletes flows, console sessions, and sessions without a candidate, that expired before this, and changes that every subscriber
+   * has read: up to `limit` of each.
    * True: there may be more.
    */
   deleteExpired(before: number, limit: number): Promise<boolean>;

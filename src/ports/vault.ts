@@ -11,13 +11,15 @@ export interface EncryptionContext {
 }
 
 /** A row whose values are not secret and must not be changed by anyone but a broker. */
-export interface AuthenticatedRow {
-  table: AuthenticatedTable;
+export interface AuthenticatedRow<Table extends AuthenticatedTable = AuthenticatedTable> {
+  table: Table;
   id: string;
   /** Null and undefined count as absent. */
   values: Readonly<Record<string, unknown>>;
 }
-export type AuthenticatedTable = 'integrations' | 'callers' | 'caller_keys' | 'connect_sessions';
+export type AuthenticatedTable = ReauthenticatedTable | 'console_sessions';
+/** Those whose codes a key rotation replaces. Sessions of the console end before an old key is removed, or with it. */
+export type ReauthenticatedTable = 'integrations' | 'callers' | 'caller_keys' | 'connect_sessions';
 
 /**
  * How a database protects its rows from those who can write to it.

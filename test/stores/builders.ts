@@ -4,6 +4,7 @@ import type { AuditEntry } from '../../src/domain/audit.ts';
 import { type AuditSeal, HEAD, sealId } from '../../src/domain/audit-seal.ts';
 import type { Caller, CallerKey } from '../../src/domain/caller.ts';
 import type { Ciphertext, Connection, EncryptedCredentials } from '../../src/domain/connection.ts';
+import type { ConsoleSession } from '../../src/domain/console.ts';
 import type { NewEvent } from '../../src/domain/events.ts';
 import type { Candidate, ConnectSession, Flow, Integration } from '../../src/domain/integration.ts';
 import type { ReceivedItem, ReceivedWebhook } from '../../src/domain/received-webhook.ts';
@@ -212,6 +213,26 @@ export const aCapturedCall = (given: Partial<CapturedCallRow> = {}): CapturedCal
   ...given,
 });
 
+export function aConsoleSession(given: Partial<ConsoleSession> = {}): ConsoleSession {
+  const id = anId('cse');
+  return {
+    id,
+    digest: `digest of ${id}`,
+    issuer: 'http://localhost:8080',
+    subject: 'clr_admin',
+    name: 'Ada',
+    role: 'admin',
+    providerSession: null,
+    address: '192.0.2.1',
+    createdAt: NOW,
+    openedAt: NOW,
+    lastSeenAt: NOW,
+    expiresAt: NOW + 60_000,
+    mac: null,
+    ...given,
+  };
+}
+
 export const aReceivedItem = (given: Partial<ReceivedItem> = {}): ReceivedItem => ({
   index: 0,
   eventId: anId('msg'),
@@ -362,6 +383,7 @@ export async function fill(store: Store): Promise<void> {
   await store.addUnreadableResponse(anUnreadableResponse(), { ofOne: 3, ofIntegration: 100 });
   await store.startCapture({ connectionId: connection.id, startedAt: NOW, until: NOW + 1 }, anEntry());
   await store.addCapturedCall(aCapturedCall({ connectionId: connection.id }), 200);
+  await store.addConsoleSession(aConsoleSession({ providerSession: 'sid', mac: 'm1.test.mac' }), anEntry());
   const settings = { integration: 'slack', webhook: aCiphertext('webhook'), signals: aCiphertext('signals') };
   await store.putReceiverSettings({ ...settings, updatedAt: NOW }, anEntry());
   const webhook = aReceivedWebhook();

@@ -89,6 +89,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795917059834,
       sha256: 'bf62dc6beacd41030f02bc92394e40547111813887faee3e06cdfbe7a1123405',
     },
+    '0019_console': {
+      when: 1795922924883,
+      sha256: '08e9cc876d8021f0285cf190c47c8b0344d61b7b57bc9fa6d7768ef5ecea78db',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -164,6 +168,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0018_captures': {
       when: 1795917064158,
       sha256: '4ea8f78cda8240136ca08c5ba8ed7b7feacf192a357f79a1af3cfac79f3c77a2',
+    },
+    '0019_console': {
+      when: 1795922928215,
+      sha256: 'f9f685af66c11a70b99ae6f6cef8d209e85d93dfb81a93886a0b2a2075c5530c',
     },
   },
 };

@@ -33,6 +33,7 @@ describe('the schemas of SQLite and PostgreSQL', () => {
     expectTypeOf<Postgres['callerKeys']>().toEqualTypeOf<Sqlite['callerKeys']>();
     expectTypeOf<Postgres['pendingRevocations']>().toEqualTypeOf<Sqlite['pendingRevocations']>();
     expectTypeOf<Postgres['audit']>().toEqualTypeOf<Sqlite['audit']>();
+    expectTypeOf<Postgres['consoleSessions']>().toEqualTypeOf<Sqlite['consoleSessions']>();
     expectTypeOf<Postgres['events']>().toEqualTypeOf<Sqlite['events']>();
     expectTypeOf<Postgres['webhookEndpoints']>().toEqualTypeOf<Sqlite['webhookEndpoints']>();
     expectTypeOf<Postgres['deliveries']>().toEqualTypeOf<Sqlite['deliveries']>();
@@ -51,7 +52,9 @@ describe('the schemas of SQLite and PostgreSQL', () => {
 
   test('are covered by a data migration, but for what belongs to one database', () => {
     const names = tablesOf(postgres).map(([, table]) => getTableName(table));
-    expect([...MIGRATED_TABLES, 'changes', 'paces', 'rate_buckets', 'replicas'].sort()).toEqual(names.sort());
+    expect([...MIGRATED_TABLES, 'changes', 'console_sessions', 'paces', 'rate_buckets', 'replicas'].sort()).toEqual(
+      names.sort(),
+    );
     for (const [name, table] of tablesOf(sqlite))
       expect(Object.values(getTableColumns(table))[0]!.primary, name).toBe(true);
   });

@@ -35,7 +35,8 @@ export type IdPrefix =
   | 'whe'
   | 'dlv'
   | 'whr'
-  | 'sgk';
+  | 'sgk'
+  | 'cse';
 
 /**
  * `con_01j…`: a ULID of `now` (ms since the epoch) with 80 random bits. Ids of one process are strictly increasing, until its

@@ -11,6 +11,7 @@ import { createAccess } from './client.ts';
 import { createSessionStore } from './connect-sessions.ts';
 import { createConnectionLists } from './connection-lists.ts';
 import { createConnectionStore } from './connections.ts';
+import { createConsoleSessionStore } from './console-sessions.ts';
 import { ASIDE, openPool, readAddress } from './database.ts';
 import { createDeclarativeFileStore } from './declarative-file.ts';
 import { createDeliveryStore } from './deliveries.ts';
@@ -75,6 +76,7 @@ export async function openPostgres(
       ...createSecretStore(access),
       ...createUnreadableResponseStore(access),
       ...createCaptureStore(access),
+      ...createConsoleSessionStore(access),
       ...createReceivedWebhookStore(access),
       ...createEventStore(access),
       ...createNoticeStore(access),

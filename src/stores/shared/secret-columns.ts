@@ -1,7 +1,7 @@
 // Every column that holds a secret, for the schema of any dialect, and the queries that find what a key encrypts.
 import { type Column, isNull, not, or, type SQL, sql, type Table } from 'drizzle-orm';
 import type { Ciphertext } from '../../domain/connection.ts';
-import type { AuthenticatedTable, SecretRowKey } from '../../ports/index.ts';
+import type { ReauthenticatedTable, SecretRowKey } from '../../ports/index.ts';
 import { startsWith } from './filters.ts';
 import { macPrefixOf, prefixOf } from './reencryption.ts';
 
@@ -140,7 +140,7 @@ export const macTables = <T extends Record<'integrations' | 'callers' | 'callerK
     callers: schema.callers as T['callers'],
     caller_keys: schema.callerKeys as T['callerKeys'],
     connect_sessions: schema.connectSessions as T['connectSessions'],
-  }) satisfies Record<AuthenticatedTable, unknown>;
+  }) satisfies Record<ReauthenticatedTable, unknown>;
 
 /** `table.column` of every secret, the checks of the keys apart. */
 export const namesOf = (tables: SecretTable[]): string[] =>

@@ -10,6 +10,7 @@ import type { Overrides, SessionStatus, UpstreamRate } from '../../domain/integr
 import type { ChangeKind } from '../../ports/index.ts';
 import { ciphertext, json } from './columns.ts';
 
+export * from './console-schema.ts';
 export * from './event-schema.ts';
 
 export const integrations = sqliteTable('integrations', {

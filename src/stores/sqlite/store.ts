@@ -16,6 +16,7 @@ import { createColdRead } from './cold-read.ts';
 import { createSessionStore } from './connect-sessions.ts';
 import { createConnectionLists } from './connection-lists.ts';
 import { createConnectionStore } from './connections.ts';
+import { createConsoleSessionStore } from './console-sessions.ts';
 import { createCounts } from './counts.ts';
 import { openDatabase, pathOf } from './database.ts';
 import { createDeclarativeFileStore } from './declarative-file.ts';
@@ -95,6 +96,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createSecretStore(access),
     ...createUnreadableResponseStore(access),
     ...createCaptureStore(access),
+    ...createConsoleSessionStore(access),
     ...createReceivedWebhookStore(access),
     ...createEventStore(access),
     ...createNoticeStore(access),

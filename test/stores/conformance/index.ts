@@ -9,6 +9,7 @@ import { capturedCalls } from './captured-calls.ts';
 import { changeFeed } from './change-feed.ts';
 import { connectSessions } from './connect-sessions.ts';
 import { connections } from './connections.ts';
+import { consoleSessions } from './console-sessions.ts';
 import { declarativeFile } from './declarative-file.ts';
 import { deliveries } from './deliveries.ts';
 import { eventHook } from './event-hook.ts';
@@ -56,6 +57,7 @@ const PARTS = {
   're-encryption': reencryption,
   'unreadable responses': unreadableResponses,
   'captured calls': capturedCalls,
+  'console sessions': consoleSessions,
   'received webhooks': receivedWebhooks,
   events,
   'events of changes': eventHook,

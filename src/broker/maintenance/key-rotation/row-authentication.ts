@@ -1,6 +1,6 @@
 // Authenticates every row that has no code of the first key yet: what is there now is taken as genuine where the database
 // does not require codes yet, and has to have a code of another key of the ring where it does.
-import type { AuthenticatedRow, RowMac, Store, Vault } from '../../../ports/index.ts';
+import type { AuthenticatedRow, ReauthenticatedTable, RowMac, Store, Vault } from '../../../ports/index.ts';
 import { callerKeyRow, callerRow, integrationRow, sessionRow } from '../../secrets/index.ts';
 
 /** Sessions live for minutes: more are never open. */
@@ -15,7 +15,7 @@ interface Parts {
 interface Candidate {
   /** As the store knows it. */
   id: string;
-  row: AuthenticatedRow;
+  row: AuthenticatedRow<ReauthenticatedTable>;
   mac: string | null;
 }
 

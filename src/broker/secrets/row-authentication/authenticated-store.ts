@@ -1,6 +1,7 @@
 // The store as the broker sees it: rows that say who may do what, and where secrets go, are written with a message
 // authentication code and verified where they enter memory. What does not verify is reported and not used.
 import type { Caller, CallerKey } from '../../../domain/caller.ts';
+import type { ConsoleSession } from '../../../domain/console.ts';
 import type { ConnectSession, Integration } from '../../../domain/integration.ts';
 import type {
   AuthenticatedRow,
@@ -11,7 +12,14 @@ import type {
   Store,
   Vault,
 } from '../../../ports/index.ts';
-import { callerKeyRow, callerRow, integrationRow, isOpen, sessionRow } from './authenticated-rows.ts';
+import {
+  callerKeyRow,
+  callerRow,
+  consoleSessionRow,
+  integrationRow,
+  isOpen,
+  sessionRow,
+} from './authenticated-rows.ts';
 
 interface Parts {
   vault: Pick<Vault, 'protection' | 'authenticate' | 'isAuthentic'> & {
@@ -40,6 +48,8 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
 
   const readIntegration = (integration: Integration): Integration =>
     verified(integrationRow(integration), integration.mac) ? integration : { ...integration, isAuthentic: false };
+  const isGenuineConsole = (session: ConsoleSession): boolean =>
+    verified(consoleSessionRow(session), session.mac, session.id);
   const isGenuine = (session: ConnectSession): boolean =>
     !isOpen(session) || verified(sessionRow(session), session.mac);
   const genuine = <S extends ConnectSession>(session: S | undefined): S | undefined =>
@@ -94,6 +104,17 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
           audit,
         })),
       }),
+
+    addConsoleSession: (session, audit, replaces) =>
+      store.addConsoleSession(withMac(session, consoleSessionRow(session)), audit, replaces),
+    async consoleSession(digest) {
+      const session = await store.consoleSession(digest);
+      return session && isGenuineConsole(session) ? session : undefined;
+    },
+    openConsoleLink: (session, audit) => store.openConsoleLink(withMac(session, consoleSessionRow(session)), audit),
+    async consoleSessions(now, limit) {
+      return (await store.consoleSessions(now, limit)).filter(isGenuineConsole);
+    },
 
     addSession: (session, audit, creator) => store.addSession(withMac(session, sessionRow(session)), audit, creator),
     session: async (id) => genuine(await store.session(id)),
