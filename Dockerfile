@@ -28,6 +28,7 @@ COPY package.json LICENSE ./
 COPY drizzle ./drizzle
 COPY src/catalogue/*.json ./src/catalogue/
 COPY src/http/pages/*.css ./src/http/pages/
+COPY src/http/console/*.css src/http/console/*.js ./src/http/console/
 # The one package that is not in the bundle: it is native.
 COPY --from=build /app/node_modules/better-sqlite3/package.json /app/node_modules/better-sqlite3/LICENSE ./node_modules/better-sqlite3/
 COPY --from=build /app/node_modules/better-sqlite3/lib ./node_modules/better-sqlite3/lib

@@ -41,6 +41,7 @@ const rooms: Record<string, string[]> = {
   events: ['audit', 'secrets'],
   webhooks: ['events', 'integrations', 'audit', 'cache', 'secrets'],
   jwt: ['callers', 'integrations', 'audit', 'secrets'],
+  console: ['callers', 'integrations', 'audit', 'secrets'],
   apply: ['callers', 'integrations', 'audit', 'cache', 'secrets'],
   maintenance: ['refresh', 'connections', 'integrations', 'audit', 'cache', 'secrets'],
 };
@@ -299,6 +300,7 @@ const FOLDERS = [
   'client',
   'domain',
   'http',
+  'http/console',
   'http/errors',
   'http/fast-path',
   'http/middleware',

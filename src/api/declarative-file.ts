@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi';
 import { CallerPut } from './callers.ts';
 import { Origin, Slug } from './common.ts';
+import { ConsoleSettings } from './console.ts';
 import { EXAMPLE } from './examples.ts';
 import { IntegrationPut } from './integrations.ts';
 import { TrustedIssuer } from './trusted-issuers.ts';
@@ -69,6 +70,9 @@ export const DeclaredFile = z.strictObject({
     .array(Origin)
     .default([])
     .openapi({ description: 'Origins that a `return_url` may have, at every integration. Read at start only' }),
+  console: ConsoleSettings.optional().openapi({
+    description: 'Who signs in to the browser console, and with which role. Read at start only',
+  }),
 });
 export type DeclaredFile = z.infer<typeof DeclaredFile>;
 
@@ -110,7 +114,7 @@ export const Applied = z
           .openapi({ description: 'The changed fields. Of a secret, only whether it is set, changed or removed.' }),
       }),
     ),
-    needs_restart: z.array(z.enum(['trusted_issuers', 'return_origins'])).openapi({
+    needs_restart: z.array(z.enum(['trusted_issuers', 'return_origins', 'console'])).openapi({
       description:
         'Declared settings that differ from those the broker was started with. They take effect at its next start.',
     }),

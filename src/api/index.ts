@@ -6,6 +6,7 @@ export * from './captures.ts';
 export * from './common.ts';
 export * from './connect-sessions.ts';
 export * from './connections.ts';
+export * from './console.ts';
 export * from './declarative-file.ts';
 export * from './event-feed.ts';
 export * from './event-types.ts';

@@ -10,6 +10,7 @@ import { completionCommand } from './completion.ts';
 import { connectCommand } from './connect.ts';
 import { connectSessionCommands } from './connect-sessions.ts';
 import { connectionCommands } from './connections.ts';
+import { consoleCommands } from './console.ts';
 import { deliveryCommands } from './deliveries.ts';
 import { eventsCommand } from './events.ts';
 import { EXIT, EXIT_CODES, Failure } from './failure.ts';
@@ -84,6 +85,7 @@ export function commandTree(io: Io): Command {
   callerCommands(program, io);
   integrationCommands(program, io);
   webhookEndpointCommands(program, io);
+  consoleCommands(program, io);
   deliveryCommands(program, io);
   applyCommand(program, io);
   statusCommand(program, io);

@@ -122,7 +122,7 @@ export interface ProxiedCall {
 }
 
 /** Who may change something may also read it. */
-const hasAction = ({ actions }: Pick<Permission, 'actions'>, action: Action): boolean =>
+export const hasAction = ({ actions }: Pick<Permission, 'actions'>, action: Action | '*'): boolean =>
   actions.includes('*') || actions.includes(action) || (action === 'admin:read' && actions.includes('admin'));
 
 const covers = (g: Permission, action: Action, integration: string, owner: string): boolean =>

@@ -14,7 +14,7 @@ export interface RoleRule {
 export type RoleRules = Partial<Record<ConsoleRole, RoleRule | undefined>>;
 
 /**
- * Someone who is signed in to the console, or a link that signs in whoever opens it first. The role is what was found at the
+ * Someone who is signed in to the console, or a link that signs in the first who opens it. The role is what was found at the
  * sign-in: a change of the rules is for those who sign in after it.
  */
 export interface ConsoleSession {

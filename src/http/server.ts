@@ -6,6 +6,7 @@ import type { Apply } from '../broker/apply/index.ts';
 import type { AuditBuffer, AuditLog } from '../broker/audit/index.ts';
 import type { CallerAdmin } from '../broker/callers/index.ts';
 import type { ConnectFlow, ConnectionResource, ConnectSessions, Revoker } from '../broker/connections/index.ts';
+import type { Console } from '../broker/console/index.ts';
 import type { Deliveries, EventFeed, WebhookEndpoints, WebhookKeys } from '../broker/events/index.ts';
 import type { IntegrationAdmin } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
@@ -25,6 +26,7 @@ import { basePath } from '../domain/urls.ts';
 import type { Clock, Logger, MetricsState, Store, Telemetry, Vault } from '../ports/index.ts';
 import { toResponse } from './answer.ts';
 import type { AddressOf } from './client-address.ts';
+import { consoleRoutes } from './console/console.ts';
 import { createCursors } from './cursors.ts';
 import type { Env } from './env.ts';
 import { problemOfError } from './errors/problem.ts';
@@ -52,6 +54,7 @@ import { captureRoutes } from './routes/captures.ts';
 import { browserRoutes } from './routes/connect-flow.ts';
 import { sessionRoutes } from './routes/connect-sessions.ts';
 import { connectionRoutes } from './routes/connections.ts';
+import { consoleSessionRoutes } from './routes/console-sessions.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
 import { eventRoutes } from './routes/events.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -89,6 +92,7 @@ export interface HttpParts extends AuthenticationParts {
   connectionCheck: ConnectionCheck;
   captures: CallCaptures;
   proxy: ProxyCalls & ApiDescriptions;
+  console: Console;
   auditLog: AuditLog;
   catalogue: ReadonlyMap<string, Provider>;
   auditBuffer: AuditBuffer;
@@ -207,6 +211,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
   app.route('/', eventRoutes(parts));
   app.route('/', auditRoutes(parts));
   app.route('/', statusRoutes(parts));
+  app.route('/', consoleSessionRoutes(parts.console));
   app.route('/', oauthRoutes({ ...parts, ...tokens, ...jwt, admit }));
   app.route('/', signalRoutes({ signals: parts.signalReceiving }));
   app.route('/', healthRoutes(parts));
@@ -215,6 +220,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
     descriptionRoutes({ ...parts, describe: async () => (await import('./openapi/generate.ts')).describe(app) }),
   );
   app.route('/', browserRoutes({ ...parts, site }));
+  app.route('/', consoleRoutes({ ...parts, site: { ...site, base: basePath(parts.console.url) } }));
 
   app.notFound((c) =>
     problemResponse(

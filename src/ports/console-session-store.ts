@@ -16,10 +16,10 @@ export interface ConsoleSessionStore {
   /** Also one that has expired, or a link that no one has opened. */
   consoleSession(digest: string): Promise<ConsoleSession | undefined>;
   /**
-   * Turns a link into the session that it begins, once: `session` has its id and another digest. False: it has been opened
-   * before, or ended.
+   * Turns a link into the session that it begins, once: `session` has its id and another digest. `replaces` as above. False: it
+   * has been opened before, or ended, and nothing changed.
    */
-  openConsoleLink(session: ConsoleSession, audit: AuditEntry): Promise<boolean>;
+  openConsoleLink(session: ConsoleSession, audit: AuditEntry, replaces?: string): Promise<boolean>;
   /** Moves `lastSeenAt` forward, never back. */
   touchConsoleSession(id: string, lastSeenAt: number): Promise<void>;
   /** Those that have not expired, links included, the newest first; `limit` at most. */

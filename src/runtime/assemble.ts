@@ -15,6 +15,7 @@ import { type Audit, createAudit, refusedRows } from '../broker/audit/index.ts';
 import { type Cache, createCache } from '../broker/cache/index.ts';
 import { type Callers, createCallers } from '../broker/callers/index.ts';
 import { type Connections, createConnections } from '../broker/connections/index.ts';
+import { type Console, createConsole } from '../broker/console/index.ts';
 import { createEvents, type Events } from '../broker/events/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
@@ -86,6 +87,7 @@ interface Rooms {
   apply: Apply;
   events: Events;
   proxy: ApiProxy;
+  console: Console;
 }
 
 /** A broker that is put together and not started. */
@@ -282,7 +284,17 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     everyMs: tuning.limitsEveryMs,
     random: Math.random,
   });
-  return { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, events, apply, proxy };
+  const console = createConsole({
+    ...shared,
+    strangers: audit.strangers,
+    settings: declared.console,
+    url: declared.console?.url ?? parts.listeners.internalUrl ?? publicUrl,
+    publicUrl,
+  });
+  return {
+    ...{ audit, cache, integrations, callers, connections, refresh },
+    ...{ tokens, jwt, webhooks, events, apply, proxy, console },
+  };
 }
 
 function createServer(parts: Common & Rooms): Http {
@@ -319,6 +331,7 @@ function createServer(parts: Common & Rooms): Http {
     proxy,
     connectionCheck: proxy.check,
     captures: proxy.captures,
+    console: parts.console,
     auditLog: audit.log,
     auditBuffer: audit.buffer,
     strangers: audit.strangers,

@@ -23,6 +23,7 @@ import { planDeletions } from './deletions.ts';
 export interface ProcessSettings {
   trusted_issuers?: readonly { issuer: string }[] | undefined;
   return_origins?: readonly string[] | undefined;
+  console?: object | undefined;
 }
 
 interface ReceivingSetup {
@@ -68,7 +69,7 @@ export interface ApplyParts {
   access: Pick<Access, 'denied' | 'deniedDelegation' | 'record' | 'recordSystem'>;
   clock: Clock;
   /** What this process was started with. */
-  running: Required<ProcessSettings>;
+  running: ProcessSettings;
 }
 
 export function createApply({
@@ -203,7 +204,7 @@ export function createApply({
       const removed = declared.deleted && { deletions: declared.deleted, self };
       const changes = await receiving.inTurn(() => put(declared, record, dryRun, limits, removed));
       if (changes instanceof Refusal) return changes;
-      const settings = ['trusted_issuers', 'return_origins'] as const;
+      const settings = ['trusted_issuers', 'return_origins', 'console'] as const;
       const needsRestart = settings.filter(
         (name) => declared[name] !== undefined && !isDeepStrictEqual(declared[name], running[name]),
       );

@@ -34,14 +34,18 @@ export interface ConsoleSessions {
   /** Whose cookie this is, and that they are there now; undefined: no session has it, or that one has ended. */
   authenticate(secret: string): Promise<ConsoleSession | undefined>;
   /**
-   * Makes a link that signs in whoever opens it first, within ten minutes, with the role; as the caller, in the audit log.
+   * Makes a link that signs in the first who opens it, within ten minutes, with the role; as the caller, in the audit log.
    * For callers that have all permissions of the role.
    */
   createLink(call: Call, role: ConsoleRole): Promise<{ secret: string; session: ConsoleSession } | Refusal>;
   /** Whether a link can still be opened. It does not open it. */
   isLink(secret: string): Promise<boolean>;
-  /** Undefined: it has been opened, or its time is over. */
-  openLink(secret: string, visit: ConsoleVisit): Promise<OpenedConsoleSession | undefined>;
+  /** The session that the browser had before ends. Undefined: it has been opened, or its time is over. */
+  openLink(
+    secret: string,
+    visit: ConsoleVisit,
+    before: ConsoleSession | undefined,
+  ): Promise<OpenedConsoleSession | undefined>;
   /** Always with a new secret; the session that the browser had before ends. */
   open(user: ConsoleUser, visit: ConsoleVisit, before: ConsoleSession | undefined): Promise<OpenedConsoleSession>;
   /** Those that last, and links that no one has opened, the newest first. */
@@ -131,14 +135,14 @@ export function createConsoleSessions(parts: Parts): ConsoleSessions {
 
     isLink: async (secret) => (await link(secret)) !== undefined,
 
-    async openLink(secret, visit) {
+    async openLink(secret, visit, before) {
       const found = await link(secret);
       if (!found) return undefined;
       const { mac: _, ...known } = found;
       const begun = opened({ ...known, address: visit.address });
       const detail = `${found.id} ${found.role}`;
       const audit = access.record(by(begun.session, visit), 'console_session.opened', { detail });
-      return (await store.openConsoleLink(begun.session, audit)) ? begun : undefined;
+      return (await store.openConsoleLink(begun.session, audit, before?.id)) ? begun : undefined;
     },
 
     async open(user, visit, before) {

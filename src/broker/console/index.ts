@@ -9,6 +9,8 @@ export type { ConsoleSessions, ConsoleVisit, OpenedConsoleSession } from './cons
 export { type ConsoleSettings, type SignIn, type SignInFailure, signInTag } from './sign-in.ts';
 
 export interface Console {
+  /** What browsers call the console by, without `/console`. */
+  url: string;
   sessions: ConsoleSessions;
   signIn: SignIn;
 }
@@ -23,7 +25,7 @@ interface Parts
 }
 
 export function createConsole(parts: Parts): Console {
-  const { access, strangers, settings } = parts;
+  const { access, strangers, settings, url } = parts;
   const signIn = createSignIn({
     ...parts,
     noteStranger: ({ address, requestId }, presented) => {
@@ -43,5 +45,5 @@ export function createConsole(parts: Parts): Console {
     mayNotDelegate: (call, permissions) => mayNotDelegate(access, call, permissions),
     signsIn: () => settings !== undefined,
   });
-  return { sessions, signIn };
+  return { url, sessions, signIn };
 }

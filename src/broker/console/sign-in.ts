@@ -16,8 +16,6 @@ export interface ConsoleSettings {
   /** The OpenID integration. */
   integration: string;
   roles: RoleRules;
-  /** What browsers call the console by, without `/console`; undefined: the public URL. */
-  url?: string | undefined;
 }
 
 /** Why someone is not signed in. */
@@ -38,8 +36,10 @@ export type SignInStep =
   | { kind: 'failed'; why: SignInFailure };
 
 export interface SignIn {
-  /** Whether there is an integration to sign in with. */
+  /** Whether an integration is named to sign in with. */
   isConfigured: boolean;
+  /** The name of its provider; undefined: no one can sign in with it. */
+  provider(): Promise<string | undefined>;
   /**
    * Begins. `to`: the path that was asked for. `again`: the user is asked to sign in even if the provider knows them, and only
    * who is the same may come back.
@@ -62,7 +62,8 @@ interface Parts {
   noteStranger: (visit: ConsoleVisit, reason: string) => void;
   clock: Clock;
   log: Logger;
-  publicUrl: string;
+  /** What browsers call the console by, without `/console`. */
+  url: string;
 }
 
 /** What the cookie has. */
@@ -86,8 +87,8 @@ const SIGN_IN_SCOPES = ['openid', 'profile', 'email'];
 export const signInTag = (state: string): string => digest(`sign-in ${state}`).slice(0, TAG_LENGTH);
 
 export function createSignIn(parts: Parts): SignIn {
-  const { settings, targets, provider, vault, noteStranger, clock, log, publicUrl } = parts;
-  const redirectUri = `${settings?.url ?? publicUrl}/console/callback`;
+  const { settings, targets, provider, vault, noteStranger, clock, log, url } = parts;
+  const redirectUri = `${url}/console/callback`;
   const failed = (why: SignInFailure) => ({ kind: 'failed', why }) as const;
 
   /** Undefined: the integration is not there, or no OpenID Provider. */
@@ -101,11 +102,13 @@ export function createSignIn(parts: Parts): SignIn {
     }
     // A grant that lasts is not wanted.
     const asked = [...SIGN_IN_SCOPES, ...found.integration.scopes].filter((scope) => scope !== 'offline_access');
-    return { target: targets.targetOf(found, { params: {}, captured: {} }), scopes: [...new Set(asked)] };
+    const { name } = found.provider;
+    return { name, target: targets.targetOf(found, { params: {}, captured: {} }), scopes: [...new Set(asked)] };
   }
 
   return {
     isConfigured: settings !== undefined,
+    provider: async () => (await client())?.name,
 
     async begin(to, again) {
       const known = await client();

@@ -5,5 +5,5 @@ export { type DataMigrationProgress, type DataMigrationResult, migrateData } fro
 export { type KeyRotationResult, rotateKeys } from './key-rotation/key-rotation.ts';
 export { keyRotationJson, keyRotationText } from './key-rotation/key-rotation-report.ts';
 export { createMetricsState } from './metrics-state.ts';
-export { type BrokerStatus, type ReadStatus, statusReader } from './status.ts';
+export { type BrokerStatus, type IntegrationStatus, type ReadStatus, statusReader } from './status.ts';
 export { readUnreadableResponse } from './unreadable-responses.ts';

@@ -1,29 +1,32 @@
-// The stylesheets of the pages, each read on the first request for it.
+// The stylesheets of the pages and the script of the console, each read on the first request for it.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Context, Hono } from 'hono';
 import { etag } from 'hono/etag';
 import { packageFile } from '../../package-files.ts';
 
-function stylesheet(name: string) {
-  let ready: { css: string; headers: Record<string, string> } | undefined;
+/** `path`: below `src/http/`. */
+function asset(path: string, type: 'text/css' | 'text/javascript') {
+  let ready: { text: string; headers: Record<string, string> } | undefined;
   const load = () => {
-    const css = readFileSync(packageFile(`src/http/pages/${name}`), 'utf8');
+    const text = readFileSync(packageFile(`src/http/${path}`), 'utf8');
     const headers = {
-      'Content-Type': 'text/css; charset=utf-8',
+      'Content-Type': `${type}; charset=utf-8`,
       'Cache-Control': 'public, max-age=3600',
       'X-Content-Type-Options': 'nosniff',
-      ETag: `"${createHash('sha256').update(css).digest('base64url')}"`,
+      ETag: `"${createHash('sha256').update(text).digest('base64url')}"`,
     };
-    return { css, headers };
+    return { text, headers };
   };
   return (c: Context) => {
     ready ??= load();
-    return c.body(ready.css, 200, ready.headers);
+    return c.body(ready.text, 200, ready.headers);
   };
 }
 
 /** Serves `/assets/…`; mount it at `/`. */
 export const assets = new Hono()
-  .get('/assets/valetkey.css', etag(), stylesheet('valetkey.css'))
-  .get('/assets/docs.css', etag(), stylesheet('docs.css'));
+  .get('/assets/valetkey.css', etag(), asset('pages/valetkey.css', 'text/css'))
+  .get('/assets/docs.css', etag(), asset('pages/docs.css', 'text/css'))
+  .get('/assets/console.css', etag(), asset('console/console.css', 'text/css'))
+  .get('/assets/console.js', etag(), asset('console/console.js', 'text/javascript'));

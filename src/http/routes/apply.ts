@@ -40,8 +40,8 @@ export const declaredOf = ({ integrations, callers }: Pick<DeclaredFile, 'integr
 
 export function applyRoutes({ apply }: { apply: Apply }) {
   return router().openapi(applyRoute, async (c) => {
-    const { dry_run, trusted_issuers, return_origins, delete: deleted, ...rest } = c.req.valid('json');
-    const declared = { ...declaredOf(rest), trusted_issuers, return_origins, deleted };
+    const { dry_run, trusted_issuers, return_origins, console, delete: deleted, ...rest } = c.req.valid('json');
+    const declared = { ...declaredOf(rest), trusted_issuers, return_origins, console, deleted };
     const result = await apply.apply(c.get('call'), declared, dry_run);
     return respond(c, result, ({ changes, needsRestart }) =>
       c.json({ applied: !dry_run, changes, needs_restart: needsRestart } satisfies z.infer<typeof Applied>, 200),

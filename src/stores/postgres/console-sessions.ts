@@ -17,11 +17,12 @@ export function createConsoleSessionStore({ autocommit, transaction, record }: P
       }),
     consoleSession: (of) =>
       autocommit(async (orm) => (await orm.select().from(consoleSessions).where(eq(digest, of)))[0]),
-    openConsoleLink: (session, audit) =>
+    openConsoleLink: (session, audit, replaces) =>
       transaction(async (orm) => {
         const isLink = and(eq(id, session.id), isNull(openedAt));
         const opened = await orm.update(consoleSessions).set(session).where(isLink).returning({ id });
         if (opened.length === 0) return false;
+        if (replaces !== undefined) await orm.delete(consoleSessions).where(eq(id, replaces));
         await record(orm, audit);
         return true;
       }),

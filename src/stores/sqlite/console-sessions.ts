@@ -16,10 +16,11 @@ export function createConsoleSessionStore({ orm, read, write, record }: SqliteAc
         record(audit);
       }),
     consoleSession: (of) => read(() => orm.select().from(consoleSessions).where(eq(digest, of)).get()),
-    openConsoleLink: (session, audit) =>
+    openConsoleLink: (session, audit, replaces) =>
       write(() => {
         const isLink = and(eq(id, session.id), isNull(openedAt));
         if (orm.update(consoleSessions).set(session).where(isLink).run().changes === 0) return false;
+        if (replaces !== undefined) orm.delete(consoleSessions).where(eq(id, replaces)).run();
         record(audit);
         return true;
       }),

@@ -39,11 +39,13 @@ export function consoleSessions(at: Opened): void {
 
   test('a link is opened once, however many open it at the same time', async () => {
     const link = await add({ openedAt: null });
+    const before = await add();
     const sessions = [1, 2, 3].map((n) => ({ ...link, digest: `${link.digest}${n}`, openedAt: NOW }));
-    const opened = await Promise.all(sessions.map((one) => at.store.openConsoleLink(one, anEntry())));
+    const opened = await Promise.all(sessions.map((one) => at.store.openConsoleLink(one, anEntry(), before.id)));
     expect(opened.filter(Boolean)).toHaveLength(1);
     const winner = sessions[opened.indexOf(true)]!;
     expect([await found(link), await found(winner)]).toEqual([undefined, winner]);
+    expect(await found(before)).toBeUndefined();
     const refused = anEntry();
     expect(await at.store.openConsoleLink(aConsoleSession(), refused)).toBe(false);
     expect(await recorded(at.store, refused)).toBe(false);

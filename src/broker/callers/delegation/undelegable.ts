@@ -1,6 +1,6 @@
 // What a caller may pass on to others: nothing that it does not have itself (separation of duties).
 import { isDeepStrictEqual } from 'node:util';
-import { type MissingPermission, matches, type Permission } from '../../../domain/caller.ts';
+import { hasAction, type MissingPermission, matches, type Permission } from '../../../domain/caller.ts';
 
 /**
  * The first action, integration and owner of `wanted` that no single permission of `own` covers, with scopes and limits;
@@ -26,7 +26,7 @@ type One = Pick<Permission, 'scopes' | 'max_min_ttl' | 'max_refreshes' | 'method
   Pick<MissingPermission, 'action' | 'integration' | 'owner'>;
 
 const includes = (mine: Permission, { action, integration, owner, ...limits }: One): boolean =>
-  (mine.actions.includes('*') || mine.actions.includes(action)) &&
+  hasAction(mine, action) &&
   mine.integrations.some((pattern) => matches(pattern, integration)) &&
   mine.owners.some((pattern) => matches(pattern, owner)) &&
   hasAll(mine.scopes, limits.scopes) &&

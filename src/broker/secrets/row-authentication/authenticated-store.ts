@@ -111,7 +111,8 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
       const session = await store.consoleSession(digest);
       return session && isGenuineConsole(session) ? session : undefined;
     },
-    openConsoleLink: (session, audit) => store.openConsoleLink(withMac(session, consoleSessionRow(session)), audit),
+    openConsoleLink: (session, audit, replaces) =>
+      store.openConsoleLink(withMac(session, consoleSessionRow(session)), audit, replaces),
     async consoleSessions(now, limit) {
       return (await store.consoleSessions(now, limit)).filter(isGenuineConsole);
     },

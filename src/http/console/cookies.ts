@@ -1,0 +1,42 @@
+// The cookies of the console: that of the session, and one for each sign-in that is under way.
+import type { Context } from 'hono';
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
+import { CONSOLE_SESSION_TTL_MS, CONSOLE_SIGN_IN_TTL_MS } from '../../domain/time-limits.ts';
+
+export interface ConsoleCookies {
+  /** The secret of the session. */
+  session(c: Context): string | undefined;
+  setSession(c: Context, secret: string): void;
+  clearSession(c: Context): void;
+  /** What the sign-in with this tag has stored; it is deleted with the answer. */
+  takeSignIn(c: Context, tag: string): string | undefined;
+  setSignIn(c: Context, tag: string, value: string): void;
+}
+
+const SECRET = /^[\w-]{43}$/;
+
+/** As with connect links: see `src/http/middleware/browser-cookies.ts`. */
+export function createConsoleCookies(url: string, base: string): ConsoleCookies {
+  const secure = url.startsWith('https:');
+  const prefix = secure ? (base === '' ? '__Host-' : '__Secure-') : '';
+  const path = `${base}/`;
+  const options = { path, httpOnly: true, sameSite: 'Lax', secure } as const;
+  const name = `${prefix}valetkey-console`;
+  const nameOf = (tag: string) => `${prefix}valetkey-sign-in-${tag}`;
+
+  return {
+    session(c) {
+      const secret = getCookie(c, name);
+      return secret !== undefined && SECRET.test(secret) ? secret : undefined;
+    },
+    setSession: (c, secret) => setCookie(c, name, secret, { ...options, maxAge: CONSOLE_SESSION_TTL_MS / 1_000 }),
+    clearSession: (c) => void deleteCookie(c, name, { path, secure }),
+    takeSignIn(c, tag) {
+      const value = getCookie(c, nameOf(tag));
+      if (value !== undefined) deleteCookie(c, nameOf(tag), { path, secure });
+      return value;
+    },
+    setSignIn: (c, tag, value) =>
+      setCookie(c, nameOf(tag), value, { ...options, maxAge: CONSOLE_SIGN_IN_TTL_MS / 1_000 }),
+  };
+}
