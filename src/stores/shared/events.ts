@@ -78,6 +78,17 @@ export const settledFields = ({ status, at, httpStatus, error, response, nextAt 
   deliveredAt: status === 'delivered' ? at : null,
 });
 
+export const SETTLED_FIELDS = [
+  'status',
+  'nextAt',
+  'claimedUntil',
+  'lastAttemptAt',
+  'lastStatus',
+  'lastError',
+  'lastResponse',
+  'deliveredAt',
+] as const satisfies (keyof ReturnType<typeof settledFields>)[];
+
 /** What a delivery is that is to be sent again. */
 export const dueAgain = (now: number) =>
   ({ status: 'pending', attempts: 0, nextAt: now, claimedUntil: null, deliveredAt: null }) as const;

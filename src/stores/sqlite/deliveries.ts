@@ -1,5 +1,5 @@
 // Deliveries in SQLite: what is due, claims, and what attempts came to.
-import { and, asc, eq, gt, isNotNull, isNull, lte, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, isNotNull, isNull, lte, type Placeholder, type SQL, sql } from 'drizzle-orm';
 import { type Delivery, HELD } from '../../domain/webhook-endpoint.ts';
 import type { WebhookEndpointStore } from '../../ports/index.ts';
 import {
@@ -8,9 +8,11 @@ import {
   EXAMINED_PER_CLAIM,
   failuresOf,
   hasEnded,
+  SETTLED_FIELDS,
   settledFields,
 } from '../shared/events.ts';
-import type { SqliteAccess } from './client.ts';
+import { placeholdersFor } from '../shared/placeholders.ts';
+import { runner, type SqliteAccess } from './client.ts';
 import { deliveries, events, webhookEndpoints } from './schema.ts';
 
 /** A few index steps for each endpoint, however many deliveries it has. */
@@ -21,7 +23,12 @@ export const dueEndpoints = (now: number) => sql`
   ) where due_at <= ${now} order by due_at`;
 
 /** The head of a partial index. */
-export const dueDeliveries = (orm: Pick<SqliteAccess['orm'], 'select'>, endpoint: string, now: number, limit: number) =>
+export const dueDeliveries = (
+  orm: Pick<SqliteAccess['orm'], 'select'>,
+  endpoint: string | Placeholder,
+  now: number | Placeholder,
+  limit: number | Placeholder,
+) =>
   orm
     .select()
     .from(deliveries)
@@ -30,7 +37,11 @@ export const dueDeliveries = (orm: Pick<SqliteAccess['orm'], 'select'>, endpoint
     .limit(limit);
 
 /** The first open delivery of a connection: the head of a partial index. */
-export const firstOpen = (orm: Pick<SqliteAccess['orm'], 'select'>, endpoint: string, connectionId: string) =>
+export const firstOpen = (
+  orm: Pick<SqliteAccess['orm'], 'select'>,
+  endpoint: string | Placeholder,
+  connectionId: string | Placeholder,
+) =>
   orm
     .select({ id: deliveries.id, nextAt: deliveries.nextAt })
     .from(deliveries)
@@ -52,6 +63,37 @@ export function releaseNext(
   orm.update(deliveries).set(change).where(eq(deliveries.id, next.id)).run();
 }
 
+/** What every delivery runs: to build these queries takes longer than to run them. */
+function prepareStatements(orm: SqliteAccess['orm']) {
+  const { placeholder } = sql;
+  const { ordered, enabled } = webhookEndpoints;
+  const byId = eq(deliveries.id, placeholder('id'));
+  const given = (name: string) => sql`${placeholder(name)}`;
+  const claimed = { nextAt: given('until'), claimedUntil: given('until'), attempts: given('attempts') };
+  const settled = placeholdersFor(deliveries, SETTLED_FIELDS);
+  const update = (change: Record<string, SQL>) => runner(orm, orm.update(deliveries).set(change).where(byId).prepare());
+  return {
+    due: dueDeliveries(orm, placeholder('endpoint'), placeholder('now'), placeholder('limit')).prepare(),
+    endpoint: orm
+      .select({ ordered, enabled })
+      .from(webhookEndpoints)
+      .where(eq(webhookEndpoints.id, placeholder('id')))
+      .prepare(),
+    event: orm
+      .select()
+      .from(events)
+      .where(eq(events.id, placeholder('id')))
+      .prepare(),
+    place: orm
+      .select({ endpointId: deliveries.endpointId, connectionId: deliveries.connectionId })
+      .from(deliveries)
+      .where(byId)
+      .prepare(),
+    claim: update(claimed),
+    settle: update(settled),
+  };
+}
+
 export function createDeliveryStore({
   orm,
   read,
@@ -60,12 +102,7 @@ export function createDeliveryStore({
 }: SqliteAccess): Pick<WebhookEndpointStore, DeliveryStore> {
   const byId = (id: string) => eq(deliveries.id, id);
   const set = (id: string, change: Partial<Delivery>) => orm.update(deliveries).set(change).where(byId(id)).run();
-  const endpointById = (id: string) =>
-    orm
-      .select({ ordered: webhookEndpoints.ordered, enabled: webhookEndpoints.enabled })
-      .from(webhookEndpoints)
-      .where(eq(webhookEndpoints.id, id))
-      .get();
+  const statements = prepareStatements(orm);
 
   /** Those that come after an open one of their connection are held. */
   function firstOfEach(endpoint: string, due: Delivery[]): Delivery[] {
@@ -80,21 +117,21 @@ export function createDeliveryStore({
     dueEndpoints: (now) => read(() => orm.all<{ id: string }>(dueEndpoints(now)).map(({ id }) => id)),
 
     claimDeliveries: async (endpoint, now, pushTo, limit) => {
-      if (!(await read(() => dueDeliveries(orm, endpoint, now, 1).get()))) return [];
+      if (!(await read(() => statements.due.get({ endpoint, now, limit: 1 })))) return [];
       return write(() => {
-        const target = endpointById(endpoint);
+        const target = statements.endpoint.get({ id: endpoint });
         if (!target?.enabled) return [];
         const due = target.ordered
-          ? firstOfEach(endpoint, dueDeliveries(orm, endpoint, now, EXAMINED_PER_CLAIM).all()).slice(0, limit)
-          : dueDeliveries(orm, endpoint, now, limit).all();
+          ? firstOfEach(endpoint, statements.due.all({ endpoint, now, limit: EXAMINED_PER_CLAIM })).slice(0, limit)
+          : statements.due.all({ endpoint, now, limit });
         return due.flatMap((delivery) => {
-          const event = orm.select().from(events).where(eq(events.id, delivery.eventId)).get();
+          const event = statements.event.get({ id: delivery.eventId });
           if (!event) {
             orm.delete(deliveries).where(byId(delivery.id)).run();
             return [];
           }
           const change = { nextAt: pushTo, claimedUntil: pushTo, attempts: delivery.attempts + 1 };
-          set(delivery.id, change);
+          statements.claim({ id: delivery.id, until: pushTo, attempts: change.attempts });
           return [{ delivery: { ...delivery, ...change }, event }];
         });
       });
@@ -103,15 +140,10 @@ export function createDeliveryStore({
     settleDeliveries: (outcomes) =>
       write(() => {
         const settled = outcomes.flatMap(({ id, outcome }) => {
-          const fields = settledFields(outcome);
-          const { endpointId, connectionId } = deliveries;
-          const [row] = orm
-            .update(deliveries)
-            .set(fields)
-            .where(byId(id))
-            .returning({ endpointId, connectionId })
-            .all();
-          return row ? [{ ...row, outcome }] : [];
+          const row = statements.place.get({ id });
+          if (!row) return [];
+          statements.settle({ id, ...settledFields(outcome) });
+          return [{ ...row, outcome }];
         });
         for (const row of settled) if (hasEnded(row.outcome)) releaseNext(orm, row, row.outcome.at);
         for (const { endpointId, hadSuccess, failingSince } of failuresOf(settled)) {

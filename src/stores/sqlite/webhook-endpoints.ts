@@ -1,5 +1,5 @@
 // Webhook endpoints in SQLite.
-import { and, desc, eq, inArray, isNotNull, lt, type SQL } from 'drizzle-orm';
+import { and, desc, eq, inArray, isNotNull, lt, type SQL, sql } from 'drizzle-orm';
 import { HELD } from '../../domain/webhook-endpoint.ts';
 import type { WebhookEndpointStore } from '../../ports/index.ts';
 import { DELETED_AT_ONCE, type EndpointStore, isAsRead } from '../shared/events.ts';
@@ -26,6 +26,11 @@ export async function deleteDeliveriesOf({ orm, write }: SqliteAccess, endpoints
 export function createWebhookEndpointStore(access: SqliteAccess): Pick<WebhookEndpointStore, EndpointStore> {
   const { orm, read, write, record, events } = access;
   const byId = (id: string) => eq(webhookEndpoints.id, id);
+  const one = orm
+    .select()
+    .from(webhookEndpoints)
+    .where(eq(webhookEndpoints.id, sql.placeholder('id')))
+    .prepare();
 
   return {
     addWebhookEndpoint: (endpoint, audit) =>
@@ -34,7 +39,7 @@ export function createWebhookEndpointStore(access: SqliteAccess): Pick<WebhookEn
         events.audienceChanged();
         record(audit);
       }),
-    webhookEndpoint: (id) => read(() => orm.select().from(webhookEndpoints).where(byId(id)).get()),
+    webhookEndpoint: (id) => read(() => one.get({ id })),
     webhookEndpoints: (caller, { limit, after }) =>
       read(() => {
         const { id, callerId } = webhookEndpoints;
