@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { cached } from './figures/cached.ts';
+import { deliveryLatency, slowEndpoints } from './figures/deliveries.ts';
 import { footprint } from './figures/footprint.ts';
 import { jwt } from './figures/jwt.ts';
 import { proxied, proxiedStreams } from './figures/proxied.ts';
@@ -9,6 +10,7 @@ import { cold, warm } from './figures/reads.ts';
 import { readsDuringRefreshes, refreshes } from './figures/refreshing.ts';
 import { coldPostgres, replicaReads, replicaRefreshes } from './figures/replicas.ts';
 import { tick } from './figures/tick.ts';
+import { undelivered } from './figures/undelivered.ts';
 import { webhooks } from './figures/webhooks.ts';
 import type { Bench, Experiment } from './harness.ts';
 import { lineOf, machine, pageOf, type Report, resultOf, tableOf } from './report.ts';
@@ -27,6 +29,9 @@ const experiments: Experiment[] = [
   replicaReads,
   replicaRefreshes,
   webhooks,
+  deliveryLatency,
+  undelivered,
+  slowEndpoints,
   proxied,
   proxiedStreams,
   tick,
@@ -34,7 +39,7 @@ const experiments: Experiment[] = [
   cached,
 ];
 /** Maximum duration of a run in seconds. Experiments that have not started after five sixths of it are skipped. */
-const MAX_SECONDS = { whole: 480, quick: 90 };
+const MAX_SECONDS = { whole: 660, quick: 240 };
 const known = experiments.flatMap(({ figures }) => Object.keys(figures));
 
 const { values } = parseArgs({

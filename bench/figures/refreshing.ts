@@ -22,7 +22,7 @@ async function setUp({ defer }: Bench, connections: number, integrations: number
 }
 
 /** Makes connections due, and waits until `enough`. */
-async function refreshAll(
+export async function refreshAll(
   broker: Remote<Broker>,
   seeded: Seeded,
   [from, to]: [number, number],
