@@ -150,7 +150,7 @@ const delivery = {
   last_status: z.int().nullable().openapi({ description: 'The HTTP status of the last response' }),
   last_error: z.string().nullable().openapi({
     description:
-      'Why the last attempt failed: `status_<n>`, `timeout`, `network`, `redirect`, `blocked` (the URL may not be requested), `not_authentic` (the row was changed), `internal`',
+      'Why the last attempt failed: `status_<n>`, `timeout`, `network`, `redirect`, `blocked` (the URL may not be requested), `not_authentic` (the row was changed), `not_permitted` (the grants of the caller do not cover the event any more), `internal`',
   }),
   created_at: Time,
   delivered_at: Time.nullable(),

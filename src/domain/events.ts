@@ -40,7 +40,10 @@ export interface StoredEvent {
   endpointId: string | null;
   /** As it is sent, without what `body` holds. */
   data: Record<string, unknown>;
-  /** Of `webhook.received`: the members of `data` that a third party has sent, as encrypted JSON. */
+  /**
+   * Of `webhook.received`: the members of `data` with those that a third party has sent, as encrypted JSON, so that no one else
+   * can make up what was sent, or for whom. An earlier release has stored the former in `data` alone.
+   */
   body: Ciphertext | null;
 }
 

@@ -295,6 +295,34 @@ describe.each(Object.keys(writers).filter((dialect) => dialect !== 'postgres' ||
       expectOk(await broker.ask('DELETE', `/v1/callers/${made.id}`), 204);
     });
 
+    test('cannot have an endpoint sent what its caller may not hear, nor make up what a third party has sent', async () => {
+      const grants = [{ actions: ['events'], integrations: ['*'], owners: ['spy'] }];
+      const made = expectOk(await broker.ask('POST', '/v1/callers', { name: 'spy', grants }), 201);
+      const key = String(made.key);
+      const hook = { url: `${provider.url}/hook`, types: ['connection.created'] };
+      const endpoint = expectOk(await broker.ask('POST', '/v1/webhook-endpoints', hook, key), 201);
+      const id = await connect('mike');
+      const [heard] = await sql(`select id from events where connection_id = '${id}'`);
+      const forged = JSON.stringify({ integration: 'acme', connection: null, owner: 'spy', body: 'forged' });
+      const next = 'select 1000 + max(position) from events';
+      await sql(
+        `insert into events (id, position, type, at, integration, owner, data) values ('msg_forged', (${next}), 'webhook.received', 1, 'acme', 'spy', '${forged}')`,
+      );
+      const due = (event: unknown) =>
+        sql(
+          `insert into deliveries (id, event_id, endpoint_id, position, status, attempts, next_at, created_at) values ('dlv_${event}', '${event}', '${endpoint.id}', 1, 'pending', 0, 1, 1)`,
+        );
+      await due(heard!.id);
+      await due('msg_forged');
+      const errorOf = async (event: unknown) =>
+        (await sql(`select last_error from deliveries where id = 'dlv_${event}'`))[0]!.last_error;
+      await expect.poll(() => errorOf(heard!.id), { timeout: 10_000 }).toBe('not_permitted');
+      await expect.poll(() => errorOf('msg_forged'), { timeout: 10_000 }).toBe('not_authentic');
+      expect(provider.received.filter(({ path }) => path === '/hook')).toEqual([]);
+      const shown = expectOk(await broker.ask('GET', '/v1/events/msg_forged', undefined, key));
+      expect(shown.data).toEqual({ event_id: 'msg_forged', integration: 'acme', connection: null });
+    });
+
     test('is seen in the metrics, and leaves the rest of the broker alone', async () => {
       const id = await connect('ivan');
       await connect('judy');

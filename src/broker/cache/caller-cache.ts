@@ -2,7 +2,14 @@
 // a workload's token too, once it has been verified.
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../domain/cache-bounds.ts';
-import { ADMIN_ID, type Caller, type Principal, type RateLimit, type Workload } from '../../domain/caller.ts';
+import {
+  ADMIN_ID,
+  type Caller,
+  type Permission,
+  type Principal,
+  type RateLimit,
+  type Workload,
+} from '../../domain/caller.ts';
 import { ADMIN_CALLER_NAME } from '../../domain/reserved-names.ts';
 import type { Store } from '../../ports/index.ts';
 import { digest, isMistyped } from '../secrets/index.ts';
@@ -44,6 +51,8 @@ export interface CallerCache {
   whyNot(presented: string): 'expired' | 'mistyped' | 'unknown';
   /** Whether it can identify itself at all: by a key that has not expired, or by a workload binding. `now` in ms since the epoch. */
   canAct(callerId: string, now: number): boolean;
+  /** The permissions of a caller as they are now; undefined: it is gone. */
+  permissionsOf(callerId: string): readonly Permission[] | undefined;
   /** The bindings to an issuer. Pass the ticket on to `remember`. */
   boundTo(issuer: string): { bindings: readonly WorkloadBinding[]; ticket: VerificationTicket };
   /**
@@ -75,6 +84,7 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
   let bindings = new Map<string, WorkloadBinding[]>();
   /** Until when callers can act, in ms since the epoch. */
   let ableUntil = new Map<string, number>();
+  let permissions = new Map<string, readonly Permission[]>();
   /** By the id of the key or of the workload binding. */
   let byCredential = new Map<string, Caller>();
   const workloadTokens = new LRUCache<string, Principal>(upTo(MAX_WORKLOAD_TOKENS));
@@ -112,9 +122,11 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
     const nextBindings = new Map<string, WorkloadBinding[]>();
     const nextByCredential = new Map<string, Caller>();
     const nextAble = new Map<string, number>();
+    const nextPermissions = new Map<string, readonly Permission[]>();
     if (adminKey !== undefined) {
       nextKeys.set(digest(adminKey), ADMIN);
       nextAble.set(ADMIN_ID, Number.POSITIVE_INFINITY);
+      nextPermissions.set(ADMIN_ID, ADMIN.caller.permissions);
     }
     for (const { caller, keys: own } of callers) {
       // An earlier version let one be declared under this id: it would be taken for the admin key in the audit log.
@@ -123,6 +135,7 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
         ({ expiresAt }) => expiresAt ?? Number.POSITIVE_INFINITY,
       );
       nextAble.set(caller.id, Math.max(0, ...ends));
+      nextPermissions.set(caller.id, caller.permissions);
       for (const { id } of [...own, ...caller.workloads]) nextByCredential.set(id, caller);
       for (const { id, digest: known, expiresAt } of own) {
         nextKeys.set(known, { caller, credential: { kind: 'key', id, expiresAt }, rateLimit: limitOf(caller) });
@@ -135,6 +148,7 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
     keys = nextKeys;
     bindings = nextBindings;
     ableUntil = nextAble;
+    permissions = nextPermissions;
     byCredential = nextByCredential;
     loaded = content;
     invalidateWorkloads();
@@ -158,6 +172,8 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
     },
 
     canAct: (callerId, now) => (ableUntil.get(callerId) ?? 0) > now,
+
+    permissionsOf: (callerId) => permissions.get(callerId),
 
     boundTo: (issuer) => ({ bindings: bindings.get(issuer) ?? [], ticket: current }),
 

@@ -1,11 +1,13 @@
-// The delivery engine at a shutdown: what is in flight has a grace to be answered in, and is attempted later otherwise.
+// The delivery engine: at a shutdown, what is in flight has a grace to be answered in, and is attempted later otherwise; what
+// the caller may not hear any more is not sent.
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { expect, onTestFinished, test } from 'vitest';
 import { createKeyRing } from '../../../src/adapters/keyring/keyring.ts';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { createDeliveryEngine } from '../../../src/broker/events/delivery/delivery-engine.ts';
 import { encryptSecrets } from '../../../src/broker/events/endpoints/endpoint-secrets.ts';
-import { DELIVERY_CLAIM_MS, SHUTDOWN_DELIVERY_GRACE_MS } from '../../../src/domain/time-limits.ts';
+import type { Permission } from '../../../src/domain/caller.ts';
+import { DELIVERY_CLAIM_MS, DELIVERY_RETRIES_MS, SHUTDOWN_DELIVERY_GRACE_MS } from '../../../src/domain/time-limits.ts';
 import type { WebhookPost, WebhookResponse } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEndpoint, anEntry, anEvent, FIRST, NOW } from '../../stores/builders.ts';
@@ -33,13 +35,14 @@ async function inFlight() {
   await store.addWebhookEndpoint(endpoint, anEntry());
   const events = [1, 2].map(() => anEvent({ type: 'connection.created', body: null }));
   await store.addEvents([events[0]!], undefined);
+  let permissions: readonly Permission[] | undefined = [{ actions: ['events'], integrations: ['*'], owners: ['*'] }];
   const engine = createDeliveryEngine({
     store,
     vault,
     sender,
     signingKeys: async () => [],
     circuits: { capacity: () => 8, admit: () => ({ probe: false }), report() {}, release() {}, reset() {} },
-    callers: { canAct: () => true },
+    callers: { canAct: () => true, permissionsOf: () => permissions },
     access: { recordSystem: () => anEntry() },
     telemetry: { delivery() {}, endpointDisabled() {} },
     clock,
@@ -52,7 +55,10 @@ async function inFlight() {
     at += ms;
   };
   const status = async () => (await store.deliveries({}, FIRST)).data.map((one) => [one.status, one.attempts]);
-  return { store, engine, sent, events, clock, advance, status };
+  const permit = (now: readonly Permission[] | undefined) => {
+    permissions = now;
+  };
+  return { store, engine, sent, events, clock, advance, status, permit, endpoint };
 }
 
 test('shutdown: an answer within the grace is stored, and nothing more is claimed', async () => {
@@ -80,4 +86,22 @@ test('shutdown: what takes longer than the grace is aborted, counts as no failur
   expect(await status()).toEqual([['pending', 1]]);
   expect(await store.dueEndpoints(claimedAt + DELIVERY_CLAIM_MS - 1)).toEqual([]);
   expect(await store.dueEndpoints(claimedAt + DELIVERY_CLAIM_MS)).toHaveLength(1);
+});
+
+test('a caller that has lost the permission, or is gone, is sent nothing more: the delivery is dead at the second look', async () => {
+  const { store, engine, sent, events, advance, status, permit, endpoint } = await inFlight();
+  sent[0]!.answer(DONE);
+  await expect.poll(async () => (await status())[0]![0]).toBe('delivered');
+  permit([{ actions: ['events'], integrations: ['*'], owners: ['another owner'] }]);
+  await store.addEvents([events[1]!], undefined);
+  const errors = async () =>
+    (await store.deliveries({}, FIRST)).data.map((one) => [one.status, one.attempts, one.lastError]).sort();
+  const delivered = ['delivered', 1, null];
+  await expect.poll(errors).toEqual([delivered, ['pending', 1, 'not_permitted']]);
+  permit(undefined);
+  advance(DELIVERY_RETRIES_MS[0]);
+  engine.retryNow(endpoint.id);
+  await expect.poll(errors).toEqual([['dead', 2, 'not_permitted'], delivered]);
+  expect(sent).toHaveLength(1);
+  await engine.stop();
 });

@@ -1,8 +1,10 @@
 // One attempt of a delivery: signed, sent, and judged.
 import type { KeyObject } from 'node:crypto';
+import type { Permission } from '../../../domain/caller.ts';
 import { deliveryRetryIn } from '../../../domain/delivery-schedule.ts';
+import { mayHear } from '../../../domain/event-audience.ts';
 import type { StoredEvent } from '../../../domain/events.ts';
-import { DELIVERY_DEADLINE_MS } from '../../../domain/time-limits.ts';
+import { DELIVERY_DEADLINE_MS, DELIVERY_RETRIES_MS } from '../../../domain/time-limits.ts';
 import type { WebhookEndpoint } from '../../../domain/webhook-endpoint.ts';
 import {
   type ClaimedDelivery,
@@ -21,7 +23,10 @@ import { signatureHeaders } from '../signing/standard-webhooks.ts';
 
 export interface Attempt {
   outcome: DeliveryOutcome;
-  /** Undefined: nothing was sent, since the row of the endpoint or of the event is not as a broker has written it. */
+  /**
+   * Undefined: nothing was sent, since the row of the endpoint or of the event is not as a broker has written it, or the caller
+   * may not hear it.
+   */
   response: WebhookResponse | undefined;
 }
 
@@ -33,6 +38,10 @@ export interface Attempts {
 export interface AttemptParts {
   sender: WebhookSender;
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
+  callers: {
+    /** As they are now; undefined: it is gone. */
+    permissionsOf(callerId: string): readonly Permission[] | undefined;
+  };
   /** The keys of `v1a`. */
   signingKeys: () => Promise<readonly KeyObject[]>;
   clock: Pick<Clock, 'now'>;
@@ -52,11 +61,28 @@ export const decryptResponse = (
   { id, lastResponse }: Pick<ClaimedDelivery['delivery'], 'id' | 'lastResponse'>,
 ): string | null => (lastResponse === null ? null : vault.decrypt(lastResponse, responseContext(id)));
 
-export function createAttempts({ sender, vault, signingKeys, clock, random, log }: AttemptParts): Attempts {
+export function createAttempts({ sender, vault, callers, signingKeys, clock, random, log }: AttemptParts): Attempts {
   /** Throws `VaultError`. */
   function readable(event: StoredEvent, endpoint: WebhookEndpoint): { body: string; secrets: EndpointSecrets } {
     return { body: JSON.stringify(eventPayload(vault, event)), secrets: decryptSecrets(vault, endpoint) };
   }
+
+  /** Since the commit, its caller may have lost the permission, or something else than a broker has written the delivery. */
+  function mayBeSent(event: StoredEvent, { callerId }: WebhookEndpoint): boolean {
+    const permissions = callers.permissionsOf(callerId);
+    return permissions !== undefined && mayHear({ id: callerId, permissions }, event);
+  }
+
+  /** The first time, it is looked at again: a permission that another replica has just given may not be known here yet. */
+  const notPermitted = (attempts: number): DeliveryOutcome => ({
+    ...(attempts > 1
+      ? { status: 'dead', nextAt: null }
+      : { status: 'pending', nextAt: clock.now() + DELIVERY_RETRIES_MS[0] }),
+    at: clock.now(),
+    httpStatus: null,
+    error: 'not_permitted',
+    response: null,
+  });
 
   async function signed(event: StoredEvent, endpoint: WebhookEndpoint) {
     const { body, secrets } = readable(event, endpoint);
@@ -92,6 +118,7 @@ export function createAttempts({ sender, vault, signingKeys, clock, random, log 
         };
       };
       try {
+        if (!mayBeSent(event, endpoint)) return { outcome: notPermitted(delivery.attempts), response: undefined };
         const { body, headers } = await signed(event, endpoint);
         const response = await sender.post({
           url: endpoint.url,

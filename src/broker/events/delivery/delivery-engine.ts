@@ -45,7 +45,7 @@ export interface DeliveryEngineParts extends AttemptParts {
   callers: {
     /** Whether it can identify itself at all. */
     canAct(callerId: string, now: number): boolean;
-  };
+  } & AttemptParts['callers'];
   access: Pick<Access, 'recordSystem'>;
   telemetry: Pick<Telemetry, 'delivery' | 'endpointDisabled'>;
   clock: Clock;

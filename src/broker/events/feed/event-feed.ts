@@ -5,7 +5,7 @@ import { mayHear } from '../../../domain/event-audience.ts';
 import type { EventType, StoredEvent } from '../../../domain/events.ts';
 import { type Clock, type EventStore, type Logger, type Vault, VaultError } from '../../../ports/index.ts';
 import type { Access, Call } from '../../audit/index.ts';
-import { type EventPayload, eventPayload } from '../event-payload.ts';
+import { type EventPayload, eventPayload, unreadablePayload } from '../event-payload.ts';
 import { createEventWatch } from './event-watch.ts';
 
 export interface FeedEvent extends EventPayload {
@@ -78,7 +78,7 @@ export function createEventFeed({ store, vault, access, clock, log, everyMs }: P
       return { id: event.id, ...eventPayload(vault, event) };
     } catch (error) {
       if (!(error instanceof VaultError)) throw error;
-      return { id: event.id, ...eventPayload(vault, { ...event, body: null }) };
+      return { id: event.id, ...unreadablePayload(event) };
     }
   }
 

@@ -40,6 +40,14 @@ export function receivedEvent(
   const id = isFirst || !connection ? item.eventId : `${item.eventId}_${connection.id.replace(/^con_/, '')}`;
   const bytes = ownBytes(stored, event);
   const size = sizeOf(bytes);
+  const about = {
+    webhook_id: webhook.id,
+    integration,
+    provider,
+    connection: connection && connectionData(connection),
+    owner: connection?.owner ?? null,
+    ...(count > 1 && { batch: { index: item.index, count } }),
+  };
   const sent = {
     provider_event_id: item.providerEventId,
     provider_event_type: item.providerType,
@@ -56,14 +64,7 @@ export function receivedEvent(
     connectionId: connection?.id ?? null,
     callerId: null,
     endpointId: null,
-    data: {
-      webhook_id: webhook.id,
-      integration,
-      provider,
-      connection: connection && connectionData(connection),
-      owner: connection?.owner ?? null,
-      ...(count > 1 && { batch: { index: item.index, count } }),
-    },
-    body: encryptEventBody(vault, id, sent),
+    data: about,
+    body: encryptEventBody(vault, id, { ...about, ...sent }),
   };
 }
