@@ -1,5 +1,5 @@
 // Candidates in SQLite: the grants of two-phase connect sessions that wait for their finish.
-import { and, asc, eq, inArray, lte, ne, or, type SQL, sql } from 'drizzle-orm';
+import { and, asc, eq, inArray, lte, ne, or, type Placeholder, type SQL, sql } from 'drizzle-orm';
 import { type SessionStore, StoreError } from '../../ports/index.ts';
 import type { SqliteAccess } from './client.ts';
 import { candidates, connectSessions, integrations, pendingRevocations } from './schema.ts';
@@ -12,10 +12,20 @@ type CandidateStore = Pick<
 const isAwaiting = (id: string): SQL | undefined =>
   and(eq(connectSessions.id, id), eq(connectSessions.status, 'awaiting_finish'));
 
-const hasEnded = (now: number): SQL | undefined =>
+const hasEnded = (now: number | Placeholder): SQL | undefined =>
   or(ne(connectSessions.status, 'awaiting_finish'), lte(connectSessions.expiresAt, now));
 
 export function createCandidateStore({ orm, read, write, record }: SqliteAccess): CandidateStore {
+  // Asked by every round of the housekeeping.
+  const ended = orm
+    .select({ candidate: candidates, session: connectSessions })
+    .from(candidates)
+    .innerJoin(connectSessions, eq(connectSessions.id, candidates.sessionId))
+    .where(hasEnded(sql.placeholder('now')))
+    .orderBy(asc(candidates.sessionId))
+    .limit(sql.placeholder('limit'))
+    .prepare();
+
   return {
     awaitFinish: (candidate, until, audit) =>
       write(() => {
@@ -54,17 +64,7 @@ export function createCandidateStore({ orm, read, write, record }: SqliteAccess)
         return counted.wrongAttempts;
       }),
 
-    endedCandidates: (now, limit) =>
-      read(() =>
-        orm
-          .select({ candidate: candidates, session: connectSessions })
-          .from(candidates)
-          .innerJoin(connectSessions, eq(connectSessions.id, candidates.sessionId))
-          .where(hasEnded(now))
-          .orderBy(asc(candidates.sessionId))
-          .limit(limit)
-          .all(),
-      ),
+    endedCandidates: (now, limit) => read(() => ended.all({ now, limit })),
 
     destroyCandidate: (sessionId, now, revocation, audit) =>
       write(() => {

@@ -18,7 +18,7 @@ import {
 } from './schema.ts';
 
 /** From one integration to the next in the index, instead of a scan of all revocations. */
-const dueIntegrations = (now: number) => sql`
+const DUE_INTEGRATIONS = `
   with recursive at(id) as (
     select min(integration) from outbox_revocations
     union all
@@ -27,7 +27,7 @@ const dueIntegrations = (now: number) => sql`
     select id as integration, (select min(next_at) from outbox_revocations where integration = at.id) as due_at
     from at where id is not null
   )
-  select integration from due where due_at <= ${now} order by due_at`;
+  select integration from due where due_at <= ? order by due_at`;
 
 export function createRevocationStore({ orm, read, write, record }: SqliteAccess): RevocationStore {
   const due = orm
@@ -42,6 +42,8 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
     .orderBy(asc(pendingRevocations.nextAt))
     .limit(sql.placeholder('limit'))
     .prepare();
+
+  const dueIntegrations = orm.$client.prepare<[number], string>(DUE_INTEGRATIONS).pluck();
 
   return {
     revoke: (id, upstream, firstTryAt, audit) =>
@@ -71,8 +73,7 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
         orm.update(connections).set(change).where(isTombstone(connections, revocation.connectionId)).run();
       }),
 
-    dueRevocations: (now) =>
-      read(() => orm.all<{ integration: string }>(dueIntegrations(now)).map(({ integration }) => integration)),
+    dueRevocations: (now) => read(() => dueIntegrations.all(now)),
 
     claimRevocations: async (integration, now, pushTo, limit) => {
       if (!(await read(() => due.get({ integration, now, limit: 1 })))) return [];
