@@ -6,6 +6,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: [
       'test/support/chromium.ts',
+      'test/support/temporary-folder.ts',
       'test/support/bundle.ts',
       'test/support/postgres.ts',
       'test/support/sqlite-file.ts',
