@@ -9,6 +9,8 @@ export interface FairQueue<T> {
   remove(group: string, item: T): boolean;
   /** The last item of the longest group, if that is longer than this group with one more; undefined: it is not. */
   lastOfLonger(group: string): T | undefined;
+  /** The last item of the longest group; undefined: there is none. */
+  lastOfLongest(): T | undefined;
   /** All of them, the groups one after the other. */
   all(): T[];
   readonly size: number;
@@ -18,6 +20,14 @@ export function createFairQueue<T>(): FairQueue<T> {
   /** In the order in which they are next. */
   const groups = new Map<string, T[]>();
   let size = 0;
+
+  /** Of several, the one whose turn comes last. */
+  function longest(): T[] {
+    let found: T[] = [];
+    for (const items of groups.values()) if (items.length >= found.length) found = items;
+    return found;
+  }
+
   return {
     push(group, item) {
       const others = groups.get(group);
@@ -46,10 +56,10 @@ export function createFairQueue<T>(): FairQueue<T> {
       return true;
     },
     lastOfLonger(group) {
-      let longest: T[] = [];
-      for (const items of groups.values()) if (items.length > longest.length) longest = items;
-      return longest.length > (groups.get(group)?.length ?? 0) + 1 ? longest.at(-1) : undefined;
+      const most = longest();
+      return most.length > (groups.get(group)?.length ?? 0) + 1 ? most.at(-1) : undefined;
     },
+    lastOfLongest: () => longest().at(-1),
     all: () => [...groups.values()].flat(),
     get size() {
       return size;

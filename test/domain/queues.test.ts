@@ -1,5 +1,6 @@
 // Fair queues and slow starts.
 import { describe, expect, test } from 'vitest';
+import { createCallerQueue } from '../../src/domain/caller-queue.ts';
 import { createFairQueue } from '../../src/domain/fair-queue.ts';
 import { createSlowStart } from '../../src/domain/slow-start.ts';
 import { takeLocally } from '../../src/domain/token-bucket.ts';
@@ -16,6 +17,33 @@ describe('fair queue', () => {
     expect([queue.size, queue.all()]).toEqual([4, ['a1', 'a3', 'c1', 'b2']]);
     expect([1, 2, 3, 4, 5].map(() => queue.next())).toEqual(['a1', 'c1', 'b2', 'a3', undefined]);
     expect(queue.size).toBe(0);
+  });
+});
+
+describe('caller queue', () => {
+  const of = (text: string) => ({ caller: text[0]!, connection: text.slice(0, 2), text });
+  const filled = (...texts: string[]) => {
+    const queue = createCallerQueue<ReturnType<typeof of>>();
+    const items = texts.map(of);
+    for (const item of items) queue.push(item);
+    return { queue, items };
+  };
+
+  test('callers take turns however many connections they have, and the connections of each', () => {
+    const { queue, items } = filled('a1x', 'a1y', 'a2x', 'a3x', 'b1x', 'b1y', 'c1x');
+    expect([queue.remove(items[6]!), queue.remove(items[6]!), queue.size]).toEqual([true, false, 6]);
+    expect(queue.all()).toHaveLength(6);
+    expect(items.map(() => queue.next()?.text)).toEqual(['a1x', 'b1x', 'a2x', 'b1y', 'a3x', 'a1y', undefined]);
+    expect(queue.size).toBe(0);
+  });
+
+  test('what gives way is of the caller that has most, or else of the connection of the same caller', () => {
+    const { queue } = filled('a1x', 'a2x', 'a3x', 'a3y', 'b1x');
+    expect(queue.displacedBy(of('b2x'))?.text).toBe('a3y');
+    expect(queue.displacedBy(of('c1x'))?.text).toBe('a3y');
+    expect(queue.displacedBy(of('a1y'))).toBeUndefined();
+    expect(queue.displacedBy(of('a4x'))?.text).toBe('a3y');
+    expect(filled().queue.displacedBy(of('a1x'))).toBeUndefined();
   });
 });
 

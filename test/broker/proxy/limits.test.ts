@@ -265,6 +265,24 @@ describe('calls at once', () => {
     expect(limits.waiting()).toEqual([]);
   });
 
+  test('callers take turns, however many connections one has, and it keeps none out of a full queue', async () => {
+    const limited = dialect({ scope: 'integration', concurrency: 1 });
+    const of = (caller: string, connectionId: string) => place({ caller, connectionId, limits: limited });
+    let running = await sent(of('many', 'c0'));
+    const many = Array.from({ length: 1_000 }, (_, i) => waiting(of('many', `c${i}`)));
+    await settled();
+    const [one, more] = [waiting(of('one', 'd')), waiting(of('one', 'd'))];
+    await settled();
+    expect([one.is, more.is]).toEqual(['waiting', 'waiting']);
+    expect(many.filter(({ is }) => is === 'refused')).toHaveLength(2);
+    for (const expected of [many[0], one, many[1], more]) {
+      running.release();
+      await settled();
+      expect(expected!.is).toBe('sent');
+      running = expected!.permit!;
+    }
+  });
+
   test('connections take turns, and background calls come last and leave a place', async () => {
     const app = { limits: dialect({ concurrency: 4, scope: 'integration' }) };
     const of = (connectionId: string) => place({ ...app, connectionId });

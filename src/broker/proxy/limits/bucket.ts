@@ -1,7 +1,7 @@
 // One bucket: what may be sent now of the calls that one limit counts together, and who waits for it. It learns from answers:
 // a refusal blocks it, what remains of a window is not exceeded, and after a block few calls go first.
+import { type CallerQueue, createCallerQueue, type Queued } from '../../../domain/caller-queue.ts';
 import type { UpstreamLimitScope } from '../../../domain/errors.ts';
-import { createFairQueue, type FairQueue } from '../../../domain/fair-queue.ts';
 import type { LimitReading } from '../../../domain/limit-reading.ts';
 import { createSlowStart, type SlowStart } from '../../../domain/slow-start.ts';
 import { LIMIT_DEFAULT_WAIT_MAX_MS, LIMIT_UNREFUSED_MAX_MS, LIMIT_WAIT_MIN_MS } from '../../../domain/time-limits.ts';
@@ -24,9 +24,7 @@ export interface Limited {
 }
 
 /** A call that waits. `settle` is called once. */
-export interface Waiter {
-  /** Whose it is: callers' connections are served in turn. */
-  group: string;
+export interface Waiter extends Queued {
   isBackground: boolean;
   /** Until when (monotonic) it waits. */
   until: number;
@@ -81,7 +79,7 @@ interface Parts {
 }
 
 export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bucket {
-  const queues = { urgent: createFairQueue<Waiter>(), background: createFairQueue<Waiter>() };
+  const queues = { urgent: createCallerQueue<Waiter>(), background: createCallerQueue<Waiter>() };
   const timers = new Map<Waiter, NodeJS.Timeout>();
   let blockedUntil = 0;
   /** Calls have numbers as they begin. Those up to this one began before it was known that calls are refused. */
@@ -98,7 +96,7 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
   let wake: NodeJS.Timeout | undefined;
   let isAsking = false;
 
-  const queueOf = ({ isBackground }: Waiter): FairQueue<Waiter> => (isBackground ? queues.background : queues.urgent);
+  const queueOf = ({ isBackground }: Waiter): CallerQueue<Waiter> => (isBackground ? queues.background : queues.urgent);
 
   /** Milliseconds until a time has passed; 0 or less: none is waited for. */
   function untilFree(isBackground: boolean): number {
@@ -205,7 +203,7 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
   }
 
   function refuse(waiter: Waiter, limited: Limited): void {
-    if (queueOf(waiter).remove(waiter.group, waiter)) settle(waiter, limited);
+    if (queueOf(waiter).remove(waiter)) settle(waiter, limited);
   }
 
   const limited = (isBackground: boolean): Limited => ({
@@ -260,11 +258,11 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
       }
       if (queues.urgent.size + queues.background.size >= MAX_WAITING) {
         // No one may keep others out by waiting often.
-        const last = queues.background.lastOfLonger(waiter.group) ?? queueOf(waiter).lastOfLonger(waiter.group);
+        const last = queues.background.displacedBy(waiter) ?? queueOf(waiter).displacedBy(waiter);
         if (!last) return waiter.settle(limited(waiter.isBackground));
         refuse(last, limited(last.isBackground));
       }
-      queueOf(waiter).push(waiter.group, waiter);
+      queueOf(waiter).push(waiter);
       const forMs = waiter.until - clock.monotonic();
       if (forMs > 0)
         timers.set(

@@ -127,7 +127,8 @@ export function createUpstreamLimits({ store, telemetry, clock, log, everyMs }: 
       let isSettled = false;
       const withdraw = () => bucket.withdraw(waiter);
       const waiter: Waiter = {
-        group: place.connectionId,
+        caller: place.caller,
+        connection: place.connectionId,
         isBackground,
         until,
         settle(outcome) {
