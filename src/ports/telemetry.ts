@@ -57,7 +57,7 @@ export interface MetricsState {
   /** Calls that wait for a limit of an API. */
   upstreamWaiting: { integration: string; count: number }[];
   /** The hosts of APIs whose breaker is not closed: 0.25 recovering, 0.5 half-open, 1 open. */
-  upstreamBreakers: { integration: string; host: string; state: 0.25 | 0.5 | 1 }[];
+  upstreamBreakers: { integration: string; host: string; scope: 'all' | 'caller'; state: 0.25 | 0.5 | 1 }[];
   /** Whether the store accepts writes. */
   storeUp: boolean;
   /** Milliseconds since the change feed was last read successfully. */

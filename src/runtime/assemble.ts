@@ -20,7 +20,7 @@ import { createEvents, type Events } from '../broker/events/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
 import { createMetricsState, statusReader } from '../broker/maintenance/index.ts';
-import { type ApiProxy, createProxy, UPSTREAM_POLICY } from '../broker/proxy/index.ts';
+import { type ApiProxy, createProxy } from '../broker/proxy/index.ts';
 import {
   circuitBreakers,
   createRefreshEngine,
@@ -280,7 +280,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     upstream,
     signProof,
     signAws: signAwsRequest,
-    circuits: circuitBreakers({ clock, log, random: Math.random, policy: UPSTREAM_POLICY }),
+    circuits: (policy) => circuitBreakers({ clock, log, random: Math.random, policy }),
     everyMs: tuning.limitsEveryMs,
     random: Math.random,
   });

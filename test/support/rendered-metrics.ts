@@ -73,9 +73,7 @@ async function meetLimits(broker: TestSetup['broker'], api: LimitedApi, signal: 
   callApi(broker, id, { headers: { 'valetkey-max-wait': '300' }, signal }).catch(() => undefined);
   while (!(await metrics()).includes('valetkey_upstream_waiting{'));
   api.answers('500 Internal Server Error');
-  // The change of the integration, when it arrives, closes its circuits.
-  do for (let i = 0; i < 5; i++) await callApi(broker, i % 2 ? one : other);
-  while (!(await metrics()).includes('valetkey_upstream_breaker_state{'));
+  for (let i = 0; i < 5; i++) await callApi(broker, i % 2 ? one : other);
 }
 
 /** A security event about no one that is known. */

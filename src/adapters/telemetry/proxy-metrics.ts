@@ -41,8 +41,8 @@ export function createProxyMetrics(registers: Registry[]): ProxyMetrics {
   });
   const upstreamBreakers = new Gauge({
     name: 'valetkey_upstream_breaker_state',
-    help: 'Circuit breakers of API hosts that are not closed: 0.25 recovering, 0.5 half-open, 1 open.',
-    labelNames: ['integration', 'host'],
+    help: 'Circuit breakers of API hosts that are not closed, for all callers or for some: 0.25 recovering, 0.5 half-open, 1 open.',
+    labelNames: ['integration', 'host', 'scope'],
     registers,
   });
   return {
@@ -50,8 +50,8 @@ export function createProxyMetrics(registers: Registry[]): ProxyMetrics {
     set(state) {
       for (const gauge of [upstreamWaiting, upstreamBreakers]) gauge.reset();
       for (const { integration, count } of state.upstreamWaiting) upstreamWaiting.set({ integration }, count);
-      for (const { integration, host, state: value } of state.upstreamBreakers)
-        upstreamBreakers.set({ integration, host }, value);
+      for (const { integration, host, scope, state: value } of state.upstreamBreakers)
+        upstreamBreakers.set({ integration, host, scope }, value);
     },
     proxied(integration, method, outcome, seconds, made) {
       const isStatus = /^\d{3}$/.test(outcome);

@@ -1,10 +1,11 @@
 // The proxy room: calls to APIs on behalf of callers.
+import { Refusal } from '../../domain/errors.ts';
 import type { Clock, Logger, MetricsState, SignAwsRequest, Telemetry, UpstreamClient } from '../../ports/index.ts';
 import type { CallerCache, TokenCache } from '../cache/index.ts';
 import type { Targets } from '../integrations/index.ts';
 import type { TokenReader } from '../tokens/index.ts';
 import { createAttempts } from './attempts.ts';
-import { createUpstreamBreakers, type HostCircuits } from './breaker/index.ts';
+import { createUpstreamBreakers, type UpstreamBreakers, type UpstreamBreakersParts } from './breaker/index.ts';
 import { createCallObserver } from './call-observer.ts';
 import {
   type CallCaptures,
@@ -23,7 +24,6 @@ import { createRunningCalls, type RunningCalls, type RunningCallsParts } from '.
 import { createDpopSigner, type DpopSignerParts } from './sending/dpop.ts';
 import { createRequestBuilder } from './sending/request.ts';
 
-export { UPSTREAM_POLICY } from './breaker/index.ts';
 export type { CallCaptures, CapturedCall } from './capture/index.ts';
 export type { CheckedConnection, ConnectionCheck } from './check/index.ts';
 export type { ApiDescriptions, DescribedApi } from './description/described-api.ts';
@@ -50,7 +50,7 @@ export interface ApiProxy
 
 type CheckParts = Omit<ConnectionCheckParts, 'builder' | 'preparation' | 'dpop'>;
 
-interface Parts extends DpopSignerParts, RunningCallsParts, CheckParts {
+interface Parts extends DpopSignerParts, RunningCallsParts, CheckParts, UpstreamBreakersParts {
   vault: DpopSignerParts['vault'] & CallCapturesParts['vault'] & RecorderParts['vault'];
   access: CheckParts['access'] & CallCapturesParts['access'];
   store: CallCapturesParts['store'] &
@@ -59,8 +59,6 @@ interface Parts extends DpopSignerParts, RunningCallsParts, CheckParts {
     RunningCallsParts['store'] &
     UpstreamLimitsParts['store'] &
     CheckParts['store'];
-  /** By `UPSTREAM_POLICY`. */
-  circuits: HostCircuits;
   upstream: Pick<UpstreamClient, 'send'>;
   reader: Pick<TokenReader, 'read' | 'refresh'>;
   tokenCache: Pick<TokenCache, 'ticket' | 'invalidate'>;
@@ -96,7 +94,7 @@ export function createProxy(parts: Parts): ApiProxy {
     capturesChanged: recorder.reload,
     integrationChanged(id) {
       preparation.integrationChanged(id);
-      if (id !== undefined) breakers.reset(id);
+      if (id !== undefined && breakers.concerns(id)) void closeOutdated(breakers, parts.targets, id);
     },
     upstreamState: () => ({ upstreamWaiting: limits.waiting(), upstreamBreakers: breakers.states() }),
     stopWaiting: limits.stopWaiting,
@@ -106,4 +104,13 @@ export function createProxy(parts: Parts): ApiProxy {
       await recorder.stop();
     },
   };
+}
+
+/**
+ * Closes the breakers of its older versions. One that has opened since the change stays: of a change, a process may hear later
+ * than it calls the API by it. While the store is away, those of older versions close when the new one is first called.
+ */
+async function closeOutdated(breakers: UpstreamBreakers, targets: Targets, id: string): Promise<void> {
+  const found = await targets.find(id).catch(() => undefined);
+  if (found) breakers.integrationChanged(id, found instanceof Refusal ? undefined : found.integration);
 }

@@ -3,7 +3,6 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import {
   type BreakerPermit,
   createUpstreamBreakers,
-  UPSTREAM_POLICY,
   type UpstreamBreakers,
   type UpstreamOutcome,
 } from '../../../src/broker/proxy/breaker/index.ts';
@@ -17,18 +16,16 @@ const log = { debug: () => undefined, info: () => undefined, warn: () => undefin
 beforeEach(() => {
   now = 1_000_000;
   random = 1;
-  const circuits = circuitBreakers({
-    clock: { monotonic: () => now },
-    log,
-    random: () => random,
-    policy: UPSTREAM_POLICY,
+  breakers = createUpstreamBreakers({
+    circuits: (policy) => circuitBreakers({ clock: { monotonic: () => now }, log, random: () => random, policy }),
   });
-  breakers = createUpstreamBreakers({ circuits });
 });
 
 const HOST = 'https://api.acme.example';
 const integration = { id: 'acme', version: 1, createdAt: 7 };
-const admit = (connection = 'con_1', host = HOST) => breakers.admit(integration, host, connection);
+/** One caller, with several connections. */
+const place = (connectionId = 'con_1', host = HOST, caller = 'clr_1') => ({ integration, host, caller, connectionId });
+const admit = (connection?: string, host?: string) => breakers.admit(place(connection, host));
 function sent(connection?: string, host?: string): BreakerPermit {
   const permit = admit(connection, host);
   if (permit instanceof Refusal) throw new Error(JSON.stringify(permit.fault));
@@ -39,7 +36,7 @@ const call = (outcome: UpstreamOutcome | undefined, connection?: string, host?: 
 const fail = (times: number, host?: string) => {
   for (let i = 0; i < times; i++) call('failed', `con_${i % 2}`, host);
 };
-const isOpen = (host = HOST) => breakers.blocked(integration, host, 'con_9') !== undefined;
+const isOpen = (host = HOST) => breakers.blocked(place('con_9', host)) !== undefined;
 /** Seconds until the next probe. */
 function retryAfter(connection = 'con_9', host = HOST): number {
   const refusal = admit(connection, host);
@@ -54,7 +51,7 @@ describe('opens', () => {
     fail(1);
     expect(isOpen()).toBe(true);
     expect(retryAfter()).toBe(10);
-    expect(breakers.states()).toEqual([{ integration: 'acme', host: HOST, state: 1 }]);
+    expect(breakers.states()).toEqual([{ integration: 'acme', host: HOST, scope: 'caller', state: 1 }]);
   });
 
   test('not after failures of one connection alone, however many', () => {
@@ -107,9 +104,69 @@ describe('opens', () => {
   test('for its host and integration alone, and closes when the integration is changed', () => {
     fail(5);
     expect(isOpen('https://files.acme.example')).toBe(false);
-    expect(breakers.blocked({ ...integration, id: 'other' }, HOST, 'con_1')).toBeUndefined();
-    breakers.reset('acme');
-    expect(isOpen()).toBe(false);
+    expect(breakers.blocked({ ...place(), integration: { ...integration, id: 'other' } })).toBeUndefined();
+    expect(breakers.concerns('acme')).toBe(true);
+    breakers.integrationChanged('acme', { ...integration, version: 2 });
+    expect([isOpen(), breakers.concerns('acme')]).toEqual([false, false]);
+  });
+
+  test('a change that is heard of late closes nothing that has opened since', () => {
+    fail(5);
+    breakers.integrationChanged('acme', integration);
+    expect(isOpen()).toBe(true);
+    now += 10_000;
+    call('ok', 'con_7');
+    breakers.integrationChanged('acme', integration);
+    expect(breakers.states()).toMatchObject([{ state: 0.25 }]);
+    breakers.integrationChanged('acme', undefined);
+    expect(breakers.states()).toEqual([]);
+  });
+});
+
+describe('callers', () => {
+  const of = (caller: string, connection = 'con_1') => place(connection, HOST, caller);
+  const end = (caller: string, outcome: UpstreamOutcome, connection?: string) => {
+    const permit = breakers.admit(of(caller, connection));
+    if (!(permit instanceof Refusal)) permit.release(outcome);
+  };
+  const refuses = (caller: string) => breakers.blocked(of(caller)) !== undefined;
+  const scopes = () => breakers.states().map(({ scope }) => scope);
+
+  test('one caller, with as many connections as it likes, opens the breaker for itself alone', () => {
+    for (let i = 0; i < 1_000; i++) end('bad', 'failed', `con_${i}`);
+    end('good', 'failed');
+    expect([refuses('bad'), refuses('good'), scopes()]).toEqual([true, false, ['caller']]);
+    end('good', 'ok');
+    now += 60_000;
+    expect(refuses('good')).toBe(false);
+  });
+
+  test('nor by the share of its failures, while the calls of the others work', () => {
+    for (let i = 0; i < 200; i++) {
+      end('bad', i % 4 === 3 ? 'ok' : 'failed');
+      if (i % 20 === 0) end('good', i === 0 ? 'failed' : 'ok');
+    }
+    expect([refuses('good'), scopes()]).toEqual([false, []]);
+  });
+
+  test('two callers that fail open it for all, and the probe of one is enough', () => {
+    for (let i = 0; i < 2; i++) end('one', 'failed');
+    for (let i = 0; i < 3; i++) end('other', 'failed');
+    expect([refuses('one'), refuses('other'), refuses('third'), scopes()]).toEqual([true, true, true, ['all']]);
+    now += 10_000;
+    end('third', 'ok');
+    expect(breakers.states()).toMatchObject([{ scope: 'all', state: 0.25 }]);
+    expect(refuses('one')).toBe(false);
+  });
+
+  test('half of the calls of two callers fail: it opens for all', () => {
+    for (let i = 0; i < 5; i++)
+      for (const caller of ['one', 'other']) {
+        end(caller, 'failed');
+        end(caller, 'ok');
+      }
+    end('one', 'failed');
+    expect(scopes()).toEqual(['all']);
   });
 });
 

@@ -1,6 +1,6 @@
 // Guarded calls: the place of a call in the limits is free again however it ends, and what a failure says of its host.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createUpstreamBreakers, UPSTREAM_POLICY } from '../../../src/broker/proxy/breaker/index.ts';
+import { createUpstreamBreakers, type UpstreamBreakersParts } from '../../../src/broker/proxy/breaker/index.ts';
 import { type CallGuard, createCallGuard, type GuardedCall } from '../../../src/broker/proxy/guard/guarded-calls.ts';
 import { createUpstreamLimits, type UpstreamLimits } from '../../../src/broker/proxy/limits/index.ts';
 import { circuitBreakers } from '../../../src/broker/refresh/index.ts';
@@ -42,7 +42,8 @@ let answer: () => { body: UpstreamBody };
 beforeEach(async () => {
   store = await openSqlite('file::memory:');
   limits = createUpstreamLimits({ store, telemetry: { upstreamLimited: () => undefined }, clock, log });
-  const circuits = circuitBreakers({ clock, log, random: () => 1, policy: UPSTREAM_POLICY });
+  const circuits: UpstreamBreakersParts['circuits'] = (policy) =>
+    circuitBreakers({ clock, log, random: () => 1, policy });
   const upstream = { send: async () => ({ status: 200, statusText: '', headers: [], ...answer() }) };
   guard = createCallGuard({ upstream, limits, breakers: createUpstreamBreakers({ circuits }), clock });
 });

@@ -1,7 +1,7 @@
 // An API that is down for a minute, with 200 callers: what it gets meanwhile, how long callers wait, and how it recovers. The
 // parts of the proxy are real, on a real store; the API is a script and the clock is set.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createUpstreamBreakers, UPSTREAM_POLICY } from '../../../src/broker/proxy/breaker/index.ts';
+import { createUpstreamBreakers, type UpstreamBreakersParts } from '../../../src/broker/proxy/breaker/index.ts';
 import { createCallGuard, type GuardedCall } from '../../../src/broker/proxy/guard/guarded-calls.ts';
 import { createUpstreamLimits, type UpstreamLimits } from '../../../src/broker/proxy/limits/index.ts';
 import { circuitBreakers } from '../../../src/broker/refresh/index.ts';
@@ -59,70 +59,78 @@ function startApi() {
 
 const REQUEST: UpstreamRequest = { method: 'GET', origin: 'https://api.test', path: '/', headers: [], body: null };
 
-test('down for a minute: it is left alone, no one waits in vain, and the callers come back a few at a time', async () => {
-  const api = startApi();
-  const circuits = circuitBreakers({ clock, log, random: () => 1, policy: UPSTREAM_POLICY });
-  const breakers = createUpstreamBreakers({ circuits });
-  const guard = createCallGuard({ upstream: api, limits, breakers, clock });
-  const place = (i: number) => ({
-    integration: { id: 'acme', rate: null, version: 1, createdAt: 1 },
-    limits: undefined,
-    connectionId: `con_${i % 50}`,
-    captured: {},
-    caller: 'clr_1',
-    host: 'api.test',
-  });
-  const outcomes: Record<string, number> = {};
-  let longest = 0;
-  const maxWaitMs = 2_000;
+test.each([
+  ['each its own', (i: number) => `clr_${i}`],
+  ['one caller', () => 'clr_1'],
+])(
+  'down for a minute (%s): it is left alone, no one waits in vain, and the callers come back a few at a time',
+  async (_, callerOf) => {
+    const api = startApi();
+    const circuits: UpstreamBreakersParts['circuits'] = (policy) =>
+      circuitBreakers({ clock, log, random: () => 1, policy });
+    const breakers = createUpstreamBreakers({ circuits });
+    const guard = createCallGuard({ upstream: api, limits, breakers, clock });
+    const place = (i: number) => ({
+      integration: { id: 'acme', rate: null, version: 1, createdAt: 1 },
+      limits: undefined,
+      connectionId: `con_${i % 50}`,
+      captured: {},
+      caller: callerOf(i),
+      host: 'api.test',
+    });
+    const outcomes: Record<string, number> = {};
+    let longest = 0;
+    const maxWaitMs = 2_000;
 
-  async function call(i: number): Promise<void> {
-    const since = performance.now();
-    const entered = await guard.enter(place(i), { maxWaitMs, isBackground: false });
-    const sent = entered instanceof Refusal ? entered : await (entered as GuardedCall).send(REQUEST);
-    longest = Math.max(longest, performance.now() - since);
-    if (!(sent instanceof Refusal) && !(sent instanceof Error))
-      sent.response.body.pipe({ write: () => true, end: () => undefined, fail: () => undefined });
-    const code =
-      sent instanceof Refusal ? sent.fault.code : sent instanceof Error ? 'failed' : String(sent.response.status);
-    outcomes[code] = (outcomes[code] ?? 0) + 1;
-  }
-  /** Each caller calls once within this second. */
-  async function second(): Promise<void> {
-    const calls = Array.from({ length: CALLERS }, (_, i) => call(i));
-    await vi.advanceTimersByTimeAsync(1_000);
-    await Promise.all(calls);
-  }
+    async function call(i: number): Promise<void> {
+      const since = performance.now();
+      const entered = await guard.enter(place(i), { maxWaitMs, isBackground: false });
+      const sent = entered instanceof Refusal ? entered : await (entered as GuardedCall).send(REQUEST);
+      longest = Math.max(longest, performance.now() - since);
+      if (!(sent instanceof Refusal) && !(sent instanceof Error))
+        sent.response.body.pipe({ write: () => true, end: () => undefined, fail: () => undefined });
+      const code =
+        sent instanceof Refusal ? sent.fault.code : sent instanceof Error ? 'failed' : String(sent.response.status);
+      outcomes[code] = (outcomes[code] ?? 0) + 1;
+    }
+    /** Each caller calls once within this second. */
+    async function second(): Promise<void> {
+      const calls = Array.from({ length: CALLERS }, (_, i) => call(i));
+      await vi.advanceTimersByTimeAsync(1_000);
+      await Promise.all(calls);
+    }
 
-  await second();
-  expect(outcomes).toEqual({ 200: CALLERS });
-
-  api.state.status = undefined;
-  await second();
-  const before = api.state.calls;
-  for (let i = 0; i < 60; i++) await second();
-  // Probes at 10, 30, 60 seconds, and no others.
-  expect(api.state.calls - before).toBeLessThanOrEqual(4);
-  expect(api.state.calls - before).toBeGreaterThanOrEqual(2);
-  expect(longest).toBeLessThanOrEqual(maxWaitMs + ANSWER_MS);
-  expect(outcomes.upstream_unavailable).toBeGreaterThan(60 * CALLERS - 10);
-
-  api.state.status = 200;
-  api.state.most = 0;
-  const mosts: number[] = [];
-  for (let i = 0; i < 40; i++) {
-    api.state.most = 0;
     await second();
-    if (api.state.most > 0) mosts.push(api.state.most);
-  }
-  expect(mosts.slice(0, 3)).toEqual([1, 2, 4]);
-  expect(mosts.at(-1)).toBe(CALLERS);
-  expect(breakers.states()).toEqual([]);
-});
+    expect(outcomes).toEqual({ 200: CALLERS });
+
+    api.state.status = undefined;
+    await second();
+    const before = api.state.calls;
+    for (let i = 0; i < 60; i++) await second();
+    // Probes at 10, 30, 60 seconds, and no others.
+    expect(api.state.calls - before).toBeLessThanOrEqual(4);
+    expect(api.state.calls - before).toBeGreaterThanOrEqual(2);
+    expect(longest).toBeLessThanOrEqual(maxWaitMs + ANSWER_MS);
+    expect(outcomes.upstream_unavailable).toBeGreaterThan(60 * CALLERS - 10);
+
+    api.state.status = 200;
+    api.state.most = 0;
+    const mosts: number[] = [];
+    for (let i = 0; i < 40; i++) {
+      api.state.most = 0;
+      await second();
+      if (api.state.most > 0) mosts.push(api.state.most);
+    }
+    expect(mosts.slice(0, 3)).toEqual([1, 2, 4]);
+    expect(mosts.at(-1)).toBe(CALLERS);
+    expect(breakers.states()).toEqual([]);
+  },
+);
 
 test('a refusal with 5xx that is a limit blocks its bucket, and opens no breaker', async () => {
   const api = startApi();
-  const circuits = circuitBreakers({ clock, log, random: () => 1, policy: UPSTREAM_POLICY });
+  const circuits: UpstreamBreakersParts['circuits'] = (policy) =>
+    circuitBreakers({ clock, log, random: () => 1, policy });
   const breakers = createUpstreamBreakers({ circuits });
   const guard = createCallGuard({ upstream: api, limits, breakers, clock });
   const { ProviderRateLimits } = await import('../../../src/domain/api-dialect.ts');

@@ -179,7 +179,7 @@ test('an API that fails at several connections is not called for a while', async
   expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(5);
   expect(sent()).toBe(5);
   expect(await metrics()).toContain(
-    `valetkey_upstream_breaker_state{integration="failing",host="${api.upstream.host}"} 1`,
+    `valetkey_upstream_breaker_state{integration="failing",host="${api.upstream.host}",scope="caller"} 1`,
   );
   // A changed integration has other settings: it is called again.
   expectOk(await broker.ask('PUT', '/v1/integrations/failing', { provider: 'acme', scopes: ['other'] }));

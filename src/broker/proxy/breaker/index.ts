@@ -1,148 +1,138 @@
-// Circuit breakers of APIs: one for each host of an integration, apart from those of its token endpoints. An open one answers
-// at once; one call at a time probes the host; when that works, few calls go at once, and more with each that succeeds.
-import { LRUCache } from 'lru-cache';
-import { upTo } from '../../../domain/cache-bounds.ts';
+// Circuit breakers of APIs: for each host of an integration one that is for all callers, and one for each caller, apart from
+// those of its token endpoints. An open one answers at once; one call at a time probes the host. What a single caller meets
+// opens its own breaker alone: it may have caused the failures, and the others shall not pay for it.
 import { type Refusal, refuse } from '../../../domain/errors.ts';
-import type { Integration } from '../../../domain/integration.ts';
-import { createSlowStart, type SlowStart } from '../../../domain/slow-start.ts';
 import {
-  MIN_RETRY_AFTER_MS,
   UPSTREAM_BREAKER_PAUSE_MAX_MS,
   UPSTREAM_BREAKER_PAUSE_MIN_MS,
   UPSTREAM_BREAKER_WINDOW_MS,
 } from '../../../domain/time-limits.ts';
-import type { ProviderFault } from '../../../ports/index.ts';
+import {
+  type BreakerPermit,
+  type CircuitState,
+  createRecoveringCircuits,
+  type HostCircuits,
+  type Place,
+} from './recovering-circuits.ts';
 
-/** What came of a call. `failed`: a 5xx, no connection, or no answer in time. A 4xx shows that the host works: `ok`. */
-export type UpstreamOutcome = 'ok' | 'failed';
+export type { BreakerPermit, HostCircuits, UpstreamOutcome } from './recovering-circuits.ts';
 
-/** Permission to send one request. Its holder calls `release` with what came of it, once; undefined: it was not sent. */
-export interface BreakerPermit {
-  release(outcome: UpstreamOutcome | undefined): void;
+/** Whose call goes where. */
+export interface BreakerPlace {
+  integration: Place;
+  host: string;
+  caller: string;
+  connectionId: string;
 }
-
-type Place = Pick<Integration, 'id' | 'version' | 'createdAt'>;
 
 /** A call that was permitted before a breaker opened neither opens it further nor closes it. */
 export interface UpstreamBreakers {
   /** Why nothing may be sent now; undefined: it may, as far as this is known. For those who would wait before they send. */
-  blocked(integration: Place, host: string, connectionId: string): Refusal | undefined;
-  /** Just before a request is sent. Refuses with `upstream_unavailable` while the breaker is open, or opens slowly again. */
-  admit(integration: Place, host: string, connectionId: string): BreakerPermit | Refusal;
-  /** The integration was changed: its breakers close. */
-  reset(integration: string): void;
-  /** For metrics: those that are not closed, up to `MAX_SHOWN`. 0.25: it has closed, and lets few calls pass. */
-  states(): { integration: string; host: string; state: BreakerState }[];
+  blocked(place: BreakerPlace): Refusal | undefined;
+  /** Just before a request is sent. Refuses with `upstream_unavailable` while a breaker is open, or opens slowly again. */
+  admit(place: BreakerPlace): BreakerPermit | Refusal;
+  /** The integration was changed: breakers of its older versions close. `current` undefined: it was deleted. */
+  integrationChanged(id: string, current: Place | undefined): void;
+  /** Whether something is known of one of its hosts that is not closed. */
+  concerns(integration: string): boolean;
+  /** For metrics: those that are not closed, up to `MAX_SHOWN`; of those of callers, the worst of each host. */
+  states(): BreakerView[];
 }
 
-export type BreakerState = 0.25 | 0.5 | 1;
-
-/** See `CircuitBreakers` of the refresh room, by `UPSTREAM_POLICY`. */
-export interface HostCircuits {
-  blocked(key: CircuitKey): { retryIn: number } | undefined;
-  admit(key: CircuitKey): CircuitPermit | { retryIn: number };
-  report(permit: CircuitPermit, report: 'answered' | { cause: 'outage'; fault: ProviderFault }): void;
-  release(permit: CircuitPermit): void;
-  reset(integration: string): void;
-  open(): { integration: string; endpoint: string; state: 0.5 | 1 }[];
+export interface BreakerView {
+  integration: string;
+  host: string;
+  /** Whom it refuses: all callers, or some of them. */
+  scope: 'all' | 'caller';
+  /** 0.25: it has closed, and lets few calls pass. 0.5: it is probed. */
+  state: CircuitState;
 }
 
-interface CircuitKey {
-  integration: Place;
-  endpoint: string;
-  connection: string;
-}
-
-interface CircuitPermit {
-  probe: boolean;
-}
-
-/** For `HostCircuits`. The pause grows with each probe that fails, and jitter spreads the probes of replicas. */
-export const UPSTREAM_POLICY = {
-  failures: 5,
-  connections: 2,
-  rate: { windowMs: UPSTREAM_BREAKER_WINDOW_MS, requests: 20, share: 1 / 2 },
-  pause: (openings: number, random: number): number => {
-    const longest = Math.min(
-      UPSTREAM_BREAKER_PAUSE_MIN_MS * 2 ** Math.min(openings, 10),
-      UPSTREAM_BREAKER_PAUSE_MAX_MS,
-    );
-    return Math.round(UPSTREAM_BREAKER_PAUSE_MIN_MS + random * (longest - UPSTREAM_BREAKER_PAUSE_MIN_MS));
-  },
+/** The pause grows with each probe that fails, and jitter spreads the probes of replicas. */
+const pause = (openings: number, random: number): number => {
+  const longest = Math.min(UPSTREAM_BREAKER_PAUSE_MIN_MS * 2 ** Math.min(openings, 10), UPSTREAM_BREAKER_PAUSE_MAX_MS);
+  return Math.round(UPSTREAM_BREAKER_PAUSE_MIN_MS + random * (longest - UPSTREAM_BREAKER_PAUSE_MIN_MS));
 };
+const RATE = { windowMs: UPSTREAM_BREAKER_WINDOW_MS, requests: 20, share: 1 / 2 };
 
-/** After a probe that worked, so many calls go at once; the breaker is as before when so many more have worked. */
-const RECOVERY = { first: 2, until: 32 };
-const MAX_RECOVERIES = 1_000;
+/** Of all callers, by caller: several have to fail, and three failures in a row of one count. */
+const OF_ALL = { failures: 5, connections: 2, failuresEach: 3, rate: RATE, pause };
+/** Of each caller, by connection. */
+const OF_CALLER = { failures: 5, connections: 2, rate: RATE, pause };
+
 /** Hosts may be as many as tenants: series of metrics are not. */
 const MAX_SHOWN = 100;
 
-const OUTAGE: ProviderFault = {
-  kind: 'transient',
-  code: 'upstream_failed',
-  detail: 'calls through the proxy fail',
-  retryAfter: undefined,
-  outcomeUnknown: false,
-};
+export interface UpstreamBreakersParts {
+  circuits: (policy: typeof OF_ALL | typeof OF_CALLER) => HostCircuits;
+}
 
-export function createUpstreamBreakers({ circuits }: { circuits: HostCircuits }): UpstreamBreakers {
-  const recoveries = new LRUCache<string, { integration: string; host: string; slow: SlowStart }>(upTo(MAX_RECOVERIES));
-  const nameOf = ({ id }: Place, host: string) => `${id}\n${host}`;
+export function createUpstreamBreakers({ circuits }: UpstreamBreakersParts): UpstreamBreakers {
+  const all = createRecoveringCircuits(circuits(OF_ALL));
+  const own = createRecoveringCircuits(circuits(OF_CALLER));
+  const keyOfAll = ({ integration, host, caller }: BreakerPlace) => ({
+    integration,
+    endpoint: host,
+    connection: caller,
+  });
+  const keyOfOwn = ({ integration, host, caller, connectionId }: BreakerPlace) => ({
+    integration,
+    endpoint: `${host} for ${caller}`,
+    connection: connectionId,
+  });
 
-  const unavailable = ({ id }: Place, host: string, retryInMs: number): Refusal =>
+  const unavailable = ({ integration, host }: BreakerPlace, retryInMs: number): Refusal =>
     refuse({
       code: 'upstream_unavailable',
-      integration: id,
+      integration: integration.id,
       detail: `${host} fails, and is not called for now: the broker tries it again by itself`,
       retryAfter: Math.max(1, Math.ceil(retryInMs / 1_000)),
     });
 
   return {
-    blocked(integration, host, connection) {
-      const open = circuits.blocked({ integration, endpoint: host, connection });
-      return open && unavailable(integration, host, open.retryIn);
+    blocked(place) {
+      const waits = [all.blocked(keyOfAll(place)), own.blocked(keyOfOwn(place))].filter((ms) => ms !== undefined);
+      return waits.length > 0 ? unavailable(place, Math.max(...waits)) : undefined;
     },
 
-    admit(integration, host, connection) {
-      const name = nameOf(integration, host);
-      const permit = circuits.admit({ integration, endpoint: host, connection });
-      if ('retryIn' in permit) {
-        recoveries.delete(name);
-        return unavailable(integration, host, permit.retryIn);
+    admit(place) {
+      const ofAll = all.admit(keyOfAll(place));
+      if (typeof ofAll === 'number') return unavailable(place, ofAll);
+      const ofOwn = own.admit(keyOfOwn(place));
+      if (typeof ofOwn === 'number') {
+        ofAll.release(undefined);
+        return unavailable(place, ofOwn);
       }
-      const recovery = recoveries.get(name)?.slow;
-      if (recovery && !recovery.enter()) {
-        circuits.release(permit);
-        return unavailable(integration, host, MIN_RETRY_AFTER_MS);
-      }
-      let isReleased = false;
       return {
         release(outcome) {
-          if (isReleased) return;
-          isReleased = true;
-          recovery?.leave(outcome === 'ok');
-          if (recovery?.isOver() && recoveries.peek(name)?.slow === recovery) recoveries.delete(name);
-          if (outcome === undefined) return circuits.release(permit);
-          circuits.report(permit, outcome === 'ok' ? 'answered' : { cause: 'outage', fault: OUTAGE });
-          if (permit.probe && outcome === 'ok')
-            recoveries.set(name, { integration: integration.id, host, slow: createSlowStart(RECOVERY) });
+          ofAll.release(outcome);
+          ofOwn.release(outcome);
         },
       };
     },
 
-    reset(integration) {
-      circuits.reset(integration);
-      for (const [name, recovery] of recoveries) if (recovery.integration === integration) recoveries.delete(name);
+    integrationChanged(id, current) {
+      all.reset(id, current);
+      own.reset(id, current);
     },
 
-    states: () => {
-      const open = circuits.open().map(({ integration, endpoint: host, state }) => ({ integration, host, state }));
-      const slow = [...recoveries.values()].map(({ integration, host }) => ({
-        integration,
-        host,
-        state: 0.25 as const,
-      }));
-      return [...open, ...slow].slice(0, MAX_SHOWN);
+    concerns: (integration) => [...all.states(), ...own.states()].some((one) => one.integration === integration),
+
+    states() {
+      const shared = all.states().map((one) => viewOf(one, one.endpoint, 'all'));
+      const worst = new Map<string, BreakerView>();
+      for (const one of own.states()) {
+        const view = viewOf(one, one.endpoint.slice(0, one.endpoint.indexOf(' ')), 'caller');
+        const name = `${view.integration}\n${view.host}`;
+        if (view.state > (worst.get(name)?.state ?? 0)) worst.set(name, view);
+      }
+      return [...shared, ...worst.values()].slice(0, MAX_SHOWN);
     },
   };
 }
+
+const viewOf = (
+  { integration, state }: { integration: string; state: CircuitState },
+  host: string,
+  scope: BreakerView['scope'],
+): BreakerView => ({ integration, host, scope, state });

@@ -66,15 +66,14 @@ export function createCallGuard({ upstream, limits, breakers, clock }: Parts): C
 
   return {
     async enter(place, options) {
-      const { integration, host, connectionId } = place;
-      const down = breakers.blocked(integration, host, connectionId);
+      const down = breakers.blocked(place);
       if (down) return down;
       const permit = await limits.admit(place, options);
       if (permit instanceof Refusal) return permit;
       return {
         cancel: () => permit.release(),
         async send(request) {
-          const breaker = breakers.admit(integration, host, connectionId);
+          const breaker = breakers.admit(place);
           if (breaker instanceof Refusal) {
             permit.release();
             return breaker;

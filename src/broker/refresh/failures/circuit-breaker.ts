@@ -65,8 +65,8 @@ export interface CircuitBreakers {
   close(key: CircuitKey): void;
   /** How many requests of an integration may be sent now: 0, 1 for each probe, or `Infinity` while an endpoint is not blocked. */
   capacity(integration: string): number;
-  /** The integration was changed: closes its circuits. */
-  reset(integration: string): void;
+  /** The integration was changed: closes its circuits; with `current`, only those of an older version. */
+  reset(integration: string, current?: CircuitKey['integration']): void;
   /** For metrics, the worst of each integration: 0 closed, 0.5 probing, 1 open. */
   states(): { integration: string; state: 0 | 0.5 | 1 }[];
   /** The circuits that are not closed. */
@@ -103,12 +103,18 @@ interface Circuit {
   key: Omit<CircuitKey, 'connection'>;
   epoch: number;
   failures: number;
+  /** Of each connection, where the policy bounds them. */
+  counted: Map<string, number>;
   lastFailureAt: number;
   failed: Record<FailureCause, Set<string>>;
   /** Undefined: only failures in a row count. */
   rate: FailureRate | undefined;
   open: Open | undefined;
 }
+
+/** Above 0: the other one is newer. One that was deleted and set up again begins with version 1. */
+const ageOf = (known: CircuitKey['integration'], other: CircuitKey['integration']): number =>
+  other.createdAt - known.createdAt || other.version - known.version;
 
 interface Parts {
   clock: Pick<Clock, 'monotonic'>;
@@ -135,8 +141,7 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
     const name = nameOf({ integration, endpoint });
     const known = circuits.get(name);
     if (known) {
-      const { version, createdAt } = known.key.integration;
-      const age = integration.createdAt - createdAt || integration.version - version;
+      const age = ageOf(known.key.integration, integration);
       if (age === 0) return known;
       if (age < 0) return undefined;
     }
@@ -145,6 +150,7 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
       key: { integration: { id, version, createdAt }, endpoint },
       epoch: 0,
       failures: 0,
+      counted: new Map(),
       lastFailureAt: 0,
       failed: { outage: new Set(), throttled: new Set(), client_fault: new Set(), dead_grants: new Set() },
       rate: policy.rate && createFailureRate(policy.rate),
@@ -206,6 +212,7 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
   function close(circuit: Circuit): void {
     const { open } = circuit;
     circuit.failures = 0;
+    circuit.counted.clear();
     for (const cause of CAUSES) circuit.failed[cause].clear();
     if (!open) return;
     circuit.rate?.clear();
@@ -220,6 +227,16 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
     if (failed[cause].size < MAX_CONNECTIONS) failed[cause].add(connection);
   }
 
+  function countInRow(circuit: Circuit, connection: string): void {
+    const most = policy.failuresEach;
+    if (most === undefined) return void circuit.failures++;
+    const { counted } = circuit;
+    const before = counted.get(connection) ?? 0;
+    if (before >= most || (before === 0 && counted.size >= MAX_CONNECTIONS)) return;
+    counted.set(connection, before + 1);
+    circuit.failures++;
+  }
+
   /** Counts the failure, and says whether that many are the endpoint's fault. */
   function count(circuit: Circuit, connection: string, cause: FailureCause): boolean {
     const now = clock.monotonic();
@@ -231,7 +248,7 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
     if (cause === 'dead_grants') return true;
     if (cause !== 'outage' && failed[cause].size >= policy.connections) return true;
     if (cause === 'client_fault') return false;
-    circuit.failures++;
+    countInRow(circuit, connection);
     const connections = new Set([...failed.outage, ...failed.throttled]).size;
     if (circuit.failures >= policy.failures && connections >= policy.connections) return true;
     return circuit.rate?.isTooHigh(policy.connections, now) ?? false;
@@ -333,8 +350,9 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
       return isKnown ? probes : Number.POSITIVE_INFINITY;
     },
 
-    reset(integration) {
+    reset(integration, current) {
       for (const circuit of [...(byIntegration.get(integration) ?? [])]) {
+        if (current && ageOf(circuit.key.integration, current) <= 0) continue;
         endProbe(circuit);
         circuits.delete(nameOf(circuit.key));
       }

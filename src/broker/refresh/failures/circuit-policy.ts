@@ -7,6 +7,8 @@ export interface CircuitPolicy {
   failures: number;
   /** This many different connections must fail: fewer may have a fault, or a rate limit, of their own. */
   connections: number;
+  /** So many of the failures in a row count of each; undefined: all. */
+  failuresEach?: number | undefined;
   /** As well as failures in a row: those among all requests of the last seconds. */
   rate?: FailureRateLimits | undefined;
   /** Milliseconds until the next probe, the n-th time in a row that it has opened. `random` is in [0, 1). */

@@ -1,0 +1,134 @@
+// Circuits that recover slowly: when a probe has worked, few calls go at once, and more with each that succeeds.
+import { LRUCache } from 'lru-cache';
+import { upTo } from '../../../domain/cache-bounds.ts';
+import type { Integration } from '../../../domain/integration.ts';
+import { createSlowStart, type SlowStart } from '../../../domain/slow-start.ts';
+import { MIN_RETRY_AFTER_MS } from '../../../domain/time-limits.ts';
+import type { ProviderFault } from '../../../ports/index.ts';
+
+/** What came of a call. `failed`: a 5xx, no connection, or no answer in time. A 4xx shows that the host works: `ok`. */
+export type UpstreamOutcome = 'ok' | 'failed';
+
+/** Permission to send one request. Its holder calls `release` with what came of it, once; undefined: it was not sent. */
+export interface BreakerPermit {
+  release(outcome: UpstreamOutcome | undefined): void;
+}
+
+/** The version of an integration: what a circuit knows of another one says nothing. */
+export type Place = Pick<Integration, 'id' | 'version' | 'createdAt'>;
+
+export interface CircuitKey {
+  integration: Place;
+  endpoint: string;
+  /** Whose failures are counted together. */
+  connection: string;
+}
+
+interface CircuitPermit {
+  probe: boolean;
+}
+
+export type CircuitState = 0.25 | 0.5 | 1;
+
+/** See `CircuitBreakers` of the refresh room. */
+export interface HostCircuits {
+  blocked(key: CircuitKey): { retryIn: number } | undefined;
+  admit(key: CircuitKey): CircuitPermit | { retryIn: number };
+  report(permit: CircuitPermit, report: 'answered' | { cause: 'outage'; fault: ProviderFault }): void;
+  release(permit: CircuitPermit): void;
+  reset(integration: string, current?: Place): void;
+  open(): { integration: string; endpoint: string; state: 0.5 | 1 }[];
+}
+
+export interface RecoveringCircuits {
+  /** Milliseconds to wait; undefined: none, as far as this is known. */
+  blocked(key: CircuitKey): number | undefined;
+  /** A permit, or milliseconds to wait. */
+  admit(key: CircuitKey): BreakerPermit | number;
+  /** Forgets what is known of older versions; without `current`, of all. */
+  reset(integration: string, current: Place | undefined): void;
+  /** Those that are not closed. 0.25: it has closed, and lets few calls pass. */
+  states(): { integration: string; endpoint: string; state: CircuitState }[];
+}
+
+/** After a probe that worked, so many calls go at once; the circuit is as before when so many more have worked. */
+const RECOVERY = { first: 2, until: 32 };
+const MAX_RECOVERIES = 1_000;
+
+const OUTAGE: ProviderFault = {
+  kind: 'transient',
+  code: 'upstream_failed',
+  detail: 'calls through the proxy fail',
+  retryAfter: undefined,
+  outcomeUnknown: false,
+};
+
+interface Recovery {
+  integration: Place;
+  endpoint: string;
+  slow: SlowStart;
+}
+
+export function createRecoveringCircuits(circuits: HostCircuits): RecoveringCircuits {
+  const recoveries = new LRUCache<string, Recovery>(upTo(MAX_RECOVERIES));
+  const nameOf = ({ integration, endpoint }: CircuitKey) => `${integration.id}\n${endpoint}`;
+
+  function recoveryOf(name: string, { integration }: CircuitKey): SlowStart | undefined {
+    const known = recoveries.size > 0 ? recoveries.get(name) : undefined;
+    return known && isSame(known.integration, integration) ? known.slow : undefined;
+  }
+
+  return {
+    blocked: (key) => circuits.blocked(key)?.retryIn,
+
+    admit(key) {
+      const name = nameOf(key);
+      const permit = circuits.admit(key);
+      if ('retryIn' in permit) {
+        recoveries.delete(name);
+        return permit.retryIn;
+      }
+      const recovery = recoveryOf(name, key);
+      if (recovery && !recovery.enter()) {
+        circuits.release(permit);
+        return MIN_RETRY_AFTER_MS;
+      }
+      let isReleased = false;
+      return {
+        release(outcome) {
+          if (isReleased) return;
+          isReleased = true;
+          recovery?.leave(outcome === 'ok');
+          if (recovery?.isOver() && recoveries.peek(name)?.slow === recovery) recoveries.delete(name);
+          if (outcome === undefined) return circuits.release(permit);
+          circuits.report(permit, outcome === 'ok' ? 'answered' : { cause: 'outage', fault: OUTAGE });
+          if (permit.probe && outcome === 'ok')
+            recoveries.set(name, {
+              integration: key.integration,
+              endpoint: key.endpoint,
+              slow: createSlowStart(RECOVERY),
+            });
+        },
+      };
+    },
+
+    reset(integration, current) {
+      circuits.reset(integration, current);
+      for (const [name, known] of recoveries)
+        if (known.integration.id === integration && !(current && isSame(known.integration, current)))
+          recoveries.delete(name);
+    },
+
+    states: () => [
+      ...circuits.open(),
+      ...[...recoveries.values()].map(({ integration, endpoint }) => ({
+        integration: integration.id,
+        endpoint,
+        state: 0.25 as const,
+      })),
+    ],
+  };
+}
+
+const isSame = (one: Place, other: Place): boolean =>
+  one.version === other.version && one.createdAt === other.createdAt;
