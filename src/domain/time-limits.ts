@@ -169,6 +169,8 @@ export const UPSTREAM_FIRST_BYTE_TIMEOUT_MS = 30 * SECOND_MS;
 export const UPSTREAM_IDLE_TIMEOUT_MS = MINUTE_MS;
 /** A check of a connection, with a renewal of its token and a second call. */
 export const CHECK_DEADLINE_MS = 20 * SECOND_MS;
+/** It waits this long for a limit of the API, each time. */
+export const CHECK_MAX_WAIT_MS = 5 * SECOND_MS;
 /** A token that replaced a rejected one, and is rejected too, is not replaced again for so long. */
 export const UPSTREAM_RENEWAL_PAUSE_MS = 30 * SECOND_MS;
 /** The `Retry-After` of an API that cannot be reached and does not say. */

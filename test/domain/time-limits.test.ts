@@ -154,6 +154,7 @@ const relations: Record<string, Relation[]> = {
       5 * UPSTREAM_BACKOFF_MAX_MS,
       UPSTREAM_FIRST_BYTE_TIMEOUT_MS,
     ],
+    ['a check waits for a limit with each of its two calls', 2 * limits.CHECK_MAX_WAIT_MS, limits.CHECK_DEADLINE_MS],
     ['waits grow with the attempts', UPSTREAM_BACKOFF_FIRST_MS, UPSTREAM_BACKOFF_MAX_MS],
     [
       'a caller that is answered while it sends is gone before a shutdown waits for it',

@@ -230,6 +230,29 @@ describe('check of a connection', () => {
     expect(server.received).toEqual([]);
   });
 
+  test('is not sent while a limit is used up or the API is down: what it meets holds for other calls, too', async () => {
+    const calls = () => server.received.filter(({ path }) => path !== '/token').length;
+    const limited = await acme();
+    api = () => ({ status: 429, headers: { 'retry-after': '60' } });
+    for (let i = 0; i < 2; i++)
+      expect(expectOk(await check(limited))).toMatchObject({ ok: false, reason: 'rate_limited', status: 'active' });
+    expect(await check(limited)).toMatchObject({ body: { upstream_status: null, retry_after: 60 } });
+    const headers = { authorization: `Bearer ${broker.adminKey}` };
+    expect((await fetch(`${broker.url}/v1/connections/${limited}/proxy/me`, { headers })).status).toBe(429);
+    expect(calls()).toBe(1);
+
+    const [one, other] = [await connect('keys', { api_key: 'one' }), await connect('keys', { api_key: 'two' })];
+    api = () => ({ status: 500 });
+    const statuses: unknown[] = [];
+    for (let i = 0; i < 7; i++) {
+      const body = expectOk(await check(i % 2 ? one : other));
+      expect(body.reason).toBe('provider_unavailable');
+      statuses.push(body.upstream_status);
+    }
+    expect(statuses).toEqual([500, 500, 500, 500, 500, null, null]);
+    expect(calls()).toBe(1 + 5);
+  });
+
   test('takes connections:write; what the caller does not see is not there', async () => {
     const id = await acme();
     const caller = (action: string, integration: string) =>

@@ -25,9 +25,11 @@ import type { Call } from '../audit/index.ts';
 import type { ServedToken } from '../cache/index.ts';
 import type { TokenReader, TokenUse } from '../tokens/index.ts';
 import type { Recording } from './capture/index.ts';
-import type { CallGuard, GuardedPlace, GuardedResponse } from './guard/guarded-calls.ts';
+import type { CallGuard, GuardedResponse } from './guard/guarded-calls.ts';
+import { guardedPlace } from './guard/guarded-place.ts';
 import type { CallPreparation, PreparedCall } from './prepared-calls.ts';
 import { CALLER_ENDED, GRANT_ENDED } from './running-calls.ts';
+import { builtOr } from './sending/built.ts';
 import type { DpopSigner } from './sending/dpop.ts';
 import type { Outgoing, RequestBuilder } from './sending/request.ts';
 
@@ -84,7 +86,11 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
     const { outgoing, prepared, served, isBackground, ending, recording } = attempted;
     const onInterim = (status: number, headers: readonly string[]) =>
       attempted.onInterim?.(status, headersWithoutSecret(headers, prepared.attachment.secret));
-    const guarded = await guard.enter(placeOf(attempted), { maxWaitMs, isBackground, signal: ending.signal });
+    const guarded = await guard.enter(guardedPlace(prepared, served, attempted.call), {
+      maxWaitMs,
+      isBackground,
+      signal: ending.signal,
+    });
     if (guarded instanceof Refusal) return guarded;
     // Signatures and proofs have a time: they are made when the wait is over.
     const request = await builtOr(
@@ -230,20 +236,6 @@ const MAX_UNPROVEN = 10_000;
 
 type Sent = GuardedResponse | UpstreamError;
 
-const placeOf = ({ call, served, prepared }: Attempted): GuardedPlace => {
-  const { integration, provider } = prepared.found;
-  const { id, params, captured } = served.connection;
-  const limits = provider.rate_limits;
-  return {
-    integration,
-    limits,
-    connectionId: id,
-    captured: limits === undefined ? captured : { ...params, ...captured },
-    caller: call.principal.caller.id,
-    host: prepared.destination.origin.replace(/^[a-z]+:\/\//, ''),
-  };
-};
-
 /** Whether it may be sent twice, and can be. */
 function canRepeat({ outgoing, prepared }: Attempted): boolean {
   const { method, headers, body } = outgoing;
@@ -258,18 +250,6 @@ async function orDiscard<T>({ body }: UpstreamResponse, work: () => T | Promise<
     return await work();
   } catch (error) {
     body.discard();
-    throw error;
-  }
-}
-
-/** What is built; `undo` is called when nothing is. */
-async function builtOr<T>(undo: () => void, build: () => T | Promise<T | Refusal>): Promise<T | Refusal> {
-  try {
-    const built = await build();
-    if (built instanceof Refusal) undo();
-    return built;
-  } catch (error) {
-    undo();
     throw error;
   }
 }

@@ -48,7 +48,7 @@ export interface ApiProxy
   stop(): Promise<void>;
 }
 
-type CheckParts = Omit<ConnectionCheckParts, 'builder' | 'preparation' | 'dpop'>;
+type CheckParts = Omit<ConnectionCheckParts, 'builder' | 'preparation' | 'dpop' | 'guard'>;
 
 interface Parts extends DpopSignerParts, RunningCallsParts, CheckParts, UpstreamBreakersParts {
   vault: DpopSignerParts['vault'] & CallCapturesParts['vault'] & RecorderParts['vault'];
@@ -86,7 +86,7 @@ export function createProxy(parts: Parts): ApiProxy {
   const recorder = createRecorder(parts);
   return {
     ...createProxyCalls({ ...parts, preparation, attempts, running, observer, recorder }),
-    check: createConnectionCheck({ ...parts, preparation, builder, dpop }),
+    check: createConnectionCheck({ ...parts, preparation, builder, dpop, guard }),
     captures: createCallCaptures({ ...parts, recorder }),
     ...createApiDescriptions(parts),
     connectionsChanged: running.connectionsChanged,

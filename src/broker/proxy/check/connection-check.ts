@@ -46,7 +46,8 @@ export interface CheckedConnection {
 
 export interface ConnectionCheck {
   /**
-   * Calls the API once, and once more with a renewed token where the first one is not accepted. Takes `connections:write`. It
+   * Calls the API once, and once more with a renewed token where the first one is not accepted; not at all while its limits are
+   * used up, or it is down. Takes `connections:write`. It
    * is told and stored what came of it; only another account ends the grant. Refuses as a read of the token does, and with
    * `check_unsupported` where the catalogue has no call for it. Rejects with `StoreError`.
    */
@@ -81,6 +82,7 @@ export function createConnectionCheck(parts: ConnectionCheckParts): ConnectionCh
   const sender = createWhoamiSender(parts);
 
   async function attempt(
+    call: Call,
     found: ResolvedIntegration,
     served: ServedToken,
     signal: AbortSignal,
@@ -89,22 +91,21 @@ export function createConnectionCheck(parts: ConnectionCheckParts): ConnectionCh
     const target = targets.targetOf(found, connection);
     const whoami = whoamiCallOf(found, connection, target.values, accessToken);
     if (!whoami) return refuse(unsupported(found));
-    const nothing = { status: null, retryAfter: null, told: undefined };
     try {
-      const sent = await sender.send(whoami, found, served, signal);
-      if (sent instanceof Refusal) return sent;
+      const sent = await sender.send(whoami, found, { call, served }, signal);
+      if (sent instanceof Refusal) return unsent(sent) ?? sent;
       const { answer, headers, origin } = sent;
       const { status, body } = answer;
       const limit = readLimit(found.provider.rate_limits, { status, headers, body, now: clock.now() });
       if (limit.isLimited)
-        return { ...nothing, verdict: 'rate_limited', status, retryAfter: Math.ceil(limit.waitMs / 1_000) };
+        return { ...NOTHING, verdict: 'rate_limited', status, retryAfter: Math.ceil(limit.waitMs / 1_000) };
       const verdict = tokenVerdict(whoami.whoami, answer);
       const told = toldAccount(whoami.whoami, body, { auth: found.auth, values: target.values, connection, origin });
-      if (verdict !== 'accepted') return { ...nothing, verdict: REASONS[verdict], status };
+      if (verdict !== 'accepted') return { ...NOTHING, verdict: REASONS[verdict], status };
       return { verdict: told.isOther ? 'identity_changed' : 'accepted', status, retryAfter: null, told };
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
-      return { ...nothing, verdict: 'provider_unavailable' };
+      return { ...NOTHING, verdict: 'provider_unavailable' };
     }
   }
 
@@ -118,7 +119,7 @@ export function createConnectionCheck(parts: ConnectionCheckParts): ConnectionCh
   ): Promise<{ served: ServedToken; outcome: Outcome } | Refusal> {
     const renewed = await reader.refresh(call, served.connection.id, served.accessToken, USE);
     if (!(renewed instanceof Refusal)) {
-      const outcome = await attempt(found, renewed, signal);
+      const outcome = await attempt(call, found, renewed, signal);
       return outcome instanceof Refusal ? outcome : { served: renewed, outcome };
     }
     const { fault } = renewed;
@@ -149,7 +150,7 @@ export function createConnectionCheck(parts: ConnectionCheckParts): ConnectionCh
     const found = await targets.find(read.connection.integration);
     if (found instanceof Refusal) return found;
     const signal = AbortSignal.timeout(CHECK_DEADLINE_MS);
-    const first = await attempt(found, read, signal);
+    const first = await attempt(call, found, read, signal);
     if (first instanceof Refusal) return first;
     // Refreshing what was imported to be served as it is would only note that it cannot be.
     const last =
@@ -181,6 +182,15 @@ export function createConnectionCheck(parts: ConnectionCheckParts): ConnectionCh
   }
 
   return { check: run };
+}
+
+const NOTHING = { status: null, retryAfter: null, told: undefined };
+
+/** Of a call that was not sent, since the API limits or is down; undefined: another refusal. */
+function unsent({ fault }: Refusal): Outcome | undefined {
+  if (fault.code === 'upstream_rate_limited')
+    return { ...NOTHING, verdict: 'rate_limited', retryAfter: fault.retryAfter };
+  return fault.code === 'upstream_unavailable' ? { ...NOTHING, verdict: 'provider_unavailable' } : undefined;
 }
 
 const REASONS = {

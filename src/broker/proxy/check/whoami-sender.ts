@@ -3,10 +3,15 @@ import { wantsNonce } from '../../../domain/call-retry.ts';
 import { Refusal, refuse } from '../../../domain/errors.ts';
 import { headerOf } from '../../../domain/proxied-headers.ts';
 import { PathFault, readRequestPath } from '../../../domain/request-path.ts';
-import type { ProviderClient, UpstreamClient } from '../../../ports/index.ts';
+import { CHECK_MAX_WAIT_MS } from '../../../domain/time-limits.ts';
+import { type ProviderClient, UpstreamError } from '../../../ports/index.ts';
+import type { Call } from '../../audit/index.ts';
 import type { ServedToken } from '../../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
+import type { CallGuard } from '../guard/guarded-calls.ts';
+import { guardedPlace } from '../guard/guarded-place.ts';
 import type { CallPreparation, PreparedCall } from '../prepared-calls.ts';
+import { builtOr } from '../sending/built.ts';
 import type { DpopSigner } from '../sending/dpop.ts';
 import { keptBytes } from '../sending/kept-body.ts';
 import type { Outgoing, RequestBuilder } from '../sending/request.ts';
@@ -18,7 +23,7 @@ export interface WhoamiSenderParts {
   preparation: Pick<CallPreparation, 'prepare'>;
   builder: RequestBuilder;
   dpop: Pick<DpopSigner, 'noteNonce'>;
-  upstream: Pick<UpstreamClient, 'send'>;
+  guard: CallGuard;
   provider: Pick<ProviderClient, 'userinfoEndpoint'>;
 }
 
@@ -31,11 +36,14 @@ export interface SentWhoami {
 }
 
 export interface WhoamiSender {
-  /** Rejects with `UpstreamError` where no answer came, and with `StoreError`. */
+  /**
+   * As a call in the background, which waits for the limits of the API for a moment. Refuses as `CallGuard` does, and rejects
+   * with `UpstreamError` where no answer came, and with `StoreError`.
+   */
   send(
     call: WhoamiCall,
     found: ResolvedIntegration,
-    served: ServedToken,
+    by: { call: Call; served: ServedToken },
     signal: AbortSignal,
   ): Promise<SentWhoami | Refusal>;
 }
@@ -44,7 +52,7 @@ export interface WhoamiSender {
 const MAX_ANSWER = 256 * 1_024;
 
 export function createWhoamiSender(parts: WhoamiSenderParts): WhoamiSender {
-  const { targets, preparation, builder, dpop, upstream, provider } = parts;
+  const { targets, preparation, builder, dpop, guard, provider } = parts;
 
   /** Where it goes: below a host of the API, or to the userinfo endpoint. */
   async function placeOf(
@@ -68,7 +76,8 @@ export function createWhoamiSender(parts: WhoamiSenderParts): WhoamiSender {
   }
 
   return {
-    async send(call, found, served, signal) {
+    async send(call, found, by, signal) {
+      const { served } = by;
       const place = await placeOf(call, found, served);
       if (place instanceof Refusal) return place;
       const { userinfo } = place;
@@ -85,23 +94,29 @@ export function createWhoamiSender(parts: WhoamiSenderParts): WhoamiSender {
       const headers = Object.entries({ ...call.headers, 'accept-encoding': 'identity' }).flat();
       const outgoing = { method: call.method, path, headers, body: keptBytes(call.body) };
       const own = withOwn(call, prepared);
-      const first = await once(outgoing, own, served, signal);
+      const first = await once(outgoing, own, by, signal);
       // RFC 9449 9: once more, with the nonce that came.
       const wants = !(first instanceof Refusal) && wantsNonce(first.answer.status, first.answer.challenge);
-      return wants && own.attachment.kind === 'dpop' ? once(outgoing, own, served, signal) : first;
+      return wants && own.attachment.kind === 'dpop' ? once(outgoing, own, by, signal) : first;
     },
   };
 
   async function once(
     outgoing: Outgoing,
     prepared: PreparedCall,
-    served: ServedToken,
+    { call, served }: { call: Call; served: ServedToken },
     signal: AbortSignal,
   ): Promise<SentWhoami | Refusal> {
-    const built = await builder.build(outgoing, prepared, served);
+    const options = { maxWaitMs: CHECK_MAX_WAIT_MS, isBackground: true, signal };
+    const entered = await guard.enter(guardedPlace(prepared, served, call), options);
+    if (entered instanceof Refusal) return entered;
+    const built = await builtOr(entered.cancel, () => builder.build(outgoing, prepared, served));
     if (built instanceof Refusal) return built;
     const { origin } = built;
-    const { status, headers, body } = await upstream.send({ ...built, signal });
+    const sent = await entered.send({ ...built, signal });
+    if (sent instanceof Refusal) return sent;
+    if (sent instanceof UpstreamError) throw sent;
+    const { status, headers, body } = sent.response;
     const nonce = headerOf(headers, 'dpop-nonce');
     if (prepared.attachment.kind === 'dpop' && nonce !== undefined) dpop.noteNonce(origin, nonce);
     const text = new TextDecoder().decode(await body.read(MAX_ANSWER));
