@@ -1,12 +1,6 @@
 // Connections, as a store keeps them.
 import type { AuditEntry } from '../domain/audit.ts';
-import type {
-  Account,
-  Connection,
-  ConnectionStatus,
-  EncryptedCredentials,
-  WrittenCredentials,
-} from '../domain/connection.ts';
+import type { Account, Connection, EncryptedCredentials, WrittenCredentials } from '../domain/connection.ts';
 import type {
   BoundRow,
   ConnectionFilter,
@@ -58,8 +52,6 @@ export interface ConnectionStore {
   ): Promise<Page<Pick<Connection, 'id'>>>;
   /** Live connections of the account, of any integration, the oldest first. */
   connectionsOfAccount(account: Pick<Account, 'issuer' | 'id'>, limit: number): Promise<Connection[]>;
-  /** For metrics; by integration and status. */
-  countConnections(): Promise<{ integration: string; status: ConnectionStatus; count: number }[]>;
 
   /** The cold read by id: one row. */
   servedRow(id: string): Promise<ServedRow | undefined>;

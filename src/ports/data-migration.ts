@@ -2,8 +2,9 @@
 
 /**
  * The tables that are migrated, by their names in the database, each after those that it refers to. Tables that concern
- * one database only are left out: `changes` and `replicas`, which its processes read, `console_sessions`, whose users sign in again, and the token buckets
- * (`rate_buckets` and the deprecated `paces`), which fill up within a moment.
+ * one database only are left out: `changes` and `replicas`, which its processes read, `console_sessions`, whose users sign in
+ * again, the token buckets (`rate_buckets` and the deprecated `paces`), which fill up within a moment, and
+ * `connection_counts`, which the triggers of the target write.
  */
 export const MIGRATED_TABLES = [
   'integrations',
@@ -36,6 +37,7 @@ export const MIGRATED_TABLES = [
   'integration_faults',
   'reauth_notices',
   'signing_keys',
+  'hourly_counts',
 ] as const;
 export type MigratedTable = (typeof MIGRATED_TABLES)[number];
 

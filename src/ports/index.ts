@@ -5,6 +5,7 @@ export * from './change-feed.ts';
 export * from './clock.ts';
 export * from './connection-store.ts';
 export * from './console-session-store.ts';
+export * from './counter-store.ts';
 export * from './data-migration.ts';
 export * from './event-store.ts';
 export * from './hold-store.ts';

@@ -7,6 +7,7 @@ import type { CaptureStore } from './capture-store.ts';
 import type { Change, ChangeFeed } from './change-feed.ts';
 import type { ConnectionStore } from './connection-store.ts';
 import type { ConsoleSessionStore } from './console-session-store.ts';
+import type { CounterStore } from './counter-store.ts';
 import type { EventStore, WebhookEndpointStore } from './event-store.ts';
 import type { HoldStore } from './hold-store.ts';
 import type { RateBucketStore } from './rate-bucket-store.ts';
@@ -45,6 +46,7 @@ export interface Store
     ReceivedWebhookStore,
     EventStore,
     WebhookEndpointStore,
+    CounterStore,
     HousekeepingStore {
   readonly traits: StoreTraits;
   /**

@@ -1,9 +1,10 @@
 // Metrics and logs. Labels and fields are ids and codes, never secrets. No method throws.
 
-import type { ConnectionStatus, UpstreamRevocation } from '../domain/connection.ts';
+import type { UpstreamRevocation } from '../domain/connection.ts';
 import type { UpstreamLimitScope } from '../domain/errors.ts';
 import type { EventType } from '../domain/events.ts';
 import type { DeliveryStatus, DisabledReason } from '../domain/webhook-endpoint.ts';
+import type { ConnectionCount } from './counter-store.ts';
 
 export interface Telemetry {
   request(route: string, method: string, status: number, seconds: number): void;
@@ -45,7 +46,7 @@ export interface Telemetry {
 
 /** Gauges, read when metrics are scraped. */
 export interface MetricsState {
-  connections: { integration: string; status: ConnectionStatus; count: number }[];
+  connections: ConnectionCount[];
   /** Since they were counted; null: they are not. */
   connectionsAgeMs: number | null;
   /** Refreshes that are due; `oldestMs`: for how long the oldest has been. */

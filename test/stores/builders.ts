@@ -398,6 +398,7 @@ export async function fill(store: Store): Promise<void> {
   const [ending] = await store.endingConnections(Number.MAX_SAFE_INTEGER, undefined, 1);
   await store.putReauthNotice(ending!, 1, undefined);
   await store.addKeyCheck({ kid: 'test', ciphertext: aCiphertext('check') });
+  await store.addHourlyCounts([{ hour: NOW, integration: 'slack', metric: 'refresh', outcome: 'ok', count: 2 }]);
   await store.takeFromBucket('slack', 1, { perSecond: 1, burst: 8, reserve: 0 });
   await store.blockBucket('slack', 60_000);
 }

@@ -140,6 +140,9 @@ describe.each(releases)('a database of the release of %s', (release) => {
         'captured.sites[4] captured.sites 7',
         'captured.team captured.team T1',
       ]);
+      const metrics = await (await fetch(new URL('/metrics', broker.url))).text();
+      for (const [status, count] of Object.entries({ active: 2, needs_reauth: 1, revoked: 1 }))
+        expect(metrics).toContain(`valetkey_connections{integration="acme",status="${status}"} ${count}\n`);
       const key = callerKey(release);
       const ask = (method: string, path: string, body?: unknown) => broker.ask(method, path, body, key);
       const list = async (path: string, as = key) =>

@@ -93,6 +93,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795922924883,
       sha256: '08e9cc876d8021f0285cf190c47c8b0344d61b7b57bc9fa6d7768ef5ecea78db',
     },
+    '0020_counters': {
+      when: 1795924844647,
+      sha256: '21e9b407a9ae972e857b0b57ce55a2d27c69faf920604dc0b8c4000c0492bbc5',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -172,6 +176,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0019_console': {
       when: 1795922928215,
       sha256: 'f9f685af66c11a70b99ae6f6cef8d209e85d93dfb81a93886a0b2a2075c5530c',
+    },
+    '0020_counters': {
+      when: 1795924853215,
+      sha256: '6dfb07ae9e8804e44b2e77493f228d6c69a7166f2e558fc3dc051040b2c44555',
     },
   },
 };

@@ -87,6 +87,12 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     labelNames: ['integration', 'status'],
     registers,
   });
+  const connectionsFailing = new Gauge({
+    name: 'valetkey_connections_failing',
+    help: 'Active connections whose last refresh failed, by integration.',
+    labelNames: ['integration'],
+    registers,
+  });
   const connectionsAge = new Gauge({
     name: 'valetkey_connections_count_age_seconds',
     help: 'Time since the connections were counted, in seconds.',
@@ -262,10 +268,11 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     storeError: (operation) => storeErrors.inc({ operation }),
     rowRefused: (table) => rowsRefused.inc({ table }),
     render(state) {
-      for (const gauge of [connections, due, oldestDue, circuitBreaker]) gauge.reset();
+      for (const gauge of [connections, connectionsFailing, due, oldestDue, circuitBreaker]) gauge.reset();
       proxy.set(state);
-      for (const { integration, status, count } of state.connections) {
+      for (const { integration, status, count, failing } of state.connections) {
         connections.set({ integration, status }, count);
+        if (status === 'active') connectionsFailing.set({ integration }, failing);
         for (const outcome of REFRESH_OUTCOMES) refreshes.inc({ integration, outcome }, 0);
         for (const outcome of REVOCATION_OUTCOMES) revocations.inc({ integration, outcome }, 0);
       }

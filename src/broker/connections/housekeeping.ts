@@ -1,9 +1,11 @@
 // Background work of the connections room: destroying candidates that no one finished, deleting expired sessions and flows, old
-// changes, old unreadable responses and captured calls, and removing deleted secrets from the disk.
+// changes, old unreadable responses, captured calls and hourly counts, folding counters, and removing deleted secrets from
+// the disk.
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   CAPTURED_CALL_RETENTION_MS,
   ENDED_SESSION_RETENTION_MS,
+  HOURLY_COUNT_RETENTION_MS,
   OUTBOX_POLL_MS,
   SWEEP_INTERVAL_MS,
   SWEEP_PAUSE_MS,
@@ -17,8 +19,16 @@ import type { EndedCandidates } from './connect-sessions/ended-candidates.ts';
 /** A few milliseconds of the database; SQLite runs nothing else meanwhile. */
 const SWEEP_BATCH = 500;
 
-interface Parts {
-  store: Pick<Store, 'deleteExpired' | 'deleteUnreadableResponses' | 'deleteCapturedCalls' | 'wipeDeleted'>;
+export interface HousekeepingParts {
+  store: Pick<
+    Store,
+    | 'deleteExpired'
+    | 'deleteUnreadableResponses'
+    | 'deleteCapturedCalls'
+    | 'deleteHourlyCounts'
+    | 'foldConnectionCounts'
+    | 'wipeDeleted'
+  >;
   endedCandidates: Pick<EndedCandidates, 'destroyAll'>;
   clock: Clock;
   log: Logger;
@@ -27,7 +37,13 @@ interface Parts {
 }
 
 /** Starts at once. `stop` is fulfilled when the current round is done. A round that fails is retried in the next. */
-export function startHousekeeping({ store, endedCandidates, clock, log, everyMs = OUTBOX_POLL_MS }: Parts): {
+export function startHousekeeping({
+  store,
+  endedCandidates,
+  clock,
+  log,
+  everyMs = OUTBOX_POLL_MS,
+}: HousekeepingParts): {
   stop(): Promise<void>;
 } {
   let stopped = false;
@@ -50,6 +66,8 @@ export function startHousekeeping({ store, endedCandidates, clock, log, everyMs 
         await pause(SWEEP_PAUSE_MS);
       await store.deleteUnreadableResponses(clock.now() - UNREADABLE_RESPONSE_RETENTION_MS);
       await store.deleteCapturedCalls(clock.now() - CAPTURED_CALL_RETENTION_MS);
+      await store.deleteHourlyCounts(clock.now() - HOURLY_COUNT_RETENTION_MS);
+      while (!stopped && (await store.foldConnectionCounts())) await pause(SWEEP_PAUSE_MS);
       deletedAt = clock.monotonic();
     } catch (error) {
       log.error({ err: error }, 'housekeeping: round failed, will retry');

@@ -5,7 +5,7 @@ import { type ConnectFlow, createConnectFlow } from './connect-flow/connect-flow
 import { createEndedCandidates, type EndedCandidatesParts } from './connect-sessions/ended-candidates.ts';
 import { type ConnectSessionParts, type ConnectSessions, createConnectSessions } from './connect-sessions/sessions.ts';
 import { type ConnectionResource, createConnectionResource } from './connections.ts';
-import { startHousekeeping } from './housekeeping.ts';
+import { type HousekeepingParts, startHousekeeping } from './housekeeping.ts';
 import type { ImportParts } from './import.ts';
 import { createRevoker, type Revoker, type RevokerParts } from './revocation.ts';
 import { createRevocationOutbox, type OutboxParts, type RevocationOutbox } from './upstream-revocation/outbox.ts';
@@ -36,10 +36,7 @@ type Parts = ConnectSessionParts &
   OutboxParts &
   ImportParts &
   EndedCandidatesParts & {
-    store: Pick<
-      Store,
-      'connections' | 'deleteExpired' | 'deleteUnreadableResponses' | 'deleteCapturedCalls' | 'wipeDeleted'
-    >;
+    store: Pick<Store, 'connections'> & HousekeepingParts['store'];
     /** How often background work looks for something to do, in ms. */
     deliverEveryMs?: number | undefined;
   };

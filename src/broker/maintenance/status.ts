@@ -8,7 +8,8 @@ export interface IntegrationStatus {
   provider: string;
   /** Of the process that answers. */
   circuit: 'closed' | 'half_open' | 'open';
-  connections: { active: number; needsReauth: number; onHold: number; revoked: number };
+  /** `failing`: of those that are active, whose last refresh failed. */
+  connections: { active: number; failing: number; needsReauth: number; onHold: number; revoked: number };
   refreshesDue: number;
   /** Milliseconds; null: none is due. */
   oldestDueMs: number | null;
@@ -52,12 +53,14 @@ export function statusReader({ store, state, access }: Parts): ReadStatus {
 
 function statusOf(id: string, { connections, circuitBreakers, due }: MetricsState) {
   const isOfIt = ({ integration }: { integration: string }) => integration === id;
-  const count = (status: string) => connections.find((row) => isOfIt(row) && row.status === status)?.count ?? 0;
+  const ofStatus = (status: string) => connections.find((row) => isOfIt(row) && row.status === status);
+  const count = (status: string) => ofStatus(status)?.count ?? 0;
   const waiting = due.find(isOfIt);
   return {
     circuit: CIRCUITS[circuitBreakers.find(isOfIt)?.state ?? 0],
     connections: {
       active: count('active'),
+      failing: ofStatus('active')?.failing ?? 0,
       needsReauth: count('needs_reauth'),
       onHold: count('on_hold'),
       revoked: count('revoked'),

@@ -35,6 +35,7 @@ function present({ isHealthy, state, integrations }: BrokerStatus, version: stri
       circuit_breaker: circuit,
       connections: {
         active: connections.active,
+        failing: connections.failing,
         needs_reauth: connections.needsReauth,
         on_hold: connections.onHold,
         revoked: connections.revoked,

@@ -1,5 +1,5 @@
 // Connections and their credentials in PostgreSQL: created, renewed, listed, and read for serving.
-import { and, asc, count, eq, sql } from 'drizzle-orm';
+import { and, asc, eq, sql } from 'drizzle-orm';
 import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { completed, isCompletable } from '../shared/connect-sessions.ts';
@@ -153,13 +153,6 @@ export function createConnectionStore({
           .where(and(isOfAccount(account), isLive))
           .orderBy(asc(connections.id))
           .limit(limit),
-      ),
-    countConnections: () =>
-      autocommit((orm) =>
-        orm
-          .select({ integration: connections.integration, status: connections.status, count: count() })
-          .from(connections)
-          .groupBy(connections.integration, connections.status),
       ),
 
     servedRow: (id) => autocommit(async (orm) => (await statements(orm).served.execute({ id }))[0]),

@@ -106,7 +106,8 @@ export async function migrate(
 async function apply(pool: Pool, migrationsFolder: string, isLocked: boolean): Promise<void> {
   const client = await pool.connect();
   try {
-    await client.query('begin');
+    // Each statement sees what was committed before it, whatever the database's default: a migration may lock, then count.
+    await client.query('begin isolation level read committed');
     if (isLocked) await client.query('select pg_advisory_xact_lock($1)', [LOCK_KEY]);
     await client.query(`set local lock_timeout = ${POSTGRES_MIGRATION_LOCK_TIMEOUT_MS}`);
     const known = readMigrations(migrationsFolder);

@@ -12,6 +12,7 @@ import { createSessionStore } from './connect-sessions.ts';
 import { createConnectionLists } from './connection-lists.ts';
 import { createConnectionStore } from './connections.ts';
 import { createConsoleSessionStore } from './console-sessions.ts';
+import { createCounterStore } from './counters.ts';
 import { ASIDE, openPool, readAddress } from './database.ts';
 import { createDeclarativeFileStore } from './declarative-file.ts';
 import { createDeliveryStore } from './deliveries.ts';
@@ -67,6 +68,7 @@ export async function openPostgres(
       ...createSessionStore(access),
       ...createConnectionStore(access),
       ...createConnectionLists(access),
+      ...createCounterStore(access),
       ...createRefreshStore(access, liveness),
       ...createHoldStore(access),
       ...createRateBucketStore(access),

@@ -24,7 +24,7 @@ export function createConnectionStore({
   read,
   write,
   record,
-}: SqliteAccess): Omit<ConnectionStore, 'servedRow' | 'connections' | 'liveConnections' | 'countConnections'> {
+}: SqliteAccess): Omit<ConnectionStore, 'servedRow' | 'connections' | 'liveConnections'> {
   const byId = eq(connections.id, sql.placeholder('id'));
   const one = orm.select().from(connections).where(byId).prepare();
   const servedRows = () => orm.select({ connection: connections, accessToken: accessTokenOf }).from(connections);

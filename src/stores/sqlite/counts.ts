@@ -1,10 +1,8 @@
-// Counts for metrics and refusals in SQLite: along an index, in steps between which the event loop gets on.
+// Counts of what is due and of what is live in SQLite: along an index, in steps between which the event loop gets on.
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { sql } from 'drizzle-orm';
 import type { ConnectionStatus } from '../../domain/connection.ts';
-import type { ConnectionStore, RefreshStore } from '../../ports/index.ts';
-import { LIVE_STATUSES, STATUSES } from '../shared/filters.ts';
-import { KNOWN_INTEGRATIONS } from '../shared/narrow-scopes.ts';
+import type { RefreshStore } from '../../ports/index.ts';
+import { LIVE_STATUSES } from '../shared/filters.ts';
 import type { SqliteAccess } from './client.ts';
 import { dueIntegrations } from './refreshes.ts';
 
@@ -21,7 +19,7 @@ const DUE_AFTER = `
 export const COUNT_DUE = `select count(*) from (select id ${DUE_AFTER} limit ${COUNTED_PER_STEP})`;
 export const LAST_COUNTED_DUE = `select next_refresh_at as at, id ${DUE_AFTER} limit 1 offset ${COUNTED_PER_STEP - 1}`;
 
-interface Counts extends Pick<ConnectionStore, 'countConnections'>, Pick<RefreshStore, 'countDue'> {
+interface Counts extends Pick<RefreshStore, 'countDue'> {
   countLive(integration: string): Promise<number>;
 }
 
@@ -55,18 +53,6 @@ export function createCounts({ orm, read }: Pick<SqliteAccess, 'orm' | 'read'>):
   }
 
   return {
-    async countConnections() {
-      const known = await read(() => orm.all<{ id: string }>(sql.raw(KNOWN_INTEGRATIONS)));
-      const counts: Awaited<ReturnType<ConnectionStore['countConnections']>> = [];
-      for (const { id: integration } of known) {
-        await nextTurn();
-        for (const status of STATUSES) {
-          const count = await countStatus(integration, status);
-          if (count > 0) counts.push({ integration, status, count });
-        }
-      }
-      return counts;
-    },
     async countDue(now) {
       const due = await read(() => orm.all<{ integration: string; dueAt: number }>(dueIntegrations(now)));
       const counts: Awaited<ReturnType<RefreshStore['countDue']>> = [];

@@ -11,6 +11,7 @@ import type { ChangeKind } from '../../ports/index.ts';
 import { ciphertext, json } from './columns.ts';
 
 export * from './console-schema.ts';
+export * from './counter-schema.ts';
 export * from './event-schema.ts';
 
 export const integrations = sqliteTable('integrations', {

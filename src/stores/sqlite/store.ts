@@ -17,6 +17,7 @@ import { createSessionStore } from './connect-sessions.ts';
 import { createConnectionLists } from './connection-lists.ts';
 import { createConnectionStore } from './connections.ts';
 import { createConsoleSessionStore } from './console-sessions.ts';
+import { createCounterStore } from './counters.ts';
 import { createCounts } from './counts.ts';
 import { openDatabase, pathOf } from './database.ts';
 import { createDeclarativeFileStore } from './declarative-file.ts';
@@ -85,7 +86,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createConnectionStore(access),
     ...createConnectionLists(access),
     ...createColdRead(client),
-    countConnections: counts.countConnections,
+    ...createCounterStore(access),
     countDue: counts.countDue,
     ...createRefreshStore(access, liveness, createInstants(monotonic)),
     ...createHoldStore(access),

@@ -122,6 +122,10 @@ test('an unresolved refresh stays unresolved, for the broker on the target to re
   const [here, there] = [await openSqlite(populated), await openPostgres(to)];
   expect(await intents(there)).toEqual(await intents(here));
   expect(await intents(there)).not.toEqual([]);
+  // And the triggers of the target have counted what was written.
+  const counts = await here.countConnections();
+  expect(counts.length).toBeGreaterThan(3);
+  expect(new Set(await there.countConnections())).toEqual(new Set(counts));
   await Promise.all([here.close(), there.close()]);
   expect(await asked(to, 'select holder from leases where holder is not null')).toEqual([]);
 });

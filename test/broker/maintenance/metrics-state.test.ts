@@ -16,7 +16,7 @@ function counted() {
         counts++;
         now += tookMs;
         if (isDown) throw new StoreError('down');
-        return [{ integration: 'acme', status: 'active', count: ++active }];
+        return [{ integration: 'acme', status: 'active', count: ++active, failing: 0 }];
       },
       deliveryState: async () => ({ open: 2, oldestAt: now - 7_000, dead: 1, disabledEndpoints: 0 }),
       countDue: async () => [{ integration: 'acme', dueAt: now - 5_000, count: 1 }],

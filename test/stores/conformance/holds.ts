@@ -60,7 +60,7 @@ export function holds(at: Opened): void {
     const filter = { status: 'on_hold' as const, integration };
     expect((await at.store.connections(filter, { limit: 9, after: undefined })).data).toEqual([held]);
     expect((await at.store.connections({ status: 'on_hold' }, { limit: 9, after: undefined })).data).toEqual([held]);
-    expect(await at.store.countConnections()).toEqual([{ integration, status: 'on_hold', count: 1 }]);
+    expect(await at.store.countConnections()).toEqual([{ integration, status: 'on_hold', count: 1, failing: 0 }]);
     const { status, issuedAt } = held;
     expect(await at.store.connectionVersions([id])).toEqual([{ id, status, generation, issuedAt }]);
 

@@ -10,6 +10,7 @@ import { changeFeed } from './change-feed.ts';
 import { connectSessions } from './connect-sessions.ts';
 import { connections } from './connections.ts';
 import { consoleSessions } from './console-sessions.ts';
+import { counters } from './counters.ts';
 import { declarativeFile } from './declarative-file.ts';
 import { deliveries } from './deliveries.ts';
 import { eventHook } from './event-hook.ts';
@@ -63,6 +64,7 @@ const PARTS = {
   'events of changes': eventHook,
   'webhook endpoints': webhookEndpoints,
   deliveries,
+  counters,
   housekeeping,
   'change feed': changeFeed,
 };

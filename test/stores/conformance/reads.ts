@@ -78,22 +78,6 @@ export function reads(at: Opened): void {
       expect(second.next).toBeNull();
     });
 
-    test('connections are counted by integration and status', async () => {
-      await connected(at.store);
-      await connected(at.store);
-      await connected(at.store, { status: 'needs_reauth', reason: 'grant_expired' });
-      await connected(at.store, { integration: 'github' });
-      const counts = await at.store.countConnections();
-      expect(counts).toHaveLength(3);
-      expect(counts).toEqual(
-        expect.arrayContaining([
-          { integration: 'slack', status: 'active', count: 2 },
-          { integration: 'slack', status: 'needs_reauth', count: 1 },
-          { integration: 'github', status: 'active', count: 1 },
-        ]),
-      );
-    });
-
     test('liveConnections returns the ids of live ones', async () => {
       const { connection: one } = await connected(at.store, { owner: 'user:1' });
       const { connection: two } = await connected(at.store, { owner: 'user:1', label: 'b', status: 'needs_reauth' });

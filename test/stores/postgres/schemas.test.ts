@@ -149,6 +149,10 @@ describe('two deployments in two schemas of one database', () => {
     const [one, two] = await Promise.all([openTestStore(inSchema(url, 'one')), openTestStore(inSchema(url, 'two'))]);
     const { connection } = await connected(one);
     expect(await two.connection(connection.id)).toBeUndefined();
+    // Also when another session writes, whose search path is another one.
+    await asked(url, "update one.connections set status = 'on_hold'");
+    const held = { integration: 'slack', status: 'on_hold', count: 1, failing: 0 };
+    expect([await one.countConnections(), await two.countConnections()]).toEqual([[held], []]);
     expect(await two.integrations({ limit: 1, after: undefined })).toMatchObject({ data: [] });
     const journals = ['one', 'two'].map((schema) => asked(url, `select hash from ${schema}.__drizzle_migrations`));
     const [first, second] = await Promise.all(journals);
