@@ -30,6 +30,7 @@ interface Layer {
  */
 const rooms: Record<string, string[]> = {
   secrets: [],
+  counts: [],
   audit: ['secrets'],
   cache: ['secrets'],
   integrations: ['audit', 'cache', 'secrets'],

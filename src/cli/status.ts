@@ -11,10 +11,10 @@ const COLUMNS: Columns = {
   PROVIDER: (i) => i.provider,
   CIRCUIT: (i) => i.circuit_breaker,
   ACTIVE: (i) => (i.connections as Json).active,
-  FAILING: (i) => (i.connections as Json).failing,
   'NEEDS REAUTH': (i) => (i.connections as Json).needs_reauth,
   'ON HOLD': (i) => (i.connections as Json).on_hold,
   DUE: (i) => i.refreshes_due,
+  FAILING: (i) => (i.connections as Json).failing,
 };
 
 export function statusCommand(program: Command, io: Io): void {

@@ -1,10 +1,10 @@
 // What is counted by the hour, for charts: kept for a month.
-import { HOUR_MS } from './time-limits.ts';
+import { COUNTED_PERIOD_MS } from './time-limits.ts';
 
 /**
- * `refresh`: refreshes that ended, by outcome. `read`: token reads, by the outcome of their audit entries. `call`: calls
- * through the proxy, by the class of the answer's status (`2xx`), or `failed`: the API did not answer. `webhook`: webhooks
- * of providers that arrived, by what became of them.
+ * Outcomes are those of the metrics. `refresh`: refreshes that ended: `ok`, or why not. `read`: token reads that were
+ * allowed, `ok`. `call`: calls through the proxy, by the class of the API's status (`2xx`), or the code of our problem.
+ * `webhook`: webhooks of providers: `received`, then what became of them, or why they were refused.
  */
 export type HourlyMetric = 'refresh' | 'read' | 'call' | 'webhook';
 
@@ -19,4 +19,4 @@ export interface HourlyCount {
 }
 
 /** When the hour of this moment began. */
-export const hourOf = (at: number): number => at - (at % HOUR_MS);
+export const hourOf = (at: number): number => at - (at % COUNTED_PERIOD_MS);

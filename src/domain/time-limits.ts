@@ -3,7 +3,7 @@
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
-export const HOUR_MS = 60 * MINUTE_MS;
+const HOUR_MS = 60 * MINUTE_MS;
 export const DAY_MS = 24 * HOUR_MS;
 
 // When a token is refreshed.
@@ -324,7 +324,9 @@ export const UNREADABLE_RESPONSE_RETENTION_MS = 24 * HOUR_MS;
 export const CAPTURE_MAX_MS = 15 * MINUTE_MS;
 /** … and kept this long. */
 export const CAPTURED_CALL_RETENTION_MS = 24 * HOUR_MS;
-/** Hourly counts are kept this long. */
+/** What is counted together: an hour, in `hourly_counts` … */
+export const COUNTED_PERIOD_MS = 60 * MINUTE_MS;
+/** … which are kept this long. */
 export const HOURLY_COUNT_RETENTION_MS = 30 * DAY_MS;
 /** Ended sessions and old changes are deleted this often. */
 export const SWEEP_INTERVAL_MS = MINUTE_MS;

@@ -34,7 +34,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     await closeFoundation(foundation);
     throw error;
   }
-  const { audit, cache, connections, refresh, webhooks, events, outbound, upstream, proxy } = broker;
+  const { audit, cache, connections, refresh, webhooks, events, outbound, upstream, proxy, counter } = broker;
 
   // Started from the first to the last, stopped from the last to the first.
   const rooms: Room[] = [
@@ -42,6 +42,8 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     { name: 'store', stop: store.close },
     { name: 'outbound connections', stop: outbound.close },
     { name: 'connections to APIs', stop: upstream.close },
+    // After the audit buffer, whose reads it counts.
+    { name: 'hourly counts', stop: counter.flush },
     { name: 'audit buffer', stop: audit.close },
     { name: 'revocations in flight', stop: connections.outbox.drain },
     { name: 'deliveries in flight', stop: events.engine.stop },

@@ -15,7 +15,11 @@ import { type Audit, createAudit, refusedRows } from '../broker/audit/index.ts';
 import { type Cache, createCache } from '../broker/cache/index.ts';
 import { type Callers, createCallers } from '../broker/callers/index.ts';
 import { type Connections, createConnections } from '../broker/connections/index.ts';
+
 import { type Console, createConsole } from '../broker/console/index.ts';
+
+import { countingTelemetry, createHourlyCounter, type HourlyCounter } from '../broker/counts/index.ts';
+
 import { createEvents, type Events } from '../broker/events/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
@@ -97,6 +101,7 @@ export interface Broker extends Rooms {
   http: Http;
   outbound: Outbound;
   upstream: UpstreamClient;
+  counter: HourlyCounter;
   publicUrl: string;
 }
 
@@ -114,7 +119,11 @@ export function assemble(assembly: Assembly): Broker {
   const { access } = createAudit({ store: counted, vault, clock, log: assembly.log });
   const refused = refusedRows({ store: counted, access, telemetry, log: assembly.log });
   const store = authenticateStore(counted, { vault, refused });
-  const common = { ...assembly, store, vault: reportRefusals(vault, refused), clock, telemetry, publicUrl };
+  const counter = createHourlyCounter({ store, clock, log: assembly.log });
+  const common = {
+    ...{ ...assembly, store, vault: reportRefusals(vault, refused), clock, publicUrl, counter },
+    telemetry: countingTelemetry(telemetry, counter),
+  };
   store.onEvents((types) => {
     for (const type of types) telemetry.event(type);
   });
@@ -123,7 +132,7 @@ export function assemble(assembly: Assembly): Broker {
   const { outbound, upstream } = adapters;
   // A cursor that does not decrypt is a caller's, and no row.
   const http = createServer({ ...common, vault, ...rooms });
-  return { ...rooms, store, http, outbound, upstream, publicUrl };
+  return { ...rooms, store, http, outbound, upstream, counter, publicUrl };
 }
 
 const listedIssuerOf = ({
@@ -143,6 +152,7 @@ interface Common extends Omit<Assembly, 'vault'> {
   vault: Vault;
   clock: Clock;
   telemetry: Telemetry;
+  counter: HourlyCounter;
   publicUrl: string;
 }
 
@@ -182,6 +192,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     log,
     retentionDays: config.auditDays,
     sealEveryMs: tuning.sealEveryMs,
+    onWritten: parts.counter.noteEntries,
   });
   const { access, strangers } = audit;
   const cache = createCache({ store, adminKey, rateLimit, clock, log });

@@ -1,4 +1,5 @@
 // The audit room: authorises callers, records what happens, lets admins read it, and deletes it after its time.
+import type { AuditEntry } from '../../domain/audit.ts';
 import type { AuditSealStore, AuditStore, Clock, Logger, Store, Vault } from '../../ports/index.ts';
 import { type Access, createAccess } from './access.ts';
 import { type AuditBuffer, createAuditBuffer } from './log/audit-buffer.ts';
@@ -38,10 +39,13 @@ interface Parts {
   retentionDays?: number | null;
   /** How often new entries are sealed, in ms. */
   sealEveryMs?: number | undefined;
+  /** Called with what was noted, once it is written. */
+  onWritten?: ((entries: readonly AuditEntry[]) => void) | undefined;
 }
 
-export function createAudit({ store, vault, clock, log, retentionDays = null, sealEveryMs }: Parts): Audit {
-  const buffer = createAuditBuffer({ store, log });
+export function createAudit({ retentionDays = null, sealEveryMs, onWritten, ...parts }: Parts): Audit {
+  const { store, vault, clock, log } = parts;
+  const buffer = createAuditBuffer({ store, log, onWritten });
   const access = createAccess({ auditBuffer: buffer, clock });
   const strangers = createStrangerLog({
     auditBuffer: buffer,

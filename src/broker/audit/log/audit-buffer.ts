@@ -27,9 +27,11 @@ export interface AuditBuffer {
 interface Parts {
   store: Pick<Store, 'appendAudit' | 'touchKeys'>;
   log: Logger;
+  /** Called with entries of the buffer once they are written. */
+  onWritten?: ((entries: readonly AuditEntry[]) => void) | undefined;
 }
 
-export function createAuditBuffer({ store, log }: Parts): AuditBuffer {
+export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer {
   let entries = new Map<string, AuditEntry>();
   let uses = new Map<string, number>();
   let timer: NodeJS.Timeout | undefined;
@@ -60,7 +62,7 @@ export function createAuditBuffer({ store, log }: Parts): AuditBuffer {
     try {
       while (batch.length > 0) {
         await store.appendAudit(batch.slice(0, BATCH));
-        batch.splice(0, BATCH);
+        onWritten?.(batch.splice(0, BATCH));
       }
     } catch (error) {
       const kept = batch.slice(-MAX_ENTRIES);

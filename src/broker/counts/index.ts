@@ -1,0 +1,3 @@
+// The counts room: what happened by the hour, for charts.
+export { countingTelemetry } from './counting-telemetry.ts';
+export { createHourlyCounter, type HourlyCounter } from './hourly-counter.ts';
