@@ -21,6 +21,8 @@ export interface Options {
   /** The broker's limits for refreshes of an integration. */
   limits: { concurrency: number; perSecond: number };
   readers: number;
+  /** How long a reader pauses before its next read, in ms: minimum and maximum. */
+  readPauseMs?: [number, number];
   /** The URL of an empty PostgreSQL database; by default a SQLite file. */
   postgres?: string | undefined;
   /** The broker's bundle, if there is one. */
@@ -79,7 +81,7 @@ const RECOVERY_TIMEOUT_MS = 150_000;
 export const EXPIRY_TOLERANCE_MS = 500;
 
 export async function startChaosRun(options: Options): Promise<ChaosRun> {
-  const { seed, windowMs, limits } = options;
+  const { seed, windowMs, limits, readPauseMs = [1, 15] } = options;
   const random = createSeededRandom(seed);
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-chaos-'));
   const logPath = join(folder, 'processes.log');
@@ -236,7 +238,7 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
   const readers = Array.from({ length: options.readers }, async () => {
     while (reading) {
       await readOnce(random.pick(connections.ids() as [string, ...string[]]));
-      await pause(random.between(1, 15));
+      await pause(random.between(...readPauseMs));
     }
   });
 

@@ -1,11 +1,14 @@
 // A short chaos run for the test suite. Uses the bundle, since it starts many brokers.
 import { bundledProgram } from '../../support/bundle.ts';
-import { aDatabase } from '../../support/postgres.ts';
+import { createMigratedDatabase } from '../../support/stores.ts';
 import { startChaosRun } from './driver.ts';
 import { summarize, violatedInvariants } from './results.ts';
 import type * as scenarios from './scenarios.ts';
 
 export const SEED = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
+
+/** Each connection is read several times a second, and several runs share two cores; the long run reads five times as often. */
+const READ_PAUSE_MS: [number, number] = [15, 75];
 
 export interface ShortRun {
   windowMs: number;
@@ -32,13 +35,14 @@ export async function runScenarios({
   tls = false,
 }: ShortRun): Promise<string[]> {
   const limits = { concurrency: 8, perSecond };
-  const postgres = store === 'postgres' ? await aDatabase() : undefined;
+  const postgres = store === 'postgres' ? await createMigratedDatabase() : undefined;
   const context = await startChaosRun({
     seed: SEED,
     connections,
     windowMs,
     limits,
     readers,
+    readPauseMs: READ_PAUSE_MS,
     replicas,
     tls,
     postgres,
