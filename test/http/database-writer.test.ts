@@ -1,5 +1,6 @@
 // Whoever can write to the database, and has no key of the ring, gets no token and no secret: attacks by SQL on a running
 // broker, on both stores.
+
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,8 +12,9 @@ import { type Json, startTestBroker, type TestBroker } from '../support/broker.t
 import { expectOk, expectProblem } from '../support/contract.ts';
 import { codeMode, entry } from '../support/entries.ts';
 import { callbackWithConsent, openLink, visit } from '../support/owner-browser.ts';
-import { aDatabase, asked, hasPostgres } from '../support/postgres.ts';
+import { asked, hasPostgres } from '../support/postgres.ts';
 import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
+import { createMigratedDatabase } from '../support/stores.ts';
 
 type Run = (statement: string) => Promise<Record<string, unknown>[]>;
 
@@ -50,7 +52,7 @@ describe.each(Object.keys(writers).filter((dialect) => dialect !== 'postgres' ||
       [provider, thief] = await Promise.all([startScriptedServer(answer), startScriptedServer(answer)]);
       folder = await mkdtemp(join(tmpdir(), 'valetkey-entries-'));
       await writeFile(join(folder, 'tenants.json'), JSON.stringify(tenants()));
-      const url = dialect === 'postgres' ? await aDatabase() : '';
+      const url = dialect === 'postgres' ? await createMigratedDatabase() : '';
       const env = { VALETKEY_PROVIDERS_DIR: folder, ...(url !== '' && { VALETKEY_DATABASE_URL: url }) };
       broker = await startTestBroker(env, undefined, {
         refreshAhead: false,

@@ -58,8 +58,8 @@ export async function databaseIn(folder: string): Promise<Record<string, string>
     await createMigratedFile(path);
     return { VALETKEY_DATABASE_URL: `file:${path}` };
   }
-  const { aDatabase } = await import('./postgres.ts');
-  return { VALETKEY_DATABASE_URL: await aDatabase(), VALETKEY_DATA_DIR: folder };
+  const { createMigratedDatabase } = await import('./stores.ts');
+  return { VALETKEY_DATABASE_URL: await createMigratedDatabase(), VALETKEY_DATA_DIR: folder };
 }
 
 /**

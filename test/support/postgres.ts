@@ -67,10 +67,22 @@ export async function aDatabase(template?: string): Promise<string> {
   return url.href;
 }
 
+const clearing = new Map<string, Promise<Client>>();
+
+/** One for all calls of a worker: a new connection takes longer than the deletion. */
+function clientFor(url: string): Promise<Client> {
+  const client = new Client({ connectionString: url });
+  // The server ends before the worker does.
+  client.on('error', () => undefined);
+  const opened = client.connect().then(() => client);
+  clearing.set(url, opened);
+  return opened;
+}
+
 /** Deletes every row of it but those of the processes that have it open: twenty times as fast as another copy. */
 export async function clear(url: string): Promise<void> {
-  await asked(
-    url,
+  const client = await (clearing.get(url) ?? clientFor(url));
+  await client.query(
     `do $$ declare name text; begin
        set local session_replication_role = replica;
        for name in select tablename from pg_tables

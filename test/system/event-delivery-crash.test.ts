@@ -1,4 +1,5 @@
 // Events survive SIGKILL: each that a 2xx has promised is delivered, and none under two ids.
+
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,7 +9,8 @@ import { type RunningBroker, startBroker } from '../../demo/broker.ts';
 import { DELIVERY_CLAIM_MS } from '../../src/domain/time-limits.ts';
 import { ask, databaseIn, type Json } from '../support/broker.ts';
 import { bundled } from '../support/bundle.ts';
-import { aDatabase, hasPostgres } from '../support/postgres.ts';
+import { hasPostgres } from '../support/postgres.ts';
+import { createMigratedDatabase } from '../support/stores.ts';
 import { hang, startWebhookReceiver, status, type WebhookReceiver } from '../support/webhook-receiver.ts';
 
 /** Process starts are slow on a busy machine. */
@@ -92,7 +94,7 @@ test('killed between the commit and the delivery, and during it: the next start 
 test.runIf(hasPostgres())(
   'two replicas on PostgreSQL in a burst, one killed: nothing is lost, no event has two ids',
   async () => {
-    const database = { VALETKEY_DATABASE_URL: await aDatabase() };
+    const database = { VALETKEY_DATABASE_URL: await createMigratedDatabase() };
     receiver.answer('/events', (response) => void setTimeout(() => response.writeHead(204).end(), 20));
     const [one, two] = [
       await start({ ...database, VALETKEY_DATA_DIR: join(folder, 'one') }),

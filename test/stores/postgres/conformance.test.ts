@@ -1,16 +1,12 @@
 // The PostgreSQL store: the conformance suite against a real server.
-import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
-import { aDatabase, clear } from '../../support/postgres.ts';
+import { openPostgres } from '../../../src/stores/postgres/store.ts';
+import { clear } from '../../support/postgres.ts';
+import { createMigratedDatabase } from '../../support/stores.ts';
 import { conformance } from '../conformance/index.ts';
 
 let database: Promise<string> | undefined;
-async function migrated(): Promise<string> {
-  const url = await aDatabase();
-  await migratePostgres(url);
-  return url;
-}
 const url = () => {
-  database ??= migrated();
+  database ??= createMigratedDatabase();
   return database;
 };
 

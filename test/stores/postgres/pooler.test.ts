@@ -1,15 +1,15 @@
 // The PostgreSQL store behind a pooler in transaction mode, with three connections: the parts of the conformance suite whose
 // operations have several statements, take locks, or rely on their own connection.
 import { afterAll } from 'vitest';
-import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
+import { openPostgres } from '../../../src/stores/postgres/store.ts';
 import { type Pooler, startPooler } from '../../support/pooler.ts';
-import { aDatabase, clear } from '../../support/postgres.ts';
+import { clear } from '../../support/postgres.ts';
+import { createMigratedDatabase } from '../../support/stores.ts';
 import { conformance } from '../conformance/index.ts';
 
 let started: Promise<{ direct: string; pooler: Pooler }> | undefined;
 async function start() {
-  const direct = await aDatabase();
-  await migratePostgres(direct);
+  const direct = await createMigratedDatabase();
   return { direct, pooler: await startPooler(direct) };
 }
 const running = () => {

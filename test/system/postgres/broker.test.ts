@@ -1,4 +1,5 @@
 // Two broker processes on one PostgreSQL database, with a real provider.
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,8 +9,8 @@ import { createCookieJar, walkThrough } from '../../../demo/browser.ts';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import { ask, type Json } from '../../support/broker.ts';
 import { bundled } from '../../support/bundle.ts';
-import { aDatabase } from '../../support/postgres.ts';
 import { INTEGRATION, type RestartableBroker, startRestartableBroker } from '../../support/restartable-broker.ts';
+import { createMigratedDatabase } from '../../support/stores.ts';
 
 /** Process starts are slow on a busy machine. */
 vi.setConfig({ testTimeout: 60_000 });
@@ -18,7 +19,7 @@ vi.setConfig({ testTimeout: 60_000 });
 async function restartable(): Promise<RestartableBroker> {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-postgres-house-'));
   const opened = await startRestartableBroker({
-    env: { VALETKEY_DATABASE_URL: await aDatabase(), VALETKEY_DATA_DIR: folder },
+    env: { VALETKEY_DATABASE_URL: await createMigratedDatabase(), VALETKEY_DATA_DIR: folder },
   });
   onTestFinished(async () => {
     await opened.close();

@@ -1,11 +1,13 @@
 // Failover to a standby without the last commits: refresh results are committed again, and nothing is spent twice.
+
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { startTestBroker } from '../../support/broker.ts';
-import { aDatabase, asked } from '../../support/postgres.ts';
+import { asked } from '../../support/postgres.ts';
+import { createMigratedDatabase } from '../../support/stores.ts';
 import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import { launchProvider } from '../chaos/processes.ts';
 
@@ -15,7 +17,7 @@ const CONNECTIONS = 12;
 
 /** A database behind two proxies, and the actions of a standby. */
 async function aPrimary() {
-  const url = await aDatabase();
+  const url = await createMigratedDatabase();
   const name = new URL(url).pathname.slice(1);
   const elsewhere = new URL(url);
   elsewhere.pathname = '/postgres';

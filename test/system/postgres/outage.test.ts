@@ -1,4 +1,5 @@
 // A database outage: what is still served, how fast other requests fail, and how brokers recover.
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import { type Answer, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { bundled } from '../../support/bundle.ts';
 import { aDatabase } from '../../support/postgres.ts';
+import { createMigratedDatabase } from '../../support/stores.ts';
 import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import { launchProvider } from '../chaos/processes.ts';
 import type { Rules } from '../chaos/provider.ts';
@@ -28,7 +30,7 @@ const path = (id: string) => `/v1/connections/${id}/token`;
 /** A provider, a proxy, and a broker behind it; connections have no access token, so the first read refreshes. */
 async function restartable(owners: number) {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-outage-'));
-  const database = await aDatabase();
+  const database = await createMigratedDatabase();
   const link = await startTcpProxy(database);
   const provider = await launchProvider(1, join(folder, 'provider.log'));
   await provider.control('rules', { life: [7_200, 7_200] });

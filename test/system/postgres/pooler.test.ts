@@ -1,4 +1,5 @@
 // Brokers behind a connection pooler in transaction mode, and on a database without some of PostgreSQL's features.
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,12 +12,16 @@ import { parseConfig } from '../../../src/runtime/config.ts';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
 import { startPooler } from '../../support/pooler.ts';
 import { aDatabase, asked, POSTGRES_MIGRATIONS, postgresUrl } from '../../support/postgres.ts';
+import { createMigratedDatabase } from '../../support/stores.ts';
 
-/** An empty database behind a pooler. */
-async function pooled(options: Parameters<typeof startPooler>[1] = {}): Promise<{ direct: string; url: string }> {
+/** A database with empty tables, or what `create` makes, behind a pooler. */
+async function pooled(
+  options: Parameters<typeof startPooler>[1] = {},
+  create = createMigratedDatabase,
+): Promise<{ direct: string; url: string }> {
   const pooler = await startPooler(await postgresUrl(), options);
   onTestFinished(() => pooler.stop());
-  const direct = await aDatabase();
+  const direct = await create();
   return { direct, url: pooler.urlFor(direct) };
 }
 
@@ -96,7 +101,7 @@ describe('connection pooler in transaction mode', () => {
   });
 
   test('is not reported without a pooler', async () => {
-    expect(await warnedAtStart(await aDatabase())).toEqual([]);
+    expect(await warnedAtStart(await createMigratedDatabase())).toEqual([]);
   });
 });
 
@@ -109,7 +114,7 @@ describe('database without LISTEN, NOTIFY and advisory locks', () => {
   });
 
   test('is migrated once by ten brokers that start concurrently', async () => {
-    const { direct, url } = await pooled(lacking);
+    const { direct, url } = await pooled(lacking, aDatabase);
     await Promise.all(Array.from({ length: 10 }, () => migratePostgres(url)));
     expect(await asked(direct, 'select * from __drizzle_migrations')).toHaveLength(POSTGRES_MIGRATIONS);
     const stores = await Promise.all(Array.from({ length: 3 }, () => openPostgres(`${url}?prepare=false`)));

@@ -1,4 +1,5 @@
 // Cache invalidation between two brokers on one database: a change at one takes effect at the other.
+
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,13 +9,14 @@ import { type Json, startTestBroker, type TestBroker } from '../../support/broke
 import { expectOk, expectProblem } from '../../support/contract.ts';
 import { type Issuer, startIssuer } from '../../support/issuer.ts';
 import { startPooler } from '../../support/pooler.ts';
-import { aDatabase, hasPostgres } from '../../support/postgres.ts';
+import { hasPostgres } from '../../support/postgres.ts';
 import {
   type ReceivedRequest,
   type ScriptedResponse,
   type ScriptedServer,
   startScriptedServer,
 } from '../../support/scripted-server.ts';
+import { createMigratedDatabase } from '../../support/stores.ts';
 
 /**
  * Generous: the target is 500 ms, and this machine may be busy. Not polled more often, since too many wrong keys block an
@@ -26,11 +28,11 @@ type Database = { url: string; stop(): Promise<void> };
 const nothing = async () => undefined;
 const stores: [string, (folder: string) => Promise<Database>][] = [
   ['SQLite', async (folder) => ({ url: `file:${join(folder, 'shared.db')}`, stop: nothing })],
-  ['PostgreSQL', async () => ({ url: await aDatabase(), stop: nothing })],
+  ['PostgreSQL', async () => ({ url: await createMigratedDatabase(), stop: nothing })],
   [
     'PostgreSQL behind a pooler',
     async () => {
-      const direct = await aDatabase();
+      const direct = await createMigratedDatabase();
       const pooler = await startPooler(direct);
       return { url: pooler.urlFor(direct), stop: pooler.stop };
     },

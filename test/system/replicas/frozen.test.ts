@@ -1,5 +1,6 @@
 // Replicas that freeze (SIGSTOP) in the middle of a refresh, on PostgreSQL: nothing is spent twice, and no answer is lost. The
 // provider accepts each refresh token once.
+
 import { randomBytes } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
@@ -12,7 +13,8 @@ import { PROCESS_DEAD_AFTER_MS } from '../../../src/domain/time-limits.ts';
 import { ask, type Json } from '../../support/broker.ts';
 import { bundled } from '../../support/bundle.ts';
 import { codeMode, entry } from '../../support/entries.ts';
-import { aDatabase, asked } from '../../support/postgres.ts';
+import { asked } from '../../support/postgres.ts';
+import { createMigratedDatabase } from '../../support/stores.ts';
 import { startTokenEndpoint } from '../../support/token-endpoint.ts';
 
 vi.setConfig({ testTimeout: 90_000 });
@@ -24,7 +26,7 @@ type Hooks = { onTestFinished(clean: () => Promise<void>): void };
 /** A provider, and replicas with a data directory each. `auth`: members of the catalogue entry's refresh. */
 async function twoReplicas({ onTestFinished }: Hooks, refresh: object) {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-frozen-'));
-  const database = await aDatabase();
+  const database = await createMigratedDatabase();
   const provider = await startTokenEndpoint(folder);
   const mode = codeMode({ authorization_url: provider.url, token_url: provider.url, refresh });
   writeFileSync(join(folder, 'acme.json'), JSON.stringify(entry('acme', { auth: [mode] })));

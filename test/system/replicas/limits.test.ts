@@ -1,4 +1,5 @@
 // Limits of an API, kept by two brokers on one database: a rate that they share, and a block that both heed.
+
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,11 +7,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { callApi, type LimitedApi, startLimitedApi } from '../../support/limited-api.ts';
-import { aDatabase, hasPostgres } from '../../support/postgres.ts';
+import { hasPostgres } from '../../support/postgres.ts';
+import { createMigratedDatabase } from '../../support/stores.ts';
 
 const stores: [string, (folder: string) => Promise<string>][] = [
   ['SQLite', async (folder) => `file:${join(folder, 'shared.db')}`],
-  ['PostgreSQL', () => aDatabase()],
+  ['PostgreSQL', createMigratedDatabase],
 ];
 
 describe.each(hasPostgres() ? stores : stores.slice(0, 1))(

@@ -1,4 +1,5 @@
 // Propagation delay of changes between three brokers on one PostgreSQL database, and their caches when changes are lost.
+
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,7 +7,8 @@ import { join } from 'node:path';
 import { afterAll, test as anyTest, beforeAll, expect } from 'vitest';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectOk } from '../../support/contract.ts';
-import { aDatabase, asked, hasPostgres } from '../../support/postgres.ts';
+import { asked, hasPostgres } from '../../support/postgres.ts';
+import { createMigratedDatabase } from '../../support/stores.ts';
 
 const test = anyTest.skipIf(!hasPostgres());
 
@@ -17,7 +19,7 @@ let url: string;
 let brokers: TestBroker[];
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'valetkey-everything-'));
-  url = await aDatabase();
+  url = await createMigratedDatabase();
   const keys = `k1:${randomBytes(32).toString('base64url')}`;
   brokers = [];
   for (const name of ['one', 'two', 'three'])

@@ -1,5 +1,6 @@
 // Signals and webhooks between two brokers on one database: the same event at both, a hold that both apply, and the secrets that
 // both verify with.
+
 import { createHmac, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,7 +8,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectOk, expectProblem } from '../../support/contract.ts';
-import { aDatabase, hasPostgres } from '../../support/postgres.ts';
+import { hasPostgres } from '../../support/postgres.ts';
+import { createMigratedDatabase } from '../../support/stores.ts';
 import { pushEvent, startTransmitter, type Transmitter } from '../../support/transmitter.ts';
 
 const RISC = 'https://schemas.openid.net/secevent/risc/event-type';
@@ -15,7 +17,7 @@ const WAIT = { timeout: 10_000, interval: 50 };
 
 const stores: [string, (folder: string) => Promise<string>][] = [
   ['SQLite', async (folder) => `file:${join(folder, 'shared.db')}`],
-  ['PostgreSQL', () => aDatabase()],
+  ['PostgreSQL', createMigratedDatabase],
 ];
 
 describe.each(hasPostgres() ? stores : stores.slice(0, 1))('signals on %s, at two replicas:', (_, databaseIn) => {
