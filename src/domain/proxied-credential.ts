@@ -7,27 +7,49 @@ export interface AwsKeys {
   sessionToken: string | undefined;
 }
 
+/** `secrets`: each part of the credential, which must not come back in a response. */
 export type Attachment =
-  /** `secret`: what must not come back in a response. */
-  | { kind: 'header'; name: string; value: string; secret: string }
-  | { kind: 'query'; name: string; value: string; secret: string }
+  | { kind: 'header'; name: string; value: string; secrets: readonly string[] }
+  | { kind: 'query'; name: string; value: string; secrets: readonly string[] }
   /** RFC 9449: with a proof for each request. */
-  | { kind: 'dpop'; secret: string }
-  | { kind: 'sigv4'; keys: AwsKeys; secret: string };
+  | { kind: 'dpop'; secrets: readonly string[] }
+  | { kind: 'sigv4'; keys: AwsKeys; secrets: readonly string[] };
 
-/** Undefined: the proxy cannot send such a token, or its text is none of the kind. */
-export function attachmentOf(tokenType: string, accessToken: string): Attachment | undefined {
+/** Why the proxy cannot send a token: there is no place for its type, or no header can have its text. */
+export type Unattachable = 'type' | 'text';
+
+export function attachmentOf(tokenType: string, accessToken: string): Attachment | Unattachable {
   const [, place, name = ''] = /^(header|query|body):(.+)$/.exec(tokenType) ?? [];
-  if (place === 'body') return undefined;
-  if (place === 'query') return { kind: 'query', name, value: encodeURIComponent(accessToken), secret: accessToken };
+  if (place === 'body') return 'type';
+  const secrets = [accessToken];
+  if (place === 'query') return { kind: 'query', name, value: encodeURIComponent(accessToken), secrets };
   if (tokenType.startsWith('AWS4-')) {
     const keys = awsKeysOf(accessToken);
-    return keys && { kind: 'sigv4', keys, secret: keys.secretAccessKey };
+    if (!keys) return 'text';
+    const { accessKeyId, secretAccessKey, sessionToken } = keys;
+    return { kind: 'sigv4', keys, secrets: [secretAccessKey, ...(sessionToken ? [sessionToken] : []), accessKeyId] };
   }
-  if (!/^[\x20-\x7e]+$/.test(accessToken)) return undefined;
-  if (place === 'header') return { kind: 'header', name, value: accessToken, secret: accessToken };
-  if (tokenType === 'DPoP') return { kind: 'dpop', secret: accessToken };
-  return { kind: 'header', name: 'Authorization', value: `${tokenType} ${accessToken}`, secret: accessToken };
+  if (!VISIBLE.test(accessToken)) return 'text';
+  if (place === 'header') return { kind: 'header', name, value: accessToken, secrets };
+  if (tokenType === 'DPoP') return { kind: 'dpop', secrets };
+  const all = tokenType.toLowerCase() === 'basic' ? [...secrets, ...basicSecrets(accessToken)] : secrets;
+  return { kind: 'header', name: 'Authorization', value: `${tokenType} ${accessToken}`, secrets: all };
+}
+
+const VISIBLE = /^[\x20-\x7e]+$/;
+/** With a shorter password, such as one that stands for none, the user name may be the key. */
+const MIN_PASSWORD = 8;
+/** Shorter texts are in any header. */
+const MIN_PART = 4;
+
+/** RFC 7617: the pair, and what is secret of it. */
+function basicSecrets(encoded: string): string[] {
+  const pair = Buffer.from(encoded, 'base64').toString();
+  const at = pair.indexOf(':');
+  if (at < 0) return [];
+  const [user, password] = [pair.slice(0, at), pair.slice(at + 1)];
+  const parts = password.length >= MIN_PASSWORD ? [pair, password] : [pair, user, password];
+  return parts.filter((part) => part.length >= MIN_PART);
 }
 
 function awsKeysOf(text: string): AwsKeys | undefined {
@@ -35,6 +57,8 @@ function awsKeysOf(text: string): AwsKeys | undefined {
     const { AccessKeyId, SecretAccessKey, SessionToken } = JSON.parse(text) as Record<string, unknown>;
     if (typeof AccessKeyId !== 'string' || typeof SecretAccessKey !== 'string') return undefined;
     const sessionToken = typeof SessionToken === 'string' ? SessionToken : undefined;
+    // They are in headers, but for the secret key.
+    if (!VISIBLE.test(AccessKeyId) || !VISIBLE.test(sessionToken ?? '-') || SecretAccessKey === '') return undefined;
     return { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey, sessionToken };
   } catch {
     return undefined;
@@ -71,13 +95,17 @@ const MAX_DECODINGS = 4;
 /** What is cut may leave the secret behind again, so often at most. */
 const MAX_CUTS = 8;
 
-/** A text of a response without the secret: an API may repeat the URL that it was called with, in an encoding of its own. */
-export const withoutSecret = (text: string, secret: string): string => without(text, bytesOf(secret));
+/** A text of a response without the secrets: an API may repeat the URL that it was called with, in an encoding of its own. */
+export function withoutSecrets(text: string, secrets: readonly string[]): string {
+  let left = text;
+  for (const secret of secrets) left = without(left, bytesOf(secret));
+  return left;
+}
 
-/** As they came, but for the secret: names and values in turn. */
-export function headersWithoutSecret(headers: readonly string[], secret: string): string[] {
-  const bytes = bytesOf(secret);
-  return headers.map((text, i) => (i % 2 === 0 ? text : without(text, bytes)));
+/** As they came, but for the secrets: names and values in turn. */
+export function headersWithoutSecrets(headers: readonly string[], secrets: readonly string[]): string[] {
+  const all = secrets.map(bytesOf);
+  return headers.map((text, i) => (i % 2 === 0 ? text : all.reduce(without, text)));
 }
 
 const bytesOf = (secret: string): string => Buffer.from(secret).toString('latin1');

@@ -13,7 +13,7 @@ import {
   wantsNonce,
 } from '../../domain/call-retry.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
-import { headersWithoutSecret } from '../../domain/proxied-credential.ts';
+import { headersWithoutSecrets } from '../../domain/proxied-credential.ts';
 import { headerOf, isForwarded } from '../../domain/proxied-headers.ts';
 import {
   UPSTREAM_BACKOFF_MAX_MS,
@@ -61,8 +61,8 @@ export interface Outcome {
   isTokenRenewed: boolean;
   /** The API has told of a limit, with a status of success. */
   isRateLimited: boolean;
-  /** Of the credential that was sent last: it must not come back. */
-  secret: string;
+  /** Of the credential and its proof that were sent last: they must not come back. */
+  secrets: readonly string[];
 }
 
 export interface Attempts {
@@ -81,11 +81,13 @@ interface Parts {
 }
 
 export function createAttempts({ guard, reader, preparation, builder, dpop, clock, random }: Parts): Attempts {
-  /** `maxWaitMs`: for the limits of the API. `onSend`: called just before the request is sent. */
-  async function sendOnce(attempted: Attempted, maxWaitMs: number, onSend: () => void): Promise<Sent | Refusal> {
+  /** `maxWaitMs`: for the limits of the API. `onSend`: called just before the request is sent, with its secrets. */
+  async function sendOnce(
+    attempted: Attempted,
+    maxWaitMs: number,
+    onSend: (secrets: readonly string[]) => void,
+  ): Promise<Sent | Refusal> {
     const { outgoing, prepared, served, isBackground, ending, recording } = attempted;
-    const onInterim = (status: number, headers: readonly string[]) =>
-      attempted.onInterim?.(status, headersWithoutSecret(headers, prepared.attachment.secret));
     const guarded = await guard.enter(guardedPlace(prepared, served, attempted.call), {
       maxWaitMs,
       isBackground,
@@ -98,7 +100,11 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
       () => builder.build(outgoing, prepared, served),
     );
     if (request instanceof Refusal) return request;
-    onSend();
+    const secrets =
+      request.proof === undefined ? prepared.attachment.secrets : [...prepared.attachment.secrets, request.proof];
+    const onInterim = (status: number, headers: readonly string[]) =>
+      attempted.onInterim?.(status, headersWithoutSecrets(headers, secrets));
+    onSend(secrets);
     recording?.sent(request.headers, served, prepared);
     const sent = await guarded.send({ ...request, signal: ending.signal, onInterim });
     if (sent instanceof Refusal || sent instanceof UpstreamError) return sent;
@@ -151,6 +157,7 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
     async run(attempted) {
       let now = attempted;
       let attempts = 0;
+      let secrets = attempted.prepared.attachment.secrets;
       let tried = 0;
       let isTokenRenewed = false;
       let hasNonce = false;
@@ -165,11 +172,14 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
         attempts,
         isTokenRenewed,
         isRateLimited,
-        secret: now.prepared.attachment.secret,
+        secrets,
       });
 
       for (;;) {
-        const guarded = await sendOnce(now, Math.max(left(), retryWaitMs), () => attempts++);
+        const guarded = await sendOnce(now, Math.max(left(), retryWaitMs), (sent) => {
+          attempts++;
+          secrets = sent;
+        });
         if (guarded instanceof Refusal) return done(now.ending.signal.aborted ? refusalOf(ABORTED, now) : guarded);
         const { body } = now.outgoing;
 

@@ -4,7 +4,12 @@ import { upTo } from '../../domain/cache-bounds.ts';
 import { type Fault, Refusal, refuse } from '../../domain/errors.ts';
 import { fillAll, type Values } from '../../domain/fields.ts';
 import { apiOf } from '../../domain/provider.ts';
-import { type Attachment, attachmentOf, credentialHeaders } from '../../domain/proxied-credential.ts';
+import {
+  type Attachment,
+  attachmentOf,
+  credentialHeaders,
+  type Unattachable,
+} from '../../domain/proxied-credential.ts';
 import { type Destination, destinationOf, NoDestination } from '../../domain/proxied-destination.ts';
 import type { Target } from '../../domain/target.ts';
 import type { ServedToken } from '../cache/index.ts';
@@ -96,10 +101,8 @@ function make(
   const destination = typeof to === 'object' ? to : destinationOf(source, to);
   if (destination instanceof NoDestination) return refuse(faultOf(destination, integration.id));
   const attachment = attachmentOf(tokenType, accessToken);
-  if (!attachment) {
-    const detail = `The broker cannot attach a token of the type ${tokenType}. Read the token, and send it yourself.`;
-    return refuse({ code: 'invalid_request', detail });
-  }
+  if (typeof attachment === 'string')
+    return refuse({ code: 'invalid_request', detail: DETAILS[attachment](tokenType) });
   const { privateKey, certificate } = secrets;
   return {
     found,
@@ -112,6 +115,13 @@ function make(
     idempotencyHeader: provider.api.idempotency?.header?.toLowerCase(),
   };
 }
+
+const DETAILS: Record<Unattachable, (tokenType: string) => string> = {
+  type: (tokenType) =>
+    `The broker cannot attach a token of the type ${tokenType}. Read the token, and send it yourself.`,
+  text: () =>
+    'The credential of this connection has characters that no header can have, or is not of the form that its type says. Import it again.',
+};
 
 const faultOf = ({ detail, isUnknownHost }: NoDestination, integration: string): Fault =>
   isUnknownHost ? { code: 'invalid_path', detail } : { code: 'integration_misconfigured', integration, detail };

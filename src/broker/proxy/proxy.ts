@@ -3,7 +3,7 @@
 import { MAX_RETRIES } from '../../domain/call-retry.ts';
 import { allows } from '../../domain/caller.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
-import { headersWithoutSecret, withoutSecret } from '../../domain/proxied-credential.ts';
+import { headersWithoutSecrets, withoutSecrets } from '../../domain/proxied-credential.ts';
 import { methodsOf, returnedHeaders } from '../../domain/proxied-headers.ts';
 import { PathFault, readRequestPath } from '../../domain/request-path.ts';
 import { UPSTREAM_MAX_WAIT_MS } from '../../domain/time-limits.ts';
@@ -166,12 +166,12 @@ function presented(
   { requestId }: Call,
   { connection }: ServedToken,
   response: UpstreamResponse,
-  { attempts, isTokenRenewed, isRateLimited, secret }: Outcome,
+  { attempts, isTokenRenewed, isRateLimited, secrets }: Outcome,
   observed: ObservedCall,
   recording: Recording | undefined,
   ended: () => void,
 ): ProxiedResponse {
-  const headers = headersWithoutSecret(returnedHeaders(response.headers, response.status), secret);
+  const headers = headersWithoutSecrets(returnedHeaders(response.headers, response.status), secrets);
   headers.push('Valetkey-Request-Id', requestId, 'Valetkey-Attempts', String(attempts));
   if (isTokenRenewed) headers.push('Valetkey-Retry', 'token-renewed');
   if (isRateLimited) headers.push('Valetkey-Rate-Limited', 'true');
@@ -188,7 +188,7 @@ function presented(
   return {
     integration: connection.integration,
     status: response.status,
-    statusText: withoutSecret(response.statusText, secret),
+    statusText: withoutSecrets(response.statusText, secrets),
     headers,
     body: {
       resume: () => body.resume(),

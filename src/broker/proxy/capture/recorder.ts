@@ -95,7 +95,7 @@ export function createRecorder({ store, vault, clock, log }: RecorderParts): Rec
         requestBody: (body) => ({ ...body, chunks: copied(body.chunks, (chunk) => bodies.request.add(chunk)) }),
         sent(headers, served, prepared) {
           requestHeaders = headers;
-          for (const secret of secretsOf(served, prepared)) secrets.add(secret);
+          for (const secret of [served.accessToken, ...prepared.attachment.secrets]) secrets.add(secret);
           for (const name of credentialHeaders(prepared.attachment)) names.add(name);
         },
         answered(answer, made) {
@@ -130,17 +130,6 @@ export function createRecorder({ store, vault, clock, log }: RecorderParts): Rec
 async function half(headers: readonly string[], body: BodyCopy, known: Known) {
   const [type = '', coding = ''] = ['content-type', 'content-encoding'].map((name) => headerOf(headers, name));
   return { headers: redactHeaders(headers, known), body: await body.shown(type, coding, known) };
-}
-
-/** In each form in which the API could repeat it. */
-function secretsOf({ accessToken, connection }: ServedToken, { attachment }: PreparedCall): string[] {
-  const secrets = [accessToken, attachment.secret];
-  if (attachment.kind === 'sigv4') secrets.push(attachment.keys.sessionToken ?? '', attachment.keys.accessKeyId);
-  if (connection.tokenType.toLowerCase() === 'basic') {
-    const pair = Buffer.from(accessToken, 'base64').toString();
-    secrets.push(pair, pair.slice(pair.indexOf(':') + 1));
-  }
-  return secrets.filter((secret) => secret !== '');
 }
 
 async function* copied(chunks: AsyncIterable<Uint8Array>, add: (chunk: Uint8Array) => void) {

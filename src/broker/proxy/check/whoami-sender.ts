@@ -130,12 +130,12 @@ const pathOf = (target: string) => (target === '' ? { path: '', query: '' } : re
 /** What the call says of its credential, instead of what the token's type says. */
 function withOwn({ whoami, authorization }: WhoamiCall, prepared: PreparedCall): PreparedCall {
   const { signed_for: service } = whoami;
-  const { secret } = prepared.attachment;
+  const { secrets } = prepared.attachment;
   return {
     ...prepared,
     ...(service !== undefined && { values: { ...prepared.values, service } }),
     ...(authorization !== undefined && {
-      attachment: { kind: 'header' as const, name: 'Authorization', value: authorization, secret },
+      attachment: { kind: 'header' as const, name: 'Authorization', value: authorization, secrets },
     }),
   };
 }

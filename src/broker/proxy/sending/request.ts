@@ -1,7 +1,7 @@
 // One request to an API: the caller's, with the credential attached.
 import { type Refusal, refuse } from '../../../domain/errors.ts';
 import { queryWithout } from '../../../domain/proxied-credential.ts';
-import { forwardedHeaders } from '../../../domain/proxied-headers.ts';
+import { forwardedHeaders, headerOf } from '../../../domain/proxied-headers.ts';
 import type { RequestPath } from '../../../domain/request-path.ts';
 import type { Clock, SignAwsRequest, UpstreamRequest } from '../../../ports/index.ts';
 import type { ServedToken } from '../../cache/index.ts';
@@ -20,7 +20,10 @@ export interface Outgoing {
   body: KeptBody;
 }
 
-export type Built = Pick<UpstreamRequest, 'method' | 'origin' | 'path' | 'headers' | 'body' | 'tls'>;
+export interface Built extends Pick<UpstreamRequest, 'method' | 'origin' | 'path' | 'headers' | 'body' | 'tls'> {
+  /** What proves the credential in this request alone: it must not come back in the response either. */
+  proof?: string | undefined;
+}
 
 export interface RequestBuilder {
   /** The request, with everything but its signal. Synchronous where nothing is signed. */
@@ -42,7 +45,7 @@ export function createRequestBuilder({ dpop, signAws, clock }: Parts): RequestBu
       const detail = 'the token has just been replaced: try again';
       return refuse({ code: 'provider_unavailable', integration, detail, retryAfter: 1 });
     }
-    return { ...built, headers: [...headers, 'Authorization', `DPoP ${served.accessToken}`, 'DPoP', proof] };
+    return { ...built, headers: [...headers, 'Authorization', `DPoP ${served.accessToken}`, 'DPoP', proof], proof };
   }
 
   async function signed(
@@ -64,7 +67,8 @@ export function createRequestBuilder({ dpop, signAws, clock }: Parts): RequestBu
     const body = isStreamed ? outgoing.body.next() : bytes;
     const length = outgoing.body.length ?? bytes?.length;
     const sent = signature.headers.concat(length === undefined ? [] : ['Content-Length', String(length)]);
-    return { method, origin, path: signature.path, headers: sent, body, tls };
+    const proof = /\bSignature=([0-9a-f]+)/.exec(headerOf(sent, 'authorization') ?? '')?.[1];
+    return { method, origin, path: signature.path, headers: sent, body, tls, proof };
   }
 
   return {
