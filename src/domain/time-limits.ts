@@ -173,6 +173,10 @@ export const CHECK_DEADLINE_MS = 20 * SECOND_MS;
 export const CHECK_MAX_WAIT_MS = 5 * SECOND_MS;
 /** A token that replaced a rejected one, and is rejected too, is not replaced again for so long. */
 export const UPSTREAM_RENEWAL_PAUSE_MS = 30 * SECOND_MS;
+/** A body that is to be signed waits this long for memory … */
+export const SIGNED_BODY_WAIT_MS = 5 * SECOND_MS;
+/** … and has to be here within this time: it holds the memory meanwhile. */
+export const SIGNED_BODY_TIMEOUT_MS = MINUTE_MS;
 /** The `Retry-After` of an API that cannot be reached and does not say. */
 export const UPSTREAM_RETRY_AFTER_S = 5;
 /** A caller that is answered while it sends may send on for this long, so that it reads the answer before the connection ends. */

@@ -154,6 +154,12 @@ const relations: Record<string, Relation[]> = {
       5 * UPSTREAM_BACKOFF_MAX_MS,
       UPSTREAM_FIRST_BYTE_TIMEOUT_MS,
     ],
+    [
+      'a signed body waits for memory, and then for its caller no longer than for one that stops',
+      limits.SIGNED_BODY_WAIT_MS,
+      limits.SIGNED_BODY_TIMEOUT_MS,
+      UPSTREAM_IDLE_TIMEOUT_MS + 1,
+    ],
     ['a check waits for a limit with each of its two calls', 2 * limits.CHECK_MAX_WAIT_MS, limits.CHECK_DEADLINE_MS],
     ['waits grow with the attempts', UPSTREAM_BACKOFF_FIRST_MS, UPSTREAM_BACKOFF_MAX_MS],
     [

@@ -14,7 +14,7 @@ export const signAwsRequest: SignAwsRequest = async ({ method, url, headers, bod
     method,
     url: target.href,
     headers: pairsOf(headers),
-    ...(body === 'unsigned' || body === null ? {} : { body: body.slice().buffer }),
+    ...(body === 'unsigned' || body === null ? {} : { body: bufferOf(body) }),
     accessKeyId: keys.accessKeyId,
     secretAccessKey: keys.secretAccessKey,
     ...(keys.sessionToken !== undefined && { sessionToken: keys.sessionToken }),
@@ -23,6 +23,13 @@ export const signAwsRequest: SignAwsRequest = async ({ method, url, headers, bod
   }).sign();
   return { path: signed.url.pathname + signed.url.search, headers: [...signed.headers].flat() };
 };
+
+/** Without a copy where that is possible: bodies may be large, and are held. */
+function bufferOf(bytes: Uint8Array): ArrayBuffer {
+  const { buffer, byteLength } = bytes;
+  // What is small may be a part of the buffer of others.
+  return buffer instanceof ArrayBuffer && byteLength === buffer.byteLength ? buffer : new Uint8Array(bytes).buffer;
+}
 
 const pairsOf = (headers: readonly string[]): [string, string][] =>
   Array.from({ length: headers.length / 2 }, (_, i) => [headers[2 * i]!, headers[2 * i + 1]!]);

@@ -119,7 +119,12 @@ export function createProxyCalls({
       const use: TokenUse = { action: 'proxy', audit: 'proxy.called', proxied };
       const started = await start(call, request, use);
       if (started instanceof Refusal) return started;
-      const { served, ended } = started;
+      const { served } = started;
+      let body = NO_BODY;
+      const ended = () => {
+        started.ended();
+        body.release();
+      };
       let observed: ObservedCall | undefined;
       let recording: Recording | undefined;
       try {
@@ -132,11 +137,13 @@ export function createProxyCalls({
         const host = hostOf(prepared.destination.origin);
         observed = observer.start({ call, connection: served.connection, method, host, path: path.path });
         recording = recorder.begin(served.connection.id, { method, host, path: path.path });
-        const body =
-          request.body === null ? NO_BODY : await keepBody(recording?.requestBody(request.body) ?? request.body);
+        if (request.body !== null) body = await keepBody(recording?.requestBody(request.body) ?? request.body);
         const outcome = await attempts.run({
           ...{ call, use, served, prepared, alias, ending },
-          outgoing: { method, path, headers: request.headers, body },
+          outgoing: {
+            ...{ method, path, headers: request.headers, body },
+            ...{ caller: call.principal.caller.id, signal: ending.signal },
+          },
           retries: Math.min(request.retries, MAX_RETRIES),
           maxWaitMs: Math.min(request.maxWaitMs, UPSTREAM_MAX_WAIT_MS),
           isBackground: request.isBackground,

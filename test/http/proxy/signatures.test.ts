@@ -108,3 +108,41 @@ test('a stream to S3 is not signed, and not kept', async () => {
   expect(request!.body.equals(body)).toBe(true);
   expect(sentSignature(request!)).toBe(signatureOf(request!, 's3', 'eu-west-1'));
 });
+
+test('a body in small pieces is signed as a whole, and the same one is sent again', async () => {
+  const id = await setup.connect('aws', 'retried', KEYS);
+  const pieces = ['a', 'b'.repeat(3), 'c'.repeat(70_000)];
+  let answered = 0;
+  setup.upstream.onComplete = ({ socket }) =>
+    socket.write(answer('', { status: answered++ === 0 ? '503 Service Unavailable' : '200 OK' }));
+  const call = setup.open(id, 'PUT', '/x', { headers: ['Valetkey-Retry: 1', 'Transfer-Encoding: chunked'] });
+  for (const piece of pieces) call.socket.write(`${piece.length.toString(16)}\r\n${piece}\r\n`);
+  call.socket.write('0\r\n\r\n');
+  const { status, header } = await call.answer;
+  call.socket.destroy();
+  expect([status, header('valetkey-attempts')]).toEqual([200, '2']);
+  for (const request of setup.upstream.requests) {
+    expect(request.body.toString()).toBe(pieces.join(''));
+    expect(sentSignature(request)).toBe(signatureOf(request, 'dynamodb', 'eu-west-1'));
+  }
+});
+
+test('bodies that are signed have a bounded memory: one more waits until another has ended', async () => {
+  const id = await setup.connect('aws', 'held', KEYS);
+  const large = (sent: string) => {
+    const call = setup.open(id, 'PUT', '/x', { headers: [`Content-Length: ${8 * 1_024 * 1_024}`] });
+    call.socket.write(sent);
+    return call;
+  };
+  // Half of what there is: the share of one caller.
+  const stalled = Array.from({ length: 4 }, () => large('stalls'));
+  const small = { headers: ['Content-Length: 100000'] };
+  const next = setup.open(id, 'PUT', '/y', small);
+  next.socket.write('x'.repeat(100_000));
+  // One without a body to be held passes.
+  expect((await setup.call(id, 'GET', '/z')).status).toBe(200);
+  expect(setup.upstream.requests.map(({ line }) => line)).toEqual([expect.stringContaining('/z')]);
+  stalled[0]!.socket.destroy();
+  expect((await next.answer).status).toBe(200);
+  for (const call of [...stalled, next]) call.socket.destroy();
+});

@@ -92,7 +92,8 @@ export function createWhoamiSender(parts: WhoamiSenderParts): WhoamiSender {
           detail: `the catalogue's call for a check: ${path.detail}`,
         });
       const headers = Object.entries({ ...call.headers, 'accept-encoding': 'identity' }).flat();
-      const outgoing = { method: call.method, path, headers, body: keptBytes(call.body) };
+      const body = keptBytes(call.body);
+      const outgoing = { method: call.method, path, headers, body, caller: by.call.principal.caller.id, signal };
       const own = withOwn(call, prepared);
       const first = await once(outgoing, own, by, signal);
       // RFC 9449 9: once more, with the nonce that came.

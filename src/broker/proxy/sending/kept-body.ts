@@ -1,4 +1,5 @@
 // The body of a proxied call: sent once as it comes, or again where it is small enough to be kept.
+import type { HeldBytes } from './byte-budget.ts';
 
 /** As the caller sends it. */
 export interface CallerBody {
@@ -15,9 +16,22 @@ export interface KeptBody {
   next(): Uint8Array | AsyncIterable<Uint8Array> | null;
   /** Whether it can be sent once more. */
   canRepeat(): boolean;
-  /** All of it, to be signed; undefined: it is larger than that. Only to be called before `next`. */
-  whole(maxBytes: number): Promise<Uint8Array | null | undefined>;
+  /** All of it, to be signed, or why not. Only to be called before `next`; more than once while `canRepeat`. */
+  whole(limits: WholeLimits): Promise<Uint8Array | null | WholeFault>;
+  /** What it holds is not needed any more. */
+  release(): void;
 }
+
+export interface WholeLimits {
+  maxBytes: number;
+  /** Takes the memory for it. */
+  take(bytes: number): Promise<HeldBytes | undefined>;
+  /** Whether it has taken too long. */
+  isLate(): boolean;
+}
+
+/** `large`: larger than that. `full`: there is no memory for it now. `late`: it came too slowly. */
+export type WholeFault = 'large' | 'full' | 'late';
 
 /** Bytes that are kept of one call. */
 const MAX_KEPT = 64 * 1_024;
@@ -40,7 +54,8 @@ function inMemory(bytes: Uint8Array | null): KeptBody {
     length: bytes?.length,
     next: () => bytes,
     canRepeat: () => true,
-    whole: async (maxBytes) => (bytes !== null && bytes.length > maxBytes ? undefined : bytes),
+    whole: async ({ maxBytes }) => (bytes !== null && bytes.length > maxBytes ? 'large' : bytes),
+    release: () => undefined,
   };
 }
 
@@ -49,6 +64,7 @@ function streamed({ length, chunks }: CallerBody): KeptBody {
   let keptBytes = 0;
   let isComplete = false;
   let all: Uint8Array | undefined;
+  let held: HeldBytes | undefined;
 
   async function* recorded(): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {
@@ -70,26 +86,43 @@ function streamed({ length, chunks }: CallerBody): KeptBody {
     },
     next: () => repeated() ?? recorded(),
     canRepeat: () => repeated() !== undefined,
-    async whole(maxBytes) {
-      if (length !== undefined && length > maxBytes) return undefined;
-      all = await joined(chunks, maxBytes);
-      return all;
+    async whole({ maxBytes, take, isLate }) {
+      const known = repeated();
+      if (known) return known;
+      if (length !== undefined && length > maxBytes) return 'large';
+      held = await take(length ?? maxBytes);
+      if (!held) return 'full';
+      const read = await joined(chunks, maxBytes, isLate);
+      if (typeof read === 'string') return read;
+      held.shrink(read.length);
+      all = read;
+      return read;
+    },
+    release() {
+      held?.release();
+      all = undefined;
+      kept = undefined;
     },
   };
 }
 
-/** Undefined: it is longer than that. */
 async function joined(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array>;
-async function joined(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array | undefined>;
+async function joined(
+  chunks: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+  isLate: () => boolean,
+): Promise<Uint8Array | 'large' | 'late'>;
 async function joined(
   chunks: AsyncIterable<Uint8Array>,
   maxBytes = Number.POSITIVE_INFINITY,
-): Promise<Uint8Array | undefined> {
+  isLate = () => false,
+): Promise<Uint8Array | 'large' | 'late'> {
   const all: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of chunks) {
     length += chunk.length;
-    if (length > maxBytes) return undefined;
+    if (length > maxBytes) return 'large';
+    if (isLate()) return 'late';
     all.push(chunk);
   }
   return concatenated(all);
