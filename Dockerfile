@@ -27,7 +27,7 @@ ENV NODE_ENV=production \
 COPY package.json LICENSE ./
 COPY drizzle ./drizzle
 COPY src/catalogue/*.json ./src/catalogue/
-COPY src/http/pages/*.css ./src/http/pages/
+COPY src/http/pages/*.css src/http/pages/*.js ./src/http/pages/
 COPY src/http/console/*.css src/http/console/*.js ./src/http/console/
 # The one package that is not in the bundle: it is native.
 COPY --from=build /app/node_modules/better-sqlite3/package.json /app/node_modules/better-sqlite3/LICENSE ./node_modules/better-sqlite3/

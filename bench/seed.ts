@@ -114,6 +114,7 @@ async function createTemplate(database: string, integrations: string[]): Promise
       returnOrigins: [],
       requireFinish: false,
       rate: null,
+      theme: null,
       createdAt: at,
       updatedAt: at,
     };

@@ -36,6 +36,7 @@ const rooms: Record<string, string[]> = {
   integrations: ['audit', 'cache', 'secrets'],
   callers: ['integrations', 'audit', 'cache', 'secrets'],
   connections: ['integrations', 'audit', 'cache', 'secrets'],
+  portal: ['connections', 'integrations', 'audit', 'cache', 'secrets'],
   refresh: ['integrations', 'audit', 'cache', 'secrets'],
   tokens: ['refresh', 'connections', 'integrations', 'audit', 'cache', 'secrets'],
   proxy: ['tokens', 'integrations', 'audit', 'cache', 'secrets'],

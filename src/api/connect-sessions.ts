@@ -19,17 +19,37 @@ import { EXAMPLE } from './examples.ts';
 const wanted = { integration: EXAMPLE.integration, owner: EXAMPLE.owner, label: 'work' };
 
 /** It is shown to people: nothing that hides or reorders what stands beside it. */
-const DisplayOwner = z
+export const DisplayOwner = z
   .string()
   .min(1)
   .max(120)
   .regex(/^[^\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+$/u, 'no control characters');
+
+/** RFC 5646 tags with spaces between. */
+export const UiLocales = z
+  .string()
+  .max(100)
+  .regex(
+    /^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*( [A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*)*$/,
+    'language tags, with spaces between',
+  );
 
 const STATUSES = ['pending', 'awaiting_finish', 'completed', 'failed', 'expired', 'cancelled'] as const;
 
 export const SessionPost = z
   .strictObject({
     integration: Slug.optional().openapi({ description: 'Left out with `connection_id`: that of the connection' }),
+    integrations: z
+      .array(Slug)
+      .min(1)
+      .max(20)
+      .refine((ids) => new Set(ids).size === ids.length, 'the same one twice')
+      .optional()
+      .openapi({
+        description:
+          'Instead of `integration`: the owner chooses one of these in the browser. Not with `connection_id`, `scopes` and `params`.',
+        example: [EXAMPLE.integration],
+      }),
     owner: Owner.optional().openapi({ description: 'Left out with `connection_id`: that of the connection' }),
     label: Label.optional(),
     scopes: Scopes.optional(),
@@ -54,6 +74,15 @@ export const SessionPost = z
     }),
     code_challenge: CodeChallenge.optional().openapi({
       description: 'RFC 7636, with `finish`: the session is finished only with the `code_verifier` of this challenge',
+    }),
+    ui_locales: UiLocales.optional().openapi({
+      description:
+        'The languages that the owner reads, in the order of preference (OpenID Connect Core 3.1.2.1). They precede those of the browser. There are de, en, es, fr, ja and pt-BR.',
+      example: 'pt-BR de',
+    }),
+    display: z.literal('popup').optional().openapi({
+      description:
+        'The link is opened in a pop-up by `@valetkey/connect`: the last page posts `{type: "valetkey", connect_session_id, status, error}` to the origin of `return_url`, and closes. Needs `return_url`.',
     }),
     code_challenge_method: z.literal('S256').optional().openapi({ description: 'Default: `S256`' }),
   })
@@ -123,7 +152,11 @@ export const SessionView = z
       description:
         '`awaiting_finish`: the owner has consented, and `POST /v1/connect-sessions/{id}/finish` connects the account',
     }),
-    integration: z.string(),
+    integration: z
+      .string()
+      .nullable()
+      .openapi({ description: 'Null: the owner has not chosen one of `integrations` yet' }),
+    integrations: z.array(z.string()).optional().openapi({ description: 'Those that the owner chooses from' }),
     owner: z.string(),
     label: z.string().nullable(),
     finish: z.boolean(),

@@ -5,6 +5,7 @@ import { Origin, Slug } from './common.ts';
 import { ConsoleSettings } from './console.ts';
 import { EXAMPLE } from './examples.ts';
 import { IntegrationPut } from './integrations.ts';
+import { Theme } from './themes.ts';
 import { TrustedIssuer } from './trusted-issuers.ts';
 
 /** The indexes of repeated names: the second entry would replace the first. */
@@ -73,6 +74,7 @@ export const DeclaredFile = z.strictObject({
   console: ConsoleSettings.optional().openapi({
     description: 'Who signs in to the browser console, and with which role. Read at start only',
   }),
+  theme: Theme.optional().openapi({ description: 'The look of the connect pages. Read at start only' }),
 });
 export type DeclaredFile = z.infer<typeof DeclaredFile>;
 
@@ -114,7 +116,7 @@ export const Applied = z
           .openapi({ description: 'The changed fields. Of a secret, only whether it is set, changed or removed.' }),
       }),
     ),
-    needs_restart: z.array(z.enum(['trusted_issuers', 'return_origins', 'console'])).openapi({
+    needs_restart: z.array(z.enum(['trusted_issuers', 'return_origins', 'console', 'theme'])).openapi({
       description:
         'Declared settings that differ from those the broker was started with. They take effect at its next start.',
     }),

@@ -15,6 +15,7 @@ export * from './integrations.ts';
 export * from './jwt.ts';
 export * from './oauth.ts';
 export * from './operations.ts';
+export * from './portal-sessions.ts';
 export * from './providers.ts';
 export * from './signals.ts';
 export * from './tokens.ts';

@@ -4,6 +4,7 @@ import { UPSTREAM_RATE_SCOPES } from '../domain/integration.ts';
 import { Origin, Scopes, Secret, Strings, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 import { SignalPut, SignalView } from './signals.ts';
+import { Theme } from './themes.ts';
 import { WebhookPut, WebhookView } from './webhooks.ts';
 
 const Overrides = z
@@ -68,6 +69,9 @@ export const IntegrationPut = z
       description:
         'How often its API is called through the proxy. Null or omitted: as the catalogue has it. See docs/limits.md',
     }),
+    theme: Theme.nullish().openapi({
+      description: 'The look of its connect pages, over that of the deployment. Null or omitted: as that is',
+    }),
     signals: SignalPut.nullish().openapi({
       description:
         'Where its security events come from. Omitted: as it is. Null: as the catalogue has it. See docs/signals.md',
@@ -101,6 +105,7 @@ export const IntegrationView = z
     return_origins: z.array(z.string()),
     require_finish: z.boolean(),
     rate: UpstreamRate.nullable().openapi({ description: 'Null: as the catalogue has it' }),
+    theme: Theme.nullable().openapi({ description: "Null: the deployment's" }),
     webhook: z.union([WebhookView, z.null()]).openapi({ description: 'Null: it receives no webhooks' }),
     redirect_uri: z.string().openapi({ description: 'Register this redirect URI at the provider' }),
     signals: SignalView.nullable(),
@@ -123,6 +128,7 @@ export const IntegrationView = z
       return_origins: ['https://app.acme.example'],
       require_finish: false,
       rate: { requests: 600, window: 60, per: 'integration' },
+      theme: { name: 'Acme', accent_light: '#0f5a47', accent_dark: '#7fd6b8', radius: 8 },
       webhook: {
         url: 'https://valetkey.acme.example/webhooks/slack',
         schemes: ['hmac'],

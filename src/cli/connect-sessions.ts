@@ -7,7 +7,7 @@ import { type Columns, printer } from './output.ts';
 
 const COLUMNS: Columns = {
   ID: (s) => s.id,
-  INTEGRATION: (s) => s.integration,
+  INTEGRATION: (s) => s.integration ?? '-',
   OWNER: (s) => s.owner,
   LABEL: (s) => s.label ?? '-',
   STATUS: (s) => s.status,

@@ -4,7 +4,7 @@ import { type Broker, brokerFor, globalsOf, type Json, part } from './broker.ts'
 import { example } from './example.ts';
 import { EXIT, Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
-import { given, pairs, several, wholeNumber } from './options.ts';
+import { given, idsOf, pairs, several, wholeNumber } from './options.ts';
 import { printer } from './output.ts';
 
 interface Options {
@@ -12,6 +12,7 @@ interface Options {
   scope?: string[];
   param?: Record<string, string>;
   connection?: string;
+  integrations?: string[];
   replaceScopes?: true;
   open: boolean;
   timeout?: number;
@@ -25,6 +26,7 @@ export function connectCommand(program: Command, io: Io): void {
     .description('connect an account in the browser, and wait for the result')
     .argument('[integration]')
     .argument('[owner]', 'whose account it is')
+    .option('--integrations <ids>', 'instead of one: the owner chooses; OWNER is then the only argument', idsOf)
     .option('--label <label>', 'distinguishes several connections of one owner')
     .option('--scope <scope>', 'request this scope instead of those of the integration; repeatable', several)
     .option('--param <name=value>', 'a connection parameter of the provider; repeatable', pairs)
@@ -36,9 +38,13 @@ export function connectCommand(program: Command, io: Io): void {
     connect,
     'valetkey connect acme user_42 --scope read',
     'valetkey connect --connection con_01k… --no-open',
+    'valetkey connect --integrations acme,beta user_42',
   ).action(async (integration: string | undefined, owner: string | undefined, options: Options, command: Command) => {
     const broker = brokerFor(io, command);
-    const whom = await whomOf(broker, integration, owner, options.connection);
+    const whom =
+      options.integrations === undefined
+        ? await whomOf(broker, integration, owner, options.connection)
+        : chosenBy(options.integrations, integration, owner);
     const created = await broker.ask('POST', '/v1/connect-sessions', {
       ...whom,
       ...given({
@@ -59,6 +65,12 @@ export function connectCommand(program: Command, io: Io): void {
       .catch((): Json => ({ id: session.connection_id, ...whom }));
     await printer(io, globalsOf(command).json).one(connection);
   });
+}
+
+function chosenBy(integrations: string[], owner: string | undefined, more: string | undefined): Json {
+  if (owner === undefined || more !== undefined)
+    throw misused('connect --integrations IDS needs OWNER, and no INTEGRATION');
+  return { integrations, owner };
 }
 
 async function whomOf(broker: Broker, integration?: string, owner?: string, connection?: string): Promise<Json> {

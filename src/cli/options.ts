@@ -64,3 +64,10 @@ export function readText(path: string): string {
 /** Without the undefined members. */
 export const given = (fields: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+
+/** `a,b`: several ids in one option. */
+export const idsOf = (text: string): string[] =>
+  text
+    .split(',')
+    .map((id) => id.trim())
+    .filter(Boolean);

@@ -17,6 +17,7 @@ import { EXIT, EXIT_CODES, Failure } from './failure.ts';
 import { integrationCommands } from './integrations.ts';
 import type { Io } from './io.ts';
 import { localCommands } from './local.ts';
+import { portalCommand } from './portal.ts';
 import { providerCommands } from './providers.ts';
 import { signalCommands } from './signals.ts';
 import { statusCommand } from './status.ts';
@@ -79,6 +80,7 @@ export function commandTree(io: Io): Command {
   program.commandsGroup('Commands for a running broker:');
   connectCommand(program, io);
   connectSessionCommands(program, io);
+  portalCommand(program, io);
   tokenCommand(program, io);
   callCommand(program, io);
   connectionCommands(program, io);

@@ -15,6 +15,8 @@ import type {
   ConnectSession,
   CreateConnectSessionRequest,
   CreatedConnectSession,
+  CreatedPortalSession,
+  CreatePortalSessionRequest,
   FinishConnectSessionRequest,
   FinishedConnectSession,
   JwtVerdict,
@@ -40,6 +42,8 @@ export type {
   ConnectionSelector,
   ConnectSession,
   CreatedConnectSession,
+  CreatedPortalSession,
+  CreatePortalSessionRequest,
   FinishConnectSessionRequest,
   FinishedConnectSession,
   JwtVerdict,
@@ -67,10 +71,11 @@ export interface ValetkeyOptions {
   wait?: Wait;
 }
 
-/** For an owner at an integration, or to renew one connection. */
+/** For an owner at an integration, or at one of several that the owner chooses, or to renew one connection. */
 export type ConnectRequest = CreateConnectSessionRequest &
   (
     | Required<Pick<CreateConnectSessionRequest, 'integration' | 'owner'>>
+    | Required<Pick<CreateConnectSessionRequest, 'integrations' | 'owner'>>
     | Required<Pick<CreateConnectSessionRequest, 'connection_id'>>
   );
 
@@ -140,6 +145,13 @@ export interface Valetkey {
    * await valetkey.cancelConnect(id);
    */
   cancelConnect(id: string, options?: Abortable): Promise<ConnectSession>;
+  /**
+   * Creates a portal session: a single-use link to the page on which an owner sees, renews and ends their own connections.
+   *
+   * @example
+   * const { url } = await valetkey.createPortalSession({ owner: 'user_42', return_url: 'https://app.example.com/settings' });
+   */
+  createPortalSession(request: CreatePortalSessionRequest & Abortable): Promise<CreatedPortalSession>;
   /**
    * Waits until the owner has used the link of this connect session. Rejects with `not_connected` if the session failed
    * or expired.
@@ -237,6 +249,11 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
     async cancelConnect(id, { signal } = {}) {
       const options = { method: 'DELETE', path: sessionPath(id), deadline: deadline(), signal } as const;
       return (await broker.ask<ConnectSession>({ ...options, repeatable: true })).body;
+    },
+
+    async createPortalSession({ signal, ...body }) {
+      const options = { method: 'POST', path: '/v1/portal-sessions', body, deadline: deadline(), signal } as const;
+      return (await broker.ask<CreatedPortalSession>(options)).body;
     },
 
     async connected(id, { signal } = {}) {

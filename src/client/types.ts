@@ -180,6 +180,15 @@ export interface CreateConnectSessionRequest {
    */
   integration?: string;
   /**
+   * Instead of `integration`: the owner chooses one of these in the browser. Not with `connection_id`, `scopes` and `params`.
+   *
+   * @minItems 1
+   * @maxItems 20
+   *
+   * Items: The id of an integration
+   */
+  integrations?: string[];
+  /**
    * Left out with `connection_id`: that of the connection
    */
   owner?: string;
@@ -230,6 +239,14 @@ export interface CreateConnectSessionRequest {
    */
   code_challenge?: string;
   /**
+   * The languages that the owner reads, in the order of preference (OpenID Connect Core 3.1.2.1). They precede those of the browser. There are de, en, es, fr, ja and pt-BR.
+   */
+  ui_locales?: string;
+  /**
+   * The link is opened in a pop-up by `@valetkey/connect`: the last page posts `{type: "valetkey", connect_session_id, status, error}` to the origin of `return_url`, and closes. Needs `return_url`.
+   */
+  display?: 'popup';
+  /**
    * Default: `S256`
    */
   code_challenge_method?: 'S256';
@@ -251,7 +268,14 @@ export interface ConnectSession {
    * `awaiting_finish`: the owner has consented, and `POST /v1/connect-sessions/{id}/finish` connects the account
    */
   status: 'pending' | 'awaiting_finish' | 'completed' | 'failed' | 'expired' | 'cancelled';
-  integration: string;
+  /**
+   * Null: the owner has not chosen one of `integrations` yet
+   */
+  integration: string | null;
+  /**
+   * Those that the owner chooses from
+   */
+  integrations?: string[];
   owner: string;
   label: string | null;
   finish: boolean;
@@ -288,6 +312,43 @@ export interface FinishedConnectSession {
   status: 'completed';
   connection_id: string;
   account: Account;
+}
+
+export interface CreatePortalSessionRequest {
+  /**
+   * Whose account it is: an opaque identifier of the calling system
+   */
+  owner: string;
+  /**
+   * Where the page leads back to. Must be on an allowed origin.
+   */
+  return_url: string;
+  /**
+   * Only connections of these are shown. Default: all that the grants of the caller cover
+   *
+   * @minItems 1
+   * @maxItems 100
+   *
+   * Items: The id of an integration
+   */
+  integrations?: string[];
+  /**
+   * On whose behalf, as the pages say it: a name or an address that the owner knows
+   */
+  display_owner?: string;
+  /**
+   * As of a connect session
+   */
+  ui_locales?: string;
+}
+
+export interface CreatedPortalSession {
+  id: string;
+  /**
+   * The link for the owner's browser. Works once, within ten minutes; the page is then open for an hour.
+   */
+  url: string;
+  expires_at: string;
 }
 
 export interface VerifyJwtRequest {

@@ -7,6 +7,7 @@ interface ActionDescription {
     | 'connection'
     | 'connections'
     | 'connect session'
+    | 'portal session'
     | 'integration'
     | 'caller'
     | 'caller key'
@@ -77,6 +78,19 @@ export const AUDIT_ACTIONS = {
   'connect_session.reopened': {
     subject: 'connect session',
     description: 'After a failure, the owner tried again in the browser. `detail` is the id of the session.',
+  },
+  'portal_session.created': {
+    subject: 'portal session',
+    description: "A caller made a link to the page of an owner's connections. `detail` is the id of its session.",
+  },
+  'portal_session.entered': {
+    subject: 'portal session',
+    description:
+      'An owner opened the page of their connections in a browser. `detail` is the id of its session. What is done there has the actor `browser`, and that id as `subject`.',
+  },
+  'portal_session.ended': {
+    subject: 'portal session',
+    description: "The pages of an owner's connections ended, since a caller revoked all of them.",
   },
   'connection.created': {
     subject: 'connection',

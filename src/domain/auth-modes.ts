@@ -2,7 +2,7 @@
 // branches on a provider.
 import { z } from 'zod';
 import { Assertion, codeFields, commonFields, Dpop, Errors, type Send, tokenEndpointFields } from './dialect.ts';
-import { CredentialFields, Template, UrlTemplate } from './fields.ts';
+import { CredentialFields, placeholders, Template, UrlTemplate } from './fields.ts';
 
 const hasEndpoints = <T extends { authorization_url?: unknown; token_url?: unknown }>(m: T): boolean =>
   m.authorization_url !== undefined && m.token_url !== undefined;
@@ -140,6 +140,15 @@ export const isMinted = (auth: AuthMode): auth is MintedMode => !isCode(auth) &&
 /** The credentials that an import of this mode takes. */
 export const credentialFieldsOf = (auth: AuthMode): z.infer<typeof CredentialFields> =>
   'credentials' in auth ? auth.credentials : {};
+
+/** Those that are no secrets, and are shown while they are entered: a user name, an id of a key or a client. */
+export function readableCredentials(auth: AuthMode): string[] {
+  if (auth.mode === 'aws_sigv4') return ['access_key_id'];
+  if (auth.mode !== 'basic') return Object.keys(credentialFieldsOf(auth)).filter((name) => name === 'client_id');
+  // A key that is sent as the user name has no password beside it.
+  const secret = placeholders(auth.password);
+  return secret.length === 0 ? [] : placeholders(auth.username).filter((name) => !secret.includes(name));
+}
 
 /** The names of the values that are captured on a connection. */
 export const capturesOf = (auth: AuthMode): string[] => [

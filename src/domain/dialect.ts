@@ -48,6 +48,8 @@ export const commonFields = {
   /** What this mode is for, in a few words. */
   title: z.string().optional(),
   notes: z.array(z.string()).default([]),
+  /** Where owners find the credentials of this mode. Without it, the provider's `docs_url`. */
+  help_url: z.url({ protocol: /^https$/ }).optional(),
   /** Parameters of an integration in this mode, besides the provider's. */
   params: Params.default({}),
   /** Parameters of each connection in this mode, besides the provider's. */

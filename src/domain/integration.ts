@@ -1,5 +1,6 @@
 // Integrations (providers set up in this deployment), and the connect sessions and flows that create connections.
 import type { Account, Ciphertext } from './connection.ts';
+import type { Theme } from './theme.ts';
 
 export interface Integration {
   /** A slug chosen by the admin. */
@@ -24,6 +25,8 @@ export interface Integration {
   requireFinish: boolean | null;
   /** How often its API is called through the proxy. Null: as the catalogue has it. */
   rate: UpstreamRate | null;
+  /** The look of its connect pages, over the deployment's. Null: that. */
+  theme: Theme | null;
   /** Incremented by each change. */
   version: number;
   createdAt: number;
@@ -65,11 +68,15 @@ export type SessionStatus = 'pending' | 'awaiting_finish' | 'completed' | 'faile
 /** The owner can do something about these at once: sign in with another account, or allow more. */
 export const RETRIED: readonly string[] = ['identity_mismatch', 'account_unknown'];
 
+/** `popup`: the last page tells the window that opened it, and closes. */
+export type SessionDisplay = 'popup';
+
 /** Lets one browser create or renew one connection, once, within a short time. */
 export interface ConnectSession {
   id: string;
   /** SHA-256 of the secret in the connect URL; the secret itself is not stored. */
   secretDigest: string;
+  /** Empty: the owner has not chosen one of `integrations` yet. */
   integration: string;
   owner: string;
   label: string;
@@ -99,6 +106,11 @@ export interface ConnectSession {
   displayOwner: string | null;
   /** RFC 7636 4.2, S256: what `code_verifier` must hash to when it is finished. Null: none is asked for. */
   codeChallenge: string | null;
+  /** Those that the owner chooses from; null: there is nothing to choose. */
+  integrations: string[] | null;
+  /** The languages that the owner reads, in the order of preference, with spaces between; null: as the browser says. */
+  uiLocales: string | null;
+  display: SessionDisplay | null;
   /** SHA-256 of the finish code; null: none was given out. */
   finishDigest: string | null;
   /** Attempts to finish it with a wrong code or verifier. */
@@ -112,6 +124,10 @@ export interface ConnectSession {
   /** As of an integration. */
   mac?: string | null | undefined;
 }
+
+/** Where its connection may be: the integration, or, before the owner has chosen, each of the choices. */
+export const integrationsOf = ({ integration, integrations }: Pick<ConnectSession, 'integration' | 'integrations'>) =>
+  integration === '' ? (integrations ?? []) : [integration];
 
 /** The grant of a session that waits for its finish. */
 export interface Candidate {

@@ -3,6 +3,7 @@ import type { HttpBindings } from '@hono/node-server';
 import type { Call, ClientContext } from '../broker/audit/index.ts';
 import type { Cursors } from './cursors.ts';
 import type { LogFailure } from './middleware/error-logging.ts';
+import type { Appearance } from './pages/sites.ts';
 
 export interface Env {
   /** `incoming` is missing where there is no socket. */
@@ -21,5 +22,7 @@ export interface Env {
     cursors: Cursors;
     /** Set by the authentication middleware. */
     call: Call;
+    /** Of a browser's request: how its page looks, once that is known. */
+    appearance: Appearance | undefined;
   };
 }

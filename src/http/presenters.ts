@@ -96,7 +96,8 @@ export function presentConnectSession(s: ConnectSession): View<typeof api.Sessio
   return {
     id: s.id,
     status: s.status,
-    integration: s.integration,
+    integration: s.integration === '' ? null : s.integration,
+    ...(s.integrations !== null && { integrations: s.integrations }),
     owner: s.owner,
     label: labelOrNull(s.label),
     finish: s.finish === true,
@@ -142,6 +143,7 @@ export function presentIntegration(
     return_origins: i.returnOrigins,
     require_finish: i.requireFinish === true,
     rate: i.rate,
+    theme: i.theme,
     webhook,
     redirect_uri: `${publicUrl}/oauth2/callback/${i.id}`,
     signals: signals && presentSignals(signals),

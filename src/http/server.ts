@@ -8,9 +8,10 @@ import type { CallerAdmin } from '../broker/callers/index.ts';
 import type { ConnectFlow, ConnectionResource, ConnectSessions, Revoker } from '../broker/connections/index.ts';
 import type { Console } from '../broker/console/index.ts';
 import type { Deliveries, EventFeed, WebhookEndpoints, WebhookKeys } from '../broker/events/index.ts';
-import type { IntegrationAdmin } from '../broker/integrations/index.ts';
+import type { IntegrationAdmin, Themes } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
 import type { ReadStatus } from '../broker/maintenance/index.ts';
+import type { Portal } from '../broker/portal/index.ts';
 import type { ApiDescriptions, CallCaptures, ConnectionCheck, ProxyCalls } from '../broker/proxy/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
 import type {
@@ -45,6 +46,9 @@ import { requestContext } from './middleware/request-context.ts';
 import { wellFormed } from './middleware/well-formed.ts';
 import { proxyOperations } from './openapi/proxy-operations.ts';
 import { router } from './openapi/route-parts.ts';
+import { createBrowserPages } from './pages/browser-pages.ts';
+import { createSites } from './pages/sites.ts';
+import { textsFor } from './pages/texts/index.ts';
 import { isPublished } from './published-paths.ts';
 import { apiDescriptionRoutes } from './routes/api-descriptions.ts';
 import { applyRoutes } from './routes/apply.ts';
@@ -62,6 +66,8 @@ import { integrationRoutes } from './routes/integrations.ts';
 import { jwtRoutes } from './routes/jwt.ts';
 import { oauthRoutes } from './routes/oauth.ts';
 import { descriptionRoutes } from './routes/openapi.ts';
+import { portalRoutes } from './routes/portal.ts';
+import { portalSessionRoutes } from './routes/portal-sessions.ts';
 import { signalRoutes } from './routes/signals.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tokenRoutes } from './routes/tokens.ts';
@@ -76,7 +82,9 @@ export interface HttpParts extends AuthenticationParts {
   revoker: Revoker;
   sessions: ConnectSessions;
   connectFlow: ConnectFlow;
+  portal: Portal;
   integrations: IntegrationAdmin;
+  themes: Themes;
   signals: SignalAdmin;
   signalReceiving: SignalReceiving;
   callers: CallerAdmin;
@@ -148,7 +156,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
   const { telemetry, clock, log, tokens, jwt, publicUrl, appName } = parts;
   const app = router();
   const cursors = createCursors(parts.vault);
-  const site = { base: basePath(publicUrl), appName };
+  const base = basePath(publicUrl);
 
   app.use(requestContext());
   app.use(
@@ -201,6 +209,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
   app.route('/', apiDescriptionRoutes(parts));
   app.route('/', captureRoutes(parts));
   app.route('/', sessionRoutes(parts));
+  app.route('/', portalSessionRoutes(parts));
   app.route('/', integrationRoutes(parts));
   app.route('/', webhookRoutes(parts));
   app.route('/', callerRoutes(parts));
@@ -219,8 +228,13 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
     '/',
     descriptionRoutes({ ...parts, describe: async () => (await import('./openapi/generate.ts')).describe(app) }),
   );
-  app.route('/', browserRoutes({ ...parts, site }));
-  app.route('/', consoleRoutes({ ...parts, site: { ...site, base: basePath(parts.console.url) } }));
+  const browserPages = createBrowserPages({ publicUrl, sites: createSites({ themes: parts.themes, base, appName }) });
+  app.route('/', portalRoutes({ portal: parts.portal.pages, publicUrl, browserPages }));
+  app.route('/', browserRoutes({ ...parts, browserPages }));
+  app.route(
+    '/',
+    consoleRoutes({ ...parts, site: { base: basePath(parts.console.url), appName, texts: textsFor(null, undefined) } }),
+  );
 
   app.notFound((c) =>
     problemResponse(

@@ -17,6 +17,7 @@ export const MIGRATED_TABLES = [
   'flows',
   'consumed_flows',
   'candidates',
+  'portal_sessions',
   'outbox_revocations',
   'unreadable_responses',
   'captures',

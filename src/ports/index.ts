@@ -10,6 +10,7 @@ export * from './data-migration.ts';
 export * from './event-store.ts';
 export * from './hold-store.ts';
 export * from './jwt.ts';
+export * from './portal-store.ts';
 export * from './provider-client.ts';
 export * from './rate-bucket-store.ts';
 export * from './received-webhook-store.ts';

@@ -10,6 +10,7 @@ export interface SecretRowKey {
     | 'grants'
     | 'flows'
     | 'candidates'
+    | 'portal_sessions'
     | 'outbox_revocations'
     | 'unreadable_responses'
     | 'captured_calls'

@@ -39,6 +39,16 @@ export interface SessionStore {
    * it is none of these.
    */
   reopenSession(id: string, error: string, now: number, audit: AuditEntry): Promise<boolean>;
+  /**
+   * A pending session becomes one of the integration that its owner has chosen; its flows at another one are deleted. False: it is
+   * not pending, or expired. The choice is no secret and leaves no audit entry: what it leads to does.
+   */
+  chooseIntegration(session: ConnectSession, now: number): Promise<boolean>;
+  /**
+   * Binds a pending session to a browser, where no flow does. `gone`: it is not pending, or expired; `other_browser`: it is bound to
+   * another one.
+   */
+  bindSession(id: string, browserDigest: string, now: number): Promise<'bound' | 'gone' | 'other_browser'>;
   /** Whether a session for this slot failed with this error since then. */
   hasFailedSession(
     slot: Pick<ConnectSession, 'integration' | 'owner' | 'label'>,

@@ -10,6 +10,7 @@ import type { ConsoleSessionStore } from './console-session-store.ts';
 import type { CounterStore } from './counter-store.ts';
 import type { EventStore, WebhookEndpointStore } from './event-store.ts';
 import type { HoldStore } from './hold-store.ts';
+import type { PortalStore } from './portal-store.ts';
 import type { RateBucketStore } from './rate-bucket-store.ts';
 import type { ReceivedWebhookStore } from './received-webhook-store.ts';
 import type { RefreshStore } from './refresh-store.ts';
@@ -32,6 +33,7 @@ export interface Store
     CallerStore,
     DeclarativeFileStore,
     SessionStore,
+    PortalStore,
     ConnectionStore,
     RefreshStore,
     HoldStore,
@@ -126,8 +128,8 @@ export interface DeclarativeFileStore {
 
 export interface HousekeepingStore {
   /**
-   * Deletes flows, console sessions, and sessions without a candidate, that expired before this, and changes that every subscriber
-   * has read: up to `limit` of each.
+   * Deletes flows, console sessions, portal sessions, and sessions without a candidate, that expired before this, and changes that
+   * every subscriber has read: up to `limit` of each.
    * True: there may be more.
    */
   deleteExpired(before: number, limit: number): Promise<boolean>;

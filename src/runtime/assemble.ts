@@ -24,6 +24,7 @@ import { createEvents, type Events } from '../broker/events/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
 import { createMetricsState, statusReader } from '../broker/maintenance/index.ts';
+import { createPortal, type Portal } from '../broker/portal/index.ts';
 import { type ApiProxy, createProxy } from '../broker/proxy/index.ts';
 import {
   circuitBreakers,
@@ -92,6 +93,7 @@ interface Rooms {
   events: Events;
   proxy: ApiProxy;
   console: Console;
+  portal: Portal;
 }
 
 /** A broker that is put together and not started. */
@@ -206,6 +208,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     access,
     clock,
     log,
+    theme: declared.theme,
     listedIssuers: declared.trusted_issuers.map(listedIssuerOf),
     publicUrl,
     checkUrl: (target) => checkUrl(target, outboundAllow),
@@ -225,10 +228,19 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     ...shared,
     strangers,
     revocationCircuits,
+    checkCredentials: (connection, credentials) => proxy.checkCredentials(connection, credentials),
     untilApplied,
     publicUrl,
     returnOrigins: declared.return_origins,
     deliverEveryMs: tuning.outboxEveryMs,
+  });
+  const portal = createPortal({
+    ...shared,
+    callerCache,
+    connectSessions: connections.sessions,
+    revoker: connections.revocation,
+    publicUrl,
+    returnOrigins: declared.return_origins,
   });
   const refresh = createRefreshEngine({
     ...shared,
@@ -285,6 +297,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
   });
   const proxy = createProxy({
     ...shared,
+    publicUrl,
     callerCache,
     untilApplied,
     reader: tokens.reader,
@@ -304,7 +317,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
   });
   return {
     ...{ audit, cache, integrations, callers, connections, refresh },
-    ...{ tokens, jwt, webhooks, events, apply, proxy, console },
+    ...{ tokens, jwt, webhooks, events, apply, proxy, portal, console },
   };
 }
 
@@ -324,8 +337,10 @@ function createServer(parts: Common & Rooms): Http {
     connections: connections.connections,
     sessions: connections.sessions,
     connectFlow: connections.flow,
+    portal: parts.portal,
     revoker: connections.revocation,
     integrations: integrations.admin,
+    themes: integrations.themes,
     receiving: webhooks.receiving,
     signals: webhooks.signals.admin,
     signalReceiving: webhooks.signals.receiving,

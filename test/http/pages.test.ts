@@ -9,6 +9,7 @@ import type { Html, Site } from '../../src/http/pages/layout.ts';
 import { type BrowserCode, browserMessage } from '../../src/http/pages/messages.ts';
 import { refusedPage } from '../../src/http/pages/refused.ts';
 import { browserSecurity } from '../../src/http/pages/security.ts';
+import { en, LANGUAGES, textsFor } from '../../src/http/pages/texts/index.ts';
 
 const hostile = `"><script>alert('x')</script><img src=x onerror=alert(1)> & style="`;
 
@@ -21,7 +22,7 @@ const field = (over: Partial<ParamField> = {}): ParamField => ({
   ...over,
 });
 
-const site: Site = { base: '', appName: 'Acme' };
+const site: Site = { base: '', appName: 'Acme', texts: en };
 
 const form = (over: Partial<Parameters<typeof confirmPage>[1]> = {}, at = site) =>
   confirmPage(at, {
@@ -65,7 +66,7 @@ const hostilePages: Record<string, Html> = {
         { path: hostile, message: hostile },
       ],
     },
-    { base: '', appName: hostile },
+    { base: '', appName: hostile, texts: en, theme: { name: hostile, logo: hostile, stylesheet: hostile } },
   ),
 };
 
@@ -77,7 +78,7 @@ describe.each(Object.keys(hostilePages))('the %s page', (name) => {
   it('escapes hostile values', async () => {
     const page = await text();
     expect(page).toContain('&lt;script&gt;');
-    expect(page).not.toMatch(/<script|<img|onerror=alert\(1\)>/i);
+    expect(page).not.toMatch(/<script|<img src=x|onerror=alert\(1\)>/i);
   });
 
   it('has no script, no inline style and no event handler', async () => {
@@ -91,7 +92,7 @@ describe.each(Object.keys(hostilePages))('the %s page', (name) => {
 
   it('has a language, a viewport, one heading and the landmarks', async () => {
     const page = await text();
-    expect(page).toMatch(/^<!doctype html>\s*<html lang="en">/);
+    expect(page).toMatch(/^<!doctype html>\s*<html lang="en" dir="ltr">/);
     expect(page).toContain('<meta name="viewport" content="width=device-width, initial-scale=1">');
     for (const tag of ['h1', 'main', 'header', 'footer', 'title'])
       expect(count(page, new RegExp(`<${tag}[ >]`, 'g')), tag).toBe(1);
@@ -126,7 +127,7 @@ describe('the form', () => {
     expect(input).toContain('value="a b"');
     expect(page).toMatch(/id="param-subdomain-error">Error: not a valid Subdomain/);
     expect(page).toMatch(/role="alert" tabindex="-1" autofocus/);
-    expect(page).toContain('<a href="#param-subdomain">not a valid Subdomain</a>');
+    expect(page).toContain('<a href="#param-subdomain">not a valid Subdomain; for example acme</a>');
     expect(page).toMatch(/<title>Error: /);
   });
 
@@ -170,7 +171,7 @@ describe('the messages', () => {
   ];
 
   it.each([...codes, 'what_is_this', 'constructor'])('%s: has a text and an error status', (code) => {
-    const words = browserMessage(code, 'GitHub');
+    const words = browserMessage(code, en, 'GitHub');
     expect(words.status).toBeGreaterThanOrEqual(400);
     for (const text of [words.title, words.message, words.advice]) {
       expect(text.length).toBeGreaterThan(5);
@@ -185,7 +186,7 @@ describe('the messages', () => {
   });
 
   it('a provider name with replacement patterns: shown unchanged', () => {
-    expect(browserMessage('provider_unavailable', '$& & Co').title).toBe('$& & Co does not answer');
+    expect(browserMessage('provider_unavailable', en, '$& & Co').title).toBe('$& & Co does not answer');
   });
 });
 
@@ -200,7 +201,7 @@ describe('the headers', () => {
   it('allow only our stylesheet, and send no referrer', async () => {
     const headers = await answer('http://127.0.0.1:8080');
     expect(headers.get('content-security-policy')).toBe(
-      "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+      "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     );
     expect(headers.get('referrer-policy')).toBe('no-referrer');
     expect(headers.get('cache-control')).toBe('no-store');
@@ -271,6 +272,40 @@ describe('the stylesheet', () => {
   });
 });
 
+describe('the languages', () => {
+  const placeholders = (text: string) => [...text.matchAll(/\{([a-z]+)\}/g)].map(([, name]) => name).sort();
+  /** Every text by its path, such as `refusals.not_found.title`. */
+  const textsOf = (texts: object, at = ''): [string, string][] =>
+    Object.entries(texts).flatMap(([name, value]) =>
+      typeof value === 'string' ? [[`${at}${name}`, value] as [string, string]] : textsOf(value, `${at}${name}.`),
+    );
+
+  it.each(LANGUAGES.map((texts) => [texts.lang, texts] as const))(
+    '%s: no text is missing, nor a name in one',
+    (lang, texts) => {
+      const english = new Map(textsOf(en));
+      const own = textsOf(texts);
+      expect(own.map(([path]) => path)).toEqual([...english.keys()]);
+      for (const [path, text] of own) {
+        expect(text.trim(), path).toBe(text);
+        expect([...new Set(placeholders(text))], path).toEqual([...new Set(placeholders(english.get(path)!))]);
+      }
+      const isSame = own.filter(([path, text]) => text === english.get(path) && text.length > 20);
+      expect(isSame, 'not translated').toHaveLength(lang === 'en' ? isSame.length : 0);
+    },
+  );
+
+  it('words of the catalogue are marked as English', async () => {
+    const page = String(await form({}, { ...site, texts: LANGUAGES.find(({ lang }) => lang === 'de')! }));
+    expect(page).toContain('<label for="param-subdomain"><span lang="en">Subdomain</span></label>');
+  });
+
+  it('hostile languages: English, and quickly', () => {
+    for (const text of ['', '*', ';;;,,,q=', 'de;q=0', `${'x,'.repeat(10_000)}de`, '../../etc', 'constructor'])
+      expect(textsFor(text, text).lang).toBe('en');
+  });
+});
+
 describe('names of others', () => {
   const turned = 'Ada\u202e\u2066gro.live\u200b';
   it.each<[string, Html]>([
@@ -279,7 +314,7 @@ describe('names of others', () => {
     [
       'whose account is wanted',
       refusedPage(site, {
-        ...browserMessage('identity_mismatch', 'GitHub'),
+        ...browserMessage('identity_mismatch', en, 'GitHub'),
         code: 'identity_mismatch',
         requestId: 'r',
         wanted: turned,

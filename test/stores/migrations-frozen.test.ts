@@ -97,6 +97,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795924844647,
       sha256: '21e9b407a9ae972e857b0b57ce55a2d27c69faf920604dc0b8c4000c0492bbc5',
     },
+    '0021_connect_pages': {
+      when: 1795925584739,
+      sha256: 'fc396df77e19139aacee1c16ad7ffb99c6eb687de62bce0f8824571da193b2c1',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -180,6 +184,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0020_counters': {
       when: 1795924853215,
       sha256: '6dfb07ae9e8804e44b2e77493f228d6c69a7166f2e558fc3dc051040b2c44555',
+    },
+    '0021_connect_pages': {
+      when: 1795925596043,
+      sha256: 'ca63e4b13541c183d98617dcdbe5c11748e13bf73ea772c6dacaec9ed6fc856d',
     },
   },
 };

@@ -122,6 +122,8 @@ const SHAPES = [
   'ConnectSession',
   'FinishConnectSessionRequest',
   'FinishedConnectSession',
+  'CreatePortalSessionRequest',
+  'CreatedPortalSession',
   'VerifyJwtRequest',
   'JwtVerdict',
   'EventConnection',

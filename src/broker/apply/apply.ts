@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import type { SignalSettings } from '../../domain/signal-receivers.ts';
+import type { Theme } from '../../domain/theme.ts';
 import type { WebhookSetup } from '../../domain/webhook-settings.ts';
 import type { Clock, DeclaredRows, ReceiverChange, Store } from '../../ports/index.ts';
 import { type Access, type Call, changedNames, type FieldChange, integrationChanges } from '../audit/index.ts';
@@ -24,6 +25,7 @@ export interface ProcessSettings {
   trusted_issuers?: readonly { issuer: string }[] | undefined;
   return_origins?: readonly string[] | undefined;
   console?: object | undefined;
+  theme?: Theme | undefined;
 }
 
 interface ReceivingSetup {
@@ -204,7 +206,7 @@ export function createApply({
       const removed = declared.deleted && { deletions: declared.deleted, self };
       const changes = await receiving.inTurn(() => put(declared, record, dryRun, limits, removed));
       if (changes instanceof Refusal) return changes;
-      const settings = ['trusted_issuers', 'return_origins', 'console'] as const;
+      const settings = ['trusted_issuers', 'return_origins', 'console', 'theme'] as const;
       const needsRestart = settings.filter(
         (name) => declared[name] !== undefined && !isDeepStrictEqual(declared[name], running[name]),
       );

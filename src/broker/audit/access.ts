@@ -28,6 +28,8 @@ export interface Call {
   requestId: string;
   /** What the client says of its request. */
   client?: ClientContext | undefined;
+  /** An owner's, in a browser, on a page that the caller has permitted: the id of its portal session. */
+  portalSession?: string | undefined;
 }
 
 /** What the client calls its request, and the trace that it belongs to. Validated and bounded; null: not told. */
@@ -109,10 +111,10 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
       count: 1,
     };
   };
-  const by = ({ principal, address, requestId, client }: Call): Who => ({
-    actor: principal.caller.id,
-    keyId: principal.credential.id,
-    subject: subjectOf(principal),
+  const by = ({ principal, address, requestId, client, portalSession }: Call): Who => ({
+    ...(portalSession === undefined
+      ? { actor: principal.caller.id, keyId: principal.credential.id, subject: subjectOf(principal) }
+      : { actor: 'browser', keyId: null, subject: portalSession }),
     address,
     requestId,
     client,

@@ -47,6 +47,7 @@ const describeIntegration = (i: Integration | IntegrationSettings) => ({
   // False is as good as not set.
   require_finish: i.requireFinish || null,
   rate: i.rate,
+  theme: i.theme,
 });
 
 const describeCaller = ({ name, permissions: grants, workloads, rateLimit }: Caller) => ({

@@ -1,11 +1,11 @@
 // Importing credentials that were issued elsewhere, as a new connection or to renew one.
 import { setTimeout as pause } from 'node:timers/promises';
 import { accountOf } from '../../domain/account.ts';
-import { capturesOf, isCode, isStatic, tokenTypeOf } from '../../domain/auth-modes.ts';
+import { capturesOf, isCode, tokenTypeOf } from '../../domain/auth-modes.ts';
 import type { Account, Connection } from '../../domain/connection.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import { asMeant, fieldIssues, fill, type Values, valuesOf } from '../../domain/fields.ts';
-import { readCredentials, serializeCredentials, staticToken } from '../../domain/imported-credentials.ts';
+import { readCredentials } from '../../domain/imported-credentials.ts';
 import { type GivenTokens, readImportedTokens } from '../../domain/imported-tokens.ts';
 import { connectionFields } from '../../domain/provider.ts';
 import { namesTokens } from '../../domain/signal-receivers.ts';
@@ -16,6 +16,7 @@ import { type Access, type Call, sees } from '../audit/index.ts';
 import type { TokenCache } from '../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
 import { encryptCredentials, newId } from '../secrets/index.ts';
+import { givenCredentials } from './received-grant/given-credentials.ts';
 import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from './received-grant/new-connection.ts';
 import { compareAccounts, keepsRefreshToken, renewedCredentials } from './received-grant/renewal.ts';
 
@@ -226,24 +227,15 @@ function receivedFrom(
     tokenType: tokenTypeOf(auth),
     scopes: scopes ?? renewed?.scopes ?? integration.scopes,
   };
-  const none = { accessToken: null, refreshToken: null, idToken: null, credentials: null };
-  if (isStatic(auth)) {
-    const values = {
-      ...valuesOf({ ...provider.params, ...auth.params }, integration.params),
-      ...valuesOf(paramFields, params),
-    };
-    const served = staticToken(auth, read.values, values);
-    return { ...common, credentials: { ...none, accessToken: served }, expiresAt: null };
-  }
   if (isCode(auth)) {
-    const credentials = { ...none, accessToken, refreshToken, idToken };
+    const credentials = { accessToken, refreshToken, idToken, credentials: null };
     return { ...common, credentials, expiresAt: accessToken === null ? now : (expiresAt ?? null) };
   }
-  return {
-    ...common,
-    credentials: { ...none, credentials: serializeCredentials(read.values, scopes) },
-    expiresAt: now,
+  const values = {
+    ...valuesOf({ ...provider.params, ...auth.params }, integration.params),
+    ...valuesOf(paramFields, params),
   };
+  return { ...common, ...givenCredentials(auth, read.values, values, scopes, now) };
 }
 
 /** As the caller states it, or as what was captured tells; null: neither does. */

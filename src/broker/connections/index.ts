@@ -11,9 +11,12 @@ import { createRevoker, type Revoker, type RevokerParts } from './revocation.ts'
 import { createRevocationOutbox, type OutboxParts, type RevocationOutbox } from './upstream-revocation/outbox.ts';
 
 export type { ConnectFlow } from './connect-flow/connect-flow.ts';
-export type { BrowserError, BrowserRequest, ConnectStep } from './connect-flow/steps.ts';
-export type { ConnectSessionRequest, ConnectSessions } from './connect-sessions/sessions.ts';
+export type { AskedCredentials, BrowserError, BrowserRequest, ConnectStep, PopupStep } from './connect-flow/steps.ts';
+export { type ConnectSessionRequest, creatorOf } from './connect-sessions/create-session.ts';
+export { returnUrlIssues } from './connect-sessions/return-url.ts';
+export type { ConnectSessions } from './connect-sessions/sessions.ts';
 export type { ConnectionResource } from './connections.ts';
+export type { CheckCredentials, CheckedCredentials } from './entered-credentials/check-credentials.ts';
 export type { ConnectionImport } from './import.ts';
 export type { Revoker } from './revocation.ts';
 

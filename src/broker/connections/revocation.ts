@@ -3,6 +3,7 @@
 import type { Connection, UpstreamRevocation } from '../../domain/connection.ts';
 import { withDeadline } from '../../domain/deadline.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
+import type { ConnectSession } from '../../domain/integration.ts';
 import { REVOCATION_CLAIM_MS, REVOCATION_WAIT_MS } from '../../domain/time-limits.ts';
 import type { Clock, ConnectSessionFilter, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
@@ -38,7 +39,10 @@ export interface Revoker {
 }
 
 export interface RevokerParts {
-  store: Pick<Store, 'connection' | 'liveConnections' | 'revoke' | 'connectSessions' | 'endSession'>;
+  store: Pick<
+    Store,
+    'connection' | 'liveConnections' | 'revoke' | 'connectSessions' | 'endSession' | 'endPortalSessions'
+  >;
   tokenCache: Pick<TokenCache, 'invalidate'>;
   /** Waits for the other replicas. */
   untilApplied: Cache['untilApplied'];
@@ -69,13 +73,14 @@ export function createRevoker(
   async function cancelSessions(
     call: Call,
     filter: Pick<ConnectSessionFilter, 'integration' | 'owner'>,
+    concerns: (session: ConnectSession) => boolean = () => true,
   ): Promise<void> {
     let after: string | undefined;
     do {
       const open = { ...filter, status: 'open' as const, now: clock.now() };
       const { data, next } = await store.connectSessions(open, { limit: REVOKE_BATCH, after });
       await Promise.all(
-        data.map(async ({ id, integration, owner, connectionId }) => {
+        data.filter(concerns).map(async ({ id, integration, owner, connectionId }) => {
           const by = access.record(call, 'connect_session.cancelled', { integration, owner, connectionId, detail: id });
           if (await store.endSession(id, { status: 'cancelled', error: null }, by)) await endedCandidates.destroy(id);
         }),
@@ -114,6 +119,18 @@ export function createRevoker(
       const failures: unknown[] = [];
       // First: what a session connects meanwhile is found below.
       await cancelSessions(call, filter);
+      const { integration } = filter;
+      if (filter.owner !== undefined && integration === undefined) {
+        const by = access.record(call, 'portal_session.ended', { integration: '*', owner: filter.owner });
+        await store.endPortalSessions(filter.owner, by);
+      }
+      // Those whose owner has not chosen yet.
+      if (integration !== undefined)
+        await cancelSessions(
+          call,
+          { ...filter, integration: '' },
+          ({ integrations }) => integrations?.includes(integration) === true,
+        );
       let after: string | undefined;
       for (;;) {
         const { data, next } = await store.liveConnections(filter, { limit: REVOKE_BATCH, after });

@@ -1,16 +1,19 @@
 // The integrations room: providers set up in this deployment, where their requests go, and whose JWTs they make trusted.
-import type { Store } from '../../ports/index.ts';
+import type { Theme } from '../../domain/theme.ts';
+import type { Clock, Store } from '../../ports/index.ts';
 import type { Access } from '../audit/index.ts';
 import type { Cache, CallerCache } from '../cache/index.ts';
 import { createIntegrationPlanner, type IntegrationPlanner, type PlannerParts } from './integration-setup.ts';
 import { createIntegrationAdmin, type IntegrationAdmin } from './integrations.ts';
 import { createTargets, type Targets } from './targets.ts';
+import { createThemes, type Themes } from './themes/themes.ts';
 import { createTrustedIssuers, type TrustedIssuers } from './trusted-issuers.ts';
 
 export { type IntegrationPlanner, type IntegrationSetup, inWords } from './integration-setup.ts';
 export { type IntegrationAdmin, integrationInUse, mayRedirect } from './integrations.ts';
 export { isShadowedBy, type OpenIdClient } from './openid-clients.ts';
 export type { ResolvedIntegration, Targets } from './targets.ts';
+export type { Look, Themes } from './themes/themes.ts';
 export type { TrustedIssuers } from './trusted-issuers.ts';
 
 export interface Integrations {
@@ -18,6 +21,7 @@ export interface Integrations {
   planner: IntegrationPlanner;
   targets: Targets;
   trustedIssuers: TrustedIssuers;
+  themes: Themes;
   /** To be called for each change that was not made through `admin`. Undefined: any integration may have changed. */
   changed(id: string | undefined): void;
 }
@@ -31,6 +35,9 @@ interface Parts extends PlannerParts {
   /** Those that the configuration lists. */
   listedIssuers: Parameters<typeof createTrustedIssuers>[0]['listed'];
   publicUrl: string;
+  /** The look of the deployment's connect pages. */
+  theme: Theme | undefined;
+  clock: Clock;
   /** Called after every change of an integration, wherever it was made. */
   onChange: (id: string | undefined) => void;
 }
@@ -50,6 +57,7 @@ export function createIntegrations(parts: Parts): Integrations {
     planner,
     targets,
     trustedIssuers,
+    themes: createThemes({ store, targets, deployment: parts.theme, clock: parts.clock }),
     changed,
   };
 }

@@ -9,6 +9,7 @@ import type { Integration, Overrides, UpstreamRate } from '../../domain/integrat
 import { settingIssues } from '../../domain/param-settings.ts';
 import { authMode, integrationFields, type Provider } from '../../domain/provider.ts';
 import { NO_SECRETS, resolveTarget } from '../../domain/target.ts';
+import type { Theme } from '../../domain/theme.ts';
 import {
   type Clock,
   type IntegrationSettings,
@@ -38,6 +39,8 @@ export interface IntegrationSetup {
   requireFinish?: boolean | undefined;
   /** Undefined or null: as the catalogue has it. */
   rate?: UpstreamRate | null | undefined;
+  /** Undefined or null: the deployment's. */
+  theme?: Theme | null | undefined;
 }
 
 export interface PlannedIntegration {
@@ -184,6 +187,7 @@ export function createIntegrationPlanner({
         returnOrigins: setup.returnOrigins ?? [],
         requireFinish: setup.requireFinish ?? false,
         rate: setup.rate ?? null,
+        theme: setup.theme ?? null,
         createdAt: now,
         updatedAt: now,
       };

@@ -88,7 +88,7 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
     onSend: (secrets: readonly string[]) => void,
   ): Promise<Sent | Refusal> {
     const { outgoing, prepared, served, isBackground, ending, recording } = attempted;
-    const guarded = await guard.enter(guardedPlace(prepared, served, attempted.call), {
+    const guarded = await guard.enter(guardedPlace(prepared, served, attempted.call.principal.caller.id), {
       maxWaitMs,
       isBackground,
       signal: ending.signal,

@@ -14,7 +14,14 @@ import {
   createRecorder,
   type RecorderParts,
 } from './capture/index.ts';
-import { type ConnectionCheck, type ConnectionCheckParts, createConnectionCheck } from './check/index.ts';
+import {
+  type ConnectionCheck,
+  type ConnectionCheckParts,
+  type CredentialCheck,
+  type CredentialCheckParts,
+  createConnectionCheck,
+  createCredentialCheck,
+} from './check/index.ts';
 import { type ApiDescriptions, createApiDescriptions } from './description/described-api.ts';
 import { createCallGuard } from './guard/guarded-calls.ts';
 import { createUpstreamLimits, type UpstreamLimitsParts } from './limits/index.ts';
@@ -39,6 +46,8 @@ export interface ApiProxy
   /** Which connections have their calls captured may have changed. Rejects with `StoreError`. */
   capturesChanged(): Promise<void>;
   check: ConnectionCheck;
+  /** For credentials that are not stored yet. */
+  checkCredentials: CredentialCheck;
   captures: CallCaptures;
   /** For metrics. */
   upstreamState(): Pick<MetricsState, 'upstreamWaiting' | 'upstreamBreakers'>;
@@ -48,7 +57,7 @@ export interface ApiProxy
   stop(): Promise<void>;
 }
 
-type CheckParts = Omit<ConnectionCheckParts, 'builder' | 'preparation' | 'dpop' | 'guard'>;
+type CheckParts = Omit<ConnectionCheckParts & CredentialCheckParts, 'builder' | 'preparation' | 'dpop' | 'guard'>;
 
 interface Parts extends DpopSignerParts, RunningCallsParts, CheckParts, UpstreamBreakersParts {
   vault: DpopSignerParts['vault'] & CallCapturesParts['vault'] & RecorderParts['vault'];
@@ -87,6 +96,7 @@ export function createProxy(parts: Parts): ApiProxy {
   return {
     ...createProxyCalls({ ...parts, preparation, attempts, running, observer, recorder }),
     check: createConnectionCheck({ ...parts, preparation, builder, dpop, guard }),
+    checkCredentials: createCredentialCheck({ ...parts, preparation, builder, dpop, guard }),
     captures: createCallCaptures({ ...parts, recorder }),
     ...createApiDescriptions(parts),
     connectionsChanged: running.connectionsChanged,

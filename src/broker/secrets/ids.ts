@@ -24,6 +24,7 @@ let lastAt = 0;
 export type IdPrefix =
   | 'con'
   | 'cs'
+  | 'ps'
   | 'clr'
   | 'key'
   | 'evt'

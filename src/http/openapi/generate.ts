@@ -15,6 +15,7 @@ const TAGS = {
   proxy: 'Call the API of a connection without having its token.',
   connections: "Manage connections. A connection is an owner's grant at an integration, kept alive by the broker.",
   'connect sessions': "Create single-use links with which an owner's browser creates or renews a connection.",
+  'portal sessions': 'Create links to the page on which owners see, renew and end their own connections.',
   integrations: 'Manage integrations: providers configured in this deployment.',
   providers: 'Read the provider catalogue: how each third-party system authenticates, and which parameters it needs.',
   callers: 'Manage callers: internal services, their keys and their permissions.',

@@ -12,7 +12,9 @@ function refusals(...codes: BrowserCode[]) {
       status,
       {
         ...page,
-        description: some.map((code) => `${browserMessage(code, 'the provider').title} (\`${code}\`)`).join('; or: '),
+        description: some
+          .map((code) => `${browserMessage(code, undefined, 'the provider').title} (\`${code}\`)`)
+          .join('; or: '),
       },
     ]),
   );
@@ -21,8 +23,8 @@ function refusals(...codes: BrowserCode[]) {
 const LOCATION = { Location: { description: 'The next URL', schema: { type: 'string' as const }, required: true } };
 
 const CONFIRM_PAGE =
-  'A page that says which app asks, for whom and at which provider, and asks for missing parameters, such as a subdomain';
-const OUTCOME_PAGE = 'A page that confirms the connection, or waits for it';
+  'A page that says which app asks, for whom and at which provider, and asks for missing parameters, such as a subdomain; or the choice of an integration';
+const OUTCOME_PAGE = 'A page that confirms the connection, or waits for it; or the last page of a pop-up';
 const toReturnUrl =
   'A redirect to the `return_url`, with `status`, `connect_session_id`, and `connection_id` or `error`';
 const failures = [
@@ -55,6 +57,11 @@ export const BROWSER_ANSWERS = {
     ...refusals(...linkErrors),
   },
   fill: {
+    200: {
+      ...page,
+      description:
+        'The form of the integration that was chosen, if it asks for something; or the last page of a pop-up, which tells the window that opened it how the session has ended',
+    },
     303: {
       description: `A redirect to the provider; or to the page of the session, once this browser has connected; or: ${toReturnUrl}`,
       headers: LOCATION,
@@ -62,7 +69,7 @@ export const BROWSER_ANSWERS = {
     ...refusals(...linkErrors),
     400: {
       ...page,
-      description: `${CONFIRM_PAGE}, with the errors of the previous input, or since this browser had not been shown it; or: ${browserMessage('invalid_form').title} (\`invalid_form\`)`,
+      description: `${CONFIRM_PAGE} or for credentials, with the errors of the previous input, or since this browser had not been shown it; or: ${browserMessage('invalid_form').title} (\`invalid_form\`)`,
     },
   },
   callback: {
@@ -80,5 +87,33 @@ export const BROWSER_ANSWERS = {
       headers: LOCATION,
     },
     ...refusals('invalid_form', 'not_a_navigation', ...outcomes),
+  },
+};
+
+const portalFailures = ['portal_ended', 'not_a_navigation', 'unavailable', 'internal'] as const;
+const asked = { ...page, description: 'The page with the form, since this browser had not been shown it' };
+const toPortal = { description: 'A redirect to the page of the connections', headers: LOCATION };
+
+/** The responses of the page of an owner's connections. */
+export const PORTAL_ANSWERS = {
+  open: {
+    200: { ...page, description: 'A page that says what the link opens' },
+    303: toPortal,
+    ...refusals(...portalFailures),
+  },
+  enter: { 303: toPortal, ...refusals(...portalFailures), 400: asked },
+  show: {
+    200: { ...page, description: "The owner's connections" },
+    303: toPortal,
+    ...refusals(...portalFailures),
+  },
+  ask: {
+    200: { ...page, description: 'A page that asks whether to disconnect the account' },
+    ...refusals('not_found', ...portalFailures),
+  },
+  act: {
+    303: { description: 'A redirect to the page of the connections, or to a connect session', headers: LOCATION },
+    ...refusals('not_found', 'integration_misconfigured', ...portalFailures),
+    400: asked,
   },
 };

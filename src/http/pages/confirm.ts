@@ -1,11 +1,14 @@
-// The page of a connect link: says which app asks, for whom and at which provider, and asks for missing connection parameters
-// (a subdomain, a shop). One form, whose post leads to the provider.
+// The page of a connect link: says which app asks, for whom and at which provider, and asks for what is missing: connection
+// parameters (a subdomain, a shop), or the credentials themselves. One form, whose post leads to the provider or is checked there.
 import { html } from 'hono/html';
+import type { AskedCredentials } from '../../broker/connections/index.ts';
 import type { InputIssue } from '../../domain/errors.ts';
 import type { ParamField } from '../../domain/fields.ts';
+import { credentialField, formField, paramField, summary } from './fields.ts';
 import { type Html, layout, type Site } from './layout.ts';
-import { TOKEN_FIELD } from './retry.ts';
+import { CHOICE_FIELD, TOKEN_FIELD } from './retry.ts';
 import { shownName } from './shown-name.ts';
+import { filled, worded } from './texts/index.ts';
 
 export interface ConfirmView {
   /** Where the form is posted to: a path of this origin. */
@@ -19,85 +22,99 @@ export interface ConfirmView {
   values: Record<string, string>;
   /** As `fieldIssues` finds them (`params.<name>`); empty the first time. */
   issues: InputIssue[];
+  /** What the owner is to enter; undefined: the provider asks them itself. */
+  asked?: AskedCredentials | undefined;
+  /** The integration that was chosen among several; null: there was nothing to choose. */
+  choice?: string | null | undefined;
 }
 
-/** Only the server validates: messages of native validation vanish and are seldom read out by screen readers. */
-export function confirmPage(
-  site: Site,
-  { action, token, providerName, displayOwner, fields, values, issues }: ConfirmView,
-): Html {
-  const { appName } = site;
-  const heading = `Connect your ${providerName} account to ${appName}`;
-  const problem = (name: string) => issues.find((issue) => issue.path === `params.${name}`)?.message;
-  const asked = Object.entries(fields);
+export function confirmPage(site: Site, view: ConfirmView): Html {
+  const { action, token, providerName: provider, displayOwner, issues, asked, choice } = view;
+  const { appName: app, texts } = site;
+  const { confirm, credentials, picker } = texts;
+  const heading = worded(confirm.heading, { provider, app });
+  const params = Object.entries(view.fields).map(([name, field]) => paramField(name, field, view.values[name]));
+  const secrets = Object.entries(asked?.fields ?? {}).map(([name, field]) =>
+    credentialField(name, field, !asked?.readable.includes(name)),
+  );
+  const fields = [...params, ...secrets];
+  const trouble = asked?.trouble && worded(troubleText(site, asked.trouble), { provider });
+  const isWrong = issues.length > 0 || trouble != null;
+  const lead = asked ? credentials : confirm;
   return layout(site, {
-    title: issues.length > 0 ? `Error: ${heading}` : heading,
+    title: isWrong ? worded(texts.form.error, { message: heading }) : heading,
     body: html`
       <div class="part">
         <h1>${heading}</h1>
-        <p class="lead">${appName} asks for access to your ${providerName} account${
-          displayOwner === null ? '' : html`, on behalf of <strong>${shownName(displayOwner)}</strong>`
-        }. ${providerName} asks you to sign in and to agree; after that, ${appName} can use the account ${
-          displayOwner === null
-            ? 'for the person who made this link'
-            : html`for <strong>${shownName(displayOwner)}</strong>`
-        }, also while you are away.</p>
-        <p>Continue only if you started this yourself in ${appName}. If someone sent you this link, your account would be
-          connected for them: close this window.</p>
-        ${issues.length > 0 ? summary(issues, fields) : ''}
+        ${leadOf(lead, displayOwner, { app, provider })}
+        <p>${worded(confirm.caution, { app })}</p>
+        ${summary(site, issues, fields, trouble ?? undefined)}
         <form method="post" action="${action}" novalidate>
           <input type="hidden" name="${TOKEN_FIELD}" value="${token}">
-          ${asked.length > 0 ? html`<p>${providerName} needs to know where to find your account.</p>` : ''}
-          ${asked.map(([name, field]) => input(name, field, values[name] ?? field.default ?? '', problem(name)))}
-          <button class="action" type="submit">Continue to ${providerName}</button>
+          ${choice ? html`<input type="hidden" name="${CHOICE_FIELD}" value="${choice}">` : ''}
+          ${params.length > 0 ? html`<p>${worded(confirm.whereIsAccount, { provider })}</p>` : ''}
+          ${asked ? html`<p>${worded(credentials.checked, { provider })}</p>` : ''}
+          ${asked && secrets.length > 0 ? html`<p><a class="link" href="${asked.helpUrl}" target="_blank" rel="noopener noreferrer">${worded(credentials.whereToFind, { provider })}</a></p>` : ''}
+          ${fields.map((field) => formField(site, field, issues))}
+          <button class="action" type="submit">${worded(asked ? credentials.go : confirm.go, { provider })}</button>
         </form>
+        ${choice ? html`<p><a class="link" href="${action}">${picker.another}</a></p>` : ''}
       </div>
-      <dl class="stub">
-        <div><dt>Who asks</dt><dd>${appName}</dd></div>
-        ${displayOwner === null ? '' : html`<div><dt>On behalf of</dt><dd>${shownName(displayOwner)}</dd></div>`}
-        <div><dt>Account at</dt><dd>${providerName}</dd></div>
-      </dl>`,
+      ${stubOf(site, displayOwner, provider)}`,
   });
 }
 
-const idOf = (name: string) => `param-${name}`;
+const troubleText = ({ texts }: Site, trouble: NonNullable<AskedCredentials['trouble']>): string =>
+  trouble === 'identity_mismatch' ? texts.refusals.identity_mismatch.message : texts.credentials[trouble];
 
-function input(name: string, field: ParamField, value: string, problem: string | undefined): Html {
-  const id = idOf(name);
-  const hint = [field.description, field.example && `For example ${field.example}.`].filter(Boolean).join(' ');
-  const describedBy = [hint && `${id}-hint`, problem && `${id}-error`].filter(Boolean).join(' ');
-  const about = html`${field.optional ? '' : html` required`}${problem ? html` aria-invalid="true"` : ''}${
-    describedBy ? html` aria-describedby="${describedBy}"` : ''
-  }`;
-  return html`
-    <div class="field">
-      <label for="${id}">${field.title}${field.optional ? html` <span class="quiet">(optional)</span>` : ''}</label>
-      ${hint ? html`<p class="hint" id="${id}-hint">${hint}</p>` : ''}
-      ${problem ? html`<p class="error" id="${id}-error">Error: ${problem}</p>` : ''}
-      ${
-        field.options
-          ? choice(id, name, Object.keys(field.options), value, about)
-          : html`
-        <input id="${id}" name="${name}" type="text" value="${value}" autocomplete="off" autocapitalize="none"
-          spellcheck="false"${about}>`
-      }
-    </div>`;
+export interface PickerView {
+  action: string;
+  token: string;
+  displayOwner: string | null;
+  choices: readonly { integration: string; provider: string }[];
 }
 
-const choice = (id: string, name: string, options: string[], value: string, about: Html): Html => html`
-  <select id="${id}" name="${name}"${about}>
-    ${options.map((option) => html`<option${option === value ? html` selected` : ''}>${option}</option>`)}
-  </select>`;
+/** The page of a session with several integrations. Each choice is a button: it confirms, too. */
+export function pickerPage(site: Site, { action, token, displayOwner, choices }: PickerView): Html {
+  const { appName: app, texts } = site;
+  const { picker, confirm } = texts;
+  const heading = worded(picker.heading, { app });
+  return layout(site, {
+    title: heading,
+    body: html`
+      <div class="part">
+        <h1>${heading}</h1>
+        ${leadOf(picker, displayOwner, { app })}
+        <p>${worded(confirm.caution, { app })}</p>
+        <form method="post" action="${action}">
+          <input type="hidden" name="${TOKEN_FIELD}" value="${token}">
+          <fieldset class="choices">
+            <legend>${picker.choices}</legend>
+            ${choices.map(({ integration, provider }) => html`<button class="choice" type="submit" name="${CHOICE_FIELD}" value="${integration}">${shownName(provider)}</button>`)}
+          </fieldset>
+        </form>
+      </div>
+      ${stubOf(site, displayOwner)}`,
+  });
+}
 
-const summary = (issues: InputIssue[], fields: Record<string, ParamField>): Html => html`
-  <div class="summary" role="alert" tabindex="-1" autofocus aria-labelledby="summary-title">
-    <h2 id="summary-title">Please check what you entered</h2>
-    <ul>
-      ${issues.map(({ path, message }) => {
-        const name = path.replace(/^params\./, '');
-        return Object.hasOwn(fields, name)
-          ? html`<li><a href="#${idOf(name)}">${message}</a></li>`
-          : html`<li>${message}</li>`;
-      })}
-    </ul>
-  </div>`;
+const leadOf = (
+  { lead, leadFor }: { lead: string; leadFor: string },
+  displayOwner: string | null,
+  names: Record<string, string>,
+): Html =>
+  html`<p class="lead">${
+    displayOwner === null
+      ? worded(lead, names)
+      : filled(leadFor, { ...names, owner: html`<strong>${shownName(displayOwner)}</strong>` })
+  }</p>`;
+
+const stubOf = (
+  { appName, texts: { stub } }: Site,
+  displayOwner: string | null,
+  provider?: string,
+): Html => html`<dl class="stub">
+        <div><dt>${stub.whoAsks}</dt><dd>${appName}</dd></div>
+        ${displayOwner === null ? '' : html`<div><dt>${stub.onBehalfOf}</dt><dd>${shownName(displayOwner)}</dd></div>`}
+        ${provider === undefined ? '' : html`<div><dt>${stub.accountAt}</dt><dd>${provider}</dd></div>`}
+      </dl>`;

@@ -1,5 +1,6 @@
-// The layout of every browser page: one document, one heading, no scripts. `html` escapes all values.
+// The layout of every browser page: one document, one heading, no scripts but that of a pop-up's last page. `html` escapes all values.
 import { html } from 'hono/html';
+import type { Texts } from './texts/index.ts';
 
 /** For `c.html(…)`. */
 export type Html = ReturnType<typeof html>;
@@ -10,14 +11,33 @@ export interface Site {
   base: string;
   /** Who asks owners to connect their accounts. */
   appName: string;
+  /** In the owner's language. */
+  texts: Texts;
+  theme?: ShownTheme | undefined;
 }
 
-/** The whole document. `title` is shown in the tab; `body` contains the only `<h1>`. */
-export const layout = (
-  { base }: Pick<Site, 'base'>,
-  { title, body }: { title: string; body: Html },
-): Html => html`<!doctype html>
-<html lang="en">
+/** The customer's own look. */
+export interface ShownTheme {
+  /** Instead of ours, at the top of the page. */
+  name: string | null;
+  /** A `data:` URL of an image. */
+  logo: string | null;
+  /** The path of the stylesheet with its colours, below `base`; null: it has none. */
+  stylesheet: string | null;
+}
+
+interface Content {
+  /** Shown in the tab. */
+  title: string;
+  /** Contains the only `<h1>`. */
+  body: Html;
+  /** The only script that a page may have, in its head. */
+  script?: Html | undefined;
+}
+
+/** The whole document. */
+export const layout = ({ base, texts, theme }: Site, { title, body, script }: Content): Html => html`<!doctype html>
+<html lang="${texts.lang}" dir="${texts.dir}">
   <head>
     <meta charset="utf-8">
     <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -25,16 +45,22 @@ export const layout = (
     <meta name="robots" content="noindex">
     <title>${title}</title>
     <link rel="stylesheet" href="${base}/assets/valetkey.css">
+    ${theme?.stylesheet ? html`<link rel="stylesheet" href="${base}${theme.stylesheet}">` : ''}
+    ${script ?? ''}
   </head>
   <body>
-    <header class="brand">${mark}<span>Valetkey</span></header>
+    <header class="brand">${theme?.logo ? html`<img class="logo" src="${theme.logo}" alt="">` : mark}<span>${theme?.name ?? 'Valetkey'}</span></header>
     <main class="ticket">${body}</main>
     <footer class="foot">
-      <p>Valetkey looks after the keys to your connected accounts.</p>
+      <p>${texts.foot}</p>
     </footer>
   </body>
 </html>
 `;
+
+/** Words of the catalogue, which is in English, as a part of a page in any language (WCAG 3.1.2). */
+export const english = ({ texts }: Site, words: string): Html =>
+  texts.lang === 'en' ? html`${words}` : html`<span lang="en">${words}</span>`;
 
 /** A key on a valet's tag. */
 export const mark = html`<svg class="mark" viewBox="0 0 32 32" width="32" height="32" aria-hidden="true" focusable="false">

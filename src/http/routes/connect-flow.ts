@@ -1,27 +1,24 @@
 // The connect flow in the owner's browser: the connect link, the redirect back from the provider, and the session's own page.
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Context, MiddlewareHandler } from 'hono';
+import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { EXAMPLE } from '../../api/index.ts';
 import type { BrowserRequest, ConnectFlow, ConnectStep } from '../../broker/connections/index.ts';
+import type { Themes } from '../../broker/integrations/index.ts';
 import { WAITING_PAGE_RELOAD_MS } from '../../domain/time-limits.ts';
-import { StoreError } from '../../ports/index.ts';
 import type { Env } from '../env.ts';
 import { createBrowserCookies } from '../middleware/browser-cookies.ts';
 import { boundedPairs, isForm } from '../middleware/form.ts';
-import { ignoreHead, isFromElsewhere, isNoNavigation } from '../middleware/navigation.ts';
+import { isFromElsewhere } from '../middleware/navigation.ts';
 import { BROWSER_ANSWERS } from '../openapi/pages.ts';
 import { idOf, router } from '../openapi/route-parts.ts';
-import { assets } from '../pages/assets.ts';
-import { confirmPage } from '../pages/confirm.ts';
+import { assets, themeAssets } from '../pages/assets.ts';
+import { type BrowserPages, FORM_LIMIT, filledIn } from '../pages/browser-pages.ts';
+import { confirmPage, pickerPage } from '../pages/confirm.ts';
 import { connectedPage, waitingPage } from '../pages/connected.ts';
-import type { Site } from '../pages/layout.ts';
-import { type BrowserCode, browserMessage } from '../pages/messages.ts';
-import { refusedPage } from '../pages/refused.ts';
-import { TOKEN_FIELD } from '../pages/retry.ts';
-import { allowFormToLeadAway, browserSecurity } from '../pages/security.ts';
-
-const FORM_LIMIT = 16_384;
+import { popupPage } from '../pages/popup.ts';
+import { CHOICE_FIELD, CREDENTIAL_PREFIX, TOKEN_FIELD } from '../pages/retry.ts';
+import { allowFormToLeadAway, allowScript } from '../pages/security.ts';
 
 const common = { tags: ['browser'], security: [] };
 const secret = z.object({
@@ -129,12 +126,14 @@ const retry = createRoute({
 interface Parts {
   connectFlow: ConnectFlow;
   publicUrl: string;
-  site: Site;
+  browserPages: BrowserPages;
+  themes: Pick<Themes, 'stylesheet'>;
 }
 
-export function browserRoutes({ connectFlow, publicUrl, site }: Parts): OpenAPIHono<Env> {
-  const { base } = site;
+export function browserRoutes({ connectFlow, publicUrl, browserPages, themes }: Parts): OpenAPIHono<Env> {
+  const { base, siteOf, refused } = browserPages;
   const cookies = createBrowserCookies(publicUrl, base);
+  const linkOf = (c: Context<Env>) => `${base}/connect/${encodeURIComponent(c.req.param('secret') ?? '')}`;
   const pageOf = (session: string) => `${base}/connect/sessions/${session}`;
 
   const visit = (c: Context<Env>): BrowserRequest => ({
@@ -142,33 +141,34 @@ export function browserRoutes({ connectFlow, publicUrl, site }: Parts): OpenAPIH
     address: c.get('address'),
     requestId: c.get('requestId'),
     client: c.get('client'),
+    about: (session) => c.set('appearance', session),
   });
-
-  function refused(
-    c: Context<Env>,
-    code: BrowserCode,
-    provider?: string,
-    more: { wanted?: string | null; retry?: { action: string; token: string } } = {},
-  ) {
-    const { status, ...words } = browserMessage(code, provider);
-    const { wanted, retry } = more;
-    const requestId = c.get('requestId');
-    return c.html(refusedPage(site, { ...words, code, status, requestId, wanted: wanted ?? undefined, retry }), status);
-  }
 
   /** `at`: where the browser is, which says what is left to be cleared from its address bar. */
   async function answer(c: Context<Env>, at: 'link' | 'callback' | 'page', step: ConnectStep) {
     if ('cookie' in step && step.cookie) cookies.set(c, step.cookie);
+    const site = await siteOf(c);
     const seeOther = c.req.method === 'POST' || at === 'callback' ? 303 : 302;
     switch (step.kind) {
       case 'redirect':
         return c.redirect(step.url, seeOther);
       case 'confirm': {
-        const { provider: providerName, displayOwner, fields, values, issues, token } = step;
-        const action = `${base}/connect/${encodeURIComponent(c.req.param('secret') ?? '')}`;
+        const { provider: providerName, displayOwner, fields, values, issues, token, asked, choice } = step;
+        const action = linkOf(c);
         allowFormToLeadAway(c);
-        const view = { action, token, providerName, displayOwner, fields, values, issues };
-        return c.html(confirmPage(site, view), c.req.method === 'POST' ? 400 : 200);
+        const view = { action, token, providerName, displayOwner, fields, values, issues, asked, choice };
+        const status = asked?.trouble === 'unavailable' ? 503 : step.isAgain ? 400 : 200;
+        return c.html(confirmPage(site, view), status);
+      }
+      case 'choose': {
+        allowFormToLeadAway(c);
+        return c.html(pickerPage(site, { ...step, action: linkOf(c) }), c.req.method === 'POST' ? 400 : 200);
+      }
+      case 'popup': {
+        // The URL of the callback has a code.
+        if (at === 'callback') return c.redirect(pageOf(step.session), seeOther);
+        allowScript(c);
+        return c.html(popupPage(site, step));
       }
       case 'connected':
         if (at !== 'page' || c.req.method === 'POST') return c.redirect(pageOf(step.session), seeOther);
@@ -184,36 +184,37 @@ export function browserRoutes({ connectFlow, publicUrl, site }: Parts): OpenAPIH
         const action = step.session && pageOf(step.session);
 
         if (step.retryToken) allowFormToLeadAway(c);
-        return refused(c, step.error, step.provider ?? undefined, {
-          ...(step.wanted !== undefined && { wanted: step.wanted }),
+        return refused(c, step.error, step.provider, {
+          wanted: step.wanted ?? undefined,
           ...(step.retryToken && action && { retry: { action, token: step.retryToken } }),
         });
       }
     }
   }
 
-  /** What is posted to the redirect URI begins nothing: the GET that follows does. */
-  const personsOnly: MiddlewareHandler<Env> = async (c, next) => {
-    const isJudged = c.req.method === 'GET' || c.req.path.startsWith('/connect/');
-    return isJudged && isNoNavigation((name) => c.req.header(name)) ? refused(c, 'not_a_navigation') : next();
-  };
-
   const routes = router();
   for (const step of [open, fill, callback, callbackForm, outcome, retry]) routes.openAPIRegistry.registerPath(step);
   routes.route('/', assets);
-  for (const paths of ['/connect/*', '/oauth2/callback/*']) {
-    routes.use(paths, browserSecurity(publicUrl));
-    routes.use(paths, ignoreHead);
-    routes.use(paths, personsOnly);
-  }
+  routes.route('/', themeAssets({ themes }));
+  browserPages.protect(routes, ['/connect/*', '/oauth2/callback/*']);
   const bounded = bodyLimit({ maxSize: FORM_LIMIT, onError: (c) => refused(c, 'invalid_form') });
 
   /** The token of the form and its other fields; undefined: the body is not a form. */
   async function posted(c: Context<Env>) {
     const form = await filledIn(c);
     if (!form) return undefined;
-    const { [TOKEN_FIELD]: token, ...params } = form;
-    return { token: isFromElsewhere((name) => c.req.header(name)) ? undefined : token, params };
+    const { [TOKEN_FIELD]: token, [CHOICE_FIELD]: choice, ...fields } = form;
+    const isCredential = ([name]: [string, string]) => name.startsWith(CREDENTIAL_PREFIX);
+    const entries = Object.entries(fields);
+    const credentials = entries
+      .filter(isCredential)
+      .map(([name, value]) => [name.slice(CREDENTIAL_PREFIX.length), value]);
+    return {
+      token: isFromElsewhere((name) => c.req.header(name)) ? undefined : token,
+      choice,
+      params: Object.fromEntries(entries.filter((entry) => !isCredential(entry))),
+      credentials: Object.fromEntries(credentials),
+    };
   }
 
   routes.get('/connect/sessions/:id', async (c) =>
@@ -246,16 +247,5 @@ export function browserRoutes({ connectFlow, publicUrl, site }: Parts): OpenAPIH
     const query = new URLSearchParams({ form_post: carried });
     return c.redirect(`${base}/oauth2/callback/${encodeURIComponent(id)}?${query}`, 303);
   });
-  routes.onError((error, c) => {
-    c.get('logFailure')(error, c.get('requestId'));
-    return refused(c, error instanceof StoreError ? 'unavailable' : 'internal');
-  });
   return routes;
-}
-
-/** The fields that were filled in. Undefined: the body is not a form, or far too large a one. */
-async function filledIn(c: Context): Promise<Record<string, string> | undefined> {
-  if (!isForm(c.req.header('content-type'))) return undefined;
-  const form = boundedPairs(await c.req.text());
-  return form && Object.fromEntries([...form].filter(([, value]) => value !== ''));
 }

@@ -98,7 +98,8 @@ const cancel = createRoute({
 export function sessionRoutes({ sessions }: { sessions: ConnectSessions }) {
   return router()
     .openapi(create, async (c) => {
-      const { return_url, connection_id, replace_scopes, display_owner, code_challenge, ...rest } = c.req.valid('json');
+      const { return_url, connection_id, replace_scopes, display_owner, code_challenge, ui_locales, ...rest } =
+        c.req.valid('json');
       const wanted = {
         ...rest,
         returnUrl: return_url,
@@ -106,6 +107,7 @@ export function sessionRoutes({ sessions }: { sessions: ConnectSessions }) {
         replaceScopes: replace_scopes,
         displayOwner: display_owner,
         codeChallenge: code_challenge,
+        uiLocales: ui_locales,
       };
       return respond(c, await sessions.create(c.get('call'), wanted), ({ session, url }) =>
         c.json({ id: session.id, url, status: 'pending' as const, expires_at: time(session.expiresAt) }, 201),

@@ -106,6 +106,7 @@ export const setupOf = (put: z.infer<typeof IntegrationPut>): IntegrationSetup =
   returnOrigins: put.return_origins,
   requireFinish: put.require_finish,
   rate: put.rate,
+  theme: put.theme,
 });
 
 /** Undefined: nothing is said of it. Null: it receives none any more. */

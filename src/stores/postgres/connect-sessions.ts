@@ -42,20 +42,11 @@ export function createSessionStore(access: PostgresAccess): SessionStore {
     return and(ofSession, notInArray(stateDigest, newest.limit(MOST_FLOWS - 1)));
   }
 
-  /** It stays there until the transaction ends. */
-  async function isThere(orm: Orm, { callerId, keyId }: { callerId: string; keyId: string | null }): Promise<boolean> {
-    const caller = orm.select({ id: callers.id }).from(callers).where(eq(callers.id, callerId));
-    if ((await caller.for('key share')).length === 0) return false;
-    if (keyId === null) return true;
-    const ofKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));
-    return (await orm.select({ id: callerKeys.id }).from(callerKeys).where(ofKey).for('key share')).length > 0;
-  }
-
   return {
     ...createCandidateStore(access),
     addSession: (session, audit, creator) =>
       transaction(async (orm) => {
-        if (creator && !(await isThere(orm, creator))) return 'creator_gone';
+        if (creator && !(await isCreatorThere(orm, creator))) return 'creator_gone';
         await orm.insert(connectSessions).values(session);
         await record(orm, audit);
         return 'added';
@@ -162,6 +153,24 @@ export function createSessionStore(access: PostgresAccess): SessionStore {
         if (opened.length > 0) await record(orm, audit);
         return opened.length > 0;
       }),
+    bindSession: (id, browserDigest, now) =>
+      transaction(async (orm) => {
+        const [session] = await statements(orm).locked.execute({ id });
+        const refused = whyNotBegin(session, { browserDigest }, now);
+        if (refused) return refused;
+        await orm.update(connectSessions).set({ browserDigest }).where(eq(connectSessions.id, id));
+        return 'bound';
+      }),
+    chooseIntegration: ({ id, integration, mac = null }, now) =>
+      transaction(async (orm) => {
+        const { status, expiresAt } = connectSessions;
+        const isOpen = and(eq(connectSessions.id, id), eq(status, 'pending'), gt(expiresAt, now));
+        const { rowCount } = await orm.update(connectSessions).set({ integration, mac }).where(isOpen);
+        if (rowCount === 0) return false;
+        // What was begun at another one leads nowhere.
+        await orm.delete(flows).where(eq(flows.sessionId, id));
+        return true;
+      }),
     hasFailedSession: (slot, error, since) =>
       autocommit(async (orm) => {
         const { id } = connectSessions;
@@ -169,6 +178,18 @@ export function createSessionStore(access: PostgresAccess): SessionStore {
         return (await orm.select({ id }).from(connectSessions).where(failed).limit(1)).length > 0;
       }),
   };
+}
+
+/** Inside a transaction: it stays there until that ends. */
+export async function isCreatorThere(
+  orm: Orm,
+  { callerId, keyId }: { callerId: string; keyId: string | null },
+): Promise<boolean> {
+  const caller = orm.select({ id: callers.id }).from(callers).where(eq(callers.id, callerId));
+  if ((await caller.for('key share')).length === 0) return false;
+  if (keyId === null) return true;
+  const ofKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));
+  return (await orm.select({ id: callerKeys.id }).from(callerKeys).where(ofKey).for('key share')).length > 0;
 }
 
 /** Inside a transaction: ends sessions that match, and that are open or may be tried again by `now`. */

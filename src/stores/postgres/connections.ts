@@ -59,13 +59,18 @@ export function createConnectionStore({
   }));
 
   /** It stays so until the transaction ends. */
-  async function isOver(orm: Orm, sessionId: string): Promise<boolean> {
+  async function isOver(
+    orm: Orm,
+    sessionId: string,
+    { integration }: Pick<Connection, 'integration'>,
+  ): Promise<boolean> {
+    const { finish, status, integration: chosen } = connectSessions;
     const [session] = await orm
-      .select({ finish: connectSessions.finish, status: connectSessions.status })
+      .select({ finish, status, integration: chosen })
       .from(connectSessions)
       .where(eq(connectSessions.id, sessionId))
       .for('no key update');
-    return !isCompletable(session);
+    return !isCompletable(session, integration);
   }
   async function complete(orm: Orm, sessionId: string, { id, account }: Pick<Connection, 'id' | 'account'>) {
     const change = { ...completed, connectionId: id, account };
@@ -76,7 +81,7 @@ export function createConnectionStore({
   return {
     addConnection: (connection, credentials, sessionId, audit) =>
       transaction(async (orm) => {
-        if (sessionId !== null && (await isOver(orm, sessionId))) return 'session_over';
+        if (sessionId !== null && (await isOver(orm, sessionId, connection))) return 'session_over';
         const { id, integration, generation } = connection;
         // Deleted since the caller read it: no live connection may be without its integration.
         const of = orm.select({ id: integrations.id }).from(integrations).where(eq(integrations.id, integration));
@@ -106,7 +111,7 @@ export function createConnectionStore({
 
     renewConnection: (connection, credentials, sessionId, audit) =>
       transaction(async (orm) => {
-        if (sessionId !== null && (await isOver(orm, sessionId))) return 'session_over';
+        if (sessionId !== null && (await isOver(orm, sessionId, connection))) return 'session_over';
         const { id } = connection;
         if (credentials.refreshToken === undefined) {
           const [lease] = await orm.select().from(leases).where(eq(leases.connectionId, id)).for('update');

@@ -4,7 +4,7 @@ import { CHANGE_RETENTION_MS } from '../../domain/time-limits.ts';
 import type { HousekeepingStore } from '../../ports/index.ts';
 import type { PostgresAccess } from './client.ts';
 import type { Liveness } from './liveness.ts';
-import { candidates, changes, connectSessions, consoleSessions, flows } from './schema.ts';
+import { candidates, changes, connectSessions, consoleSessions, flows, portalSessions } from './schema.ts';
 
 export const createHousekeepingStore = (
   { autocommit, transaction }: PostgresAccess,
@@ -23,9 +23,15 @@ export const createHousekeepingStore = (
       const old = orm.select({ seq: changes.seq }).from(changes).where(sql`${changes.at} < ${since}`).limit(limit);
       const isLeft = lt(consoleSessions.expiresAt, before);
       const left = orm.select({ id: consoleSessions.id }).from(consoleSessions).where(isLeft).limit(limit);
+      const portals = orm
+        .select({ id: portalSessions.id })
+        .from(portalSessions)
+        .where(lt(portalSessions.expiresAt, before))
+        .limit(limit);
       const deleted = [
         await orm.delete(flows).where(inArray(stateDigest, ended)),
         await orm.delete(connectSessions).where(inArray(id, over)),
+        await orm.delete(portalSessions).where(inArray(portalSessions.id, portals)),
         await orm.delete(changes).where(inArray(changes.seq, old)),
         await orm.delete(consoleSessions).where(inArray(consoleSessions.id, left)),
       ];

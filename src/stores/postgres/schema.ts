@@ -6,7 +6,8 @@ import type { AuditEntry } from '../../domain/audit.ts';
 import type { Permission, RateLimit, Workload } from '../../domain/caller.ts';
 import type { Account, ConnectionStatus, Identity, RefreshError, UpstreamRevocation } from '../../domain/connection.ts';
 import type { HoldReason, ReauthReason } from '../../domain/errors.ts';
-import type { Overrides, SessionStatus, UpstreamRate } from '../../domain/integration.ts';
+import type { Overrides, SessionDisplay, SessionStatus, UpstreamRate } from '../../domain/integration.ts';
+import type { Theme } from '../../domain/theme.ts';
 import type { ChangeKind } from '../../ports/index.ts';
 import { ciphertext, json, text, time } from './columns.ts';
 
@@ -31,6 +32,7 @@ export const integrations = pgTable('integrations', {
   requireFinish: boolean('require_finish'),
   /** Null: none of its own. */
   rate: json<UpstreamRate>('rate'),
+  theme: json<Theme>('theme'),
   version: integer('version').notNull(),
   createdAt: time('created_at').notNull(),
   updatedAt: time('updated_at').notNull(),
@@ -150,6 +152,9 @@ export const connectSessions = pgTable(
     finish: boolean('finish'),
     displayOwner: text('display_owner'),
     codeChallenge: text('code_challenge'),
+    integrations: json<string[]>('integrations'),
+    uiLocales: text('ui_locales'),
+    display: text('display').$type<SessionDisplay>(),
     finishDigest: text('finish_digest'),
     wrongAttempts: integer('wrong_attempts').notNull().default(0),
     createdBy: text('created_by').notNull(),
@@ -170,6 +175,22 @@ export const connectSessions = pgTable(
       .where(sql`status in ('pending', 'awaiting_finish')`),
     index('connect_sessions_open_of_caller').on(t.createdBy).where(sql`status in ('pending', 'awaiting_finish')`),
   ],
+);
+
+/** Opens the page of an owner's connections, once; from then on, it is the session of that browser. */
+export const portalSessions = pgTable(
+  'portal_sessions',
+  {
+    id: text('id').primaryKey(),
+    secretDigest: text('secret_digest').notNull().unique('portal_sessions_secret'),
+    owner: text('owner').notNull(),
+    browserDigest: text('browser_digest').unique('portal_sessions_browser'),
+    /** What it permits, encrypted so that only a broker can have written it. */
+    content: ciphertext('content').notNull(),
+    createdAt: time('created_at').notNull(),
+    expiresAt: time('expires_at').notNull(),
+  },
+  (t) => [index('portal_sessions_expiry').on(t.expiresAt), index('portal_sessions_of_owner').on(t.owner)],
 );
 
 export const flows = pgTable(

@@ -25,6 +25,7 @@ import { createIntegrationStore } from './integrations.ts';
 import { startLiveness } from './liveness.ts';
 import { migrate } from './migrations.ts';
 import { createNoticeStore } from './notices.ts';
+import { createPortalStore } from './portal-sessions.ts';
 import { supportsNamedStatements } from './prepared-statements.ts';
 import { createRateBucketStore } from './rate-buckets.ts';
 import { createReceivedWebhookStore } from './received-webhooks.ts';
@@ -66,6 +67,7 @@ export async function openPostgres(
       ...createCallerStore(access),
       ...createDeclarativeFileStore(access),
       ...createSessionStore(access),
+      ...createPortalStore(access),
       ...createConnectionStore(access),
       ...createConnectionLists(access),
       ...createCounterStore(access),

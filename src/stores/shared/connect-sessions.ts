@@ -15,7 +15,7 @@ export const MOST_FLOWS = 20;
 /** Undefined: it may. */
 export function whyNotBegin(
   session: ConnectSession | undefined,
-  flow: Flow,
+  flow: Pick<Flow, 'browserDigest'>,
   now: number,
 ): 'gone' | 'other_browser' | undefined {
   if (session?.status !== 'pending' || session.expiresAt <= now) return 'gone';
@@ -23,9 +23,12 @@ export function whyNotBegin(
   return isOther ? 'other_browser' : undefined;
 }
 
-/** A two-phase session is never completed but by its finish. */
-export const isCompletable = (session: Pick<ConnectSession, 'finish' | 'status'> | undefined): boolean =>
-  session?.status === (session?.finish ? 'awaiting_finish' : 'pending');
+/** A two-phase session is never completed but by its finish, and none at another integration than was chosen last. */
+export const isCompletable = (
+  session: Pick<ConnectSession, 'finish' | 'status' | 'integration'> | undefined,
+  integration: string,
+): boolean =>
+  session?.status === (session?.finish ? 'awaiting_finish' : 'pending') && session?.integration === integration;
 
 export const isOpenSession = ({ status }: Record<'status', Column>): SQL => inArray(status, [...OPEN]);
 

@@ -23,6 +23,7 @@ interface TablesWithSecrets<T, C> {
   grants: With<T, C, 'connectionId' | 'accessToken' | 'refreshToken' | 'idToken' | 'credentials'>;
   flows: With<T, C, 'stateDigest' | 'sessionId' | 'integration' | 'verifier' | 'nonce'>;
   candidates: With<T, C, 'sessionId' | 'receivedGrant'>;
+  portalSessions: With<T, C, 'id' | 'content'>;
   pendingRevocations: With<
     T,
     C,
@@ -58,6 +59,7 @@ export function secretTables<T, C>({
   grants,
   flows,
   candidates,
+  portalSessions,
   pendingRevocations,
   unreadableResponses,
   capturedCalls,
@@ -84,6 +86,7 @@ export function secretTables<T, C>({
       bound: [flows.sessionId, flows.integration],
     },
     candidates: own('candidates', candidates, candidates.sessionId, { receivedGrant: candidates.receivedGrant }),
+    portalSessions: own('portal_sessions', portalSessions, portalSessions.id, { content: portalSessions.content }),
     pendingRevocations: {
       ...own('outbox_revocations', pending, pending.id, {
         accessToken: pending.accessToken,

@@ -31,14 +31,6 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
     .where(eq(connectSessions.secretDigest, sql.placeholder('digest')))
     .prepare();
 
-  const isThere = ({ callerId, keyId }: { callerId: string; keyId: string | null }): boolean =>
-    (keyId === null
-      ? orm.select({ id: callers.id }).from(callers).where(eq(callers.id, callerId)).get()
-      : orm
-          .select({ id: callerKeys.id })
-          .from(callerKeys)
-          .where(and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId)))
-          .get()) !== undefined;
   const flowByState = orm
     .select({ sessionId: flows.sessionId, browserDigest: flows.browserDigest })
     .from(flows)
@@ -62,7 +54,7 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
     ...createCandidateStore(access),
     addSession: (session, audit, creator) =>
       write(() => {
-        if (creator && !isThere(creator)) return 'creator_gone';
+        if (creator && !isCreatorThere(orm, creator)) return 'creator_gone';
         orm.insert(connectSessions).values(session).run();
         record(audit);
         return 'added';
@@ -156,6 +148,23 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
         if (changes > 0) record(audit);
         return changes > 0;
       }),
+    bindSession: (id, browserDigest, now) =>
+      write(() => {
+        const session = byId.get({ id });
+        const refused = whyNotBegin(session, { browserDigest }, now);
+        if (refused) return refused;
+        orm.update(connectSessions).set({ browserDigest }).where(eq(connectSessions.id, id)).run();
+        return 'bound';
+      }),
+    chooseIntegration: ({ id, integration, mac = null }, now) =>
+      write(() => {
+        const { status, expiresAt } = connectSessions;
+        const isOpen = and(eq(connectSessions.id, id), eq(status, 'pending'), gt(expiresAt, now));
+        if (orm.update(connectSessions).set({ integration, mac }).where(isOpen).run().changes === 0) return false;
+        // What was begun at another one leads nowhere.
+        orm.delete(flows).where(eq(flows.sessionId, id)).run();
+        return true;
+      }),
     hasFailedSession: (slot, error, since) =>
       read(() => {
         const { id } = connectSessions;
@@ -164,6 +173,19 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
       }),
   };
 }
+
+/** Inside an operation. */
+export const isCreatorThere = (
+  orm: SqliteAccess['orm'],
+  { callerId, keyId }: { callerId: string; keyId: string | null },
+): boolean =>
+  (keyId === null
+    ? orm.select({ id: callers.id }).from(callers).where(eq(callers.id, callerId)).get()
+    : orm
+        .select({ id: callerKeys.id })
+        .from(callerKeys)
+        .where(and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId)))
+        .get()) !== undefined;
 
 /** Inside an operation: ends sessions that match, and that are open or may be tried again by `now`. */
 export function cancelSessions(orm: SqliteAccess['orm'], matching: SQL | undefined, now: number): void {

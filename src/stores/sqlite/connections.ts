@@ -50,14 +50,15 @@ export function createConnectionStore({
     .limit(MAX_SERVED)
     .prepare();
 
-  const { finish, status: sessionStatus } = connectSessions;
-  const isOver = (sessionId: string) =>
+  const { finish, status: sessionStatus, integration: chosen } = connectSessions;
+  const isOver = (sessionId: string, { integration }: Pick<Connection, 'integration'>) =>
     !isCompletable(
       orm
-        .select({ finish, status: sessionStatus })
+        .select({ finish, status: sessionStatus, integration: chosen })
         .from(connectSessions)
         .where(eq(connectSessions.id, sessionId))
         .get(),
+      integration,
     );
   function complete(sessionId: string, { id, account }: Pick<Connection, 'id' | 'account'>): void {
     const change = { ...completed, connectionId: id, account };
@@ -68,7 +69,7 @@ export function createConnectionStore({
   return {
     addConnection: (connection, credentials, sessionId, audit) =>
       write(() => {
-        if (sessionId !== null && isOver(sessionId)) return 'session_over';
+        if (sessionId !== null && isOver(sessionId, connection)) return 'session_over';
         const { id, integration, generation } = connection;
         const exists = orm
           .select({ id: connections.id })
@@ -93,7 +94,7 @@ export function createConnectionStore({
 
     renewConnection: (connection, credentials, sessionId, audit) =>
       write(() => {
-        if (sessionId !== null && isOver(sessionId)) return 'session_over';
+        if (sessionId !== null && isOver(sessionId, connection)) return 'session_over';
         const { id } = connection;
         if (credentials.refreshToken === undefined) {
           const lease = orm.select().from(leases).where(eq(leases.connectionId, id)).get();

@@ -3,7 +3,7 @@ import { and, eq, inArray, lt, notExists, sql } from 'drizzle-orm';
 import { CHANGE_RETENTION_MS } from '../../domain/time-limits.ts';
 import type { HousekeepingStore } from '../../ports/index.ts';
 import type { SqliteAccess } from './client.ts';
-import { candidates, changes, connectSessions, consoleSessions, flows } from './schema.ts';
+import { candidates, changes, connectSessions, consoleSessions, flows, portalSessions } from './schema.ts';
 import { truncateWal } from './secure-delete.ts';
 
 const isInMemory = ({ memory }: SqliteAccess['orm']['$client']): boolean => memory;
@@ -21,9 +21,15 @@ export const createHousekeepingStore = ({ orm, write }: SqliteAccess): Housekeep
       const old = orm.select({ seq: changes.seq }).from(changes).where(isOld).limit(limit);
       const isLeft = lt(consoleSessions.expiresAt, before);
       const left = orm.select({ id: consoleSessions.id }).from(consoleSessions).where(isLeft).limit(limit);
+      const portals = orm
+        .select({ id: portalSessions.id })
+        .from(portalSessions)
+        .where(lt(portalSessions.expiresAt, before))
+        .limit(limit);
       const deleted = [
         orm.delete(flows).where(inArray(stateDigest, ended)).run(),
         orm.delete(connectSessions).where(inArray(id, over)).run(),
+        orm.delete(portalSessions).where(inArray(portalSessions.id, portals)).run(),
         orm.delete(changes).where(inArray(changes.seq, old)).run(),
         orm.delete(consoleSessions).where(inArray(consoleSessions.id, left)).run(),
       ];

@@ -31,6 +31,7 @@ import { createHousekeepingStore } from './housekeeping.ts';
 import { createIntegrationStore } from './integrations.ts';
 import { startLiveness } from './liveness.ts';
 import { createNoticeStore } from './notices.ts';
+import { createPortalStore } from './portal-sessions.ts';
 import { createRateBucketStore } from './rate-buckets.ts';
 import { createReceivedWebhookStore } from './received-webhooks.ts';
 import { createRefreshStore } from './refreshes.ts';
@@ -83,6 +84,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createCallerStore(access),
     ...createDeclarativeFileStore(access, counts),
     ...createSessionStore(access),
+    ...createPortalStore(access),
     ...createConnectionStore(access),
     ...createConnectionLists(access),
     ...createColdRead(client),

@@ -61,6 +61,7 @@ export function createCallback(parts: FlowParts) {
     const consumed = await store.consumeFlow(stateDigest, browserDigest, clock.now());
     if (!consumed) return again(stateDigest, sessionId, request);
     const { session } = consumed;
+    request.about?.(session);
     if (!isBoundTo(session, request)) return refused('other_browser');
     if (!isOpen(session, clock.now())) return outcome.of(session, request);
     try {
@@ -83,6 +84,7 @@ export function createCallback(parts: FlowParts) {
     const known = await store.flowOf(stateDigest);
     const session = await store.session(sessionId);
     if (!known?.isConsumed || !session) return refused('invalid_state');
+    request.about?.(session);
     return outcome.afterExchange(session, request);
   }
 
@@ -99,6 +101,8 @@ export function createCallback(parts: FlowParts) {
       return fail(parts, session, request, session.integration, 'integration_misconfigured');
     const { name } = found.provider;
     if (lacksFinish(session, found)) return fail(parts, session, request, name, 'invitation_cancelled');
+    // The owner has chosen another one meanwhile.
+    if (flow.integration !== session.integration) return fail(parts, session, request, name, 'invalid_answer');
     // One redirect URI for each integration: a response at another one is a mix-up (RFC 9700 4.4).
     if (flow.integration !== integration) return fail(parts, session, request, name, 'invalid_answer');
 
@@ -126,7 +130,7 @@ export function createCallback(parts: FlowParts) {
       return failWith(parts, session, request, name, answer.fault);
     }
     const value = { ...answer.value, captured: { ...captured, ...answer.value.captured } };
-    return complete(session, flow, found, value, request);
+    return complete.ofCode(session, flow, found, value, request);
   }
 
   /**

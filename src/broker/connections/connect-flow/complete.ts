@@ -23,20 +23,54 @@ import {
   returnTo,
 } from './steps.ts';
 
-export function createComplete(parts: FlowParts) {
-  const { store, vault, targets, access, clock, log } = parts;
-  const storeGrant = createGrantStorage(parts);
+/** What a grant came to, of the code flow or of credentials that were entered. */
+export type Concluded =
+  | ConnectStep
+  /** It is of another account than the connection, or that is not known: nothing was stored. */
+  | { kind: 'not_stored'; why: Exclude<RenewalVerdict, 'same'> | 'refreshing' };
 
-  return async (
+export interface Complete {
+  ofCode(
     session: ConnectSession,
     flow: Flow,
     resolved: ResolvedIntegration,
     answer: TokenResponse,
     request: BrowserRequest,
-  ): Promise<ConnectStep> => {
+  ): Promise<ConnectStep>;
+  /** Leaves the session open where nothing was stored. */
+  conclude(
+    session: ConnectSession,
+    resolved: ResolvedIntegration,
+    grant: ReceivedGrant,
+    request: BrowserRequest,
+  ): Promise<Concluded>;
+}
+
+export function createComplete(parts: FlowParts): Complete {
+  const { store, vault, targets, access, clock, log } = parts;
+  const storeGrant = createGrantStorage(parts);
+
+  return {
+    async ofCode(session, flow, resolved, answer, request) {
+      const { name } = resolved.provider;
+      const now = clock.now();
+      const grant = { received: receivedFrom(answer, session, flow, now), params: flow.params, receivedAt: now };
+      const done = await conclude(session, resolved, grant, request);
+      if (done.kind !== 'not_stored') return done;
+      if (done.why !== 'other') return fail(parts, session, request, name, WHY_REFUSED[done.why]);
+      await revoke(session, resolved, grant);
+      return fail(parts, session, request, name, 'identity_mismatch');
+    },
+    conclude,
+  };
+
+  async function conclude(
+    session: ConnectSession,
+    resolved: ResolvedIntegration,
+    grant: ReceivedGrant,
+    request: BrowserRequest,
+  ): Promise<Concluded> {
     const { name } = resolved.provider;
-    const now = clock.now();
-    const grant = { received: receivedFrom(answer, session, flow, now), params: flow.params, receivedAt: now };
     const done = session.finish
       ? await awaitFinish(session, resolved, grant, request)
       : await storeGrant(session, resolved, grant, (action, connectionId) => {
@@ -52,13 +86,12 @@ export function createComplete(parts: FlowParts) {
         return returnTo(session, name, { status: 'confirm', finish_code: done.finishCode });
       case 'session_over':
         return sessionOver(session, resolved, grant);
-      case 'other':
-        await revoke(session, resolved, grant);
-        return fail(parts, session, request, name, 'identity_mismatch');
+      case 'gone':
+        return fail(parts, session, request, name, 'connection_gone');
       default:
-        return fail(parts, session, request, name, WHY_REFUSED[done.kind]);
+        return { kind: 'not_stored', why: done.kind };
     }
-  };
+  }
 
   async function sessionOver(
     session: ConnectSession,
@@ -120,7 +153,6 @@ const WHY_REFUSED = {
   unavailable: 'provider_unavailable',
   untold: 'account_unknown',
   refreshing: 'provider_unavailable',
-  gone: 'connection_gone',
 } as const satisfies Record<string, BrowserError>;
 
 function receivedFrom(answer: TokenResponse, session: ConnectSession, flow: Flow, now: number): ReceivedCredentials {

@@ -49,7 +49,9 @@ export function createConnectFlow(parts: FlowParts & { strangers: Pick<StrangerL
     carryOver: (integration, posted) => carryOver(parts, integration, posted),
     async outcome(id, request) {
       const session = await parts.store.sessionOfPage(id);
-      return session ? outcome.of(session, request) : refused('invitation_used');
+      if (!session) return refused('invitation_used');
+      request.about?.(session);
+      return outcome.of(session, request);
     },
     async callback(integration, response, request) {
       const step = await callback(integration, response, request);

@@ -1,12 +1,13 @@
 // What every step of the connect flow shares: the browser's request, what the browser gets, and how a step fails.
 import type { InputIssue } from '../../../domain/errors.ts';
-import type { Params } from '../../../domain/fields.ts';
+import type { CredentialField, Params } from '../../../domain/fields.ts';
 import type { ConnectSession, Flow } from '../../../domain/integration.ts';
 import type { Clock, Logger, ProviderClient, ProviderFault, Store, Telemetry, Vault } from '../../../ports/index.ts';
 import type { Access, Call } from '../../audit/index.ts';
 import type { TokenCache } from '../../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
 import { keepUnreadableResponse } from '../../secrets/index.ts';
+import type { CheckCredentials } from '../entered-credentials/check-credentials.ts';
 import type { BoundedLookups } from './bounded-lookups.ts';
 
 /** A secret that a browser was given for one connect session. */
@@ -22,12 +23,16 @@ export interface BrowserRequest {
   address: string | null;
   requestId: string;
   client?: Call['client'];
+  /** Told the session that the request is about, once that is known: its page is in its language and has its look. */
+  about?: ((session: ConnectSession) => void) | undefined;
 }
 
 /** What a step answers to the browser. `provider` is the provider's name; `session` the id of the session that has ended. */
 export type ConnectStep =
   | { kind: 'redirect'; url: string; provider: string; cookie?: BrowserCookie }
   | ConfirmStep
+  | ChooseStep
+  | PopupStep
   | { kind: 'connected'; provider: string; label: string; session: string }
   /**
    * The code is being exchanged, or the browser has left the provider's page; the outcome will be at the session's own page,
@@ -47,9 +52,54 @@ export interface ConfirmStep {
   values: Record<string, string>;
   /** Empty when the form is shown for the first time. */
   issues: InputIssue[];
+  /** What the owner is to enter; undefined: the provider asks them itself. */
+  asked?: AskedCredentials | undefined;
+  /** The integration that was chosen among several; null: there was nothing to choose. */
+  choice: string | null;
+  /** The form has been posted, and is shown again. */
+  isAgain: boolean;
   /** To be posted with the form: shows that this browser was shown the page. */
   token: string;
   cookie?: BrowserCookie;
+}
+
+/** Credentials that the owner enters, and that are checked before they are stored. */
+export interface AskedCredentials {
+  fields: Record<string, CredentialField>;
+  /** Those that are no secrets. */
+  readable: readonly string[];
+  /** Where the provider says how to get them. */
+  helpUrl: string;
+  /** Why they were not stored. */
+  trouble: CredentialTrouble | null;
+}
+
+/**
+ * - `rejected`: the provider does not accept them
+ * - `unexpected`: an answer that the catalogue does not know
+ * - `unavailable`: the provider does not answer, or no more than it limits
+ * - `identity_mismatch`: they are of another account than the one that is connected
+ */
+export type CredentialTrouble = 'rejected' | 'unexpected' | 'unavailable' | 'identity_mismatch';
+
+/** A session of several integrations: the owner chooses one. */
+export interface ChooseStep {
+  kind: 'choose';
+  displayOwner: string | null;
+  choices: readonly { integration: string; provider: string }[];
+  token: string;
+  cookie?: BrowserCookie;
+}
+
+/** The last page of a session with `display: "popup"`: tells the window that opened it, and closes. */
+export interface PopupStep {
+  kind: 'popup';
+  session: string;
+  provider: string;
+  status: 'completed' | 'failed' | 'cancelled';
+  error: string | null;
+  /** Where the browser goes if no window has opened it: the `return_url` with what it is told. */
+  url: string;
 }
 
 export interface RefusedStep {
@@ -93,6 +143,8 @@ export interface FlowParts {
     | 'flowOf'
     | 'connection'
     | 'beginFlow'
+    | 'bindSession'
+    | 'chooseIntegration'
     | 'consumeFlow'
     | 'servedRowsByOwner'
     | 'addConnection'
@@ -107,6 +159,7 @@ export interface FlowParts {
   vault: Vault;
   provider: Pick<ProviderClient, 'authorizationUrl' | 'exchange'>;
   targets: Targets;
+  checkCredentials: CheckCredentials;
   tokenCache: Pick<TokenCache, 'invalidate'>;
   access: Pick<Access, 'recordBrowser'>;
   telemetry: Pick<Telemetry, 'connect'>;
@@ -194,15 +247,20 @@ function browserError(fault: ProviderFault): BrowserError {
   }
 }
 
-/** Sends the browser to the `return_url`, which the session must have. */
+/**
+ * Sends the browser to the `return_url`, which the session must have; a pop-up is told instead how the session has ended, but
+ * for a finish code, which only the `return_url` may have.
+ */
 export function returnTo(
-  { id, returnUrl }: ConnectSession,
+  { id, returnUrl, display }: ConnectSession,
   provider: string,
-  outcome: { status: 'success' | 'confirm' | 'error' } & Record<string, string>,
+  outcome: { status: 'success' | 'confirm' | 'error'; error?: string } & Record<string, string>,
 ): ConnectStep {
   const { status, ...more } = outcome;
   const url = withQuery(returnUrl ?? '', { status, connect_session_id: id, ...more });
-  return { kind: 'redirect', provider, url };
+  if (display !== 'popup' || status === 'confirm') return { kind: 'redirect', provider, url };
+  const ended = status === 'success' ? 'completed' : outcome.error === 'invitation_cancelled' ? 'cancelled' : 'failed';
+  return { kind: 'popup', session: id, provider, status: ended, error: outcome.error ?? null, url };
 }
 
 function withQuery(url: string, values: Record<string, string>): string {

@@ -5,11 +5,12 @@ import { Refusal, refuse } from '../../../domain/errors.ts';
 import type { ConnectSession } from '../../../domain/integration.ts';
 import { LOOKUP_RETRY_AFTER_S } from '../../../domain/time-limits.ts';
 import { type Store, VaultError } from '../../../ports/index.ts';
-import { type Access, type Call, sees } from '../../audit/index.ts';
+import type { Access, Call } from '../../audit/index.ts';
 import { digest } from '../../secrets/index.ts';
 import { decryptCandidate } from '../received-grant/candidate.ts';
 import { createGrantStorage, type GrantStorageParts, type StoredGrant } from '../received-grant/store-grant.ts';
 import type { EndedCandidates } from './ended-candidates.ts';
+import { deniedSession, seesSession } from './permitted-sessions.ts';
 
 export interface FinishRequest {
   finishCode: string;
@@ -157,8 +158,8 @@ export function createFinishSession(parts: FinishParts & { endedCandidates: Pick
 
   return async (call: Call, id: string, wanted: FinishRequest): Promise<FinishedSession | Refusal> => {
     const session = await store.session(id);
-    if (!session || !sees(call, session)) return refuse({ code: 'not_found', what: 'connect session', id });
-    const denied = access.denied(call, 'connections:write', session.integration, session.owner);
+    if (!session || !seesSession(call, session)) return refuse({ code: 'not_found', what: 'connect session', id });
+    const denied = deniedSession(access, call, session);
     if (denied) return denied;
     if (session.finish) return finish(call, session, wanted);
     return refuse({ code: 'invalid_request', detail: 'the connect session was created without "finish"' });

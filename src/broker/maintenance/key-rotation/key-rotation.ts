@@ -90,6 +90,7 @@ const CONTEXT_ROWS: Record<SecretColumn['table'], string> = {
   grants: 'connections',
   flows: 'flows',
   candidates: 'candidates',
+  portal_sessions: 'portal_sessions',
   outbox_revocations: 'connections',
   unreadable_responses: 'unreadable_responses',
   captured_calls: 'captured_calls',

@@ -92,7 +92,7 @@ export function createConnectionCheck(parts: ConnectionCheckParts): ConnectionCh
     const whoami = whoamiCallOf(found, connection, target.values, accessToken);
     if (!whoami) return refuse(unsupported(found));
     try {
-      const sent = await sender.send(whoami, found, { call, served }, signal);
+      const sent = await sender.send(whoami, found, { caller: call.principal.caller.id, served }, signal);
       if (sent instanceof Refusal) return unsent(sent) ?? sent;
       const { answer, headers, origin } = sent;
       const { status, body } = answer;

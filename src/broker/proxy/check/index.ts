@@ -5,3 +5,4 @@ export {
   type ConnectionCheckParts,
   createConnectionCheck,
 } from './connection-check.ts';
+export { type CredentialCheck, type CredentialCheckParts, createCredentialCheck } from './credential-check.ts';

@@ -5,7 +5,6 @@ import { headerOf } from '../../../domain/proxied-headers.ts';
 import { PathFault, readRequestPath } from '../../../domain/request-path.ts';
 import { CHECK_MAX_WAIT_MS } from '../../../domain/time-limits.ts';
 import { type ProviderClient, UpstreamError } from '../../../ports/index.ts';
-import type { Call } from '../../audit/index.ts';
 import type { ServedToken } from '../../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
 import type { CallGuard } from '../guard/guarded-calls.ts';
@@ -43,7 +42,7 @@ export interface WhoamiSender {
   send(
     call: WhoamiCall,
     found: ResolvedIntegration,
-    by: { call: Call; served: ServedToken },
+    by: { caller: string; served: ServedToken },
     signal: AbortSignal,
   ): Promise<SentWhoami | Refusal>;
 }
@@ -93,7 +92,7 @@ export function createWhoamiSender(parts: WhoamiSenderParts): WhoamiSender {
         });
       const headers = Object.entries({ ...call.headers, 'accept-encoding': 'identity' }).flat();
       const body = keptBytes(call.body);
-      const outgoing = { method: call.method, path, headers, body, caller: by.call.principal.caller.id, signal };
+      const outgoing = { method: call.method, path, headers, body, caller: by.caller, signal };
       const own = withOwn(call, prepared);
       const first = await once(outgoing, own, by, signal);
       // RFC 9449 9: once more, with the nonce that came.
@@ -105,11 +104,11 @@ export function createWhoamiSender(parts: WhoamiSenderParts): WhoamiSender {
   async function once(
     outgoing: Outgoing,
     prepared: PreparedCall,
-    { call, served }: { call: Call; served: ServedToken },
+    { caller, served }: { caller: string; served: ServedToken },
     signal: AbortSignal,
   ): Promise<SentWhoami | Refusal> {
     const options = { maxWaitMs: CHECK_MAX_WAIT_MS, isBackground: true, signal };
-    const entered = await guard.enter(guardedPlace(prepared, served, call), options);
+    const entered = await guard.enter(guardedPlace(prepared, served, caller), options);
     if (entered instanceof Refusal) return entered;
     const built = await builtOr(entered.cancel, () => builder.build(outgoing, prepared, served));
     if (built instanceof Refusal) return built;

@@ -1,13 +1,13 @@
 // Whose call it is and where it goes, for limits and breakers.
-import type { Call } from '../../audit/index.ts';
 import type { ServedToken } from '../../cache/index.ts';
 import type { PreparedCall } from '../prepared-calls.ts';
 import type { GuardedPlace } from './guarded-calls.ts';
 
+/** `caller`: whose turn it takes among the others. */
 export function guardedPlace(
   { found, destination }: Pick<PreparedCall, 'found' | 'destination'>,
   { connection }: Pick<ServedToken, 'connection'>,
-  { principal }: Pick<Call, 'principal'>,
+  caller: string,
 ): GuardedPlace {
   const { integration, provider } = found;
   const { id, params, captured } = connection;
@@ -17,7 +17,7 @@ export function guardedPlace(
     limits,
     connectionId: id,
     captured: limits === undefined ? captured : { ...params, ...captured },
-    caller: principal.caller.id,
+    caller,
     host: destination.origin.replace(/^[a-z]+:\/\//, ''),
   };
 }

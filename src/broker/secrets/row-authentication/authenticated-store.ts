@@ -124,6 +124,7 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
       return { data: data.filter(isGenuine), next };
     },
     sessionBySecret: async (digest) => genuine(await store.sessionBySecret(digest)),
+    chooseIntegration: (session, now) => store.chooseIntegration(withMac(session, sessionRow(session)), now),
     async beginFlow(flow, now, binds) {
       const session = await store.session(flow.sessionId);
       return session && isGenuine(session) ? store.beginFlow(flow, now, binds) : 'gone';

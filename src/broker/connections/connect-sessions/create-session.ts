@@ -1,0 +1,242 @@
+// A new connect session: what a caller asks for, with everything that is wrong with it.
+import { ADMIN_ID } from '../../../domain/caller.ts';
+import { type InputIssue, Refusal, refuse } from '../../../domain/errors.ts';
+import { asMeant, fieldIssues } from '../../../domain/fields.ts';
+import type { ConnectSession, Integration, SessionDisplay } from '../../../domain/integration.ts';
+import { connectionFields } from '../../../domain/provider.ts';
+import { SESSION_TTL_MS } from '../../../domain/time-limits.ts';
+import type { Clock, Store } from '../../../ports/index.ts';
+import { type Access, type Call, sees } from '../../audit/index.ts';
+import type { Targets } from '../../integrations/index.ts';
+import { digest, newId, newSecret } from '../../secrets/index.ts';
+import { returnUrlIssues } from './return-url.ts';
+
+export interface ConnectSessionRequest {
+  /** With a connection to renew, it need not be named, and neither need the owner. */
+  integration?: string | undefined;
+  owner?: string | undefined;
+  label?: string | undefined;
+  scopes?: string[] | undefined;
+  /** True: a renewed connection gives up the other scopes that it has. */
+  replaceScopes?: boolean | undefined;
+  params?: Record<string, string> | undefined;
+  metadata?: Record<string, unknown> | undefined;
+  returnUrl?: string | undefined;
+  /** The connection to renew. */
+  connectionId?: string | undefined;
+  finish?: boolean | undefined;
+  displayOwner?: string | undefined;
+  codeChallenge?: string | undefined;
+  /** In the order of preference, with spaces between. */
+  uiLocales?: string | undefined;
+  display?: SessionDisplay | undefined;
+  /** Instead of one integration: the owner chooses. */
+  integrations?: string[] | undefined;
+}
+
+/** `url` contains the secret of the session, which is not stored: it is returned once. */
+export interface CreatedSession {
+  session: ConnectSession;
+  url: string;
+}
+
+export interface CreateSessionParts {
+  store: Pick<Store, 'addSession' | 'connection'>;
+  targets: Targets;
+  access: Access;
+  clock: Clock;
+  publicUrl: string;
+  /** Origins that a `return_url` may have at every integration. */
+  returnOrigins: readonly string[];
+}
+
+/** A request whose integration and owner are known. */
+type Place = ConnectSessionRequest & { integration: string; owner: string };
+
+export type CreateSession = (
+  call: Call,
+  action: 'connections:write' | 'token',
+  request: ConnectSessionRequest,
+) => Promise<CreatedSession | Refusal>;
+
+export function createSessionCreation(parts: CreateSessionParts): CreateSession {
+  const { store, targets, access, clock, publicUrl, returnOrigins } = parts;
+
+  /** The label of the connection to renew, or why it cannot be renewed. */
+  async function renewable(call: Call, wanted: Place, id: string): Promise<string | Refusal | InputIssue[]> {
+    const connection = await store.connection(id);
+    if (!connection || !sees(call, connection)) return refuse({ code: 'not_found', what: 'connection', id });
+    if (connection.integration !== wanted.integration || connection.owner !== wanted.owner) {
+      return [{ path: 'connection_id', message: 'is a connection of another integration or owner' }];
+    }
+    if (connection.status === 'revoked') return refuse({ code: 'connection_revoked', connection_id: id });
+    if (wanted.label !== undefined && wanted.label !== connection.label) {
+      return [{ path: 'label', message: 'a renewed connection keeps its label: leave it out' }];
+    }
+    return connection.label;
+  }
+
+  /** With the integration and owner of the connection that is to be renewed, where the request names none. */
+  async function placed(call: Call, request: ConnectSessionRequest): Promise<Place | Refusal> {
+    const { integration, owner, connectionId: id } = request;
+    if (integration !== undefined && owner !== undefined) return { ...request, integration, owner };
+    if (id === undefined) {
+      const missing = { integration, owner };
+      const issues = (['integration', 'owner'] as const)
+        .filter((path) => missing[path] === undefined)
+        .map((path) => ({ path, message: 'is required without a connection_id' }));
+      return invalid(issues);
+    }
+    const connection = await store.connection(id);
+    if (!connection || !sees(call, connection)) return refuse({ code: 'not_found', what: 'connection', id });
+    return {
+      ...request,
+      integration: integration ?? connection.integration,
+      owner: owner ?? connection.owner,
+    };
+  }
+
+  /** The integration as it may be connected: what is wrong with the rest is added to `issues`. */
+  async function permitted(
+    call: Call,
+    action: 'connections:write' | 'token',
+    wanted: Place,
+    issues: InputIssue[],
+  ): Promise<{ params: Record<string, string> } | Refusal> {
+    const { integration, owner, connectionId } = wanted;
+    const denied = access.denied(call, action, integration, owner);
+    if (denied) return denied;
+    const found = await targets.find(integration);
+    if (found instanceof Refusal) return found;
+    const scopes = wanted.scopes ?? found.integration.scopes;
+    const scopesDenied = access.denied(call, action, integration, owner, connectionId, { scopes });
+    if (scopesDenied) return scopesDenied;
+    const fields = connectionFields(found.provider, found.auth);
+    const params = asMeant(fields, wanted.params ?? {});
+    issues.push(...fieldIssues('params', fields, params, 'allowed'));
+    const allowed = [...returnOrigins, ...found.integration.returnOrigins];
+    if (wanted.returnUrl !== undefined) issues.push(...returnUrlIssues(wanted.returnUrl, allowed, publicUrl));
+    issues.push(...finishIssues(wanted, found.integration));
+    return { params };
+  }
+
+  /** The owner chooses: the caller needs the permission for each. */
+  async function ofSeveral(call: Call, request: ConnectSessionRequest): Promise<CreatedSession | Refusal> {
+    const { integrations = [], owner } = request;
+    const taken = { integration: 1, connectionId: 1, scopes: 1, replaceScopes: 1, params: 1 };
+    const issues: InputIssue[] = [
+      ...(owner === undefined ? [{ path: 'owner', message: 'is required with integrations' }] : []),
+      ...Object.keys(taken)
+        .filter((name) => request[name as keyof typeof taken] !== undefined)
+        .map((name) => ({
+          path: name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+          message: 'not taken with integrations: it would be that of one of them',
+        })),
+    ];
+    if (owner === undefined || issues.length > 0) return invalid(issues);
+    for (const integration of integrations) {
+      const found = await permitted(call, 'connections:write', { ...request, integration, owner }, issues);
+      if (found instanceof Refusal) return found;
+    }
+    issues.push(...displayIssues(request));
+    const distinct = issues.filter((one, i) => issues.findIndex(({ message }) => message === one.message) === i);
+    if (distinct.length > 0) return invalid(distinct);
+    const [only] = integrations;
+    const one = integrations.length === 1 && only !== undefined ? only : '';
+    return add(call, { ...request, integration: one, owner }, { params: {}, label: request.label ?? '' });
+  }
+
+  async function add(
+    call: Call,
+    wanted: Place,
+    { params, label }: Pick<ConnectSession, 'params' | 'label'>,
+  ): Promise<CreatedSession | Refusal> {
+    const { integration, owner } = wanted;
+    const secret = newSecret();
+    const now = clock.now();
+    const session: ConnectSession = {
+      id: newId('cs', now),
+      secretDigest: digest(secret),
+      integration,
+      owner,
+      label,
+      scopes: wanted.scopes ?? null,
+      replaceScopes: wanted.replaceScopes ?? null,
+      params,
+      metadata: wanted.metadata ?? null,
+      returnUrl: wanted.returnUrl ?? null,
+      connectionId: wanted.connectionId ?? null,
+      account: null,
+      status: 'pending',
+      error: null,
+      pageError: null,
+      browserDigest: null,
+      finish: wanted.finish ?? null,
+      displayOwner: wanted.displayOwner ?? null,
+      codeChallenge: wanted.codeChallenge ?? null,
+      integrations: integration === '' ? (wanted.integrations ?? []) : null,
+      uiLocales: wanted.uiLocales ?? null,
+      display: wanted.display ?? null,
+      finishDigest: null,
+      wrongAttempts: 0,
+      createdBy: call.principal.caller.id,
+      createdWith: call.principal.credential.id,
+      createdAt: now,
+      expiresAt: now + SESSION_TTL_MS,
+    };
+    const about = integration === '' ? null : integration;
+    const subject = { integration: about, owner, connectionId: session.connectionId, detail: session.id };
+    const by = access.record(call, 'connect_session.created', subject);
+    const added = await store.addSession(session, by, creatorOf(call));
+    if (added === 'creator_gone') return refuse({ code: 'unauthenticated', reason: 'unknown' });
+    return { session, url: `${publicUrl}/connect/${secret}` };
+  }
+
+  return async (call, action, request) => {
+    if (request.integrations !== undefined) return ofSeveral(call, request);
+    const wanted = await placed(call, request);
+    if (wanted instanceof Refusal) return wanted;
+    const issues = displayIssues(request);
+    const found = await permitted(call, action, wanted, issues);
+    if (found instanceof Refusal) return found;
+    let label = wanted.label ?? '';
+    if (wanted.connectionId !== undefined) {
+      const renewed = await renewable(call, wanted, wanted.connectionId);
+      if (renewed instanceof Refusal) return renewed;
+      if (typeof renewed === 'string') label = renewed;
+      else issues.push(...renewed);
+    }
+    return issues.length > 0 ? invalid(issues) : add(call, wanted, { params: found.params, label });
+  };
+}
+
+const invalid = (issues: InputIssue[]): Refusal =>
+  refuse({ code: 'invalid_request', detail: 'the connect session has invalid settings', issues });
+
+/** What is told to a window is told to one origin. */
+const displayIssues = ({ display, returnUrl }: ConnectSessionRequest): InputIssue[] =>
+  display === 'popup' && returnUrl === undefined
+    ? [{ path: 'return_url', message: 'is required with display: its origin is told how the session ends' }]
+    : [];
+
+/** Who must still be there when the session is stored. The admin key is in no table. */
+export function creatorOf({
+  principal: { caller, credential },
+}: Call): { callerId: string; keyId: string | null } | undefined {
+  if (caller.id === ADMIN_ID || credential.kind === 'console') return undefined;
+  return { callerId: caller.id, keyId: credential.kind === 'key' ? credential.id : null };
+}
+
+function finishIssues(
+  { finish, returnUrl, codeChallenge }: ConnectSessionRequest,
+  { id, requireFinish }: Pick<Integration, 'id' | 'requireFinish'>,
+): InputIssue[] {
+  if (finish)
+    return returnUrl === undefined
+      ? [{ path: 'return_url', message: 'is required with finish: the browser takes the finish code there' }]
+      : [];
+  return [
+    ...(requireFinish ? [{ path: 'finish', message: `must be true: integration "${id}" has require_finish` }] : []),
+    ...(codeChallenge === undefined ? [] : [{ path: 'code_challenge', message: 'needs finish: true' }]),
+  ];
+}

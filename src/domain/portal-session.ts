@@ -1,0 +1,32 @@
+// Portal sessions: the page on which an owner sees, renews and ends their own connections.
+import type { Ciphertext } from './connection.ts';
+
+export interface PortalSession {
+  id: string;
+  owner: string;
+  /** Where its page leads back to. */
+  returnUrl: string;
+  /** Null: all that the caller's permissions cover. */
+  integrations: string[] | null;
+  displayOwner: string | null;
+  uiLocales: string | null;
+  /** The caller that created it, and its key or workload binding: the page ends with either. */
+  createdBy: string;
+  createdWith: string;
+  /** SHA-256 of the cookie of the browser that has it; null: none has yet. */
+  browserDigest: string | null;
+}
+
+/** As a store keeps it. */
+export interface PortalSessionRow {
+  id: string;
+  /** SHA-256 of the secret in its URL, which works once. */
+  secretDigest: string;
+  owner: string;
+  browserDigest: string | null;
+  /** The session, as JSON. */
+  content: Ciphertext;
+  createdAt: number;
+  /** Of the URL, and from when it is entered, of the page. */
+  expiresAt: number;
+}
