@@ -2,7 +2,10 @@
 import type { AuditEntry } from '../domain/audit.ts';
 import type { ConsoleSession } from '../domain/console.ts';
 
-/** Which sessions end: all members that are given have to match. */
+/**
+ * Which sessions end: all members that are given have to match. A session of the given `subject` that does not say which
+ * session of the provider it is may be any of theirs.
+ */
 export interface EndedConsoleSessions {
   id?: string | undefined;
   issuer?: string | undefined;

@@ -271,6 +271,8 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     eventVerifier: verifier,
     post: (url, init) => outbound(url, { method: 'POST', ...init }),
     checkUrl: (url) => checkUrl(url, outboundAllow),
+    endUserSessions: async ({ integration, ...user }) =>
+      integration === declared.console?.integration ? console.sessions.endOf(user) : 0,
     pollEveryMs: tuning.signalPollEveryMs,
     publicUrl,
     days: config.eventDays,

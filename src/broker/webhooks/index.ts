@@ -25,6 +25,7 @@ import { createReceiverSettings } from './settings/receiver-settings.ts';
 import { createReceivingAdmin, type ReceivingAdmin } from './settings/receiving-setup.ts';
 import { createWebhookAdmin, type WebhookAdmin } from './settings/webhook-admin.ts';
 import type { PostJson } from './signals/polling.ts';
+import type { EndUserSessions } from './signals/process-signal.ts';
 import { createSignals, type Signals } from './signals/signals.ts';
 
 export type { Inbox, ShownWebhook } from './inbox.ts';
@@ -63,6 +64,8 @@ interface Parts {
   /** For transmitters that are polled. */
   post: PostJson;
   checkUrl: (url: string) => string | undefined;
+  /** Of those who sign out at their provider. */
+  endUserSessions: EndUserSessions;
   /** How often they are polled, in ms. */
   pollEveryMs?: number | undefined;
   telemetry: Telemetry;

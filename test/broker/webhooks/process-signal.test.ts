@@ -35,6 +35,7 @@ test.each([
       },
       logOut: async () => 'kept',
     },
+    endUserSessions: () => Promise.reject(new Error('no one has signed out')),
     targets: { find: () => Promise.reject(new Error('not asked')) },
     access: { recordSystem: () => ({}) as never },
     untilApplied: async () => void steps.push('applied'),

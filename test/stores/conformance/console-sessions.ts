@@ -60,6 +60,10 @@ export function consoleSessions(at: Opened): void {
     expect(await ends({})).toBe(0);
     expect(await ends({ issuer, subject: a.subject, providerSession: 's1' })).toBe(1);
     expect([await found(a), await found(b)]).toEqual([undefined, b]);
+    const unnamed = await add({ issuer });
+    expect(await ends({ issuer, providerSession: 's1' })).toBe(0);
+    expect(await ends({ issuer, subject: unnamed.subject, providerSession: 's1' })).toBe(1);
+    expect([await found(unnamed), await found(b)]).toEqual([undefined, b]);
     expect(await ends({ issuer, subject: b.subject })).toBe(1);
     expect(await ends({ id: d.id })).toBe(1);
     expect([await found(b), await found(c), await found(d)]).toEqual([undefined, c, undefined]);

@@ -18,11 +18,26 @@ import { connectionsOf } from './subjects.ts';
 /** Settles it, as processed or due again. Rejects with `StoreError`: then its claim ends by itself. */
 export type ProcessSignal = (received: ReceivedWebhook) => Promise<void>;
 
+/** Who has signed out at their provider: everywhere, or of one of its sessions. */
+export interface SignedOutUser {
+  /** That the logout token was sent to. */
+  integration: string;
+  issuer: string;
+  /** Undefined: whose session it is. */
+  subject: string | undefined;
+  /** Undefined: of all sessions. */
+  providerSession: string | undefined;
+}
+
+/** Ends the sessions that this user has with the broker itself; returns how many there were. Rejects with `StoreError`. */
+export type EndUserSessions = (user: SignedOutUser) => Promise<number>;
+
 interface Parts {
   store: Pick<Store, 'settleReceived' | 'connectionsByValue' | 'connection' | 'appendAudit'>;
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
   receivers: Pick<SignalReceivers, 'find'>;
   actions: SignalActions;
+  endUserSessions: EndUserSessions;
   targets: Pick<Targets, 'find'>;
   access: Pick<Access, 'recordSystem'>;
   /** Waits for the other replicas. */
@@ -35,7 +50,8 @@ interface Parts {
 type Event = StoredSignal['events'][number];
 
 export function createSignalProcessing(parts: Parts): ProcessSignal {
-  const { store, vault, receivers, actions, targets, access, untilApplied, telemetry, clock, log } = parts;
+  const { store, vault, receivers, actions, endUserSessions, targets, access, untilApplied, telemetry, clock, log } =
+    parts;
   /** One after the other, as they were claimed: a later signal may undo what an earlier one has done. */
   let last: Promise<unknown> = Promise.resolve();
 
@@ -44,6 +60,13 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
     const detail = [shortTypeOf(type), ...(note === null ? [] : [note])].join(': ');
     await store.appendAudit([access.recordSystem('signals.stream_event', { integration, detail })]);
     log.info({ integration, event: shortTypeOf(type), note }, 'signals: an event of the stream itself');
+  }
+
+  /** True: someone was signed in here, and is no longer. A token names a user, a session, or both (Back-Channel Logout 2.4). */
+  async function endSessions({ subject: about }: Event, issuer: string, integration: string, sid: string | null) {
+    const subject = about.kind === 'identity' ? about.subject : undefined;
+    if (subject === undefined && sid === null) return false;
+    return (await endUserSessions({ integration, issuer, subject, providerSession: sid ?? undefined })) > 0;
   }
 
   /** True: a grant has ended. */
@@ -58,11 +81,15 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
     return isAnyEnded;
   }
 
-  /** The connections that one event is about, once they have been acted on. */
-  async function actOn(event: Event, { integrations, sid }: StoredSignal): Promise<Connection[]> {
+  /** The connections that one event is about, once they have been acted on; `isOfUser`: someone was signed out of the console. */
+  async function actOn(
+    event: Event,
+    { integrations, sid }: StoredSignal,
+  ): Promise<{ connections: Connection[]; isOfUser: boolean }> {
     const effect = effectOf(event.type);
     const all: Connection[] = [];
     let hasChanged = false;
+    let isOfUser = false;
     for (const integration of integrations) {
       const receiver = await receivers.find(integration);
       if (!receiver) continue;
@@ -70,6 +97,9 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
         await noteStream(integration, event);
         continue;
       }
+      // First: what is wrong with a connection does not keep someone signed in.
+      if (event.type === LOGOUT_EVENT && receiver.issuer !== null)
+        isOfUser = (await endSessions(event, receiver.issuer, integration, sid)) || isOfUser;
       const connections = await connectionsOf(store, receiver, event.subject);
       if (event.type === LOGOUT_EVENT) hasChanged = (await logOut(connections, integration, sid)) || hasChanged;
       else for (const one of connections) hasChanged = (await actions.act(one, effect, event)) || hasChanged;
@@ -77,7 +107,7 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
     }
     // Before callers are told of it, no replica serves what has ended or is on hold.
     if (hasChanged) await untilApplied();
-    return all;
+    return { connections: all, isOfUser };
   }
 
   async function work(webhook: ReceivedWebhook): Promise<void> {
@@ -86,13 +116,16 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
     const provider = (await receivers.find(integration))?.provider ?? null;
     const about = new Set<string>();
     const events: NewEvent[] = [];
+    let isOfUser = false;
     for (const item of items) {
       const event = signal.events[item.index];
       const own = stored.events[item.index];
       if (!event || !own) continue;
       // A transmitter whose clock is ahead does not have the last word for ever.
       const at = Math.min(event.at, webhook.receivedAt);
-      const found = await actOn({ ...event, at }, signal);
+      const acted = await actOn({ ...event, at }, signal);
+      const found = acted.connections;
+      isOfUser ||= acted.isOfUser;
       const isStream = effectOf(event.type) === 'stream';
       const told: (Connection | null)[] = found.length > 0 && found.length <= MAX_TOLD ? found : isStream ? [] : [null];
       const handedOn = { webhook, provider, item, event: own, stored, count: 1 };
@@ -102,7 +135,7 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
         events.push(receivedEvent(vault, handedOn, now, i === 0));
       }
       for (const one of found) about.add(one.id);
-      const outcome = isStream ? 'stream' : found.length > 0 ? 'located' : 'unmatched';
+      const outcome = isStream ? 'stream' : found.length > 0 || acted.isOfUser ? 'located' : 'unmatched';
       telemetry.signalProcessed(integration, shortTypeOf(event.type), outcome);
       log.info(
         { webhook: id, integration, event: shortTypeOf(event.type), connections: found.length },
@@ -110,7 +143,7 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
       );
     }
     const isStream = signal.events.every(({ type }) => effectOf(type) === 'stream');
-    const status = about.size > 0 || isStream ? ('located' as const) : ('unmatched' as const);
+    const status = about.size > 0 || isStream || isOfUser ? ('located' as const) : ('unmatched' as const);
     const outcome = { status, reason: null, processedAt: clock.now(), nextAt: null };
     await store.settleReceived(id, outcome, [...about], events);
   }

@@ -8,7 +8,7 @@ import type { AccountHolds } from '../processing/account-holds.ts';
 import { createAdmission } from '../receiving/admission.ts';
 import { createSignalActions } from './actions.ts';
 import { createSignalPolling, type PostJson } from './polling.ts';
-import { createSignalProcessing, type ProcessSignal } from './process-signal.ts';
+import { createSignalProcessing, type EndUserSessions, type ProcessSignal } from './process-signal.ts';
 import { createSignalReceivers } from './receivers.ts';
 import { createSignalReceiving, type SignalReceiving } from './receiving.ts';
 import { createSignalAdmin, type SignalAdmin } from './signal-admin.ts';
@@ -33,6 +33,7 @@ interface Parts {
   targets: Pick<Targets, 'find'>;
   tokenCache: Pick<TokenCache, 'invalidate'>;
   holds: AccountHolds;
+  endUserSessions: EndUserSessions;
   verifier: SecurityEventVerifier;
   post: PostJson;
   checkUrl: (url: string) => string | undefined;
