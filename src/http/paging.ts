@@ -1,8 +1,7 @@
 // Pages of lists: from a query's `limit` and `cursor` to the rows, and to `{data, next_cursor}`.
-import type { Context } from 'hono';
 import { type Refusal, refuse } from '../domain/errors.ts';
 import type { Page, PageRequest } from '../ports/index.ts';
-import type { Env } from './env.ts';
+import type { Cursors } from './cursors.ts';
 
 const DEFAULT_LIMIT = 100;
 
@@ -11,9 +10,15 @@ export interface PageQuery {
   cursor?: string | undefined;
 }
 
+/** What of a request's context they need, of the API or of the console. */
+interface ListContext {
+  req: { path: string };
+  get(name: 'cursors'): Cursors;
+}
+
 /** Lists the page that the query asks for; a refusal when its cursor is not one of this list. */
 export function paged<T>(
-  c: Context<Env>,
+  c: ListContext,
   { limit = DEFAULT_LIMIT, cursor }: PageQuery,
   list: (request: PageRequest) => T,
 ): T | Refusal {
@@ -30,7 +35,7 @@ export function sliceOf<T extends { id: string }>(sorted: readonly T[], { limit,
   return { data, next: rest.length > limit ? (data.at(-1)?.id ?? null) : null };
 }
 
-export const page = <T, V>(c: Context<Env>, { data, next }: Page<T>, present: (item: T) => V) => ({
+export const page = <T, V>(c: ListContext, { data, next }: Page<T>, present: (item: T) => V) => ({
   data: data.map(present),
   next_cursor: next === null ? null : c.get('cursors').encrypt(c.req.path, next),
 });

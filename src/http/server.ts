@@ -114,6 +114,8 @@ export interface HttpParts extends AuthenticationParts {
   clock: Clock;
   log: Logger;
   publicUrl: string;
+  /** Where callers reach the broker. */
+  callersUrl: string;
   /** Callers have a port of their own, and the public one serves only what is published. */
   hasInternalPort: boolean;
   /** Who asks owners to connect, on pages. */
@@ -231,10 +233,8 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
   const browserPages = createBrowserPages({ publicUrl, sites: createSites({ themes: parts.themes, base, appName }) });
   app.route('/', portalRoutes({ portal: parts.portal.pages, publicUrl, browserPages }));
   app.route('/', browserRoutes({ ...parts, browserPages }));
-  app.route(
-    '/',
-    consoleRoutes({ ...parts, site: { base: basePath(parts.console.url), appName, texts: textsFor(null, undefined) } }),
-  );
+  const consoleSite = { base: basePath(parts.console.url), appName, texts: textsFor(null, undefined) };
+  app.route('/', consoleRoutes({ ...parts, cursors, site: consoleSite }));
 
   app.notFound((c) =>
     problemResponse(

@@ -378,6 +378,7 @@ function createServer(parts: Common & Rooms): Http {
     clock,
     log,
     publicUrl,
+    callersUrl: parts.listeners.internalUrl ?? publicUrl,
     hasInternalPort: parts.listeners.internalUrl !== undefined,
     appName: config.appName,
     isStopping,

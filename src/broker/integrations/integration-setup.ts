@@ -1,6 +1,7 @@
 // From what an admin or the declarative file says about an integration to what is stored: validated, with defaults, encrypted.
 import { isDeepStrictEqual } from 'node:util';
 import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
+import { needsClient } from '../../domain/client-needs.ts';
 import type { Ciphertext } from '../../domain/connection.ts';
 import { type Redirection, redirections } from '../../domain/destinations.ts';
 import type { InputIssue } from '../../domain/errors.ts';
@@ -225,12 +226,6 @@ function hostIssues({ api }: Provider, overrides: Overrides): InputIssue[] {
     return [{ path: `overrides.${name}`, message }];
   });
 }
-
-/** Every mode that authenticates as a client; an import may bring a client of its own. */
-const needsClient = (auth: AuthMode): boolean =>
-  isCode(auth) ||
-  auth.mode === 'aws_sts_assume_role' ||
-  (auth.mode === 'oauth2_client_credentials' && !Object.hasOwn(auth.credentials, 'client_id'));
 
 const defaultScopes = (auth: AuthMode | undefined): string[] =>
   auth && 'default_scopes' in auth ? auth.default_scopes : [];

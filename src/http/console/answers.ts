@@ -38,10 +38,10 @@ export function refusedPage(
 function faultPage(c: Context<ConsoleEnv>, { site, section }: Place, fault: Fault): Response | Promise<Response> {
   const requestId = c.get('requestId');
   const { status, body } = problemOf(fault, requestId);
-  const { title, detail, errors } = JSON.parse(body) as { title: string; detail: string; errors?: Issue[] };
+  const { title, detail, issues } = JSON.parse(body) as { title: string; detail: string; issues?: Issue[] };
   const page = html`<div class="card">
     <p class="lead">${detail}</p>
-    ${errors?.length ? html`<ul>${errors.map(({ path, message }) => html`<li><strong>${path}</strong>: ${message}</li>`)}</ul>` : ''}
+    ${issues?.length ? html`<ul>${issues.map(({ path, message }) => html`<li><strong>${path}</strong>: ${message}</li>`)}</ul>` : ''}
     <p class="quiet">Reference: <code>${requestId}</code></p>
   </div>`;
   return c.html(consolePage(site, c.get('visit'), { title, section, body: page }), status as ContentfulStatusCode);

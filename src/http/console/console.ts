@@ -6,6 +6,7 @@ import type { Console } from '../../broker/console/index.ts';
 import { consolePrincipal } from '../../domain/console.ts';
 import { CONSOLE_FRESH_MS } from '../../domain/time-limits.ts';
 import { type Clock, StoreError } from '../../ports/index.ts';
+import type { Cursors } from '../cursors.ts';
 import { ignoreHead } from '../middleware/navigation.ts';
 import type { Site } from '../pages/layout.ts';
 import { createConsoleCookies } from './cookies.ts';
@@ -15,15 +16,17 @@ import { consolePage, entrancePage } from './layout.ts';
 import { consoleSecurity } from './security.ts';
 import { signInRoutes } from './sign-in.ts';
 import { type HomeParts, homeView } from './views/home.ts';
+import { type IntegrationViewParts, integrationViews } from './views/integrations/index.ts';
 
-export interface ConsoleParts extends Omit<HomeParts, 'site'> {
+export interface ConsoleParts extends Omit<HomeParts & IntegrationViewParts, 'site'> {
   console: Console;
+  cursors: Cursors;
   clock: Clock;
   site: Site;
 }
 
 export function consoleRoutes(parts: ConsoleParts): Hono<ConsoleEnv> {
-  const { console: room, clock, site } = parts;
+  const { console: room, clock, cursors, site } = parts;
   const cookies = createConsoleCookies(room.url, site.base);
   const entranceOf = (c: Context): string => {
     const { pathname, search } = new URL(c.req.url);
@@ -36,6 +39,7 @@ export function consoleRoutes(parts: ConsoleParts): Hono<ConsoleEnv> {
     const session = secret === undefined ? undefined : await room.sessions.authenticate(secret);
     if (secret === undefined || !session) return c.redirect(entranceOf(c), 303);
     const from = { address: c.get('address'), requestId: c.get('requestId'), client: c.get('client') };
+    c.set('cursors', cursors);
     c.set('visit', {
       session,
       call: { principal: consolePrincipal(session), ...from },
@@ -79,6 +83,7 @@ export function consoleRoutes(parts: ConsoleParts): Hono<ConsoleEnv> {
     return c.redirect(`${site.base}/console/sign-in?why=signed_out`, 303);
   });
   routes.route('/', homeView(parts));
+  routes.route('/', integrationViews(parts));
   routes.all('/console/*', (c) =>
     c.html(
       consolePage(site, c.get('visit'), {

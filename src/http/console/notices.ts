@@ -14,5 +14,18 @@ export const NOTICES = {
   check_ok: { kind: 'done', text: 'The API accepts the token.' },
   check_failed: { kind: 'failed', text: 'The API does not accept the token.' },
   check_unknown: { kind: 'failed', text: 'The API did not say whether the token works. Try again in a moment.' },
+  integration_created: { kind: 'done', text: 'The integration is set up. What follows makes it work.' },
+  integration_created_hook: {
+    kind: 'done',
+    text: 'It is saved. The webhook URL below has a secret part and is shown only now: copy it before you leave this page.',
+  },
+  integration_saved: { kind: 'done', text: 'The settings are saved, and hold everywhere from now on.' },
+  integration_deleted: { kind: 'done', text: 'The integration was deleted.' },
+  secrets_replaced: { kind: 'done', text: 'The secrets were replaced.' },
+  nothing_given: { kind: 'failed', text: 'Nothing was changed: no field was filled in.' },
+  handshake_opened: {
+    kind: 'done',
+    text: 'For ten minutes, a handshake of the provider may bring its key. Start it there now.',
+  },
 } as const satisfies Record<string, NoticeText>;
 export type Notice = keyof typeof NOTICES;
