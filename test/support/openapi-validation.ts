@@ -33,7 +33,8 @@ export function createResponseValidator(document: Description): ResponseValidato
   // Additional members of a problem are limited by the schema of its code, which includes this one.
   delete root.components.schemas.Problem?.additionalProperties;
   delete (root.components.schemas.Problem as { unevaluatedProperties?: boolean }).unevaluatedProperties;
-  const ajv = new Ajv2020({ strict: false, allErrors: true, validateSchema: false });
+  // A component is compiled once, and called where it is referred to.
+  const ajv = new Ajv2020({ strict: false, allErrors: true, validateSchema: false, inlineRefs: false });
   formats.default(ajv);
   ajv.addSchema(root, 'valetkey');
 
