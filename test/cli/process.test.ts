@@ -11,16 +11,19 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
 import { generateKey } from '../../src/runtime/keys.ts';
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { bundled } from '../support/bundle.ts';
 import { expectOk } from '../support/contract.ts';
 import { createTerminal } from '../support/terminal.ts';
 
-const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
+const SOURCE = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 
 let broker: TestBroker;
+/** The bundle starts in a third of the time. */
+let cli: string;
 const url = 'https://id.example/x';
 const folder = mkdtempSync(join(tmpdir(), 'valetkey-cli-'));
 beforeAll(async () => {
-  broker = await startTestBroker();
+  [broker, cli] = await Promise.all([startTestBroker(), bundled('cli')]);
   const params = { authorization_url: url, token_url: url };
   const setup = { provider: 'generic-oauth2', client_id: 'me', params };
   expectOk(await broker.ask('PUT', '/v1/integrations/acme', setup), 201);
@@ -30,7 +33,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function begin(args: string[], env: Record<string, string> = {}, command = [process.execPath, CLI]) {
+function begin(args: string[], env: Record<string, string> = {}, command = [process.execPath, cli]) {
   const [program = '', ...first] = command;
   return spawn(program, [...first, ...args], {
     env: { PATH: process.env.PATH, VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey, ...env },
@@ -73,11 +76,11 @@ test.concurrent('--help and an unknown command: load no part of the broker', asy
     `import { registerHooks } from 'node:module';
     registerHooks({ load(url, context, next) { process.stderr.write(url + '\\n'); return next(url, context); } });`,
   );
-  const child = begin(['--help'], { NODE_OPTIONS: `--import=${trace}` });
+  const child = begin(['--help'], { NODE_OPTIONS: `--import=${trace}` }, [process.execPath, SOURCE]);
   const [out, loaded] = await Promise.all([text(child.stdout), text(child.stderr)]);
   expect(out).toContain('Usage: valetkey <command>');
   const ours = loaded.split('\n').filter((line) => line.startsWith('file:') && line !== trace);
-  expect(ours).toContain(pathToFileURL(CLI).href);
+  expect(ours).toContain(pathToFileURL(SOURCE).href);
   expect(
     ours.filter(
       (line) =>
@@ -137,5 +140,5 @@ test.concurrent('audit verify: exit code 0 and the head for a chain that holds, 
   client.exec("delete from audit where action = 'caller.created'");
   client.close();
   expect(await verify()).toMatchObject({ code: 1, ok: false, broken: { problem: expect.stringMatching(/deleted/) } });
-  // Two processes from the sources, beside those of other tests.
+  // Two processes, beside those of other tests.
 }, 60_000);
