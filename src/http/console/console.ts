@@ -15,10 +15,15 @@ import { FORM_LIMIT, formToken, postedForm } from './forms.ts';
 import { consolePage, entrancePage } from './layout.ts';
 import { consoleSecurity } from './security.ts';
 import { signInRoutes } from './sign-in.ts';
+import { type EventViewParts, eventViews } from './views/events/index.ts';
 import { type HomeParts, homeView } from './views/home.ts';
 import { type IntegrationViewParts, integrationViews } from './views/integrations/index.ts';
 
-export interface ConsoleParts extends Omit<HomeParts & IntegrationViewParts, 'site'> {
+type ViewParts = HomeParts &
+  IntegrationViewParts &
+  EventViewParts;
+
+export interface ConsoleParts extends Omit<ViewParts, 'site' | 'clock'> {
   console: Console;
   cursors: Cursors;
   clock: Clock;
@@ -84,6 +89,7 @@ export function consoleRoutes(parts: ConsoleParts): Hono<ConsoleEnv> {
   });
   routes.route('/', homeView(parts));
   routes.route('/', integrationViews(parts));
+  routes.route('/', eventViews(parts));
   routes.all('/console/*', (c) =>
     c.html(
       consolePage(site, c.get('visit'), {

@@ -27,5 +27,13 @@ export const NOTICES = {
     kind: 'done',
     text: 'For ten minutes, a handshake of the provider may bring its key. Start it there now.',
   },
+  delivery_due: { kind: 'done', text: 'The delivery is due now. What comes of it is shown here in a moment.' },
+  test_sent: { kind: 'done', text: 'A test event is on its way. What comes of it is shown here in a moment.' },
+  endpoint_enabled: { kind: 'done', text: 'The endpoint is enabled. What was waiting for it is sent now.' },
+  endpoint_disabled: { kind: 'done', text: 'The endpoint is disabled. Nothing is sent to it from now on.' },
+  endpoint_deleted: { kind: 'done', text: 'The endpoint was deleted, with its deliveries.' },
+  replayed: { kind: 'done', text: 'The deliveries of that range are due now. What comes of them is shown below.' },
+  replayed_none: { kind: 'failed', text: 'No delivery of that range is like that. Nothing is sent again.' },
+  webhook_due: { kind: 'done', text: 'It is processed again. What comes of it is shown here in a moment.' },
 } as const satisfies Record<string, NoticeText>;
 export type Notice = keyof typeof NOTICES;
