@@ -4,6 +4,7 @@ import { IntegrationPut, Slug } from '../../../../api/index.ts';
 import type { WebhookView } from '../../../../broker/webhooks/index.ts';
 import { type AuthMode, modeName } from '../../../../domain/auth-modes.ts';
 import { clientNeeds } from '../../../../domain/client-needs.ts';
+import { asMeant, fieldIssues } from '../../../../domain/fields.ts';
 import type { Integration } from '../../../../domain/integration.ts';
 import { authMode, integrationFields, type Provider } from '../../../../domain/provider.ts';
 import { field } from '../../forms.ts';
@@ -114,7 +115,9 @@ export function putRequest(
   const found = parsed.success
     ? []
     : parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));
-  const issues = issuesOf([...found, ...missing], fieldNames(chosen));
+  const fields = integrationFields(provider, auth);
+  const faulty = fieldIssues('params', fields, asMeant(fields, params));
+  const issues = issuesOf([...found, ...faulty, ...missing], fieldNames(chosen));
   return parsed.success && issues.size === 0 ? parsed.data : { issues };
 }
 
@@ -155,7 +158,7 @@ function webhookIn(form: URLSearchParams, provider: Provider, stored: StoredInte
   const options = webhookOptions(provider);
   const scheme = options.length > 0 ? field(form, 'webhook.scheme') : undefined;
   const isHmac = scheme === 'hmac';
-  return {
+  const all = {
     secrets: webhookSecretsIn(form),
     hook: form.has('webhook.hook'),
     scheme,
@@ -163,6 +166,7 @@ function webhookIn(form: URLSearchParams, provider: Provider, stored: StoredInte
     hash: isHmac ? field(form, 'webhook.hash') : undefined,
     encoding: isHmac ? field(form, 'webhook.encoding') : undefined,
   };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
 /** Whether the id may be given to a new integration. */

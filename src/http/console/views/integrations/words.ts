@@ -51,9 +51,10 @@ const sentence = (words: readonly string[]): string => {
   return text.charAt(0).toUpperCase() + text.slice(1);
 };
 
+/** Against the live system; by the vendor; or by neither. */
 export const CONFIDENCE_WORDS = {
-  verified: 'verified against the live system',
-  documented: 'written from the documentation',
+  verified: 'verified',
+  documented: 'documented',
   unverified: 'not verified',
 } as const;
 export const CONFIDENCE_TONES = { verified: 'good', documented: 'good', unverified: 'busy' } as const;
