@@ -48,6 +48,17 @@ test('connect: exits with 1 and the reason when the owner declines, and after --
   expect(late.err).toMatch(/not connected yet; the link is valid until 20/);
 });
 
+test('connect --integrations: the owner chooses; portal: a link to the own connections', async () => {
+  const link = await valetkey(['connect', '--integrations', 'acme', 'ada', '--no-open', '--timeout', '0']);
+  expect(link.err).toMatch(/^Open this link .*\n {2}http\S+\/connect\/\S+\n/);
+  const misused = await valetkey(['connect', '--integrations', 'acme', 'acme', 'ada']);
+  expect([misused.code, misused.err]).toEqual([64, expect.stringContaining('needs OWNER')]);
+  const portal = await valetkey(['portal', 'ada', '--return-url', 'http://127.0.0.1:9/', '--integrations', 'acme']);
+  expect(portal.out).toMatch(/^id\tps_\w+\nurl\thttp\S+\/connect\/portal\/\S+\n/);
+  const elsewhere = await valetkey(['portal', 'ada', '--return-url', 'https://evil.example/']);
+  expect([elsewhere.code, elsewhere.err]).toEqual([1, expect.stringContaining('return_url')]);
+});
+
 test('connect-sessions: lists what is open, and cancels it', async () => {
   const body = { integration: 'acme', owner: 'lovelace' };
   const { id } = expectOk(await testSetup.broker.ask('POST', '/v1/connect-sessions', body), 201);

@@ -54,6 +54,14 @@ describe('a two-phase session', () => {
   });
 });
 
+test('createPortalSession: a link to the own connections; integrations: a link with a choice', async () => {
+  const { valetkey } = client();
+  const portal = await valetkey.createPortalSession({ owner: newOwner(), return_url: 'http://127.0.0.1:1/' });
+  expect(portal).toMatchObject({ id: expect.stringMatching(/^ps_/), url: expect.stringContaining('/connect/portal/') });
+  const { id } = await valetkey.connectUrl({ integrations: ['acme'], owner: newOwner() });
+  expect(id).toMatch(/^cs_/);
+});
+
 describe('connectUrl', () => {
   test('never connected: the link creates a connection', async () => {
     const who = at(newOwner());

@@ -126,6 +126,8 @@ const {
   SWEEP_PAUSE_MS,
   TOKEN_CACHE_TTL_MS,
   CALLER_LINGER_MS,
+  PORTAL_LINK_TTL_MS,
+  PORTAL_SESSION_TTL_MS,
   UPSTREAM_BACKOFF_FIRST_MS,
   UPSTREAM_BACKOFF_MAX_MS,
   UPSTREAM_CONNECT_TIMEOUT_MS,
@@ -488,6 +490,8 @@ const relations: Record<string, Relation[]> = {
   sessions: [
     ['a connect link that is returned again can still be used', CONNECT_LINK_REUSE_MS, SESSION_TTL_MS],
     ['a session can be read after it has ended', SESSION_TTL_MS, ENDED_SESSION_RETENTION_MS],
+    ['the page of connections is open for longer than its link works', PORTAL_LINK_TTL_MS, PORTAL_SESSION_TTL_MS],
+    ['an account can be connected again from the page of connections', SESSION_TTL_MS, PORTAL_SESSION_TTL_MS],
   ],
   'SQLite and its locks': [
     [

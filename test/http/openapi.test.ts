@@ -237,7 +237,9 @@ test("OpenAPI document: passes the linter's recommended rules", { timeout: 30_00
   // A browser that comes back from the provider, or has posted a form, is redirected: no code stays in its address bar, and
   // a reload posts nothing.
   const redirects = [
-    '~1connect~1{secret}/post',
+    '~1connect~1portal~1{secret}/post',
+    '~1connect~1portal~1connections~1{id}~1disconnect/post',
+    '~1connect~1portal~1connections~1{id}~1reconnect/post',
     '~1oauth2~1callback~1{integration}/get',
     '~1oauth2~1callback~1{integration}/post',
     '~1connect~1sessions~1{id}/post',

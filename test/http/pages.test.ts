@@ -127,7 +127,7 @@ describe('the form', () => {
     expect(input).toContain('value="a b"');
     expect(page).toMatch(/id="param-subdomain-error">Error: not a valid Subdomain/);
     expect(page).toMatch(/role="alert" tabindex="-1" autofocus/);
-    expect(page).toContain('<a href="#param-subdomain">not a valid Subdomain; for example acme</a>');
+    expect(page).toContain('<a href="#param-subdomain">not a valid Subdomain, for example acme</a>');
     expect(page).toMatch(/<title>Error: /);
   });
 

@@ -7,6 +7,7 @@ import type { Ciphertext, Connection, EncryptedCredentials } from '../../src/dom
 import type { ConsoleSession } from '../../src/domain/console.ts';
 import type { NewEvent } from '../../src/domain/events.ts';
 import type { Candidate, ConnectSession, Flow, Integration } from '../../src/domain/integration.ts';
+import type { PortalSessionRow } from '../../src/domain/portal-session.ts';
 import type { ReceivedItem, ReceivedWebhook } from '../../src/domain/received-webhook.ts';
 import type { SigningKey } from '../../src/domain/signing-key.ts';
 import type { WebhookEndpoint } from '../../src/domain/webhook-endpoint.ts';
@@ -120,6 +121,17 @@ export const aKey = (callerId: string, given: Partial<CallerKey> = {}): CallerKe
   expiresAt: NOW + 1000,
   lastUsedAt: NOW + 5,
   mac: 'm1.test.key',
+  ...given,
+});
+
+export const aPortalSession = (given: Partial<PortalSessionRow> = {}): PortalSessionRow => ({
+  id: anId('ps'),
+  secretDigest: anId('secret'),
+  owner: 'user:1',
+  browserDigest: null,
+  content: aCiphertext('content'),
+  createdAt: NOW,
+  expiresAt: NOW + 600_000,
   ...given,
 });
 
@@ -383,6 +395,10 @@ export async function fill(store: Store): Promise<void> {
   await store.failSession(session.id, 'access_denied', anEntry(), 'provider_error');
   const { id } = await addedSession(store, { finish: true });
   await store.awaitFinish(aCandidate(id), { finishDigest: 'd', expiresAt: NOW + 60_000, account: null }, anEntry());
+  const portal = aPortalSession();
+  await store.addPortalSession(portal, anEntry());
+  const { content, expiresAt } = portal;
+  await store.enterPortalSession(portal.id, { content, expiresAt, browserDigest: anId('browser') }, anEntry());
   await store.addPendingRevocation(aRevocation({ claimedUntil: NOW + 60_000 }));
   await store.addUnreadableResponse(anUnreadableResponse(), { ofOne: 3, ofIntegration: 100 });
   await store.startCapture({ connectionId: connection.id, startedAt: NOW, until: NOW + 1 }, anEntry());

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ConnectSession } from '../../../src/domain/integration.ts';
 import { StoreError } from '../../../src/ports/index.ts';
-import { aCaller, aFlow, anEntry, aSession, NOW, recorded } from '../builders.ts';
+import { aCaller, aCiphertext, aFlow, anEntry, aPortalSession, aSession, NOW, recorded } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 export function connectSessions(at: Opened): void {
@@ -40,6 +40,81 @@ export function connectSessions(at: Opened): void {
   test('a second session with the same secret is rejected', async () => {
     const { secretDigest } = await added();
     await expect(added({ secretDigest })).rejects.toBeInstanceOf(StoreError);
+  });
+
+  describe('chooseIntegration', () => {
+    test('a pending session becomes one of it, with its code; its flows elsewhere are deleted', async () => {
+      const session = await added({ integration: '' });
+      const flow = aFlow(session.id);
+      await at.store.beginFlow(flow, NOW);
+      const chosen = { ...session, integration: 'github', mac: 'm1.test.chosen' };
+      expect(await at.store.chooseIntegration(chosen, NOW)).toBe(true);
+      const stored = await at.store.session(session.id);
+      expect(stored).toMatchObject({ integration: 'github', mac: 'm1.test.chosen', owner: session.owner });
+      expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeUndefined();
+    });
+
+    test('one that has ended or expired stays as it is', async () => {
+      const failed = await added({ integration: '', status: 'failed' });
+      const expired = await added({ integration: '', expiresAt: NOW });
+      for (const session of [failed, expired]) {
+        expect(await at.store.chooseIntegration({ ...session, integration: 'github' }, NOW)).toBe(false);
+        expect(await at.store.session(session.id)).toEqual(session);
+      }
+    });
+  });
+
+  test('bindSession binds a pending session to one browser', async () => {
+    const session = await added();
+    expect(await at.store.bindSession(session.id, 'mine', NOW)).toBe('bound');
+    expect(await at.store.bindSession(session.id, 'mine', NOW)).toBe('bound');
+    expect(await at.store.bindSession(session.id, 'other', NOW)).toBe('other_browser');
+    expect(await at.store.bindSession('cs_none', 'mine', NOW)).toBe('gone');
+    expect(await at.store.bindSession((await added({ status: 'completed' })).id, 'mine', NOW)).toBe('gone');
+    expect(await at.store.session(session.id)).toEqual({ ...session, browserDigest: 'mine' });
+  });
+
+  describe('portal sessions', () => {
+    test('are found by their secret, and once a browser has entered, by its cookie', async () => {
+      const portal = aPortalSession();
+      const audit = anEntry();
+      expect(await at.store.addPortalSession(portal, audit)).toBe('added');
+      expect(await recorded(at.store, audit)).toBe(true);
+      expect(await at.store.portalSessionBySecret(portal.secretDigest)).toEqual(portal);
+      expect(await at.store.portalSessionOfBrowser('b1')).toBeUndefined();
+      const entered = { browserDigest: `b ${portal.id}`, content: aCiphertext('content'), expiresAt: NOW + 9_000 };
+      expect(await at.store.enterPortalSession(portal.id, entered, anEntry())).toBe(true);
+      const late = anEntry();
+      const other = { ...entered, browserDigest: 'other' };
+      expect(await at.store.enterPortalSession(portal.id, other, late)).toBe(false);
+      expect(await recorded(at.store, late)).toBe(false);
+      expect(await at.store.portalSessionOfBrowser(entered.browserDigest)).toEqual({ ...portal, ...entered });
+    });
+
+    test('end with their owner, in one entry, and when they have expired', async () => {
+      const owner = aSession().id;
+      const [one, two, another] = [
+        aPortalSession({ owner }),
+        aPortalSession({ owner }),
+        aPortalSession({ expiresAt: NOW - 1 }),
+      ];
+      for (const portal of [one, two, another]) await at.store.addPortalSession(portal, anEntry());
+      const [ended, none] = [anEntry(), anEntry()];
+      expect(await at.store.endPortalSessions(owner, ended)).toBe(2);
+      expect(await at.store.endPortalSessions(owner, none)).toBe(0);
+      expect([await recorded(at.store, ended), await recorded(at.store, none)]).toEqual([true, false]);
+      expect(await at.store.portalSessionBySecret(one.secretDigest)).toBeUndefined();
+      expect(await at.store.portalSessionBySecret(another.secretDigest)).toEqual(another);
+      await at.store.deleteExpired(NOW, 100);
+      expect(await at.store.portalSessionBySecret(another.secretDigest)).toBeUndefined();
+    });
+
+    test('creator_gone when the caller that made it is gone', async () => {
+      const portal = aPortalSession();
+      const creator = { callerId: 'clr_none', keyId: null };
+      expect(await at.store.addPortalSession(portal, anEntry(), creator)).toBe('creator_gone');
+      expect(await at.store.portalSessionBySecret(portal.secretDigest)).toBeUndefined();
+    });
   });
 
   describe('beginFlow', () => {

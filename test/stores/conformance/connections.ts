@@ -16,8 +16,8 @@ import { feedOf } from './events.ts';
 import type { Opened } from './index.ts';
 
 export function connections(at: Opened): void {
-  async function invited() {
-    const session = aSession();
+  async function invited(given: Parameters<typeof aSession>[0] = {}) {
+    const session = aSession(given);
     await at.store.addSession(session, anEntry());
     return session;
   }
@@ -80,6 +80,15 @@ export function connections(at: Opened): void {
         account: connection.account,
       });
       expect(await recorded(at.store, audit)).toBe(true);
+    });
+
+    test('session_over when its owner has chosen another integration', async () => {
+      await at.store.putIntegration(anIntegration(), anEntry());
+      const session = await invited({ integration: 'github' });
+      const connection = aConnection({ integration: 'slack' });
+      const added = at.store.addConnection(connection, someCredentials(), session.id, anEntry());
+      expect(await added).toBe('session_over');
+      expect((await at.store.session(session.id))?.status).toBe('pending');
     });
 
     test('session_over when the session is not pending, and nothing changes', async () => {
@@ -201,7 +210,7 @@ export function connections(at: Opened): void {
 
     test('never changes owner, integration or label', async () => {
       const { connection } = await connected(at.store);
-      const session = await invited();
+      const session = await invited({ integration: 'github' });
       const moved = { ...connection, owner: 'someone', integration: 'github', label: 'other' };
       expect(await at.store.renewConnection(moved, someCredentials(), session.id, anEntry())).toEqual({
         generation: 2,

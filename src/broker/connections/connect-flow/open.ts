@@ -4,7 +4,7 @@
 // does, or, in a two-phase session that has nothing to ask, the authorization response.
 import { isCode } from '../../../domain/auth-modes.ts';
 import { Refusal } from '../../../domain/errors.ts';
-import { asMeant, fieldIssues, type Params } from '../../../domain/fields.ts';
+import { asMeant, fieldIssues } from '../../../domain/fields.ts';
 import { type ConnectSession, RETRIED } from '../../../domain/integration.ts';
 import { connectionFields } from '../../../domain/provider.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
@@ -102,7 +102,7 @@ export function createOpen(parts: FlowParts) {
         kind: 'confirm',
         provider: provider.name,
         displayOwner: session.displayOwner,
-        fields: issues.length > 0 || !isCode(auth) ? askedFields(fields, session.params) : {},
+        fields: issues.length > 0 || !isCode(auth) ? fields : {},
         values: params,
         issues: isFirst ? [] : issues,
         asked: isCode(auth) ? undefined : { ...askedCredentials(found), trouble },
@@ -192,7 +192,3 @@ function chosenBy({ integration, integrations }: ConnectSession, form: Submitted
   if (integrations === null) return integration;
   return integrations.find((one) => one === form?.choice);
 }
-
-/** Those that the caller has not given. */
-const askedFields = (fields: Params, given: Record<string, string>): Params =>
-  Object.fromEntries(Object.entries(fields).filter(([name]) => !Object.hasOwn(given, name)));

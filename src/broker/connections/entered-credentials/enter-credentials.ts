@@ -9,6 +9,7 @@ import type { ConnectSession } from '../../../domain/integration.ts';
 import { createLane } from '../../../domain/lane.ts';
 import { type Clock, type Logger, StoreError } from '../../../ports/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
+import { newId } from '../../secrets/index.ts';
 import { givenCredentials } from '../received-grant/given-credentials.ts';
 import { newConnection, type ReceivedCredentials } from '../received-grant/new-connection.ts';
 import type { ReceivedGrant } from '../received-grant/store-grant.ts';
@@ -77,7 +78,8 @@ export function createEnterCredentials({ targets, checkCredentials, clock, log }
         replacesScopes: false,
       };
       const place = { integration, owner, label, params, metadata: {} };
-      const connection = newConnection('con_unstored', place, auth, received, now);
+      // An id of its own: limits of the API are counted by connection.
+      const connection = newConnection(newId('con', now), place, auth, received, now);
       const checked = await lane.run(() => checkCredentials(connection, received.credentials));
       if (checked === 'full') throw new StoreError('too many credentials are being checked');
       const { verdict, account } = checked;

@@ -12,7 +12,7 @@ export const en = {
     required: '{field} is required',
     invalid: 'not a valid {field}',
     requiredExample: '{field} is required, for example {example}',
-    invalidExample: 'not a valid {field}; for example {example}',
+    invalidExample: 'not a valid {field}, for example {example}',
   },
   stub: {
     whoAsks: 'Who asks',
