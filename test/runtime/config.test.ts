@@ -305,6 +305,7 @@ describe('the declarative file', () => {
     ],
     ['a key twice', { callers: ['x', 'y'].map((name) => ({ name, grants: [], key: 'k'.repeat(32) })) }, 'callers.1: '],
     ['a bad issuer', { trusted_issuers: [{ issuer: 'id.example' }] }, 'trusted_issuers.0.issuer: '],
+    ['a theme that cannot be read', { theme: { accent_light: '#ffe000' } }, 'theme.accent_light: its contrast'],
     ['a bad origin', { return_origins: ['https://app.example/x'] }, 'return_origins.0: '],
     [
       'a name that is not set',
