@@ -16,62 +16,71 @@ import {
   UpstreamRevocation,
 } from './common.ts';
 import { EXAMPLE } from './examples.ts';
+import { ExplanationView } from './explanation.ts';
 
-export const ConnectionView = z
+const CONNECTION = {
+  id: EXAMPLE.connection,
+  integration: EXAMPLE.integration,
+  owner: EXAMPLE.owner,
+  label: 'work',
+  status: 'active',
+  reason: null,
+  scopes: ['chat:write', 'channels:read'],
+  metadata: { plan: 'team' },
+  captured: { team_id: 'T0123ABCD', team_name: 'Acme' },
+  account: EXAMPLE.account,
+  expires_at: EXAMPLE.ends,
+  next_refresh_at: '2026-03-02T22:20:11.000Z',
+  reauth_due_at: null,
+  last_refreshed_at: EXAMPLE.changed,
+  last_refresh_error: null,
+  last_checked_at: EXAMPLE.changed,
+  last_check_error: null,
+  generation: 2,
+  upstream_revocation: null,
+  created_at: EXAMPLE.made,
+  updated_at: EXAMPLE.changed,
+} as const;
+
+const view = {
+  id: z.string(),
+  integration: z.string(),
+  owner: z.string(),
+  label: z.string().nullable(),
+  status: Status,
+  reason: z.string().nullable().openapi({ description: 'Why the owner must connect again: a code' }),
+  scopes: z.array(z.string()),
+  metadata: z.record(z.string(), z.unknown()),
+  captured: z.record(z.string(), z.unknown()).openapi({
+    description: 'Values captured from the provider when the account was connected, such as a team or an instance URL',
+  }),
+  account: Account.nullable(),
+  expires_at: Time.nullable(),
+  next_refresh_at: Time.nullable(),
+  reauth_due_at: Time.nullable().openapi({
+    description:
+      'When the grant ends even if it is refreshed, or when the access token expires if nothing can refresh it: the owner should reconnect before. Null: unknown or never.',
+  }),
+  last_refreshed_at: Time.nullable(),
+  last_refresh_error: z.object({ code: z.string(), detail: z.string(), at: Time }).nullable(),
+  last_checked_at: Time.nullable().openapi({ description: 'When `POST …/check` last asked its API' }),
+  last_check_error: z.string().nullable().openapi({ description: 'The `reason` of that check. Null: it worked.' }),
+  generation: z.int().openapi({ description: 'Incremented whenever the credentials change' }),
+  upstream_revocation: UpstreamRevocation.nullable(),
+  created_at: Time,
+  updated_at: Time,
+};
+
+export const ConnectionView = z.object(view).openapi('Connection', { example: CONNECTION });
+
+export const ExplainedConnectionView = z
   .object({
-    id: z.string(),
-    integration: z.string(),
-    owner: z.string(),
-    label: z.string().nullable(),
-    status: Status,
-    reason: z.string().nullable().openapi({ description: 'Why the owner must connect again: a code' }),
-    scopes: z.array(z.string()),
-    metadata: z.record(z.string(), z.unknown()),
-    captured: z.record(z.string(), z.unknown()).openapi({
-      description:
-        'Values captured from the provider when the account was connected, such as a team or an instance URL',
+    ...view,
+    explanation: ExplanationView.nullable().openapi({
+      description: 'Why it does not work, or what keeps it from being refreshed. Null: it works, as far as is known.',
     }),
-    account: Account.nullable(),
-    expires_at: Time.nullable(),
-    next_refresh_at: Time.nullable(),
-    reauth_due_at: Time.nullable().openapi({
-      description:
-        'When the grant ends even if it is refreshed, or when the access token expires if nothing can refresh it: the owner should reconnect before. Null: unknown or never.',
-    }),
-    last_refreshed_at: Time.nullable(),
-    last_refresh_error: z.object({ code: z.string(), detail: z.string(), at: Time }).nullable(),
-    last_checked_at: Time.nullable().openapi({ description: 'When `POST …/check` last asked its API' }),
-    last_check_error: z.string().nullable().openapi({ description: 'The `reason` of that check. Null: it worked.' }),
-    generation: z.int().openapi({ description: 'Incremented whenever the credentials change' }),
-    upstream_revocation: UpstreamRevocation.nullable(),
-    created_at: Time,
-    updated_at: Time,
   })
-  .openapi('Connection', {
-    example: {
-      id: EXAMPLE.connection,
-      integration: EXAMPLE.integration,
-      owner: EXAMPLE.owner,
-      label: 'work',
-      status: 'active',
-      reason: null,
-      scopes: ['chat:write', 'channels:read'],
-      metadata: { plan: 'team' },
-      captured: { team_id: 'T0123ABCD', team_name: 'Acme' },
-      account: EXAMPLE.account,
-      expires_at: EXAMPLE.ends,
-      next_refresh_at: '2026-03-02T22:20:11.000Z',
-      reauth_due_at: null,
-      last_refreshed_at: EXAMPLE.changed,
-      last_refresh_error: null,
-      last_checked_at: EXAMPLE.changed,
-      last_check_error: null,
-      generation: 2,
-      upstream_revocation: null,
-      created_at: EXAMPLE.made,
-      updated_at: EXAMPLE.changed,
-    },
-  });
+  .openapi('ExplainedConnection', { example: { ...CONNECTION, explanation: null } });
 
 export const CheckView = z
   .object({

@@ -11,6 +11,7 @@ export * from './declarative-file.ts';
 export * from './event-feed.ts';
 export * from './event-types.ts';
 export * from './examples.ts';
+export * from './explanation.ts';
 export * from './integrations.ts';
 export * from './jwt.ts';
 export * from './oauth.ts';

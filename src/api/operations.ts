@@ -1,6 +1,7 @@
 // Health checks and the OpenAPI document.
 import { z } from '@hono/zod-openapi';
 import { EXAMPLE } from './examples.ts';
+import { ExplanationView } from './explanation.ts';
 
 export const Health = z.object({ status: z.literal('ok') }).openapi('Health', { example: { status: 'ok' } });
 export const Readiness = z
@@ -43,6 +44,9 @@ export const BrokerStatusView = z
         }),
         refreshes_due: z.int(),
         oldest_due: seconds('since the oldest of them became due').nullable(),
+        explanation: ExplanationView.nullable().openapi({
+          description: 'Why it does not refresh. Null: it does, as far as is known.',
+        }),
       }),
     ),
   })
@@ -64,6 +68,7 @@ export const BrokerStatusView = z
           connections: { active: 41, failing: 2, needs_reauth: 1, on_hold: 0, revoked: 3 },
           refreshes_due: 0,
           oldest_due: null,
+          explanation: null,
         },
       ],
     },

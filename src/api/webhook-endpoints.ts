@@ -4,6 +4,7 @@ import { EVENT_TYPES } from '../domain/events.ts';
 import { Id, PageQuery, pattern, plain, Time, Url } from './common.ts';
 import { EVENT, EventView } from './event-types.ts';
 import { EXAMPLE } from './examples.ts';
+import { ExplanationView } from './explanation.ts';
 
 const settings = {
   url: Url.openapi({
@@ -74,6 +75,9 @@ const view = {
     description: '`gone`: it answered 410. `failing`: it has only failed for five days.',
   }),
   failing_since: Time.nullable().openapi({ description: 'The first failure since its last success' }),
+  explanation: ExplanationView.nullable().openapi({
+    description: 'Why nothing is delivered to it, or deliveries fail. Null: it works, as far as is known.',
+  }),
   previous_until: Time.nullable().openapi({ description: 'Until then, the replaced secret signs as well' }),
   created_at: Time,
   updated_at: Time,
@@ -91,6 +95,7 @@ const example = {
   enabled: true,
   disabled_reason: null,
   failing_since: null,
+  explanation: null,
   previous_until: null,
   created_at: EXAMPLE.made,
   updated_at: EXAMPLE.made,

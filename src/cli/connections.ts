@@ -5,6 +5,7 @@ import { captureCommands } from './captures.ts';
 import { retryCommand } from './connections-retry.ts';
 import { revokeCommand } from './connections-revoke.ts';
 import { example } from './example.ts';
+import { explanationOf } from './explanation.ts';
 import { Failure } from './failure.ts';
 import type { Io } from './io.ts';
 import { given, jsonObject, pairs, readText } from './options.ts';
@@ -46,9 +47,11 @@ export function connectionCommands(program: Command, io: Io): void {
     },
   );
 
-  const show = connections.command('show').argument('<id>').description('show a connection');
+  const show = connections.command('show').argument('<id>').description('show a connection, and why it does not work');
   example(show, 'valetkey connections show con_01k…').action(async (id: string, _, command: Command) => {
-    await print(command).one(await brokerFor(io, command).ask('GET', `/v1/connections/${part(id)}`));
+    const printer = print(command);
+    const found = await brokerFor(io, command).ask('GET', `/v1/connections/${part(id)}`);
+    await printer.one(printer.json ? found : { ...found, explanation: explanationOf(found) });
   });
 
   const refresh = connections

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { brokerFor, globalsOf, type Json } from './broker.ts';
 import { example } from './example.ts';
+import { explanationOf } from './explanation.ts';
 import { Failure } from './failure.ts';
 import type { Io } from './io.ts';
 import { type Columns, printer } from './output.ts';
@@ -27,7 +28,12 @@ export function statusCommand(program: Command, io: Io): void {
     if (print.json) print.answer(answer, '');
     else {
       io.note(summary(answer).join('; '));
-      await print.list(COLUMNS, answer.integrations as Json[]);
+      const integrations = answer.integrations as Json[];
+      await print.list(COLUMNS, integrations);
+      for (const one of integrations) {
+        const why = explanationOf(one);
+        if (why !== null) io.note(`${one.id}: ${why}`);
+      }
     }
     if (answer.status !== 'ok') throw new Failure('');
   });

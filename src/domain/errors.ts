@@ -49,10 +49,11 @@ export type Fault =
   | { code: 'not_ready'; connect_session_id: string }
   /** The catalogue has no call that tells whether a token of this connection works. */
   | { code: 'check_unsupported'; integration: string; detail: string }
-  | { code: 'integration_misconfigured'; integration: string; detail: string }
+  /** `cause`: the code of a failed refresh, as it is stored; undefined: the detail says all. */
+  | { code: 'integration_misconfigured'; integration: string; detail: string; cause?: string }
   | { code: 'integration_in_use'; integration: string; connections: number; pending_revocations: number }
-  /** `retryAfter` in whole seconds. */
-  | { code: 'provider_unavailable'; integration: string; detail: string; retryAfter: number }
+  /** `retryAfter` in whole seconds; `cause` as above. */
+  | { code: 'provider_unavailable'; integration: string; detail: string; retryAfter: number; cause?: string }
   /** The address has too many failed authentications. `retryAfter` in seconds. */
   | { code: 'too_many_requests'; retryAfter: number }
   /** The caller has exceeded its rate limit. `retryAfter` in seconds. */

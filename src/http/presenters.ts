@@ -9,6 +9,7 @@ import type { SignalView } from '../broker/webhooks/index.ts';
 import type { StoredAuditEntry } from '../domain/audit.ts';
 import type { CallerKey, Principal } from '../domain/caller.ts';
 import type { Connection } from '../domain/connection.ts';
+import { type Explanation, explainEndpoint } from '../domain/explanation.ts';
 import type { ConnectSession, Integration } from '../domain/integration.ts';
 import { CLOCK_SKEW_MAX_MS } from '../domain/time-limits.ts';
 import { LAST_TIME_MS } from '../domain/time-range.ts';
@@ -91,6 +92,20 @@ export function presentConnection(c: Connection): View<typeof api.ConnectionView
     updated_at: time(c.updatedAt),
   };
 }
+
+export const presentExplanation = ({
+  summary,
+  since,
+  fixableBy,
+  how,
+  until,
+}: Explanation): View<typeof api.ExplanationView> => ({
+  summary,
+  since: timeOrNull(since),
+  fixable_by: fixableBy,
+  how,
+  until: timeOrNull(until),
+});
 
 export function presentConnectSession(s: ConnectSession): View<typeof api.SessionView> {
   return {
@@ -232,6 +247,8 @@ export const presentAuditEntry = (e: StoredAuditEntry): View<typeof api.AuditVie
   count: e.count,
 });
 
+const orNull = (explanation: Explanation | null) => explanation && presentExplanation(explanation);
+
 export const presentWebhookEndpoint = (e: WebhookEndpoint): View<typeof api.EndpointView> => ({
   id: e.id,
   caller_id: e.callerId,
@@ -245,6 +262,7 @@ export const presentWebhookEndpoint = (e: WebhookEndpoint): View<typeof api.Endp
   enabled: e.enabled,
   disabled_reason: e.disabledReason,
   failing_since: timeOrNull(e.failingSince),
+  explanation: orNull(explainEndpoint(e)),
   previous_until: timeOrNull(e.previousUntil),
   created_at: time(e.createdAt),
   updated_at: time(e.updatedAt),

@@ -12,6 +12,7 @@ import type { IntegrationAdmin, Themes } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
 import type { ReadStatus } from '../broker/maintenance/index.ts';
 import type { Portal } from '../broker/portal/index.ts';
+import type { Explanations, ReadStatus } from '../broker/maintenance/index.ts';
 import type { ApiDescriptions, CallCaptures, ConnectionCheck, ProxyCalls } from '../broker/proxy/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
 import type {
@@ -108,6 +109,7 @@ export interface HttpParts extends AuthenticationParts {
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
   state: () => Promise<MetricsState>;
   readStatus: ReadStatus;
+  explanations: Explanations;
   version: string;
   proveKeys: () => void;
   telemetry: Telemetry;

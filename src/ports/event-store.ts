@@ -31,8 +31,8 @@ export interface EventStore {
    * audit entry and its event are written.
    */
   setIntegrationFault(integration: string, code: string | null, audit: AuditEntry): Promise<'changed' | 'unchanged'>;
-  /** The integrations that have a fault. */
-  integrationFaults(): Promise<string[]>;
+  /** The integrations that have a fault, its code, and since when. */
+  integrationFaults(): Promise<IntegrationFault[]>;
   /**
    * Active connections whose grant ends before this time, the first to end first, after this place in the list; and what
    * their owners were told last.
@@ -45,6 +45,12 @@ export interface EventStore {
   putReauthNotice(ending: EndingConnection, stage: number, audit: AuditEntry | undefined): Promise<'stored' | 'gone'>;
   /** Deletes up to `limit` events, with their deliveries, that are older; the newest event stays. Returns how many. */
   pruneEvents(before: number, limit: number): Promise<number>;
+}
+
+export interface IntegrationFault {
+  integration: string;
+  code: string;
+  since: number;
 }
 
 export interface EndingConnection extends Pick<Connection, 'id' | 'integration' | 'owner'> {

@@ -26,6 +26,8 @@ import { createJwt, type Jwt } from '../broker/jwt/index.ts';
 import { createMetricsState, statusReader } from '../broker/maintenance/index.ts';
 import { createPortal, type Portal } from '../broker/portal/index.ts';
 import { type ApiProxy, createProxy } from '../broker/proxy/index.ts';
+import { createExplanations, createMetricsState, statusReader } from '../broker/maintenance/index.ts';
+import { type ApiProxy, createProxy, UPSTREAM_POLICY } from '../broker/proxy/index.ts';
 import {
   circuitBreakers,
   createRefreshEngine,
@@ -333,6 +335,9 @@ function createServer(parts: Common & Rooms): Http {
     auditBuffer: audit.buffer,
     upstream: proxy.upstreamState,
   });
+  const explanations = createExplanations({
+    ...{ store, targets: integrations.targets, catalogue: config.catalogue, engine: refresh, upstream: proxy, clock },
+  });
   return createHttp({
     tokens,
     jwt,
@@ -364,6 +369,7 @@ function createServer(parts: Common & Rooms): Http {
     auditBuffer: audit.buffer,
     strangers: audit.strangers,
     callerCache: cache.callers,
+    explanations,
     catalogue: config.catalogue,
     limits: createLimits(),
     failures: createFailureLimits(clock),
@@ -371,7 +377,7 @@ function createServer(parts: Common & Rooms): Http {
     store,
     vault,
     state,
-    readStatus: statusReader({ store, state, access: audit.access }),
+    readStatus: statusReader({ store, state, explanations, access: audit.access }),
     version: VERSION,
     proveKeys: () => void vault.decrypt(vault.encrypt('ready', PROBE), PROBE),
     telemetry,

@@ -2,6 +2,7 @@
 export { type AuditVerification, verifyAudit } from './audit-verification/audit-verification.ts';
 export { auditVerificationJson, auditVerificationText } from './audit-verification/audit-verification-report.ts';
 export { type DataMigrationProgress, type DataMigrationResult, migrateData } from './data-migration.ts';
+export { createExplanations, type Explanations } from './explanations.ts';
 export { type KeyRotationResult, rotateKeys } from './key-rotation/key-rotation.ts';
 export { keyRotationJson, keyRotationText } from './key-rotation/key-rotation-report.ts';
 export { createMetricsState } from './metrics-state.ts';

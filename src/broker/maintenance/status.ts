@@ -1,7 +1,9 @@
 // The state of the broker, by integration, for operators.
 import type { Refusal } from '../../domain/errors.ts';
+import type { Explanation } from '../../domain/explanation.ts';
 import type { MetricsState, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
+import type { Explanations } from './explanations.ts';
 
 export interface IntegrationStatus {
   id: string;
@@ -13,6 +15,8 @@ export interface IntegrationStatus {
   refreshesDue: number;
   /** Milliseconds; null: none is due. */
   oldestDueMs: number | null;
+  /** Why it does not refresh; null: it does, as far as is known. */
+  explanation: Explanation | null;
 }
 
 export interface BrokerStatus {
@@ -28,13 +32,14 @@ export type ReadStatus = (call: Call) => Promise<BrokerStatus | Refusal>;
 interface Parts {
   store: Pick<Store, 'integrations'>;
   state: () => Promise<MetricsState>;
+  explanations: Pick<Explanations, 'ofIntegrations'>;
   access: Pick<Access, 'denied'>;
 }
 
 const PAGE = 500;
 const CIRCUITS = { 0: 'closed', 0.5: 'half_open', 1: 'open' } as const;
 
-export function statusReader({ store, state, access }: Parts): ReadStatus {
+export function statusReader({ store, state, explanations, access }: Parts): ReadStatus {
   return async (call) => {
     const denied = access.denied(call, 'admin:read', '*', '*');
     if (denied) return denied;
@@ -43,7 +48,9 @@ export function statusReader({ store, state, access }: Parts): ReadStatus {
     let after: string | undefined;
     do {
       const { data, next } = await store.integrations({ limit: PAGE, after });
-      integrations.push(...data.map(({ id, provider }) => ({ id, provider, ...statusOf(id, now) })));
+      const explained = await explanations.ofIntegrations(data);
+      for (const { id, provider } of data)
+        integrations.push({ id, provider, ...statusOf(id, now), explanation: explained.get(id) ?? null });
       after = next ?? undefined;
     } while (after !== undefined);
     const isHealthy = now.storeUp && now.rescued === 0 && integrations.every(({ circuit }) => circuit === 'closed');

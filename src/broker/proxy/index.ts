@@ -1,5 +1,6 @@
 // The proxy room: calls to APIs on behalf of callers.
 import { Refusal } from '../../domain/errors.ts';
+import type { Connection } from '../../domain/connection.ts';
 import type { Clock, Logger, MetricsState, SignAwsRequest, Telemetry, UpstreamClient } from '../../ports/index.ts';
 import type { CallerCache, TokenCache } from '../cache/index.ts';
 import type { Targets } from '../integrations/index.ts';
@@ -24,7 +25,7 @@ import {
 } from './check/index.ts';
 import { type ApiDescriptions, createApiDescriptions } from './description/described-api.ts';
 import { createCallGuard } from './guard/guarded-calls.ts';
-import { createUpstreamLimits, type UpstreamLimitsParts } from './limits/index.ts';
+import { blockedUntil, createUpstreamLimits, type UpstreamLimitsParts } from './limits/index.ts';
 import { createCallPreparation } from './prepared-calls.ts';
 import { createProxyCalls, type ProxyCalls } from './proxy.ts';
 import { createRunningCalls, type RunningCalls, type RunningCallsParts } from './running-calls.ts';
@@ -51,6 +52,8 @@ export interface ApiProxy
   captures: CallCaptures;
   /** For metrics. */
   upstreamState(): Pick<MetricsState, 'upstreamWaiting' | 'upstreamBreakers'>;
+  /** Until when the API of a connection has asked not to be called, as replicas have told; null: it has not. */
+  limitedUntil(connection: Pick<Connection, 'id' | 'integration'>): Promise<number | null>;
   /** The first thing at shutdown: calls that wait for a limit are refused. */
   stopWaiting(): void;
   /** Whether grants have ended is looked at no more. */
@@ -107,6 +110,7 @@ export function createProxy(parts: Parts): ApiProxy {
       if (id !== undefined && breakers.concerns(id)) void closeOutdated(breakers, parts.targets, id);
     },
     upstreamState: () => ({ upstreamWaiting: limits.waiting(), upstreamBreakers: breakers.states() }),
+    limitedUntil: async ({ id, integration }) => blockedUntil(parts, integration, id),
     stopWaiting: limits.stopWaiting,
     async stop() {
       running.stop();

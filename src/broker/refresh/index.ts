@@ -1,11 +1,15 @@
 // The room that refreshes tokens: scheduler, rate limiter, circuit breakers, refresher and committer, started and stopped
 // together.
+import type { Connection } from '../../domain/connection.ts';
+import type { OpenCircuitFacts } from '../../domain/explanation.ts';
 import type { Logger, MetricsState, Rescue } from '../../ports/index.ts';
+import type { ResolvedIntegration } from '../integrations/index.ts';
 import { createCommitter } from './commit.ts';
 import { type CircuitBreakers, createCircuitBreakers } from './failures/circuit-breaker.ts';
 import { createClientFaults } from './failures/client-faults.ts';
 import { createDeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import { createFailureEvidence } from './failures/failure-evidence.ts';
+import { tokenEndpoint } from './failures/token-endpoint.ts';
 import { createRateLimiter, type RefreshLimits } from './limits/rate-limiter.ts';
 import { createRecentCommits } from './recent-commits.ts';
 import { createRefresher, type Refresher, type RefresherParts } from './refresher.ts';
@@ -37,6 +41,14 @@ export interface RefreshEngine {
   stopClaiming(): void;
   /** Claims no more, and finishes what has been spent. */
   stop(): Promise<void>;
+  /**
+   * Why nothing but probes is sent to a token endpoint now: to that of a connection, or to any of the integration. Null: it is
+   * not so in this process. Throws `VaultError` if a secret of the integration cannot be decrypted.
+   */
+  circuitOf(
+    about: { id: string; endpointOf?: { found: ResolvedIntegration; connection: Connection } | undefined },
+    now: number,
+  ): OpenCircuitFacts | null;
   /** For metrics. */
   state(): Pick<MetricsState, 'inFlight' | 'circuitBreakers' | 'rescued'>;
 }
@@ -112,6 +124,10 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
       await refresher.drain();
       await committer.stop();
       await clientFaults.stop();
+    },
+    circuitOf({ id, endpointOf }, now) {
+      const target = endpointOf && parts.targets.targetOf(endpointOf.found, endpointOf.connection);
+      return circuitBreakers.whyOpen(id, target && tokenEndpoint(target), now);
     },
     state: () => ({
       inFlight: rateLimiter.inFlight(),

@@ -1,6 +1,7 @@
 // Why a connection cannot be served or refreshed now: the refusals that callers get.
 import { type Connection, type RefreshError, reauthReasonOf } from '../../domain/connection.ts';
 import { type ReauthReason, type Refusal, refuse } from '../../domain/errors.ts';
+import { MISCONFIGURED_PREFIX } from '../../domain/explanation-causes.ts';
 import type { ProviderFault } from '../../ports/index.ts';
 import type { OpenCircuit } from './failures/circuit-breaker.ts';
 
@@ -15,11 +16,9 @@ export function refusalOf(c: Connection): Refusal | undefined {
 export const reauthorizationRequired = (connectionId: string, reason: ReauthReason): Refusal =>
   refuse({ code: 'reauthorization_required', connection_id: connectionId, reason });
 
-const MISCONFIGURED = 'misconfigured:';
-
 /** As it is stored with the connection. */
 export const errorCode = (fault: ProviderFault): RefreshError['code'] =>
-  fault.kind === 'misconfigured' ? `${MISCONFIGURED}${fault.code}` : fault.code;
+  fault.kind === 'misconfigured' ? `${MISCONFIGURED_PREFIX}${fault.code}` : fault.code;
 
 /** `code`: of `errorCode`. `waitMs`: how long to wait before the next read. */
 export function unavailable(
@@ -28,9 +27,10 @@ export function unavailable(
   detail: string,
   waitMs: number,
 ): Refusal {
-  if (code.startsWith(MISCONFIGURED)) return refuse({ code: 'integration_misconfigured', integration, detail });
+  if (code.startsWith(MISCONFIGURED_PREFIX))
+    return refuse({ code: 'integration_misconfigured', integration, detail, cause: code });
   const retryAfter = Math.max(1, Math.ceil(waitMs / 1_000));
-  return refuse({ code: 'provider_unavailable', integration, detail, retryAfter });
+  return refuse({ code: 'provider_unavailable', integration, detail, retryAfter, cause: code });
 }
 
 export const circuitOpen = (c: Pick<Connection, 'integration'>, { fault, retryIn }: OpenCircuit): Refusal =>

@@ -1,5 +1,6 @@
 // What a fault means for the caller: the text of the answer, its members, and its headers.
 import type { Fault, InputIssue } from '../../domain/errors.ts';
+import { type Explanation, explainReason, explainRefreshError } from '../../domain/explanation.ts';
 import { redactSecrets } from '../../domain/redaction.ts';
 
 export interface FaultDetails {
@@ -57,13 +58,12 @@ export function faultDetails(fault: Fault): FaultDetails {
       };
     case 'reauthorization_required':
       return {
-        detail: 'The owner must connect again. Create a connect session with this connection_id.',
+        detail: sentenceOf(explainReason(fault.reason)),
         members: { connection_id: fault.connection_id, reason: fault.reason },
       };
     case 'connection_on_hold':
       return {
-        detail:
-          'The provider has suspended the account. The connection works again as soon as the provider enables the account, or once the owner has connected again.',
+        detail: sentenceOf(explainReason(fault.reason)),
         members: { connection_id: fault.connection_id, reason: fault.reason },
       };
     case 'owner_mismatch':
@@ -96,7 +96,10 @@ export function faultDetails(fault: Fault): FaultDetails {
       };
     case 'integration_misconfigured':
       return {
-        detail: `${fault.detail}. Fix the integration's settings; its connections stay.`,
+        detail:
+          fault.cause === undefined
+            ? `${fault.detail}. Fix the integration's settings; its connections stay.`
+            : `${sentenceOf(explainRefreshError(fault.cause))} Its connections stay. The last attempt: ${fault.detail}`,
         members: { integration: fault.integration },
       };
     case 'integration_in_use': {
@@ -108,7 +111,10 @@ export function faultDetails(fault: Fault): FaultDetails {
     }
     case 'provider_unavailable':
       return {
-        detail: fault.detail,
+        detail:
+          fault.cause === undefined
+            ? fault.detail
+            : `${sentenceOf(explainRefreshError(fault.cause))} The last attempt: ${fault.detail}`,
         members: { integration: fault.integration },
         headers: retryAfter(fault.retryAfter),
       };
@@ -159,6 +165,9 @@ const LIMITED = {
   captured: 'account',
   caller: 'caller',
 } as const satisfies Record<Extract<Fault, { code: 'upstream_rate_limited' }>['scope'], string>;
+
+/** Why, and what is to be done: the same words as in the explanation of the connection. */
+const sentenceOf = ({ summary, how }: Pick<Explanation, 'summary' | 'how'>): string => `${summary} ${how}`;
 
 const attemptsLeft = (left: number): string =>
   left === 0 ? 'There is no further attempt.' : `Attempts left: ${left}.`;

@@ -8,16 +8,19 @@ import {
   ConnectionQuery,
   ConnectionView,
   EXAMPLE,
+  ExplainedConnectionView,
   pageOf,
   Revocation,
 } from '../../api/index.ts';
 import type { ConnectionImport, ConnectionResource, Revoker } from '../../broker/connections/index.ts';
+import type { Explanations } from '../../broker/maintenance/index.ts';
 import type { ConnectionCheck } from '../../broker/proxy/index.ts';
 import type { GrantRetry } from '../../broker/tokens/index.ts';
-import { respond } from '../errors/respond.ts';
+import { Refusal } from '../../domain/errors.ts';
+import { problem, respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
-import { presentCheck, presentConnection } from '../presenters.ts';
+import { presentCheck, presentConnection, presentExplanation } from '../presenters.ts';
 
 const params = z.object({ id: idOf('connection', EXAMPLE.connection) });
 const common = { tags: ['connections'], security: SECURITY };
@@ -39,9 +42,10 @@ const get = createRoute({
   method: 'get',
   path: '/v1/connections/{id}',
   summary: 'Get a connection',
-  description: 'Without its credentials.',
+  description:
+    'Without its credentials. If it does not work, `explanation` says why, since when, and who can fix it and how, as far as the replica knows that answers.',
   request: { params },
-  responses: { 200: json(ConnectionView, 'The connection'), ...problems('forbidden', 'not_found') },
+  responses: { 200: json(ExplainedConnectionView, 'The connection'), ...problems('forbidden', 'not_found') },
 });
 
 const add = createRoute({
@@ -167,9 +171,10 @@ interface Parts {
   revoker: Revoker;
   grantRetry: GrantRetry;
   check: ConnectionCheck;
+  explanations: Pick<Explanations, 'ofConnection'>;
 }
 
-export function connectionRoutes({ connections, revoker, grantRetry, check: checks }: Parts) {
+export function connectionRoutes({ connections, revoker, grantRetry, check: checks, explanations }: Parts) {
   return router()
     .openapi(list, async (c) => {
       const { limit, cursor, ...filter } = c.req.valid('query');
@@ -178,7 +183,10 @@ export function connectionRoutes({ connections, revoker, grantRetry, check: chec
     })
     .openapi(get, async (c) => {
       const connection = await connections.get(c.get('call'), c.req.valid('param').id);
-      return respond(c, connection, (found) => c.json(presentConnection(found), 200));
+      if (connection instanceof Refusal) return problem(c, connection.fault) as never;
+      const explanation = await explanations.ofConnection(connection);
+      const view = { ...presentConnection(connection), explanation: explanation && presentExplanation(explanation) };
+      return c.json(view, 200);
     })
     .openapi(add, async (c) => {
       const { credentials, connection_id: connectionId, ...slot } = c.req.valid('json');

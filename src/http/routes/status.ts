@@ -4,6 +4,7 @@ import { BrokerStatusView } from '../../api/index.ts';
 import type { BrokerStatus, ReadStatus } from '../../broker/maintenance/index.ts';
 import { respond } from '../errors/respond.ts';
 import { json, problems, router, SECURITY } from '../openapi/route-parts.ts';
+import { presentExplanation } from '../presenters.ts';
 
 const status = createRoute({
   operationId: 'getStatus',
@@ -29,20 +30,23 @@ function present({ isHealthy, state, integrations }: BrokerStatus, version: stri
     rescued_responses: state.rescued,
     audit: { waiting: state.audit.waiting, dropped: state.audit.lost },
     connections_counted: state.connectionsAgeMs === null ? null : inSeconds(state.connectionsAgeMs),
-    integrations: integrations.map(({ id, provider, circuit, connections, refreshesDue, oldestDueMs }) => ({
-      id,
-      provider,
-      circuit_breaker: circuit,
-      connections: {
-        active: connections.active,
-        failing: connections.failing,
-        needs_reauth: connections.needsReauth,
-        on_hold: connections.onHold,
-        revoked: connections.revoked,
-      },
-      refreshes_due: refreshesDue,
-      oldest_due: oldestDueMs === null ? null : inSeconds(oldestDueMs),
-    })),
+    integrations: integrations.map(
+      ({ id, provider, circuit, connections, refreshesDue, oldestDueMs, explanation }) => ({
+        id,
+        provider,
+        circuit_breaker: circuit,
+        connections: {
+          active: connections.active,
+          failing: connections.failing,
+          needs_reauth: connections.needsReauth,
+          on_hold: connections.onHold,
+          revoked: connections.revoked,
+        },
+        refreshes_due: refreshesDue,
+        oldest_due: oldestDueMs === null ? null : inSeconds(oldestDueMs),
+        explanation: explanation && presentExplanation(explanation),
+      }),
+    ),
   };
 }
 

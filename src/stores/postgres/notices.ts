@@ -45,11 +45,7 @@ export const createNoticeStore = ({ autocommit, transaction, record }: PostgresA
       await record(orm, audit);
       return 'changed';
     }),
-  integrationFaults: () =>
-    autocommit(async (orm) => {
-      const rows = await orm.select({ id: integrationFaults.integration }).from(integrationFaults);
-      return rows.map(({ id }) => id);
-    }),
+  integrationFaults: () => autocommit((orm) => orm.select().from(integrationFaults)),
   endingConnections: (before, after, limit) =>
     autocommit((orm) => endingConnections(orm, before, after, limit).execute()),
   putReauthNotice: (ending, stage, audit) =>

@@ -45,14 +45,7 @@ export const createNoticeStore = ({ orm, read, write, record }: SqliteAccess): N
       record(audit);
       return 'changed';
     }),
-  integrationFaults: () =>
-    read(() =>
-      orm
-        .select({ id: integrationFaults.integration })
-        .from(integrationFaults)
-        .all()
-        .map(({ id }) => id),
-    ),
+  integrationFaults: () => read(() => orm.select().from(integrationFaults).all()),
   endingConnections: (before, after, limit) => read(() => endingConnections(orm, before, after, limit).all()),
   putReauthNotice: (ending, stage, audit) =>
     write(() => {

@@ -137,7 +137,7 @@ export function events(at: Opened): void {
     const other = await at.another();
     const first = fault();
     expect(await at.store.setIntegrationFault('slack', 'invalid_client', first)).toBe('changed');
-    expect(await other.integrationFaults()).toEqual(['slack']);
+    expect(await other.integrationFaults()).toEqual([{ integration: 'slack', code: expect.any(String), since: NOW }]);
     const second = fault();
     expect(await other.setIntegrationFault('slack', 'unauthorized_client', second)).toBe('unchanged');
     expect([await recorded(at.store, first), await recorded(at.store, second)]).toEqual([true, false]);

@@ -2,7 +2,8 @@
 // has failed; it does when the token turns out to be another account's.
 import { isStatic } from '../../../domain/auth-modes.ts';
 import type { Account, Connection } from '../../../domain/connection.ts';
-import { type Fault, type ReauthReason, Refusal, refuse } from '../../../domain/errors.ts';
+import { type Fault, Refusal, refuse } from '../../../domain/errors.ts';
+import type { CheckReason } from '../../../domain/explanation-causes.ts';
 import { readLimit } from '../../../domain/limit-reading.ts';
 import { CHECK_DEADLINE_MS } from '../../../domain/time-limits.ts';
 import { type Clock, type ProviderClient, type Store, type Telemetry, UpstreamError } from '../../../ports/index.ts';
@@ -14,22 +15,6 @@ import type { CallPreparation } from '../prepared-calls.ts';
 import { type ToldAccount, tokenVerdict, toldAccount } from './verdict.ts';
 import { whoamiCallOf } from './whoami-call.ts';
 import { createWhoamiSender, type WhoamiSenderParts } from './whoami-sender.ts';
-
-/** Why a check has failed. */
-export type CheckReason =
-  /** The API does not accept the token, and a refresh brought no other one that it accepts. */
-  | 'token_rejected'
-  /** It is another account's. The connection is `needs_reauth`. */
-  | 'identity_changed'
-  /** The API accepts it, perhaps, and not for this call. */
-  | 'forbidden'
-  | 'rate_limited'
-  /** The API, or what renews the token, has failed or cannot be reached. */
-  | 'provider_unavailable'
-  /** An answer that the catalogue's entry does not know. */
-  | 'unexpected_answer'
-  /** The provider has ended the grant when the token was renewed. */
-  | ReauthReason;
 
 export interface CheckedConnection {
   ok: boolean;

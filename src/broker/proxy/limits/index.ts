@@ -11,6 +11,7 @@ import { createRateTokens, type RateTokens } from './rate-tokens.ts';
 import { createSharedBlocks } from './shared-blocks.ts';
 
 export type { LimitPlace } from './bucket-names.ts';
+export { blockedUntil } from './stored-blocks.ts';
 
 export interface AdmitOptions {
   /** How long the caller waits, in ms; 0: not at all. */

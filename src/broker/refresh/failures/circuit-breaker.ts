@@ -3,6 +3,7 @@
 // endpoint (a shop, a tenant) have endpoints, and so circuits, of their own. Of this process, in memory.
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../../domain/cache-bounds.ts';
+import type { CircuitCause, OpenCircuitFacts } from '../../../domain/explanation.ts';
 import type { Integration } from '../../../domain/integration.ts';
 import { CIRCUIT_RETRY_AFTER_MAX_MS, CIRCUIT_RUN_TTL_MS, MIN_RETRY_AFTER_MS } from '../../../domain/time-limits.ts';
 import type { Clock, Logger, ProviderFault } from '../../../ports/index.ts';
@@ -32,7 +33,7 @@ export interface CircuitKey {
  * - `client_fault`: it refuses the client
  * - `dead_grants`: it refuses unlikely many refresh tokens (`dead-grant-breaker.ts` decides that)
  */
-export type FailureCause = 'outage' | 'throttled' | 'client_fault' | 'dead_grants';
+export type FailureCause = CircuitCause;
 
 /** `answered`: the endpoint works. `refused`: it works, and this connection's grant is dead. */
 export type RefreshReport = 'answered' | 'refused' | { cause: FailureCause; fault: ProviderFault };
@@ -67,6 +68,10 @@ export interface CircuitBreakers {
   capacity(integration: string): number;
   /** The integration was changed: closes its circuits; with `current`, only those of an older version. */
   reset(integration: string, current?: CircuitKey['integration']): void;
+  /** The integration was changed: closes its circuits. */
+  reset(integration: string): void;
+  /** Why and since when an endpoint of an integration is not asked, the first to have opened; undefined endpoint: any of them. */
+  whyOpen(integration: string, endpoint: string | undefined, now: number): OpenCircuitFacts | null;
   /** For metrics, the worst of each integration: 0 closed, 0.5 probing, 1 open. */
   states(): { integration: string; state: 0 | 0.5 | 1 }[];
   /** The circuits that are not closed. */
@@ -356,6 +361,17 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
         endProbe(circuit);
         circuits.delete(nameOf(circuit.key));
       }
+    },
+
+    whyOpen(integration, endpoint, now) {
+      const monotonic = clock.monotonic();
+      const all = [...(byIntegration.get(integration) ?? [])].filter(
+        ({ key }) => endpoint === undefined || key.endpoint === endpoint,
+      );
+      const [first] = all.flatMap(({ open }) => open ?? []).sort((a, b) => a.since - b.since);
+      if (!first) return null;
+      const { cause, fault, since, until } = first;
+      return { cause, code: fault.code, since: now - (monotonic - since), until: now + Math.max(0, until - monotonic) };
     },
 
     states: () =>

@@ -47,7 +47,7 @@ export function createClientFaults({ store, circuitBreakers, access, log }: Part
   }
 
   async function load(): Promise<void> {
-    const stored = await store.integrationFaults();
+    const stored = (await store.integrationFaults()).map(({ integration }) => integration);
     const own = [...known].filter((integration) => writing.has(integration));
     known = new Set([...stored.filter((integration) => !writing.has(integration)), ...own]);
   }
