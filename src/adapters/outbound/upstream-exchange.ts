@@ -31,6 +31,9 @@ interface Exchanged {
 /** Bytes of a response that are taken before anyone has asked for them: what arrives together with its headers. */
 const MAX_QUEUED = 32 * 1_024;
 
+/** Before a response. */
+const MAX_INTERIMS = 1_000;
+
 export class UpstreamExchange implements Dispatcher.DispatchHandler {
   static readonly TIMEOUTS: UpstreamTimeouts = {
     firstByteMs: UPSTREAM_FIRST_BYTE_TIMEOUT_MS,
@@ -49,6 +52,9 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
   #queue: Uint8Array[] = [];
   #queued = 0;
   #sink: BodySink | undefined;
+  /** The caller takes no more for now. */
+  #isPaused = false;
+  #interims = 0;
 
   constructor(exchanged: Exchanged) {
     this.#exchanged = exchanged;
@@ -83,8 +89,12 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     statusText = '',
   ): void {
     const headers = textsOf(controller.rawHeaders);
-    if (status < 200) return void this.#exchanged.request.onInterim?.(status, headers);
     const { host, isProxied } = this.#exchanged;
+    if (status < 200) {
+      if (++this.#interims > MAX_INTERIMS)
+        return void this.#fail('reset', `${host} sent interim responses without end`);
+      return void this.#exchanged.request.onInterim?.(status, headers);
+    }
     if (isProxied && status === 407) return void this.#fail('connect', proxyError(host, 407).message, false);
     if (!isFramed(headers))
       return void this.#fail('reset', `${host} answered in a transfer coding that is not chunked`);
@@ -98,6 +108,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
         pipe: (sink) => this.#pipe(sink),
         read: (maxBytes) => this.#read(maxBytes),
         resume: () => {
+          this.#isPaused = false;
           this.#timer?.refresh();
           controller.resume();
         },
@@ -109,7 +120,8 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
     this.#timer?.refresh();
     if (this.#sink) {
-      if (!this.#sink.write(chunk)) controller.pause();
+      this.#isPaused = !this.#sink.write(chunk);
+      if (this.#isPaused) controller.pause();
       return;
     }
     this.#queue.push(chunk);
@@ -152,8 +164,11 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     this.#sink = sink;
     if (this.#failure) sink.fail(this.#failure);
     else if (this.#isOver) sink.end();
-    else if (goesOn) this.#controller?.resume();
-    else this.#controller?.pause();
+    else {
+      this.#isPaused = !goesOn;
+      if (goesOn) this.#controller?.resume();
+      else this.#controller?.pause();
+    }
   }
 
   #read(maxBytes: number): Promise<Uint8Array> {
@@ -191,11 +206,14 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     const { host, timeouts } = this.#exchanged;
     const ms = phase === 'first_byte' ? timeouts.firstByteMs : timeouts.idleMs;
     const what = {
-      request: `the body of the request to ${host} stopped for ${ms / 1_000} seconds`,
-      first_byte: `${host} did not answer within ${ms / 1_000} seconds`,
-      idle: `${host} stopped in its response for ${ms / 1_000} seconds`,
+      request: () => `the body of the request to ${host} stopped for ${ms / 1_000} seconds`,
+      first_byte: () => `${host} did not answer within ${ms / 1_000} seconds`,
+      idle: () =>
+        this.#isPaused
+          ? `the caller took nothing of the response of ${host} for ${ms / 1_000} seconds`
+          : `${host} stopped in its response for ${ms / 1_000} seconds`,
     };
-    this.#timer = setTimeout(() => this.#fail(phase, what[phase], true, true), ms);
+    this.#timer = setTimeout(() => this.#fail(phase, what[phase](), true, true), ms);
   }
 
   #fail(phase: UpstreamPhase, message: string, sent = this.#controller !== undefined, isTimeout = false): void {

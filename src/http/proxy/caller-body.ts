@@ -14,6 +14,10 @@ export function callerBody(request: IncomingMessage, response: ServerResponse): 
   return { length: bytes, chunks: chunksOf(request, response, bytes !== undefined && bytes <= SMALL) };
 }
 
+/** RFC 9112 6.1: of other codings before the chunks. Such a body would be passed on undecoded, and unnamed. Node refuses all others. */
+export const isCodedTwice = ({ headers: { 'transfer-encoding': coding = '' } }: IncomingMessage): boolean =>
+  coding.includes(',');
+
 /** RFC 9110 10.1.1: the caller waits for it before it sends its body. */
 const waitsForContinue = ({ headers, httpVersion }: IncomingMessage): boolean =>
   httpVersion === '1.1' && /(?:^|\W)100-continue(?:$|\W)/i.test(headers.expect ?? '');

@@ -12,7 +12,7 @@ import type { FastHandler, FastPath } from '../fast-path/fast-path.ts';
 import { type Admission, credentialOf } from '../middleware/authentication.ts';
 import type { LogFailure } from '../middleware/error-logging.ts';
 import { clientContext, newRequestId } from '../middleware/request-context.ts';
-import { afterRequest, callerBody } from './caller-body.ts';
+import { afterRequest, callerBody, isCodedTwice } from './caller-body.ts';
 import { asksForUpgrade, parseProxied, routeOf } from './proxied-request.ts';
 import { writeBody } from './response-body.ts';
 
@@ -29,8 +29,11 @@ interface Parts {
   clock: Clock;
 }
 
+const CODED_TWICE = 'The transfer coding of a body can be chunked, and no other.';
 /** Counted for a caller that went away, as proxies do. */
 const CALLER_GONE = 499;
+/** RFC 9112 4: what else an API sends is left out. */
+const REASON_PHRASE = /^[\t\x20-\x7e\x80-\xff]+$/;
 /** Bytes. An API may send hints without end: what a caller does not read of them is not kept. */
 const MAX_UNREAD_HINTS = 32 * 1_024;
 /** Any other is counted as one, so that callers cannot make up time series. */
@@ -74,6 +77,8 @@ export function createProxyHandler(parts: Parts): FastHandler {
     try {
       const call = known?.call ?? (await admitted(request, response, requestId));
       if (call instanceof Refusal) return refuseWith(problemOf(call.fault, requestId));
+      if (isCodedTwice(request))
+        return refuseWith(problemOf({ code: 'invalid_request', detail: CODED_TWICE }, requestId));
       if (asksForUpgrade(request)) return refuseWith(problemOf({ code: 'upgrade_not_supported' }, requestId));
       const parsed = parseProxied(request);
       if (parsed instanceof Refusal) return refuseWith(problemOf(parsed.fault, requestId));
@@ -101,9 +106,15 @@ export function createProxyHandler(parts: Parts): FastHandler {
     }
   }
 
-  return Object.assign((request: IncomingMessage, response: ServerResponse) => void handle(request, response), {
-    streams: true as const,
-  });
+  /** Whatever happens, it ends this connection at most. */
+  function handleSafely(request: IncomingMessage, response: ServerResponse): void {
+    handle(request, response).catch((error: unknown) => {
+      logFailure(error, newRequestId());
+      response.destroy();
+    });
+  }
+
+  return Object.assign(handleSafely, { streams: true as const });
 }
 
 function writeAnswer(
@@ -115,7 +126,8 @@ function writeAnswer(
   // The rest of the request is not read after this: the connection cannot be used for another one.
   if (!request.complete) headers.push('Connection', 'close');
   try {
-    response.writeHead(status, statusText || (STATUS_CODES[status] ?? ''), headers);
+    const text = REASON_PHRASE.test(statusText) ? statusText : undefined;
+    response.writeHead(status, text ?? STATUS_CODES[status] ?? '', headers);
   } catch {
     // A header that Node does not write. Nothing of it is told: it may be anything.
     body.discard();
@@ -135,7 +147,8 @@ function writeProblem(request: IncomingMessage, response: ServerResponse, answer
   headers.push('x-request-id', requestId, 'valetkey-request-id', requestId, 'valetkey-error', '1');
   headers.push('content-length', String(Buffer.byteLength(answer.body)));
   if (!request.complete) headers.push('connection', 'close');
-  response.writeHead(answer.status, headers);
+  // A text of its own: what the API sent in its place may have been noted already, and be none that can be written.
+  response.writeHead(answer.status, STATUS_CODES[answer.status] ?? '', headers);
   response.write(answer.body);
   afterRequest(request, () => response.end());
 }
