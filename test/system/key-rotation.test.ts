@@ -91,13 +91,17 @@ const checks = ({ database }: Setting) => database.prepare('select kid from key_
 const tokenOf = async (h: RestartableBroker, id: string) => h.ask('GET', `/v1/connections/${id}/token`);
 const refresh = async (h: RestartableBroker, id: string) => h.ask('POST', `/v1/connections/${id}/refresh`, {});
 
-/** Refreshes and reads each connection in a loop. Returns what stops it, and is fulfilled with every status. */
-function traffic(target: RestartableBroker, ids: string[]) {
+/**
+ * Refreshes and reads each connection in a loop, with a pause of so many milliseconds. Returns what stops it, and is fulfilled
+ * with every status.
+ */
+function traffic(target: RestartableBroker, ids: string[], pauseMs: number) {
   let stopped = false;
   const statuses: number[] = [];
   const loops = ids.map(async (id) => {
     do {
       statuses.push((await refresh(target, id)).status, (await tokenOf(target, id)).status);
+      if (pauseMs > 0) await pause(pauseMs);
     } while (!stopped);
   });
   return async () => {
@@ -138,7 +142,7 @@ it('keys rotate: under traffic, everything is served with the new key alone afte
   for (const table of tables) expect(database.prepare(`select 1 from ${table}`).get(), table).toBeDefined();
 
   await restart(both);
-  const stopTraffic = traffic(target, ids.slice(0, 3));
+  const stopTraffic = traffic(target, ids.slice(0, 3), 20);
   const { code, stdout, stderr } = await rotate(setting, both, '--json');
   const statuses = await stopTraffic();
   expect(stderr).toBe('');
@@ -183,7 +187,7 @@ it('keys rotate: under traffic, everything is served with the new key alone afte
 it('keys rotate: killed several times, it continues, and every secret can be decrypted at any time', async (test) => {
   const setting = await setUp(test);
   const { target, both, old, fresh, database, restart } = setting;
-  const owners = Array.from({ length: 400 }, (_, i) => `user_${i}`);
+  const owners = Array.from({ length: 300 }, (_, i) => `user_${i}`);
   const credentials = (owner: string) => ({ access_token: `access of ${owner}`, refresh_token: `refresh of ${owner}` });
   const importAll = async () => {
     for (let owner = owners.pop(); owner !== undefined; owner = owners.pop()) {
@@ -194,7 +198,7 @@ it('keys rotate: killed several times, it continues, and every secret can be dec
   await Promise.all(Array.from({ length: 16 }, importAll));
   await restart(both);
   const all = secretsUnder(setting, 'k_old');
-  expect(all).toBe(801);
+  expect(all).toBe(601);
 
   const expectAllDecrypt = (keys: string) => {
     const vault = ring(keys);
@@ -202,7 +206,7 @@ it('keys rotate: killed several times, it continues, and every secret can be dec
       'select id, integration, owner, label, access_token a, refresh_token r from connections join grants on id = connection_id',
     );
     const all = rows.all() as (CredentialsPlace & { a: Ciphertext; r: Ciphertext })[];
-    expect(all).toHaveLength(400);
+    expect(all).toHaveLength(300);
     const decrypted = all.map(({ a, r, ...place }) => [
       decryptAccessToken(vault, place, a),
       decryptRefreshToken(vault, place, r),
@@ -217,7 +221,7 @@ it('keys rotate: killed several times, it continues, and every secret can be dec
   for (let kill = 0; kill < 3 && secretsUnder(setting, 'k_new') < all; kill++) {
     const { child, ended } = rotation(setting, both);
     const first = Math.floor(secretsUnder(setting, 'k_new') / 2);
-    const goal = ids[Math.min(first + Math.floor(Math.random() * 100), ids.length - 1)];
+    const goal = ids[Math.min(first + Math.floor(Math.random() * 75), ids.length - 1)];
     while (child.exitCode === null && isNew.pluck().get(goal) === 0) await pause(1);
     child.kill('SIGKILL');
     expect((await ended).code, 'killed, not done').toBeNull();
@@ -249,7 +253,8 @@ describe.concurrent('keys rotate, when it cannot finish', () => {
     const { target, old, fresh, both, restart } = setting;
     await restart(`${old},${fresh}`);
     const ids = [await target.importConnection('ada'), await target.importConnection('grace')];
-    const stopTraffic = traffic(target, ids);
+    // Without a pause: whatever the rotation re-encrypts is written with the old key again before it ends.
+    const stopTraffic = traffic(target, ids, 0);
     const { code, stdout, stderr } = await rotate(setting, both);
     await stopTraffic();
     expect(code).toBe(1);
