@@ -120,10 +120,10 @@ describe.each(['cut', 'stall'] as const)('database connection lost (%s)', (how) 
     await vi.waitFor(reads, { timeout: 5_000, interval: 100 });
   });
 
-  test('four hundred concurrent readers fail together, and cause no queries after recovery', async () => {
+  test('a hundred concurrent readers fail together, and cause no queries after recovery', async () => {
     const { link, broker, ids, spends } = await restartable(20);
     link[how]();
-    const reads = Array.from({ length: 400 }, (_, i) => timed(broker.ask('GET', path(ids[i % ids.length]!))));
+    const reads = Array.from({ length: 100 }, (_, i) => timed(broker.ask('GET', path(ids[i % ids.length]!))));
     const answers = await Promise.all(reads);
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([503]));
     expect(Math.max(...answers.map(({ tookMs }) => tookMs))).toBeLessThan(FIRST_WITHIN_MS + 2_000);
