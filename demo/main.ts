@@ -235,6 +235,10 @@ async function stayUp(broker: RunningBroker, provider: LocalProvider, serviceKey
     `\n${styleText('bold', 'Now try it yourself.')} Broker and provider run until you press Ctrl+C. Sign in with any name.`,
   );
   await printLink();
+  const admin = { authorization: `Bearer ${broker.adminKey}`, 'content-type': 'application/json' };
+  const made = await fetch(new URL('/v1/console-links', broker.url), { method: 'POST', headers: admin, body: '{}' });
+  const { url: consoleLink } = (await made.json()) as { url: string };
+  console.log(`  The console          ${styleText('underline', consoleLink)} (once, within ten minutes)`);
   console.log(`  Then read a token    curl -H 'Authorization: Bearer ${serviceKey}' \\
                          '${broker.url}/v1/token?integration=${INTEGRATION}&owner=${OWNER}'
   API reference        ${broker.url}/docs

@@ -30,7 +30,7 @@ interface Layer {
  */
 const rooms: Record<string, string[]> = {
   secrets: [],
-  counts: [],
+  counts: ['audit'],
   audit: ['secrets'],
   cache: ['secrets'],
   integrations: ['audit', 'cache', 'secrets'],

@@ -7,6 +7,7 @@ import type { AuditBuffer, AuditLog } from '../broker/audit/index.ts';
 import type { CallerAdmin } from '../broker/callers/index.ts';
 import type { ConnectFlow, ConnectionResource, ConnectSessions, Revoker } from '../broker/connections/index.ts';
 import type { Console } from '../broker/console/index.ts';
+import type { ReadHourlyHistory } from '../broker/counts/index.ts';
 import type { Deliveries, EventFeed, WebhookEndpoints, WebhookKeys } from '../broker/events/index.ts';
 import type { IntegrationAdmin, Themes } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
@@ -110,6 +111,7 @@ export interface HttpParts extends AuthenticationParts {
   state: () => Promise<MetricsState>;
   readStatus: ReadStatus;
   explanations: Explanations;
+  readHourlyHistory: ReadHourlyHistory;
   version: string;
   proveKeys: () => void;
   telemetry: Telemetry;

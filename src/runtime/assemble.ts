@@ -18,7 +18,7 @@ import { type Connections, createConnections } from '../broker/connections/index
 
 import { type Console, createConsole } from '../broker/console/index.ts';
 
-import { countingTelemetry, createHourlyCounter, type HourlyCounter } from '../broker/counts/index.ts';
+import { countingTelemetry, createHourlyCounter, type HourlyCounter, hourlyHistoryReader } from '../broker/counts/index.ts';
 
 import { createEvents, type Events } from '../broker/events/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
@@ -378,6 +378,8 @@ function createServer(parts: Common & Rooms): Http {
     vault,
     state,
     readStatus: statusReader({ store, state, explanations, access: audit.access }),
+    readStatus: statusReader({ store, state, access: audit.access }),
+    readHourlyHistory: hourlyHistoryReader({ store, access: audit.access }),
     version: VERSION,
     proveKeys: () => void vault.decrypt(vault.encrypt('ready', PROBE), PROBE),
     telemetry,

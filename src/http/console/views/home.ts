@@ -1,75 +1,174 @@
-// Home: one sentence of health, then each integration.
+// Home: one sentence of health, what needs someone, each integration with its day, and what has changed.
 import { Hono } from 'hono';
 import { html } from 'hono/html';
+import type { AuditLog } from '../../../broker/audit/index.ts';
+import type { ReadHourlyHistory } from '../../../broker/counts/index.ts';
 import type { BrokerStatus, IntegrationStatus, ReadStatus } from '../../../broker/maintenance/index.ts';
+import type { AuditEntry } from '../../../domain/audit.ts';
+import { Refusal } from '../../../domain/errors.ts';
+import { type HourlyCount, hourOf } from '../../../domain/hourly-counts.ts';
+import type { Clock } from '../../../ports/index.ts';
 import type { Html, Site } from '../../pages/layout.ts';
 import { type Place, shown } from '../answers.ts';
 import type { ConsoleEnv } from '../environment.ts';
 import { consolePage } from '../layout.ts';
+import { type Bar, barChart } from '../parts/chart.ts';
 import { CIRCUIT_TONES, CIRCUIT_WORDS, status } from '../parts/status.ts';
 import { table } from '../parts/table.ts';
+import { when } from '../parts/when.ts';
 
 export interface HomeParts {
   readStatus: ReadStatus;
+  readHourlyHistory: ReadHourlyHistory;
+  auditLog: AuditLog;
+  clock: Clock;
   site: Site;
 }
 
-export function homeView({ readStatus, site }: HomeParts): Hono<ConsoleEnv> {
+const HOUR_MS = 3_600_000;
+const HOURS = 24;
+/** Entries that are looked through for changes, and changes that are shown. */
+const [EXAMINED, SHOWN] = [300, 8];
+/** What people did, of all that is in the audit log. */
+const CHANGES = /^(integration|caller|webhook_endpoint|console_session|signing_key|key)\.|^connection\.(revoked|deauthorized|held)$/;
+
+export function homeView({ readStatus, readHourlyHistory, auditLog, clock, site }: HomeParts): Hono<ConsoleEnv> {
   const place: Place = { site, section: '' };
+
   return new Hono<ConsoleEnv>().get('/console', async (c) => {
     const visit = c.get('visit');
-    const now = await readStatus(visit.call);
-    return shown(c, place, now, (broker) =>
+    const now = clock.now();
+    const from = hourOf(now) - (HOURS - 1) * HOUR_MS;
+    const [broker, hours, entries] = await Promise.all([
+      readStatus(visit.call),
+      readHourlyHistory(visit.call, { from, to: now }),
+      auditLog(visit.call, { from: now - HOURS * HOUR_MS }, { limit: EXAMINED, after: undefined }),
+    ]);
+    if (hours instanceof Refusal) return shown(c, place, hours, () => c.notFound());
+    const changes = entries instanceof Refusal ? [] : entries.data.filter(({ action }) => CHANGES.test(action));
+    return shown(c, place, broker, (known) =>
       c.html(
         consolePage(site, visit, {
           title: 'Home',
           section: '',
           notice: c.req.query('done'),
-          body: html`<section id="home" data-live="15">${health(broker)}${integrations(site, broker)}</section>`,
+          body: html`<section id="home" data-live="15" aria-label="State of the broker">
+            ${health(site, known, now)} ${integrations(site, known, dayOf(hours, from))}
+            ${changed(site, changes.slice(0, SHOWN), now)}
+          </section>`,
         }),
       ),
     );
   });
 }
 
-function health({ isHealthy, integrations: all }: BrokerStatus): Html {
+const count = (of: number): string => of.toLocaleString('en');
+
+function health({ base }: Site, { isHealthy, state, integrations: all }: BrokerStatus, now: number): Html {
   const total = all.reduce((sum, { connections: c }) => sum + c.active + c.needsReauth + c.onHold, 0);
   const owners = all.reduce((sum, { connections: c }) => sum + c.needsReauth, 0);
-  const open = all.filter(({ circuit }) => circuit === 'open').map(({ id }) => id);
-  const sentences = [
-    owners === 0
-      ? `All ${total.toLocaleString('en')} connections have what they need from their owners.`
-      : `${owners.toLocaleString('en')} of ${total.toLocaleString('en')} connections need their owner.`,
-    ...(open.length > 0 ? [`Refreshes at ${open.join(', ')} are paused: the provider fails or refuses.`] : []),
-  ];
-  const tone = isHealthy ? (owners > 0 ? 'busy' : 'good') : 'bad';
+  const troubled = all.filter(({ explanation }) => explanation !== null);
+  const tone = !isHealthy || troubled.length > 0 ? 'bad' : owners > 0 ? 'busy' : 'good';
+  const word = { good: 'Everything works', busy: 'Working', bad: 'Needs attention' }[tone];
   return html`<div class="card verdict ${tone}">
-    ${status(tone, isHealthy ? 'Running' : 'Needs attention')}
-    <p class="lead">${sentences.join(' ')}</p>
+    ${status(tone, word)}
+    <div>
+      <p class="lead">
+        ${
+          total === 0
+            ? 'No account is connected yet.'
+            : owners === 0
+              ? `All ${count(total)} connections have what they need from their owners.`
+              : html`<a href="${base}/console/connections?status=needs_reauth">${count(owners)} of ${count(total)} connections</a> need their owner.`
+        }
+      </p>
+      ${state.storeUp ? '' : html`<p>The database does not answer: what is in memory is served, and nothing is refreshed. The operator looks at the database.</p>`}
+      ${state.rescued > 0 ? html`<p>${count(state.rescued)} refreshed tokens wait in the rescue file until the database takes them.</p>` : ''}
+      ${troubled.map(
+        ({ id, explanation }) =>
+          html`<p><a href="${base}/console/integrations/${id}">${id}</a>: ${explanation!.summary} ${explanation!.how} ${explanation!.since === null ? '' : html`<span class="quiet">Since ${when(explanation!.since, now)}.</span>`}</p>`,
+      )}
+    </div>
   </div>`;
 }
 
-const integrations = ({ base }: Site, { integrations: all }: BrokerStatus): Html =>
-  table<IntegrationStatus>({
+const integrations = ({ base }: Site, { integrations: all }: BrokerStatus, day: Map<string, Bar[]>): Html => {
+  const link = (id: string, wanted: string, n: number) =>
+    n === 0
+      ? '0'
+      : html`<a href="${base}/console/connections?${new URLSearchParams({ integration: id, status: wanted })}">${count(n)}</a>`;
+  return table<IntegrationStatus>({
     caption: 'Integrations',
     columns: [
       {
         heading: 'Integration',
         isName: true,
-        cell: ({ id }) => html`<a href="${base}/console/integrations/${encodeURIComponent(id)}">${id}</a>`,
+        cell: ({ id }) => html`<a href="${base}/console/integrations/${id}">${id}</a>`,
       },
-      { heading: 'Active', isNumber: true, cell: ({ connections: c }) => c.active.toLocaleString('en') },
+      { heading: 'Active', isNumber: true, cell: ({ id, connections: c }) => link(id, 'active', c.active) },
+      { heading: 'Failing', isNumber: true, cell: ({ connections: c }) => count(c.failing) },
       {
         heading: 'Need their owner',
         isNumber: true,
-        cell: ({ id, connections: c }) =>
-          html`<a href="${base}/console/connections?${new URLSearchParams({ integration: id, status: 'needs_reauth' })}"
-            >${c.needsReauth.toLocaleString('en')}</a
-          >`,
+        cell: ({ id, connections: c }) => link(id, 'needs_reauth', c.needsReauth),
       },
-      { heading: 'On hold', isNumber: true, cell: ({ connections: c }) => c.onHold.toLocaleString('en') },
+      { heading: 'On hold', isNumber: true, cell: ({ id, connections: c }) => link(id, 'on_hold', c.onHold) },
       { heading: 'Circuit', cell: ({ circuit }) => status(CIRCUIT_TONES[circuit], CIRCUIT_WORDS[circuit]) },
+      {
+        heading: 'Refreshes of 24 hours',
+        cell: ({ id }) => barChart({ caption: 'By hour', bars: day.get(id) ?? [] }),
+      },
     ],
     rows: all,
     empty: html`No integration is set up yet. <a href="${base}/console/integrations/new">Set up the first one</a>.`,
   });
+};
+
+/** Outcomes of refreshes that say nothing bad of grant, client or provider. */
+const GOOD = new Set(['ok', 'held', 'superseded', 'gone']);
+/** What is tried again by itself. */
+const PASSING = new Set(['transient', 'dead_grant_doubted']);
+
+/** By integration, a bar for each hour. */
+function dayOf(hours: readonly HourlyCount[], from: number): Map<string, Bar[]> {
+  const day = new Map<string, Bar[]>();
+  for (const { integration, metric, hour, outcome, count: n } of hours) {
+    if (metric !== 'refresh') continue;
+    const bars = day.get(integration) ?? Array.from({ length: HOURS }, (_, i) => emptyBar(from + i * HOUR_MS));
+    day.set(integration, bars);
+    const kind = GOOD.has(outcome) ? 'ok' : PASSING.has(outcome) ? 'warn' : 'bad';
+    const part = bars[Math.round((hour - from) / HOUR_MS)]?.parts.find((one) => one.kind === kind);
+    if (part) part.value += n;
+  }
+  return day;
+}
+
+const emptyBar = (hour: number) => ({
+  label: new Date(hour).toISOString().slice(11, 16),
+  parts: [
+    { kind: 'ok' as const, name: 'done', value: 0 },
+    { kind: 'warn' as const, name: 'to be tried again', value: 0 },
+    { kind: 'bad' as const, name: 'refused', value: 0 },
+  ],
+});
+
+const changed = ({ base }: Site, entries: readonly AuditEntry[], now: number): Html => html`<section class="card" aria-labelledby="changed">
+  <h2 id="changed">What changed in 24 hours</h2>
+  ${
+    entries.length === 0
+      ? html`<p class="quiet">Nothing.</p>`
+      : html`<ol class="timeline">
+          ${entries.map(
+            ({ at, action, actor, integration, detail, requestId }) =>
+              html`<li>
+                <strong>${action}</strong> ${integration ?? ''} ${detail ?? ''}
+                <div class="meta">
+                  ${when(at, now)}, ${actor ?? 'the broker'}${requestId === null ? '' : html`,
+                  <a href="${base}/console/audit?${new URLSearchParams({ request_id: requestId })}">request</a>`}
+                </div>
+              </li>`,
+          )}
+        </ol>`
+  }
+  <p><a href="${base}/console/audit">The whole audit log</a></p>
+</section>`;
