@@ -11,9 +11,8 @@ import type { ReadHourlyHistory } from '../broker/counts/index.ts';
 import type { Deliveries, EventFeed, WebhookEndpoints, WebhookKeys } from '../broker/events/index.ts';
 import type { IntegrationAdmin, Themes } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
-import type { ReadStatus } from '../broker/maintenance/index.ts';
-import type { Portal } from '../broker/portal/index.ts';
 import type { Explanations, ReadStatus } from '../broker/maintenance/index.ts';
+import type { Portal } from '../broker/portal/index.ts';
 import type { ApiDescriptions, CallCaptures, ConnectionCheck, ProxyCalls } from '../broker/proxy/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
 import type {

@@ -23,11 +23,9 @@ import { countingTelemetry, createHourlyCounter, type HourlyCounter, hourlyHisto
 import { createEvents, type Events } from '../broker/events/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
-import { createMetricsState, statusReader } from '../broker/maintenance/index.ts';
+import { createExplanations, createMetricsState, statusReader } from '../broker/maintenance/index.ts';
 import { createPortal, type Portal } from '../broker/portal/index.ts';
 import { type ApiProxy, createProxy } from '../broker/proxy/index.ts';
-import { createExplanations, createMetricsState, statusReader } from '../broker/maintenance/index.ts';
-import { type ApiProxy, createProxy, UPSTREAM_POLICY } from '../broker/proxy/index.ts';
 import {
   circuitBreakers,
   createRefreshEngine,
@@ -378,7 +376,6 @@ function createServer(parts: Common & Rooms): Http {
     vault,
     state,
     readStatus: statusReader({ store, state, explanations, access: audit.access }),
-    readStatus: statusReader({ store, state, access: audit.access }),
     readHourlyHistory: hourlyHistoryReader({ store, access: audit.access }),
     version: VERSION,
     proveKeys: () => void vault.decrypt(vault.encrypt('ready', PROBE), PROBE),

@@ -68,8 +68,6 @@ export interface CircuitBreakers {
   capacity(integration: string): number;
   /** The integration was changed: closes its circuits; with `current`, only those of an older version. */
   reset(integration: string, current?: CircuitKey['integration']): void;
-  /** The integration was changed: closes its circuits. */
-  reset(integration: string): void;
   /** Why and since when an endpoint of an integration is not asked, the first to have opened; undefined endpoint: any of them. */
   whyOpen(integration: string, endpoint: string | undefined, now: number): OpenCircuitFacts | null;
   /** For metrics, the worst of each integration: 0 closed, 0.5 probing, 1 open. */

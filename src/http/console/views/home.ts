@@ -4,7 +4,7 @@ import { html } from 'hono/html';
 import type { AuditLog } from '../../../broker/audit/index.ts';
 import type { ReadHourlyHistory } from '../../../broker/counts/index.ts';
 import type { BrokerStatus, IntegrationStatus, ReadStatus } from '../../../broker/maintenance/index.ts';
-import type { AuditEntry } from '../../../domain/audit.ts';
+import type { StoredAuditEntry } from '../../../domain/audit.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import { type HourlyCount, hourOf } from '../../../domain/hourly-counts.ts';
 import type { Clock } from '../../../ports/index.ts';
@@ -152,7 +152,7 @@ const emptyBar = (hour: number) => ({
   ],
 });
 
-const changed = ({ base }: Site, entries: readonly AuditEntry[], now: number): Html => html`<section class="card" aria-labelledby="changed">
+const changed = ({ base }: Site, entries: readonly StoredAuditEntry[], now: number): Html => html`<section class="card" aria-labelledby="changed">
   <h2 id="changed">What changed in 24 hours</h2>
   ${
     entries.length === 0
