@@ -53,7 +53,7 @@ export async function vendorSuite(includes: (id: string) => boolean): Promise<vo
     const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
     // In memory: this tests the requests to vendors, not durability.
     const env = { VALETKEY_PROVIDERS_DIR: entries, VALETKEY_DATABASE_URL: 'file::memory:' };
-    broker = await startTestBroker(env, undefined, { clock, outboxEveryMs: 20, refreshAhead: false });
+    broker = await startTestBroker(env, undefined, { clock, refreshAhead: false });
   });
   afterAll(async () => {
     await broker?.stop();
