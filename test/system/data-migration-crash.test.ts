@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
+import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { expect, test } from 'vitest';
@@ -66,7 +67,7 @@ async function stopAt(url: string, row: string) {
   };
   return {
     async reached() {
-      while ((await waiting()).length === 0) await new Promise(setImmediate);
+      while ((await waiting()).length === 0) await pause(10);
     },
     /** Rolls back what was being written first, as when the machine is lost. */
     async release() {
