@@ -41,7 +41,10 @@ interface Installation {
   user: User;
 }
 
-/** About a second. Not `durable`: commits would not survive a power cut, and take a tenth of the time. */
+/** Autovacuum would start a process for one of hundreds of databases several times a second. */
+const VOLATILE_SETTINGS = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'autovacuum=off'];
+
+/** About a second. Not `durable`: commits would not survive a power cut, and take a tenth of the time; nothing is vacuumed. */
 export async function startPostgres({ durable = false } = {}): Promise<PostgresServer> {
   const installation = await findPostgres();
   if ('missing' in installation) throw new Error(installation.missing);
@@ -52,7 +55,7 @@ export async function startPostgres({ durable = false } = {}): Promise<PostgresS
   chmodSync(folder, 0o700);
   const { postgres } = await initialise(installation, folder, data);
   const port = await freePort();
-  const volatile = durable ? [] : ['-c', 'fsync=off', '-c', 'synchronous_commit=off', '-c', 'full_page_writes=off'];
+  const volatile = durable ? [] : VOLATILE_SETTINGS.flatMap((setting) => ['-c', setting]);
   const settings = ['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c', 'max_connections=300'];
   const server = spawn(
     '/bin/sh',
