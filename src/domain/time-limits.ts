@@ -319,7 +319,7 @@ export const CONSOLE_LINK_TTL_MS = 10 * MINUTE_MS;
 /** From the sign-in page of the provider back to the console. */
 export const CONSOLE_SIGN_IN_TTL_MS = SESSION_TTL_MS;
 /** The URL of a portal session works this long, once. */
-export const PORTAL_LINK_TTL_MS = SESSION_TTL_MS;
+export const PORTAL_LINK_TTL_MS = 10 * MINUTE_MS;
 /** The page of an owner's connections is open this long: an owner who leaves it on a shared machine does not leave it for long. */
 export const PORTAL_SESSION_TTL_MS = HOUR_MS;
 /** Anyone can ask for a stylesheet that no theme has: the integrations are searched for it this seldom. */

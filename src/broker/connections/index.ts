@@ -16,7 +16,6 @@ export { type ConnectSessionRequest, creatorOf } from './connect-sessions/create
 export { returnUrlIssues } from './connect-sessions/return-url.ts';
 export type { ConnectSessions } from './connect-sessions/sessions.ts';
 export type { ConnectionResource } from './connections.ts';
-export type { CheckCredentials, CheckedCredentials } from './entered-credentials/check-credentials.ts';
 export type { ConnectionImport } from './import.ts';
 export type { Revoker } from './revocation.ts';
 

@@ -1,9 +1,9 @@
 // The connect pages in a real browser: accessible (axe, WCAG 2.2 AA) at two widths and in both schemes, with a theme; and
 // @valetkey/connect with a pop-up, without one, and with one whose owner leaves it.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import axe from 'axe-core';
 import { transform } from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
@@ -14,7 +14,6 @@ import { createConnectSession, newOwner, sessionOf } from '../../support/owner-b
 import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 import { arriveAt, expectFit, heading, launch } from './page-inspector.ts';
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const WIDTHS = [360, 1_280];
 const ROOT = new URL('../../../', import.meta.url);
 
@@ -77,7 +76,7 @@ describe.skipIf(installed === undefined)('connect pages', { timeout: 60_000 }, (
 
   /** What is wrong with the page as it is, in each scheme and at each width. */
   async function expectAccessible(page: Page, name: string): Promise<void> {
-    await page.evaluate(AXE);
+    await page.evaluate(axe.source);
     let run = RUN_AXE;
     for (const colorScheme of ['light', 'dark'] as const)
       for (const width of WIDTHS) {

@@ -1,7 +1,6 @@
 // The languages of the pages: which one an owner reads, and how names are filled into its texts.
 import { html } from 'hono/html';
 import { parseAccept } from 'hono/utils/accept';
-import type { Html } from '../layout.ts';
 import { de } from './de.ts';
 import { en, type Texts } from './en.ts';
 import { es } from './es.ts';
@@ -10,6 +9,9 @@ import { ja } from './ja.ts';
 import { ptBr } from './pt-br.ts';
 
 export { en, type Texts } from './en.ts';
+
+/** As in the layout, which imports this. */
+type Html = ReturnType<typeof html>;
 
 /** Each in the form of RFC 5646. The first is for those who read none of them. */
 export const LANGUAGES: readonly Texts[] = [en, de, es, fr, ja, ptBr];
