@@ -170,6 +170,7 @@ describe('a session of several integrations', () => {
     const page = await visit(url, jar);
     expect(page.status).toBe(200);
     expect(page.text.match(/name="chosen-integration" value="[a-z]+"/g)).toHaveLength(2);
+    expect(page.text).toContain('<bdi>Acme &lt;Cloud&gt; (keys)</bdi>');
     expect(page.text).toContain('on behalf of <strong><bdi>Ada</bdi></strong>');
     const chosen = await visit(url, jar, { form: { ...formOf(page), 'chosen-integration': 'acme' } });
     expect(chosen.location).toMatch(new RegExp(`^${vendor.url}/authorize`));

@@ -134,9 +134,14 @@ export function createOpen(parts: FlowParts) {
         : [{ integration: one.integration.id, provider: one.provider.name }],
     );
     if (choices.length === 0) return refused('integration_misconfigured');
+    // Two integrations of one provider are told apart by what the admin has called them.
+    const named = choices.map(({ integration, provider }) => {
+      const isOnly = choices.filter((one) => one.provider === provider).length === 1;
+      return { integration, provider: isOnly ? provider : `${provider} (${integration})` };
+    });
     const { displayOwner } = session;
     const token = formToken('confirm', session, cookie.secret);
-    return { kind: 'choose', displayOwner, choices, token, ...(isNew && { cookie }) };
+    return { kind: 'choose', displayOwner, choices: named, token, ...(isNew && { cookie }) };
   }
 
   /** The session is of the integration that was chosen from now on. False: it has ended meanwhile. */

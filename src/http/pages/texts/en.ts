@@ -83,7 +83,7 @@ export const en = {
     reconnect: 'Connect again',
     disconnect: 'Disconnect',
     confirmHeading: 'Disconnect your {provider} account?',
-    confirmLead: '{app} can no longer use the account, from this moment on. You can connect it again later.',
+    confirmLead: 'Once you disconnect it, {app} can no longer use the account. You can connect it again later.',
     keep: 'Keep it',
     disconnected: 'The {provider} account is disconnected.',
     reconnected: 'The {provider} account is connected.',
