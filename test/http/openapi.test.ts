@@ -16,6 +16,12 @@ import { createResponseValidator, type ResponseValidator } from '../support/open
 /** All operations. */
 const CONTRACT = [
   'GET /connect/sessions/{id}',
+  'GET /connect/portal',
+  'GET /connect/portal/connections/{id}',
+  'POST /connect/portal/connections/{id}/disconnect',
+  'POST /connect/portal/connections/{id}/reconnect',
+  'GET /connect/portal/{secret}',
+  'POST /connect/portal/{secret}',
   'GET /connect/{secret}',
   'GET /docs',
   'POST /connect/sessions/{id}',
@@ -42,6 +48,7 @@ const CONTRACT = [
   'GET /v1/whoami',
   'POST /v1/callers/{id}/keys',
   'DELETE /v1/callers/{id}/keys/{key_id}',
+  'POST /v1/portal-sessions',
   'POST /v1/connect-sessions',
   'GET /v1/connect-sessions',
   'GET /v1/connect-sessions/{id}',
