@@ -55,9 +55,7 @@ const PARAMETER = /(^|[?&;#\s"'])([\w.%[\]-]{1,64})=([^&\s"'<>;#]*)/g;
 const USERINFO = /(:\/\/)[^/\s"'<>@]{1,256}@/g;
 
 function redactText(text: string, known: Known): string {
-  let clean = text;
-  for (const form of known.forms) clean = clean.replaceAll(form, HIDDEN);
-  clean = clean
+  const clean = withoutForms(text, known)
     .replace(USERINFO, `$1${HIDDEN}@`)
     .replace(PARAMETER, (all, before: string, name: string) =>
       isSecretName(name) ? `${before}${name}=${HIDDEN}` : all,
@@ -65,6 +63,12 @@ function redactText(text: string, known: Known): string {
     .replace(SCHEME, `$1$2${HIDDEN}`)
     .replace(JWT, HIDDEN);
   return redactSecrets(clean);
+}
+
+function withoutForms(text: string, { forms }: Known): string {
+  let clean = text;
+  for (const form of forms) clean = clean.replaceAll(form, HIDDEN);
+  return clean;
 }
 
 function formsOf(secrets: ReadonlySet<string>): string[] {
@@ -82,11 +86,14 @@ function formsOf(secrets: ReadonlySet<string>): string[] {
 }
 
 function redactForm(text: string, known: Known): string {
-  const pairs = text.split('&').map((pair) => {
-    const at = pair.indexOf('=');
-    const name = at < 0 ? pair : pair.slice(0, at);
-    return isSecretName(decoded(name)) && at >= 0 ? `${name}=${HIDDEN}` : redactText(pair, known);
-  });
+  // Before it is split: a secret may have these characters itself.
+  const pairs = withoutForms(text, known)
+    .split('&')
+    .map((pair) => {
+      const at = pair.indexOf('=');
+      const name = at < 0 ? pair : pair.slice(0, at);
+      return isSecretName(decoded(name)) && at >= 0 ? `${name}=${HIDDEN}` : redactText(pair, known);
+    });
   return pairs.join('&');
 }
 

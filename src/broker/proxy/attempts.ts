@@ -248,9 +248,11 @@ type Sent = GuardedResponse | UpstreamError;
 
 /** Whether it may be sent twice, and can be. */
 function canRepeat({ outgoing, prepared }: Attempted): boolean {
-  const { method, headers, body } = outgoing;
-  const { idempotencyHeader } = prepared;
-  const hasKey = idempotencyHeader !== undefined && isForwarded(headers, idempotencyHeader);
+  const { method, path, headers, body } = outgoing;
+  const { header, query } = prepared.idempotency;
+  const hasKey =
+    (header !== undefined && isForwarded(headers, header)) ||
+    (query !== undefined && (new URLSearchParams(path.query).get(query) ?? '') !== '');
   return isRepeatable(method, hasKey) && body.canRepeat();
 }
 

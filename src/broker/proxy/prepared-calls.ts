@@ -26,8 +26,8 @@ export interface PreparedCall {
   tls: { cert: string; key: string } | undefined;
   /** Params of the target, for signatures. */
   values: Values;
-  /** The header by which the API recognises a request that is sent again, in lower case; undefined: it has none. */
-  idempotencyHeader: string | undefined;
+  /** By which the API recognises a request that is sent again: a header, in lower case, or a query parameter. */
+  idempotency: { header: string | undefined; query: string | undefined };
 }
 
 export interface CallPreparation {
@@ -112,7 +112,10 @@ function make(
     apiHeaders: headersOf(apiOf(provider, auth).headers, { ...scalars(captured), ...values }),
     tls: certificate !== null && privateKey !== null ? { cert: certificate, key: privateKey } : undefined,
     values,
-    idempotencyHeader: provider.api.idempotency?.header?.toLowerCase(),
+    idempotency: {
+      header: provider.api.idempotency?.header?.toLowerCase(),
+      query: provider.api.idempotency?.query,
+    },
   };
 }
 

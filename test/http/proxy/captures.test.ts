@@ -1,11 +1,13 @@
 // Captures: what an API and a caller tell each other, kept for an admin without its secrets, and gone after a day.
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { Json } from '../../support/broker.ts';
 import { answer } from '../../support/byte-upstream.ts';
 import { expectOk, expectProblem } from '../../support/contract.ts';
 import { type ProxySetup, startProxySetup } from '../../support/proxy-setup.ts';
+import { createTerminal } from '../../support/terminal.ts';
 
 let setup: ProxySetup;
 let offset = 0;
@@ -146,6 +148,43 @@ test('a capture ends by itself, by an admin and with its connection; its calls a
   expect(actions.filter((one) => one === 'connection.capture_started')).toHaveLength(3);
   expect(actions.filter((one) => one === 'connection.capture_stopped')).toHaveLength(1);
   expect(actions).toContain('connection.captures_read');
+});
+
+test.skipIf(process.env.VALETKEY_TEST_STORE === 'postgres')(
+  'a store that fails costs the capture, and no call',
+  async () => {
+    const id = await setup.connect('bearer', 'unlucky', { api_key: 'key-of-the-unlucky' });
+    expectOk(await start(id), 201);
+    const inside = new Database(setup.broker.database);
+    inside.exec('alter table captured_calls rename to elsewhere');
+    setup.log.length = 0;
+    const got = await setup.call(id, 'GET', '/lost');
+    expect([got.status, got.isComplete]).toEqual([200, true]);
+    await vi.waitFor(() =>
+      expect(setup.log.map(({ message }) => message)).toContain('proxy: captured call could not be stored'),
+    );
+    inside.exec('alter table elsewhere rename to captured_calls');
+    inside.close();
+    expect(JSON.stringify(setup.log)).not.toContain('key-of-the-unlucky');
+    await setup.call(id, 'GET', '/kept');
+    expect((await captured(id, 1))[0]!.path).toBe('/kept');
+  },
+);
+
+test('valetkey connections capture and captures', async () => {
+  const id = await setup.connect('bearer', 'at-a-terminal');
+  const valetkey = createTerminal({ VALETKEY_URL: setup.broker.url, VALETKEY_KEY: setup.broker.adminKey });
+  const started = await valetkey(['connections', 'capture', id, '--for', '2m', '--json']);
+  expect(started.code).toBe(0);
+  const { started_at, until } = JSON.parse(started.out) as Record<string, string>;
+  expect(Date.parse(until!) - Date.parse(started_at!)).toBe(120_000);
+  await setup.call(id, 'GET', '/things');
+  await captured(id, 1);
+  const shown = await valetkey(['connections', 'captures', id]);
+  expect([shown.code, shown.out]).toEqual([0, expect.stringMatching(/GET.*\/things.*200|200.*\/things/)]);
+  expect(await valetkey(['connections', 'capture', id, '--stop'])).toMatchObject({ code: 0 });
+  expect((await valetkey(['connections', 'capture', id, '--stop', '--for', '1m'])).code).not.toBe(0);
+  expect((await valetkey(['connections', 'capture', id, '--for', '16m'])).code).not.toBe(0);
 });
 
 test('only an admin of the connection captures, and at most for 15 minutes', async () => {

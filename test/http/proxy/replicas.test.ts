@@ -88,6 +88,28 @@ test('a caller that is deleted, or may not call any more, gets no more of its st
   ofSame.stream.socket.destroy();
 });
 
+test('a capture that one replica starts captures the calls through another one, and ends there too', async () => {
+  const id = await connect('barbara');
+  const call = async (path: string) => {
+    upstream.onHead = ({ socket }) => socket.write(answer());
+    const headers = { authorization: `Bearer ${ADMIN}` };
+    expect((await fetch(`${here.url}/v1/connections/${id}/proxy${path}`, { headers })).status).toBe(200);
+  };
+  const paths = async (of: TestBroker) => {
+    const { body } = await of.ask('GET', `/v1/connections/${id}/captures`, undefined, ADMIN);
+    return (body.data as { path: string }[]).map(({ path }) => path);
+  };
+  expect((await there.ask('POST', `/v1/connections/${id}/capture`, {}, ADMIN)).status).toBe(201);
+  await call('/captured');
+  await expect.poll(() => paths(there)).toEqual(['/captured']);
+  expect(await paths(here)).toEqual(['/captured']);
+  expect((await there.ask('DELETE', `/v1/connections/${id}/capture`, undefined, ADMIN)).status).toBe(204);
+  await call('/ended');
+  expect((await there.ask('POST', `/v1/connections/${id}/capture`, {}, ADMIN)).status).toBe(201);
+  await call('/again');
+  await expect.poll(() => paths(there)).toEqual(['/again', '/captured']);
+});
+
 test('a replica that stops lets a running call end, and takes no other', async () => {
   const id = await connect('alan');
   const asked = new Promise<ReceivedRequest>((resolve) => {
