@@ -95,6 +95,13 @@ export const proxiedStreams = experiment({
       floor: 0.9,
       goal: 0.95,
     },
+    'proxied-uploads': {
+      title: 'proxied uploads of 100 MB',
+      baseline: BASELINE,
+      better: 'higher',
+      floor: 0.9,
+      goal: 0.95,
+    },
     'proxied-streams': {
       title: `memory of ${STREAMS} open event streams, each`,
       baseline: '60 kB',
@@ -115,6 +122,16 @@ export const proxiedStreams = experiment({
     const large = await interleave(rounds + 1, {
       baseline: download(pipeUrl, '/large', LARGE),
       ours: download(broker.url, pathOf('/large'), LARGE),
+    });
+
+    const upload = (url: string, path: string) => async () => {
+      const began = performance.now();
+      await transfer(url, { path, headers, method: 'POST', upload: LARGE });
+      return LARGE / 1e6 / ((performance.now() - began) / 1_000);
+    };
+    const uploads = await interleave(rounds + 1, {
+      baseline: upload(pipeUrl, '/large'),
+      ours: upload(broker.url, pathOf('/large')),
     });
 
     const before = residentBytes(broker.pid) ?? Number.NaN;
@@ -144,6 +161,12 @@ export const proxiedStreams = experiment({
           `resident while ${megabytes(size)} pass: from ${megabytes(before)} to at most ${megabytes(afterDownload)} down, ${megabytes(peak)} up`,
         ],
         facts: { grown_mb: (peak - before) / 1e6 },
+      },
+      'proxied-uploads': {
+        ours: uploads.ours.slice(1),
+        baseline: uploads.baseline.slice(1),
+        unit: 'MB/s',
+        notes: [],
       },
       'proxied-streams': { ours: [each], baseline: [60], unit: 'kB', notes: [`${each.toFixed(1)} kB each`] },
     };

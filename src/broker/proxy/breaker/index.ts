@@ -91,8 +91,9 @@ export function createUpstreamBreakers({ circuits }: UpstreamBreakersParts): Ups
 
   return {
     blocked(place) {
-      const waits = [all.blocked(keyOfAll(place)), own.blocked(keyOfOwn(place))].filter((ms) => ms !== undefined);
-      return waits.length > 0 ? unavailable(place, Math.max(...waits)) : undefined;
+      const [ofAll, ofOwn] = [all.blocked(keyOfAll(place)), own.blocked(keyOfOwn(place))];
+      if (ofAll === undefined && ofOwn === undefined) return undefined;
+      return unavailable(place, Math.max(ofAll ?? 0, ofOwn ?? 0));
     },
 
     admit(place) {
