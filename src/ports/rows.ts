@@ -52,6 +52,8 @@ export interface AuditFilter {
   actor?: string | undefined;
   action?: string | undefined;
   outcome?: AuditEntry['outcome'] | undefined;
+  /** Of our own making. No index finds it: name a time as well. */
+  requestId?: string | undefined;
   /** Inclusive, ms. */
   from?: number | undefined;
   /** Exclusive, ms. */

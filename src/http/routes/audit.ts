@@ -22,8 +22,8 @@ const list = createRoute({
 export function auditRoutes({ auditLog }: { auditLog: AuditLog }) {
   const ms = (text: string | undefined) => (text === undefined ? undefined : Date.parse(text));
   return router().openapi(list, async (c) => {
-    const { connection_id, from, to, limit, cursor, ...rest } = c.req.valid('query');
-    const filter = { ...rest, connectionId: connection_id, from: ms(from), to: ms(to) };
+    const { connection_id, request_id, from, to, limit, cursor, ...rest } = c.req.valid('query');
+    const filter = { ...rest, connectionId: connection_id, requestId: request_id, from: ms(from), to: ms(to) };
     const found = await paged(c, { limit, cursor }, (request) => auditLog(c.get('call'), filter, request));
     return respond(c, found, (entries) => c.json(page(c, entries, presentAuditEntry), 200));
   });

@@ -53,7 +53,7 @@ export const matchesConnection = (
   );
 
 const AUDIT_FIELDS = ['connectionId', 'owner', 'actor', 'outcome', 'action', 'integration'] as const;
-type AuditColumns = Columns<'id' | 'at' | (typeof AUDIT_FIELDS)[number]>;
+type AuditColumns = Columns<'id' | 'at' | 'requestId' | (typeof AUDIT_FIELDS)[number]>;
 /** The value by which an index finds audit entries in the order of their ids; undefined: all of them. */
 export type AuditRange = (typeof AUDIT_FIELDS)[number] | undefined;
 
@@ -96,6 +96,7 @@ export function inAuditRange(
 export const matchesEntry = (audit: AuditColumns, { from, to, within, ...exact }: AuditFilter): SQL | undefined =>
   and(
     ...AUDIT_FIELDS.map((name) => is(audit[name], exact[name])),
+    is(audit.requestId, exact.requestId),
     from === undefined ? undefined : gte(audit.at as Column, from),
     to === undefined ? undefined : lt(audit.at as Column, to),
     within === undefined ? undefined : isWithin(audit, within),

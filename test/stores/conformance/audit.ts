@@ -38,6 +38,7 @@ export function auditLog(at: Opened): void {
     ['actor', { actor: 'system' }, [3]],
     ['action', { action: 'connection.refreshed' }, [4]],
     ['outcome', { outcome: 'failed' as const }, [5]],
+    ['request', { requestId: 'req-of-one' }, [6]],
     ['a time span, with its start and without its end', { from: NOW + 10, to: NOW + 20 }, [6]],
     ['several at once', { owner: 'user:1', actor: 'system', outcome: 'ok' as const }, [3]],
     ['nothing', { actor: 'nobody' }, []],
@@ -49,7 +50,7 @@ export function auditLog(at: Opened): void {
       anEntry({ actor: 'system' }),
       anEntry({ action: 'connection.refreshed' }),
       anEntry({ outcome: 'failed', at: NOW + 20 }),
-      anEntry({ at: NOW + 10 }),
+      anEntry({ at: NOW + 10, requestId: 'req-of-one' }),
     ];
     await at.store.appendAudit(entries);
     const { data } = await at.store.audit(filter, FIRST);
