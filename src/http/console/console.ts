@@ -15,13 +15,14 @@ import { FORM_LIMIT, formToken, postedForm } from './forms.ts';
 import { consolePage, entrancePage } from './layout.ts';
 import { consoleSecurity } from './security.ts';
 import { signInRoutes } from './sign-in.ts';
+import { type AuditViewParts, auditViews } from './views/audit/index.ts';
+import { callerViews } from './views/callers/caller-routes.ts';
+import type { CallerViewParts } from './views/callers/frame.ts';
 import { type EventViewParts, eventViews } from './views/events/index.ts';
 import { type HomeParts, homeView } from './views/home.ts';
 import { type IntegrationViewParts, integrationViews } from './views/integrations/index.ts';
 
-type ViewParts = HomeParts &
-  IntegrationViewParts &
-  EventViewParts;
+type ViewParts = HomeParts & IntegrationViewParts & CallerViewParts & AuditViewParts & EventViewParts;
 
 export interface ConsoleParts extends Omit<ViewParts, 'site' | 'clock'> {
   console: Console;
@@ -90,6 +91,8 @@ export function consoleRoutes(parts: ConsoleParts): Hono<ConsoleEnv> {
   routes.route('/', homeView(parts));
   routes.route('/', integrationViews(parts));
   routes.route('/', eventViews(parts));
+  routes.route('/', callerViews(parts));
+  routes.route('/', auditViews(parts));
   routes.all('/console/*', (c) =>
     c.html(
       consolePage(site, c.get('visit'), {

@@ -35,5 +35,11 @@ export const NOTICES = {
   replayed: { kind: 'done', text: 'The deliveries of that range are due now. What comes of them is shown below.' },
   replayed_none: { kind: 'failed', text: 'No delivery of that range is like that. Nothing is sent again.' },
   webhook_due: { kind: 'done', text: 'It is processed again. What comes of it is shown here in a moment.' },
+  caller_created: { kind: 'done', text: 'The caller was created. It signs in with tokens of its platform.' },
+  caller_saved: { kind: 'done', text: 'The caller was changed.' },
+  caller_deleted: { kind: 'done', text: 'The caller was deleted, and its keys are refused.' },
+  grants_saved: { kind: 'done', text: 'Its grants were changed, and hold from the next request on.' },
+  workloads_saved: { kind: 'done', text: 'Its workload identities were changed.' },
+  key_deleted: { kind: 'done', text: 'The key was deleted, and is refused.' },
 } as const satisfies Record<string, NoticeText>;
 export type Notice = keyof typeof NOTICES;

@@ -25,7 +25,9 @@ const notes = ({ name, hint, error }: Field): Html => html`
   ${error ? html`<p class="error" id="${fieldId(name)}-error">${error}</p>` : ''}`;
 
 /** `type`: `password` for secrets, which are never filled in. */
-export const textField = (field: Field & { type?: 'text' | 'password' | 'number' | 'search'; list?: string }): Html => {
+export const textField = (
+  field: Field & { type?: 'text' | 'password' | 'number' | 'search' | 'date' | 'datetime-local'; list?: string },
+): Html => {
   const { name, value = '', type = 'text', required = false, list } = field;
   const secret = type === 'password';
   return html`<div class="field">
@@ -56,11 +58,15 @@ export const selectField = (field: Field & { options: readonly (readonly [value:
   </div>`;
 };
 
-export const checkField = (field: Omit<Field, 'required'> & { checked: boolean }): Html => {
-  const { name, label, value = '1', checked } = field;
+/** `id`: where several have one name. */
+export const checkField = (
+  field: Omit<Field, 'required' | 'label'> & { label: Html | string; checked: boolean; id?: string },
+): Html => {
+  const { name, label, value = '1', checked, id = name } = field;
+  const named = { ...field, name: id, label: '' };
   return html`<div class="field check">
-    <label><input type="checkbox" id="${fieldId(name)}" name="${name}" value="${value}" ${checked ? html`checked` : ''}${described(field)}>${label}</label>
-    ${notes(field)}
+    <label><input type="checkbox" id="${fieldId(id)}" name="${name}" value="${value}" ${checked ? html`checked` : ''}${described(named)}><span>${label}</span></label>
+    ${notes(named)}
   </div>`;
 };
 

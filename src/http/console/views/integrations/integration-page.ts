@@ -17,9 +17,10 @@ import { areaField, textField } from '../../parts/fields.ts';
 import { CIRCUIT_TONES, CIRCUIT_WORDS, status } from '../../parts/status.ts';
 import { table } from '../../parts/table.ts';
 import { when } from '../../parts/when.ts';
+import { listed } from '../../parts/words.ts';
 import { redirectFact } from './set-up.ts';
 import { type Chosen, receivesWebhooks } from './settings-input.ts';
-import { listed, modeWords } from './words.ts';
+import { modeWords } from './words.ts';
 
 /** When a secret was last set, in ms since the epoch; null: it is not known, or longer ago than the audit log reaches. */
 export interface SecretAges {

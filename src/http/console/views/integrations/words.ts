@@ -2,6 +2,7 @@
 import { type AuthMode, credentialFieldsOf, isCode, modeName } from '../../../../domain/auth-modes.ts';
 import { clientNeeds, type Need } from '../../../../domain/client-needs.ts';
 import type { Provider } from '../../../../domain/provider.ts';
+import { listed } from '../../parts/words.ts';
 
 const MODES: Record<AuthMode['mode'], string> = {
   oauth2_code: 'OAuth 2.0, with the consent of each owner',
@@ -42,9 +43,6 @@ export function needsWords(provider: Provider): string {
   if (!isCode(auth) && credentials.length > 0) return `Nothing here; of each connection, ${listed(credentials)}`;
   return of('optional').length > 0 ? sentence(of('optional')) : 'Nothing';
 }
-
-export const listed = (words: readonly string[], and = 'and'): string =>
-  words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} ${and} ${words.at(-1)}`;
 
 const sentence = (words: readonly string[]): string => {
   const text = listed(words);
