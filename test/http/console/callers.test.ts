@@ -94,7 +94,7 @@ describe('console: callers', () => {
   it('says in words what it may do, to viewers without forms', async () => {
     const page = await viewer.get(`/console/callers/${mailer}`);
     expect(page.text).toContain(
-      'May read tokens, at &quot;slack&quot; or those that begin with &quot;mail_&quot;, for all owners; with no other scopes than &quot;chat:write&quot;.',
+      'May read tokens, at &quot;slack&quot; or integrations that begin with &quot;mail_&quot;, for all owners; with no other scopes than &quot;chat:write&quot;.',
     );
     // Sign-out, and the tester, which is a GET.
     expect(page.html.match(/method="post"/g)).toHaveLength(1);

@@ -9,6 +9,8 @@ interface Field {
   value?: string | undefined;
   error?: string | undefined;
   required?: boolean;
+  /** Nothing is said of what need not be filled in. */
+  isFilter?: boolean;
 }
 
 /** The id of a field's element: what a message links to. */
@@ -18,8 +20,8 @@ const described = ({ name, hint, error }: Field): Html => {
   const ids = [...(hint ? [`${fieldId(name)}-hint`] : []), ...(error ? [`${fieldId(name)}-error`] : [])];
   return html`${ids.length > 0 ? html` aria-describedby="${ids.join(' ')}"` : ''}${error ? html` aria-invalid="true"` : ''}`;
 };
-const labelOf = ({ name, label, required }: Field): Html =>
-  html`<label for="${fieldId(name)}">${label}${required ? '' : html` <span class="quiet">(optional)</span>`}</label>`;
+const labelOf = ({ name, label, required, isFilter }: Field): Html =>
+  html`<label for="${fieldId(name)}">${label}${required || isFilter ? '' : html` <span class="quiet">(optional)</span>`}</label>`;
 const notes = ({ name, hint, error }: Field): Html => html`
   ${hint ? html`<p class="hint" id="${fieldId(name)}-hint">${hint}</p>` : ''}
   ${error ? html`<p class="error" id="${fieldId(name)}-error">${error}</p>` : ''}`;

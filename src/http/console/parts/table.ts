@@ -54,8 +54,8 @@ export function table<T>({ caption, hideCaption, columns, rows, empty, id }: Tab
 
 const cellOf = <T>(column: Column<T>, row: T, kind: string): Html =>
   column.isName
-    ? html`<th scope="row" class="${kind}" data-heading="${column.heading}">${column.cell(row)}</th>`
-    : html`<td class="${kind}" data-heading="${column.heading}">${column.cell(row)}</td>`;
+    ? html`<th scope="row" class="${kind}" data-heading="${column.heading}"><div>${column.cell(row)}</div></th>`
+    : html`<td class="${kind}" data-heading="${column.heading}"><div>${column.cell(row)}</div></td>`;
 
 /** To the next page of a list; nothing at its end. `query`: the filters, which stay. */
 export function nextPage(path: string, query: URLSearchParams, cursor: string | null): Html | '' {

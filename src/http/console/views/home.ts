@@ -129,8 +129,8 @@ const GOOD = new Set(['ok', 'held', 'superseded', 'gone']);
 /** What is tried again by itself. */
 const PASSING = new Set(['transient', 'dead_grant_doubted']);
 
-/** By integration, a bar for each hour. */
-function dayOf(hours: readonly HourlyCount[], from: number): Map<string, Bar[]> {
+/** By integration, a bar for each hour of the day that begins at `from`. */
+export function dayOf(hours: readonly HourlyCount[], from: number): Map<string, Bar[]> {
   const day = new Map<string, Bar[]>();
   for (const { integration, metric, hour, outcome, count: n } of hours) {
     if (metric !== 'refresh') continue;

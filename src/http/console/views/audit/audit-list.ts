@@ -24,7 +24,7 @@ export function auditPage(base: string, page: AuditPage): Html {
   return html`
     ${issueSummary(issues, (name) => name !== '')}
     ${filters(path, page)}
-    ${table<StoredAuditEntry>({
+    <div class="audit">${table<StoredAuditEntry>({
       caption: 'Entries, the newest first',
       columns: [
         { heading: 'When', isName: true, cell: ({ at }) => when(at, now) },
@@ -39,7 +39,7 @@ export function auditPage(base: string, page: AuditPage): Html {
         next === null
           ? 'No entry fits. Entries are deleted after the time that the deployment keeps them.'
           : 'None of the entries that were looked through fits. Go on to the next page, or name an integration, an owner or a time.',
-    })}
+    })}</div>
     ${nextPage(path, page.cursor === undefined ? query : new URLSearchParams([...query, ['cursor', page.cursor]]), next)}
     <p class="hint"><a href="${path}/export?${query.toString()}">Download as NDJSON</a>: up to ${MOST_EXPORTED.toLocaleString('en')} entries, the newest first.</p>`;
 }
@@ -51,7 +51,7 @@ const OUTCOMES: Record<StoredAuditEntry['outcome'], Html> = {
 };
 
 function filters(path: string, { query, issues }: AskedEntries): Html {
-  const of = (name: string) => ({ name, value: query.get(name) ?? '', error: issues.get(name) });
+  const of = (name: string) => ({ name, value: query.get(name) ?? '', error: issues.get(name), isFilter: true });
   const isTime = (name: string) => /^\d{4}-\d\d-\d\dT\d\d:\d\d$/.test(query.get(name) ?? '') || !query.has(name);
   return html`<form method="get" class="filters card" action="${path}" role="search">
     ${textField({ ...of('integration'), label: 'Integration' })}
@@ -121,7 +121,7 @@ function request(path: string, { at, requestId, clientRequestId, traceId }: Stor
   const near = (ms: number) => new Date(ms).toISOString();
   const query =
     requestId && new URLSearchParams({ request_id: requestId, from: near(at - HOUR_MS), to: near(at + HOUR_MS) });
-  return html`${query ? html`<a href="${path}?${query.toString()}"><code>${requestId}</code></a>` : '–'}
+  return html`${query ? html`<a href="${path}?${query.toString()}" title="${requestId}"><code>${requestId!.slice(0, 8)}…</code></a>` : '–'}
     ${clientRequestId === null ? '' : html`<div class="quiet">the client calls it ${clientRequestId}</div>`}
     ${traceId === null ? '' : html`<div class="quiet">trace ${traceId}</div>`}`;
 }

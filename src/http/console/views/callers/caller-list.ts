@@ -39,7 +39,7 @@ export function callerList(base: string, visit: Visit, list: CallerList): Html {
     ${
       isAny
         ? html`<form method="get" class="filters" role="search">
-            ${textField({ name: 'q', label: 'Search', type: 'search', value: query.get('q') ?? '' })}
+            ${textField({ name: 'q', label: 'Search', type: 'search', isFilter: true, value: query.get('q') ?? '' })}
             <button class="button button-quiet">Search</button>
           </form>`
         : ''

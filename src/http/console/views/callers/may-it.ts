@@ -69,7 +69,7 @@ export function verdictOn(permissions: readonly Permission[], question: Question
 export function mayIt(query: URLSearchParams, permissions: readonly Permission[]): Html {
   const asked = questionIn(query);
   const issues = asked && 'issues' in asked ? asked.issues : undefined;
-  const of = (name: string) => ({ name, value: query.get(name) ?? '', error: issues?.get(name) });
+  const of = (name: string) => ({ name, value: query.get(name) ?? '', error: issues?.get(name), isFilter: true });
   return html`<section class="card" aria-labelledby="may-it">
     <h2 id="may-it">May it?</h2>
     <form method="get" class="filters" action="#may-it">

@@ -19,13 +19,12 @@ export const ACTION_WORDS: Record<Action, string> = {
 const isAll = (patterns: readonly string[]): boolean => patterns.includes('*');
 
 /** `user_*`: the beginning is given. */
-const patternsIn = (patterns: readonly string[]): string =>
-  listed(
-    patterns.map((pattern) =>
-      pattern.endsWith('*') ? `those that begin with "${pattern.slice(0, -1)}"` : `"${pattern}"`,
-    ),
-    'or',
-  );
+const patternsIn = (noun: string, patterns: readonly string[]): string => {
+  const exact = patterns.filter((pattern) => !pattern.endsWith('*')).map((pattern) => `"${pattern}"`);
+  const prefixes = patterns.filter((pattern) => pattern.endsWith('*')).map((pattern) => `"${pattern.slice(0, -1)}"`);
+  const beginning = prefixes.length > 0 ? [`${noun} that begin with ${listed(prefixes, 'or')}`] : [];
+  return [...(exact.length > 0 ? [listed(exact, 'or')] : []), ...beginning].join(' or ');
+};
 
 /** One permission as a sentence: `May read tokens at all integrations, for all owners.` */
 export function permissionWords(permission: Permission): string {
@@ -43,16 +42,16 @@ export function permissionWords(permission: Permission): string {
     ? 'do everything'
     : listed(actions.map((action) => ACTION_WORDS[action as Action] ?? action));
   const limits = [
-    ...(scopes === undefined || isAll(scopes) ? [] : [`with no other scopes than ${patternsIn(scopes)}`]),
+    ...(scopes === undefined || isAll(scopes) ? [] : [`with no other scopes than ${patternsIn('scopes', scopes)}`]),
     ...(methods === undefined || isAll(methods) ? [] : [`calling with ${listed(methods, 'or')} only`]),
-    ...(paths === undefined || isAll(paths) ? [] : [`at the paths ${patternsIn(paths)}`]),
+    ...(paths === undefined || isAll(paths) ? [] : [`at ${patternsIn('paths', paths)}`]),
     ...(ttl === undefined ? [] : [`asking for at most ${ttl} seconds of lifetime`]),
     ...(refreshes === undefined
       ? []
       : [`forcing at most ${refreshes.requests} refreshes in ${refreshes.window} seconds`]),
   ];
-  const where = isAll(integrations) ? 'at all integrations' : `at ${patternsIn(integrations)}`;
-  const whom = isAll(owners) ? 'for all owners' : `for ${patternsIn(owners)}`;
+  const where = isAll(integrations) ? 'at all integrations' : `at ${patternsIn('integrations', integrations)}`;
+  const whom = isAll(owners) ? 'for all owners' : `for ${patternsIn('owners', owners)}`;
   return `May ${does}, ${where}, ${whom}${limits.length > 0 ? `; ${limits.join('; ')}` : ''}.`;
 }
 

@@ -28,7 +28,7 @@ export const chooseProvider = (base: string, all: readonly Provider[], search: P
     <a href="${base}/console/integrations/new/generic-oauth2">any OAuth 2.0 server</a> or
     <a href="${base}/console/integrations/new/generic-oidc">any OpenID Provider</a>.</p>
   <form method="get" class="filters" role="search">
-    ${textField({ name: 'q', label: 'Search', type: 'search', value: search.text, required: false })}
+    ${textField({ name: 'q', label: 'Search', type: 'search', value: search.text, isFilter: true })}
     ${selectField({
       name: 'category',
       label: 'Category',

@@ -6,18 +6,21 @@ import type { WebhookView } from '../../../../broker/webhooks/index.ts';
 import { isCode } from '../../../../domain/auth-modes.ts';
 import { type Action, hasAction, matches, type Permission } from '../../../../domain/caller.ts';
 import { clientNeeds } from '../../../../domain/client-needs.ts';
+import type { HourlyCount } from '../../../../domain/hourly-counts.ts';
 import type { Integration, UpstreamRate } from '../../../../domain/integration.ts';
 import type { Provider } from '../../../../domain/provider.ts';
 import type { Html } from '../../../pages/layout.ts';
 import { may, type Visit } from '../../environment.ts';
 import { tokenField } from '../../forms.ts';
 import { actionButton, dangerousAction } from '../../parts/actions.ts';
+import { barChart } from '../../parts/chart.ts';
 import { copied, facts } from '../../parts/facts.ts';
 import { areaField, textField } from '../../parts/fields.ts';
 import { CIRCUIT_TONES, CIRCUIT_WORDS, status } from '../../parts/status.ts';
 import { table } from '../../parts/table.ts';
 import { when } from '../../parts/when.ts';
 import { listed } from '../../parts/words.ts';
+import { dayOf } from '../home.ts';
 import { redirectFact } from './set-up.ts';
 import { type Chosen, receivesWebhooks } from './settings-input.ts';
 import { modeWords } from './words.ts';
@@ -37,6 +40,9 @@ export interface IntegrationPage {
   ages: SecretAges;
   callers: readonly CallerWithKeys[];
   broker: BrokerStatus;
+  /** Of this integration, in the day that begins at `from`. */
+  hours: readonly HourlyCount[];
+  from: number;
   publicUrl: string;
   now: number;
 }
@@ -90,28 +96,28 @@ export function integrationPage(base: string, visit: Visit, page: IntegrationPag
     }`;
 }
 
-function state(base: string, { integration: { id }, broker }: IntegrationPage): Html {
+function state(base: string, { integration: { id }, broker, hours, from, now }: IntegrationPage): Html {
   const found = broker.integrations.find((one) => one.id === id);
-  const { active = 0, needsReauth = 0, onHold = 0 } = found?.connections ?? {};
-  const circuit = found?.circuit ?? 'closed';
-  const tone = circuit === 'closed' ? (needsReauth > 0 ? 'busy' : 'good') : CIRCUIT_TONES[circuit];
-  const link = (count: number, state: string, word: string) =>
-    html`<a href="${base}/console/connections?${new URLSearchParams({ integration: id, status: state })}">${count.toLocaleString('en')} ${word}</a>`;
-  const due = found?.refreshesDue ?? 0;
+  const { active = 0, failing = 0, needsReauth = 0, onHold = 0 } = found?.connections ?? {};
+  const { circuit = 'closed', explanation = null, refreshesDue: due = 0 } = found ?? {};
+  const isBad = circuit !== 'closed' || explanation !== null;
+  const tone = isBad ? 'bad' : needsReauth > 0 ? 'busy' : 'good';
+  const link = (count: number, wanted: string, word: string) =>
+    html`<a href="${base}/console/connections?${new URLSearchParams({ integration: id, status: wanted })}">${count.toLocaleString('en')} ${word}</a>`;
+  const lead = explanation
+    ? html`${explanation.summary} ${explanation.how}`
+    : html`${circuit === 'closed' ? 'Its tokens are refreshed.' : 'Refreshes are paused, and begin again by themselves once the provider answers.'}`;
   return html`<section class="card verdict ${tone}" aria-label="State">
-    ${status(CIRCUIT_TONES[circuit], circuit === 'closed' ? 'Refreshing' : `Circuit ${CIRCUIT_WORDS[circuit]}`)}
-    <div>
-      <p class="lead">${
-        circuit === 'closed'
-          ? 'Its tokens are refreshed.'
-          : circuit === 'open'
-            ? 'Refreshes are paused: the provider fails, or refuses the client. They begin again by themselves once it answers.'
-            : 'Refreshes were paused. A few are tried now.'
-      }</p>
-      <p>Connections: ${link(active, 'active', 'active')}, ${link(needsReauth, 'needs_reauth', needsReauth === 1 ? 'needs its owner' : 'need their owner')}, ${link(onHold, 'on_hold', 'on hold')}.
-        ${due > 0 ? `${due.toLocaleString('en')} refreshes are due.` : ''}</p>
-    </div>
-  </section>`;
+      ${status(isBad ? 'bad' : CIRCUIT_TONES[circuit], circuit === 'closed' ? (isBad ? 'Needs attention' : 'Works') : `Circuit ${CIRCUIT_WORDS[circuit]}`)}
+      <div>
+        <p class="lead">${lead}</p>
+        ${explanation?.since ? html`<p class="quiet">Since ${when(explanation.since, now)}.</p>` : ''}
+        <p>Connections: ${link(active, 'active', 'active')}${failing > 0 ? ` (${failing.toLocaleString('en')} of them failing)` : ''},
+          ${link(needsReauth, 'needs_reauth', needsReauth === 1 ? 'needs its owner' : 'need their owner')}, ${link(onHold, 'on_hold', 'on hold')}.
+          ${due > 0 ? `${due.toLocaleString('en')} refreshes are due.` : ''}</p>
+      </div>
+    </section>
+    <section class="card" aria-label="The last day">${barChart({ caption: 'Refreshes of 24 hours', bars: dayOf(hours, from).get(id) ?? [] })}</section>`;
 }
 
 const secretState = (isSet: boolean, at: number | null, now: number): Html =>
@@ -203,16 +209,23 @@ const RATE_WORDS: Record<UpstreamRate['per'], string> = {
   caller: 'each caller',
 };
 
-function limits({ integration: { id, rate }, chosen, broker }: IntegrationPage): Html {
+function limits({ integration: { id, rate }, chosen, broker, hours }: IntegrationPage): Html {
   const known = chosen?.provider.rate_limits;
   const waiting = broker.state.upstreamWaiting.find(({ integration }) => integration === id)?.count ?? 0;
   const hosts = broker.state.upstreamBreakers.filter(({ integration }) => integration === id);
+  const countOf = (isOf: (one: HourlyCount) => boolean) =>
+    hours.filter((one) => one.metric === 'call' && isOf(one)).reduce((sum, { count }) => sum + count, 0);
+  const [calls, met] = [countOf(() => true), countOf(({ outcome }) => outcome === 'upstream_rate_limited')];
   const own = rate && `${rate.requests.toLocaleString('en')} calls in ${rate.window} s, ${RATE_WORDS[rate.per]}`;
   return html`<section class="card" aria-labelledby="limits">
     <h2 id="limits">Limits of its API</h2>
     ${facts([
       ['Set here', own ?? 'nothing: as the catalogue has it'],
       ['In the catalogue', rateWords(known) ?? 'nothing is known'],
+      [
+        'Met in 24 hours',
+        met === 0 ? 'never' : `${met.toLocaleString('en')} of ${calls.toLocaleString('en')} calls were refused here`,
+      ],
       ['Calls that wait now', waiting === 0 ? 'none' : status('busy', waiting.toLocaleString('en'))],
       [
         'Hosts that fail',

@@ -3,11 +3,13 @@ import { type Context, Hono } from 'hono';
 import { html } from 'hono/html';
 import type { AuditLog, Call } from '../../../../broker/audit/index.ts';
 import type { CallerAdmin } from '../../../../broker/callers/index.ts';
+import type { ReadHourlyHistory } from '../../../../broker/counts/index.ts';
 import type { IntegrationAdmin } from '../../../../broker/integrations/index.ts';
 import type { ReadStatus } from '../../../../broker/maintenance/index.ts';
 import type { ReceivingAdmin, WebhookAdmin } from '../../../../broker/webhooks/index.ts';
 import { modeName } from '../../../../domain/auth-modes.ts';
 import { Refusal, refuse } from '../../../../domain/errors.ts';
+import { hourOf } from '../../../../domain/hourly-counts.ts';
 import type { Integration } from '../../../../domain/integration.ts';
 import type { Provider } from '../../../../domain/provider.ts';
 import type { Clock } from '../../../../ports/index.ts';
@@ -39,6 +41,7 @@ export interface IntegrationPageParts {
   webhooks: Pick<WebhookAdmin, 'view' | 'openHandshake'>;
   callers: Pick<CallerAdmin, 'list'>;
   readStatus: ReadStatus;
+  readHourlyHistory: ReadHourlyHistory;
   auditLog: AuditLog;
   catalogue: ReadonlyMap<string, Provider>;
   clock: Clock;
@@ -50,9 +53,21 @@ export interface IntegrationPageParts {
 /** Changes of one integration that are looked through for when its secrets were set. */
 const CHANGES_READ = 50;
 const HANDSHAKE_MINUTES = 10;
+const HOUR_MS = 3_600_000;
 
 export function integrationRoutes(parts: IntegrationPageParts): Hono<ConsoleEnv> {
-  const { integrations, receiving, webhooks, callers, readStatus, auditLog, catalogue, clock, site } = parts;
+  const {
+    integrations,
+    receiving,
+    webhooks,
+    callers,
+    readStatus,
+    readHourlyHistory,
+    auditLog,
+    catalogue,
+    clock,
+    site,
+  } = parts;
   const place: Place = { site, section: 'integrations' };
   const path = `${site.base}/console/integrations`;
   const page = (c: Context<ConsoleEnv>, id: string, title: string, body: Html, notice = c.req.query('done')) =>
@@ -108,19 +123,32 @@ export function integrationRoutes(parts: IntegrationPageParts): Hono<ConsoleEnv>
     const integration = await integrations.get(call, c.req.param('id'));
     if (integration instanceof Refusal) return refusedPage(c, place, integration);
     const { id } = integration;
-    const [all, broker, ages, webhook] = await Promise.all([
+    const now = clock.now();
+    const from = hourOf(now) - 23 * HOUR_MS;
+    const [all, broker, hours, ages, webhook] = await Promise.all([
       callers.list(call),
       readStatus(call),
+      readHourlyHistory(call, { from, to: now, integration: id }),
       secretAges(call, id),
       webhooks.view(integration),
     ]);
     if (all instanceof Refusal) return refusedPage(c, place, all);
-    return shown(c, place, broker, (now) => {
-      const facts = { integration, chosen: chosenOf(integration), webhook, ages, callers: all, broker: now };
+    if (hours instanceof Refusal) return refusedPage(c, place, hours);
+    return shown(c, place, broker, (known) => {
+      const facts = {
+        integration,
+        chosen: chosenOf(integration),
+        webhook,
+        ages,
+        callers: all,
+        broker: known,
+        hours,
+        from,
+        now,
+      };
       const body = integrationPage(site.base, c.get('visit'), {
         ...facts,
         publicUrl: parts.publicUrl,
-        now: clock.now(),
       });
       return c.html(page(c, id, id, body));
     });

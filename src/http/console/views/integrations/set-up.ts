@@ -53,7 +53,7 @@ function atTheProvider({ provider, auth, integration, webhook, publicUrl }: SetU
     ${
       isCode(auth)
         ? html`<p>Register this redirect URI there, exactly as it is:</p>${facts([redirectFact(publicUrl, integration.id)])}`
-        : html`<p>Nothing is registered there for this mode: what owners give you is imported.</p>`
+        : html`<p>Nothing is registered there for this mode: owners enter what they have, or you import it.</p>`
     }
     ${Object.entries(provider.webhooks).map(([name, endpoint]) => {
       const { title, path, configure, secret, expiry } = presentWebhooks(name, endpoint);
@@ -82,13 +82,11 @@ function atTheProvider({ provider, auth, integration, webhook, publicUrl }: SetU
   </section>`;
 }
 
-function tryIt(base: string, visit: Visit, { integration: { id, requireFinish }, auth }: SetUp): Html | '' {
+function tryIt(base: string, visit: Visit, { integration: { id, requireFinish } }: SetUp): Html | '' {
   if (!may(visit, 'connections:write')) return '';
-  const body = !isCode(auth)
-    ? html`<p>Connections of this mode are imported: send the second command below with real credentials, then check the connection on its page.</p>`
-    : requireFinish
-      ? html`<p>This integration has only two-phase sessions, which your application finishes: try it from there, with the commands below.</p>`
-      : html`<p>Makes a link that connects an account of yours for a test owner. Revoke the connection afterwards.</p>
+  const body = requireFinish
+    ? html`<p>This integration has only two-phase sessions, which your application finishes: try it from there, with the commands below.</p>`
+    : html`<p>Makes a link that connects an account of yours for a test owner. Revoke the connection afterwards.</p>
           <form method="post" action="${base}/console/integrations/${id}/try">
             ${tokenField(visit)}
             ${textField({ name: 'owner', label: 'Owner', value: TEST_OWNER, required: true })}

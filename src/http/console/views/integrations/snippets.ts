@@ -27,19 +27,18 @@ const curl = (url: string, path: string, body?: object): string =>
 
 function connectBy({ id, auth, url, returnOrigin }: Subject): Html {
   const owner = { integration: id, owner: 'user_42' };
-  if (isCode(auth)) {
-    const session = { ...owner, return_url: `${returnOrigin ?? 'https://app.example.com'}/accounts`, finish: true };
-    return pre(
-      'Have an owner connect: send them to the "url" of the answer',
-      curl(url, '/v1/connect-sessions', session),
-    );
-  }
+  const session = { ...owner, return_url: `${returnOrigin ?? 'https://app.example.com'}/accounts`, finish: true };
+  const link = pre(
+    'Have an owner connect: send them to the "url" of the answer',
+    curl(url, '/v1/connect-sessions', session),
+  );
+  if (isCode(auth)) return link;
   const credentials = Object.fromEntries(
     Object.entries(credentialFieldsOf(auth))
       .filter(([, { optional }]) => !optional)
       .map(([name, { title }]) => [name, `<${title}>`]),
   );
-  return pre('Import what an owner has given you', curl(url, '/v1/connections', { ...owner, credentials }));
+  return html`${link} ${pre('Or import what an owner has given you', curl(url, '/v1/connections', { ...owner, credentials }))}`;
 }
 
 export function snippets(subject: Subject): Html {
