@@ -11,7 +11,7 @@ import type { ReadHourlyHistory } from '../broker/counts/index.ts';
 import type { Deliveries, EventFeed, WebhookEndpoints, WebhookKeys } from '../broker/events/index.ts';
 import type { IntegrationAdmin, Themes } from '../broker/integrations/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
-import type { Explanations, ReadStatus } from '../broker/maintenance/index.ts';
+import type { Explanations, ReadLimits, ReadStatus } from '../broker/maintenance/index.ts';
 import type { Portal } from '../broker/portal/index.ts';
 import type { ApiDescriptions, CallCaptures, ConnectionCheck, ProxyCalls } from '../broker/proxy/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
@@ -111,6 +111,7 @@ export interface HttpParts extends AuthenticationParts {
   readStatus: ReadStatus;
   explanations: Explanations;
   readHourlyHistory: ReadHourlyHistory;
+  readLimits: ReadLimits;
   version: string;
   proveKeys: () => void;
   telemetry: Telemetry;

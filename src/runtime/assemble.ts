@@ -18,12 +18,17 @@ import { type Connections, createConnections } from '../broker/connections/index
 
 import { type Console, createConsole } from '../broker/console/index.ts';
 
-import { countingTelemetry, createHourlyCounter, type HourlyCounter, hourlyHistoryReader } from '../broker/counts/index.ts';
+import {
+  countingTelemetry,
+  createHourlyCounter,
+  type HourlyCounter,
+  hourlyHistoryReader,
+} from '../broker/counts/index.ts';
 
 import { createEvents, type Events } from '../broker/events/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
-import { createExplanations, createMetricsState, statusReader } from '../broker/maintenance/index.ts';
+import { createExplanations, createMetricsState, limitsReader, statusReader } from '../broker/maintenance/index.ts';
 import { createPortal, type Portal } from '../broker/portal/index.ts';
 import { type ApiProxy, createProxy } from '../broker/proxy/index.ts';
 import {
@@ -375,6 +380,12 @@ function createServer(parts: Common & Rooms): Http {
     store,
     vault,
     state,
+    readLimits: limitsReader({
+      engine: refresh,
+      apis: proxy.limitsState,
+      deliveries: events.circuits,
+      access: audit.access,
+    }),
     readStatus: statusReader({ store, state, explanations, access: audit.access }),
     readHourlyHistory: hourlyHistoryReader({ store, access: audit.access }),
     version: VERSION,

@@ -1,6 +1,7 @@
 // What happened by the hour, as charts show it.
-import type { HourlyCount } from '../../domain/hourly-counts.ts';
+
 import type { Refusal } from '../../domain/errors.ts';
+import type { HourlyCount } from '../../domain/hourly-counts.ts';
 import type { Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 

@@ -1,4 +1,5 @@
 // The events room: what happened is told to callers, who read the feed or have it sent to their webhook endpoints.
+import type { CircuitView } from '../../domain/limits-state.ts';
 import type { Logger } from '../../ports/index.ts';
 import { createDeliveryEngine, type DeliveryEngine, type DeliveryEngineParts } from './delivery/delivery-engine.ts';
 import { createDeliveries, type Deliveries, type DeliveriesParts } from './endpoints/deliveries.ts';
@@ -24,6 +25,8 @@ export interface Events {
   keys: WebhookKeys;
   feed: EventFeed;
   housekeeping: EventHousekeeping;
+  /** Of webhook endpoints that fail, for operators. */
+  circuits(): CircuitView[];
 }
 
 type Parts = Omit<DeliveryEngineParts, 'signingKeys'> &
@@ -43,5 +46,6 @@ export function createEvents(parts: Parts): Events {
     keys,
     feed: createEventFeed(parts),
     housekeeping: createEventHousekeeping(parts),
+    circuits: parts.circuits.views,
   };
 }

@@ -5,6 +5,7 @@ export { type DataMigrationProgress, type DataMigrationResult, migrateData } fro
 export { createExplanations, type Explanations } from './explanations.ts';
 export { type KeyRotationResult, rotateKeys } from './key-rotation/key-rotation.ts';
 export { keyRotationJson, keyRotationText } from './key-rotation/key-rotation-report.ts';
+export { type LimitsState, limitsReader, type ReadLimits } from './limits-state.ts';
 export { createMetricsState } from './metrics-state.ts';
 export { type BrokerStatus, type IntegrationStatus, type ReadStatus, statusReader } from './status.ts';
 export { readUnreadableResponse } from './unreadable-responses.ts';

@@ -1,6 +1,8 @@
 // The proxy room: calls to APIs on behalf of callers.
-import { Refusal } from '../../domain/errors.ts';
+
 import type { Connection } from '../../domain/connection.ts';
+import { Refusal } from '../../domain/errors.ts';
+import type { CircuitView, LimitsMet, LimitView } from '../../domain/limits-state.ts';
 import type { Clock, Logger, MetricsState, SignAwsRequest, Telemetry, UpstreamClient } from '../../ports/index.ts';
 import type { CallerCache, TokenCache } from '../cache/index.ts';
 import type { Targets } from '../integrations/index.ts';
@@ -54,11 +56,16 @@ export interface ApiProxy
   upstreamState(): Pick<MetricsState, 'upstreamWaiting' | 'upstreamBreakers'>;
   /** Until when the API of a connection has asked not to be called, as replicas have told; null: it has not. */
   limitedUntil(connection: Pick<Connection, 'id' | 'integration'>): Promise<number | null>;
+  /** For operators: the limits that matter most, how often limits were met, and what is not called. */
+  limitsState(): { limits: LimitView[]; met: LimitsMet[]; circuits: CircuitView[] };
   /** The first thing at shutdown: calls that wait for a limit are refused. */
   stopWaiting(): void;
   /** Whether grants have ended is looked at no more. */
   stop(): Promise<void>;
 }
+
+/** That operators are shown. */
+const MAX_LIMITS = 100;
 
 type CheckParts = Omit<ConnectionCheckParts & CredentialCheckParts, 'builder' | 'preparation' | 'dpop' | 'guard'>;
 
@@ -111,6 +118,7 @@ export function createProxy(parts: Parts): ApiProxy {
     },
     upstreamState: () => ({ upstreamWaiting: limits.waiting(), upstreamBreakers: breakers.states() }),
     limitedUntil: async ({ id, integration }) => blockedUntil(parts, integration, id),
+    limitsState: () => ({ limits: limits.views(MAX_LIMITS), met: limits.met(), circuits: breakers.views() }),
     stopWaiting: limits.stopWaiting,
     async stop() {
       running.stop();

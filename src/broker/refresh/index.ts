@@ -2,6 +2,7 @@
 // together.
 import type { Connection } from '../../domain/connection.ts';
 import type { OpenCircuitFacts } from '../../domain/explanation.ts';
+import type { CircuitView, RefreshQueueView } from '../../domain/limits-state.ts';
 import type { Logger, MetricsState, Rescue } from '../../ports/index.ts';
 import type { ResolvedIntegration } from '../integrations/index.ts';
 import { createCommitter } from './commit.ts';
@@ -51,6 +52,8 @@ export interface RefreshEngine {
   ): OpenCircuitFacts | null;
   /** For metrics. */
   state(): Pick<MetricsState, 'inFlight' | 'circuitBreakers' | 'rescued'>;
+  /** For operators. */
+  limitsState(): { circuits: CircuitView[]; queues: RefreshQueueView[] };
 }
 
 interface Parts
@@ -129,6 +132,7 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
       const target = endpointOf && parts.targets.targetOf(endpointOf.found, endpointOf.connection);
       return circuitBreakers.whyOpen(id, target && tokenEndpoint(target), now);
     },
+    limitsState: () => ({ circuits: circuitBreakers.views(), queues: rateLimiter.views() }),
     state: () => ({
       inFlight: rateLimiter.inFlight(),
       circuitBreakers: circuitBreakers.states(),

@@ -21,8 +21,16 @@ import type { CallerViewParts } from './views/callers/frame.ts';
 import { type EventViewParts, eventViews } from './views/events/index.ts';
 import { type HomeParts, homeView } from './views/home.ts';
 import { type IntegrationViewParts, integrationViews } from './views/integrations/index.ts';
+import { type LimitsViewParts, limitsView } from './views/limits.ts';
 
-type ViewParts = HomeParts & IntegrationViewParts & CallerViewParts & AuditViewParts & EventViewParts;
+type ViewParts = HomeParts &
+  IntegrationViewParts &
+  CallerViewParts &
+  AuditViewParts &
+  EventViewParts &
+  LimitsViewParts;
+
+export interface ConsoleParts extends Omit<ViewParts, 'site' | 'clock'> {
 
 export interface ConsoleParts extends Omit<ViewParts, 'site' | 'clock'> {
   console: Console;
@@ -93,6 +101,7 @@ export function consoleRoutes(parts: ConsoleParts): Hono<ConsoleEnv> {
   routes.route('/', eventViews(parts));
   routes.route('/', callerViews(parts));
   routes.route('/', auditViews(parts));
+  routes.route('/', limitsView(parts));
   routes.all('/console/*', (c) =>
     c.html(
       consolePage(site, c.get('visit'), {

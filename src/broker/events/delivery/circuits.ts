@@ -1,5 +1,6 @@
 // Circuit breakers of webhook endpoints: those of the refresh room, with an endpoint in place of an integration, and a delivery
 // in place of a connection.
+import type { CircuitView } from '../../../domain/limits-state.ts';
 import type { WebhookEndpoint } from '../../../domain/webhook-endpoint.ts';
 import type { ProviderFault, WebhookResponse } from '../../../ports/index.ts';
 
@@ -11,6 +12,8 @@ export interface DeliveryCircuits {
   report(permit: CircuitPermit, report: CircuitReport): void;
   release(permit: CircuitPermit): void;
   reset(endpoint: string): void;
+  /** Those that are not closed. */
+  views(): CircuitView[];
 }
 
 export interface CircuitPermit {

@@ -2,6 +2,7 @@
 // those of its token endpoints. An open one answers at once; one call at a time probes the host. What a single caller meets
 // opens its own breaker alone: it may have caused the failures, and the others shall not pay for it.
 import { type Refusal, refuse } from '../../../domain/errors.ts';
+import type { CircuitView } from '../../../domain/limits-state.ts';
 import {
   UPSTREAM_BREAKER_PAUSE_MAX_MS,
   UPSTREAM_BREAKER_PAUSE_MIN_MS,
@@ -37,6 +38,8 @@ export interface UpstreamBreakers {
   concerns(integration: string): boolean;
   /** For metrics: those that are not closed, up to `MAX_SHOWN`; of those of callers, the worst of each host. */
   states(): BreakerView[];
+  /** The same, with why and for how long. */
+  views(): CircuitView[];
 }
 
 export interface BreakerView {
@@ -123,14 +126,22 @@ export function createUpstreamBreakers({ circuits }: UpstreamBreakersParts): Ups
       const shared = all.states().map((one) => viewOf(one, one.endpoint, 'all'));
       const worst = new Map<string, BreakerView>();
       for (const one of own.states()) {
-        const view = viewOf(one, one.endpoint.slice(0, one.endpoint.indexOf(' ')), 'caller');
+        const view = viewOf(one, hostOf(one.endpoint), 'caller');
         const name = `${view.integration}\n${view.host}`;
         if (view.state > (worst.get(name)?.state ?? 0)) worst.set(name, view);
       }
       return [...shared, ...worst.values()].slice(0, MAX_SHOWN);
     },
+
+    views: () => [
+      ...all.views().map((one) => ({ ...one, scope: 'all' as const })),
+      ...own.views().map((one) => ({ ...one, endpoint: hostOf(one.endpoint), scope: 'caller' as const })),
+    ],
   };
 }
+
+/** Of a circuit of one caller. */
+const hostOf = (endpoint: string): string => endpoint.slice(0, endpoint.indexOf(' '));
 
 const viewOf = (
   { integration, state }: { integration: string; state: CircuitState },

@@ -2,6 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../../domain/cache-bounds.ts';
 import type { Integration } from '../../../domain/integration.ts';
+import type { CircuitView } from '../../../domain/limits-state.ts';
 import { createSlowStart, type SlowStart } from '../../../domain/slow-start.ts';
 import { MIN_RETRY_AFTER_MS } from '../../../domain/time-limits.ts';
 import type { ProviderFault } from '../../../ports/index.ts';
@@ -38,6 +39,7 @@ export interface HostCircuits {
   release(permit: CircuitPermit): void;
   reset(integration: string, current?: Place): void;
   open(): { integration: string; endpoint: string; state: 0.5 | 1 }[];
+  views(): CircuitView[];
 }
 
 export interface RecoveringCircuits {
@@ -49,6 +51,8 @@ export interface RecoveringCircuits {
   reset(integration: string, current: Place | undefined): void;
   /** Those that are not closed. 0.25: it has closed, and lets few calls pass. */
   states(): { integration: string; endpoint: string; state: CircuitState }[];
+  /** The same, with why and for how long. */
+  views(): CircuitView[];
 }
 
 /** After a probe that worked, so many calls go at once; the circuit is as before when so many more have worked. */
@@ -125,6 +129,17 @@ export function createRecoveringCircuits(circuits: HostCircuits): RecoveringCirc
         integration: integration.id,
         endpoint,
         state: 0.25 as const,
+      })),
+    ],
+
+    views: () => [
+      ...circuits.views(),
+      ...[...recoveries.values()].map(({ integration, endpoint }) => ({
+        id: integration.id,
+        endpoint,
+        state: 'recovering' as const,
+        openForMs: null,
+        probeInMs: null,
       })),
     ],
   };

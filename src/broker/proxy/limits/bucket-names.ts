@@ -19,23 +19,33 @@ export interface BucketName {
   /** In memory and in the store: bounded, and without what was captured. */
   key: string;
   scope: UpstreamLimitScope;
+  integration: string;
+  /** The connection or caller that it counts; null: many, or what was captured. */
+  of: string | null;
 }
 
 /** Of the entry's scope. A tenant that was not captured is not known: then each connection counts alone. */
 export function bucketName({ integration, connectionId, captured }: LimitPlace, scope: LimitScope): BucketName {
-  if (scope === 'integration') return { key: `api/${integration.id}`, scope };
+  const { id } = integration;
+  if (scope === 'integration') return { key: `api/${id}`, scope, integration: id, of: null };
   if (typeof scope === 'object') {
     const value = Object.hasOwn(captured, scope.captured) ? captured[scope.captured] : undefined;
     if ((typeof value === 'string' && value !== '') || typeof value === 'number')
-      return { key: `api/${integration.id}/of/${digestOf(`${scope.captured}\n${value}`)}`, scope: 'captured' };
+      return {
+        key: `api/${id}/of/${digestOf(`${scope.captured}\n${value}`)}`,
+        scope: 'captured',
+        integration: id,
+        of: null,
+      };
   }
-  return { key: `api/${integration.id}/con/${connectionId}`, scope: 'connection' };
+  return { key: `api/${id}/con/${connectionId}`, scope: 'connection', integration: id, of: connectionId };
 }
 
 /** Of a rate that an admin has set. */
 export function rateName({ integration, connectionId, caller }: LimitPlace, per: UpstreamRateScope): BucketName {
   const names = { integration: '', connection: `/con/${connectionId}`, caller: `/caller/${caller}` };
-  return { key: `rate/${integration.id}${names[per]}`, scope: per };
+  const of = { integration: null, connection: connectionId, caller }[per];
+  return { key: `rate/${integration.id}${names[per]}`, scope: per, integration: integration.id, of };
 }
 
 /** What is captured comes from the provider: it may be of any length, and mean something. */

@@ -3,6 +3,7 @@
 import { type CallerQueue, createCallerQueue, type Queued } from '../../../domain/caller-queue.ts';
 import type { UpstreamLimitScope } from '../../../domain/errors.ts';
 import type { LimitReading } from '../../../domain/limit-reading.ts';
+import type { LimitView } from '../../../domain/limits-state.ts';
 import { createSlowStart, type SlowStart } from '../../../domain/slow-start.ts';
 import { LIMIT_DEFAULT_WAIT_MAX_MS, LIMIT_UNREFUSED_MAX_MS, LIMIT_WAIT_MIN_MS } from '../../../domain/time-limits.ts';
 import type { Clock } from '../../../ports/index.ts';
@@ -51,6 +52,8 @@ export interface Bucket {
   /** Something else has changed that it depends on. */
   look(): void;
   waiting(): number;
+  /** As it is now; undefined: nothing of it is in use or known. */
+  view(): LimitView | undefined;
   /** All who wait are refused. */
   stop(): void;
 }
@@ -282,6 +285,23 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
     },
     look: () => advance(),
     waiting: () => queues.urgent.size + queues.background.size,
+    view() {
+      const now = clock.monotonic();
+      const { places, tokens } = bucket.settings;
+      const blockedForMs = Math.max(0, untilFree(false));
+      const waiting = queues.urgent.size + queues.background.size;
+      if (blockedForMs === 0 && waiting === 0 && inFlight === 0 && !window && !tokens) return undefined;
+      return {
+        integration: name.integration,
+        scope: name.scope,
+        of: name.of,
+        ...{ waiting, inFlight, blockedForMs },
+        places: places ?? null,
+        window: window ? { left: window.left, limit: window.limit ?? null, resetMs: window.until - now } : null,
+        rate: tokens && !isTold ? { requests: tokens.rate.requests, windowS: tokens.rate.window } : null,
+        isResuming: resume !== undefined && !resume.isOver(),
+      };
+    },
     stop() {
       for (const waiter of [...queues.urgent.all(), ...queues.background.all()])
         refuse(waiter, limited(waiter.isBackground));

@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache';
 import { upTo } from '../../../domain/cache-bounds.ts';
 import { type Refusal, refuse, type UpstreamLimitScope } from '../../../domain/errors.ts';
 import type { LimitReading } from '../../../domain/limit-reading.ts';
+import type { LimitsMet, LimitView } from '../../../domain/limits-state.ts';
 import type { Clock, Logger, Store, Telemetry } from '../../../ports/index.ts';
 import { type Begun, type Bucket, createBucket, type Limited, type Waiter } from './bucket.ts';
 import { type BucketName, bucketName, type LimitPlace, rateName } from './bucket-names.ts';
@@ -41,12 +42,18 @@ export interface UpstreamLimits {
   admit(place: LimitPlace, options: AdmitOptions): Promise<LimitPermit | Refusal>;
   /** For metrics: how many calls wait, by integration. */
   waiting(): { integration: string; count: number }[];
+  /** Those that are in use or known, up to `limit`: what is blocked and waited for first. */
+  views(limit: number): LimitView[];
+  /** By integration. */
+  met(): LimitsMet[];
   /** At shutdown: those who wait are refused, and no one waits from now on. */
   stopWaiting(): void;
   stop(): Promise<void>;
 }
 
 const MAX_BUCKETS = 50_000;
+/** Integrations whose limits were met. */
+const MAX_MET = 1_000;
 
 export interface UpstreamLimitsParts {
   store: Pick<Store, 'takeFromBucket' | 'blockBucket' | 'blockedBuckets' | 'deleteIdleBuckets' | 'countProcesses'>;
@@ -61,6 +68,7 @@ export function createUpstreamLimits({ store, telemetry, clock, log, everyMs }: 
   const buckets = new LRUCache<string, Bucket>(upTo(MAX_BUCKETS));
   const rates = new LRUCache<string, RateTokens>(upTo(MAX_BUCKETS));
   const waitedFor = new Set<Bucket>();
+  const met = new LRUCache<string, { told: number; refused: number; at: number }>(upTo(MAX_MET));
   const waiting = new Map<string, number>();
   let isStopping = false;
   const shared = createSharedBlocks({ store, clock, log, everyMs, onRead: lookAgain });
@@ -155,8 +163,15 @@ export function createUpstreamLimits({ store, telemetry, clock, log, everyMs }: 
     });
   }
 
+  function note({ integration: { id } }: LimitPlace, scope: UpstreamLimitScope, outcome: 'told' | 'refused'): void {
+    telemetry.upstreamLimited(id, scope, outcome);
+    const { told, refused } = met.get(id) ?? { told: 0, refused: 0 };
+    const counts = { told: told + (outcome === 'told' ? 1 : 0), refused: refused + (outcome === 'refused' ? 1 : 0) };
+    met.set(id, { ...counts, at: clock.monotonic() });
+  }
+
   function refusal(place: LimitPlace, { waitMs, scope }: Limited): Refusal {
-    telemetry.upstreamLimited(place.integration.id, scope, 'refused');
+    note(place, scope, 'refused');
     const retryAfter = Math.max(1, Math.ceil(waitMs / 1_000));
     return refuse({ code: 'upstream_rate_limited', integration: place.integration.id, scope, retryAfter });
   }
@@ -187,7 +202,7 @@ export function createUpstreamLimits({ store, telemetry, clock, log, everyMs }: 
         scopeOf: (reading) => nameOf(reading).scope,
         learn(reading) {
           const name = nameOf(reading);
-          if (reading.isLimited) telemetry.upstreamLimited(place.integration.id, name.scope, 'told');
+          if (reading.isLimited) note(place, name.scope, 'told');
           const bucket = bucketOf(name);
           if (bucket === main) begun.learn(reading);
           else bucket.learn(reading);
@@ -195,6 +210,16 @@ export function createUpstreamLimits({ store, telemetry, clock, log, everyMs }: 
         release: begun.leave,
       };
     },
+    views: (limit) =>
+      [...buckets.values()]
+        .flatMap((bucket) => bucket.view() ?? [])
+        .sort(byUrgency)
+        .slice(0, limit),
+    met: () =>
+      [...met].map(([integration, { told, refused, at }]) => ({
+        ...{ integration, told, refused },
+        lastMsAgo: clock.monotonic() - at,
+      })),
     waiting: () => [...waiting].map(([integration, count]) => ({ integration, count })),
     stopWaiting,
     async stop() {
@@ -203,3 +228,11 @@ export function createUpstreamLimits({ store, telemetry, clock, log, everyMs }: 
     },
   };
 }
+
+/** What is left of a window, as a share; without one, all of it. */
+const shareLeft = ({ window }: LimitView): number => (window?.limit ? window.left / window.limit : 1);
+
+const byUrgency = (one: LimitView, other: LimitView): number =>
+  Number(other.blockedForMs > 0) - Number(one.blockedForMs > 0) ||
+  other.waiting - one.waiting ||
+  shareLeft(one) - shareLeft(other);

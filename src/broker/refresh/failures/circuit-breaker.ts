@@ -5,6 +5,7 @@ import { LRUCache } from 'lru-cache';
 import { upTo } from '../../../domain/cache-bounds.ts';
 import type { CircuitCause, OpenCircuitFacts } from '../../../domain/explanation.ts';
 import type { Integration } from '../../../domain/integration.ts';
+import type { CircuitView } from '../../../domain/limits-state.ts';
 import { CIRCUIT_RETRY_AFTER_MAX_MS, CIRCUIT_RUN_TTL_MS, MIN_RETRY_AFTER_MS } from '../../../domain/time-limits.ts';
 import type { Clock, Logger, ProviderFault } from '../../../ports/index.ts';
 import { type CircuitPolicy, TOKEN_ENDPOINTS } from './circuit-policy.ts';
@@ -27,12 +28,7 @@ export interface CircuitKey {
   connection: string;
 }
 
-/**
- * - `outage`: the endpoint is down or cannot be reached
- * - `throttled`: it asks to wait
- * - `client_fault`: it refuses the client
- * - `dead_grants`: it refuses unlikely many refresh tokens (`dead-grant-breaker.ts` decides that)
- */
+/** `dead_grants`: `dead-grant-breaker.ts` decides that. */
 export type FailureCause = CircuitCause;
 
 /** `answered`: the endpoint works. `refused`: it works, and this connection's grant is dead. */
@@ -74,6 +70,8 @@ export interface CircuitBreakers {
   states(): { integration: string; state: 0 | 0.5 | 1 }[];
   /** The circuits that are not closed. */
   open(): { integration: string; endpoint: string; state: 0.5 | 1 }[];
+  /** The same, with why and for how long. */
+  views(): CircuitView[];
 }
 
 /**
@@ -387,5 +385,19 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
           open ? [{ integration: key.integration.id, endpoint: key.endpoint, state: open.probe ? 0.5 : 1 }] : [],
         ),
       ),
+
+    views: () =>
+      [...byIntegration.values()].flatMap((all) =>
+        [...all].flatMap(({ key, open }) => (open ? [viewOf(key, open, clock.monotonic())] : [])),
+      ),
   };
 }
+
+const viewOf = ({ integration, endpoint }: Circuit['key'], open: Open, now: number): CircuitView => ({
+  id: integration.id,
+  endpoint,
+  state: open.probe ? 'half_open' : 'open',
+  why: { cause: open.cause, code: open.fault.code },
+  openForMs: now - open.since,
+  probeInMs: open.probe ? null : Math.max(0, open.until - now),
+});

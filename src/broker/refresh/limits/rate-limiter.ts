@@ -3,6 +3,7 @@
 // it, so that one that hangs does not stop the others. The rate is limited for all processes together: its tokens are taken
 // from a bucket in the store, as many at a time as can be used at once. It is outbound, per integration; the limits of callers
 // are in src/http/middleware/rate-limits.ts.
+import type { RefreshQueueView } from '../../../domain/limits-state.ts';
 import { RATE_LIMIT_PREFETCH_MS, REFRESH_BACKLOG_MS } from '../../../domain/time-limits.ts';
 import type { BucketLimits } from '../../../domain/token-bucket.ts';
 import type { Clock, Store } from '../../../ports/index.ts';
@@ -38,6 +39,8 @@ export interface RateLimiter {
   stop(): void;
   /** How much work has begun and not ended. */
   inFlight(): number;
+  /** Those of integrations where something has begun or waits. */
+  views(): RefreshQueueView[];
 }
 
 /** The broker is stopping, and the work did not begin. */
@@ -236,5 +239,15 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
     },
 
     inFlight: () => [...queues.values()].reduce((sum, queue) => sum + queue.open, 0),
+    views: () =>
+      [...queues.values()]
+        .filter((queue) => queue.open + waitingIn(queue) > 0)
+        .map(({ integration, open, slow, waiting }) => ({
+          ...{ integration, slow },
+          inFlight: open,
+          waitingReads: waiting.size('read'),
+          waitingBackground: waiting.size('background'),
+          places: concurrency,
+        })),
   };
 }

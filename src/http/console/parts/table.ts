@@ -12,7 +12,7 @@ export interface Column<T> {
   sorted?: 'ascending' | 'descending';
 }
 
-interface Table<T> {
+export interface Table<T> {
   /** What the table is; shown unless the heading above it says the same. */
   caption: string;
   hideCaption?: boolean;

@@ -30,7 +30,8 @@ const HOURS = 24;
 /** Entries that are looked through for changes, and changes that are shown. */
 const [EXAMINED, SHOWN] = [300, 8];
 /** What people did, of all that is in the audit log. */
-const CHANGES = /^(integration|caller|webhook_endpoint|console_session|signing_key|key)\.|^connection\.(revoked|deauthorized|held)$/;
+const CHANGES =
+  /^(integration|caller|webhook_endpoint|console_session|signing_key|key)\.|^connection\.(revoked|deauthorized|held)$/;
 
 export function homeView({ readStatus, readHourlyHistory, auditLog, clock, site }: HomeParts): Hono<ConsoleEnv> {
   const place: Place = { site, section: '' };
@@ -152,7 +153,11 @@ const emptyBar = (hour: number) => ({
   ],
 });
 
-const changed = ({ base }: Site, entries: readonly StoredAuditEntry[], now: number): Html => html`<section class="card" aria-labelledby="changed">
+const changed = (
+  { base }: Site,
+  entries: readonly StoredAuditEntry[],
+  now: number,
+): Html => html`<section class="card" aria-labelledby="changed">
   <h2 id="changed">What changed in 24 hours</h2>
   ${
     entries.length === 0
@@ -163,8 +168,12 @@ const changed = ({ base }: Site, entries: readonly StoredAuditEntry[], now: numb
               html`<li>
                 <strong>${action}</strong> ${integration ?? ''} ${detail ?? ''}
                 <div class="meta">
-                  ${when(at, now)}, ${actor ?? 'the broker'}${requestId === null ? '' : html`,
-                  <a href="${base}/console/audit?${new URLSearchParams({ request_id: requestId })}">request</a>`}
+                  ${when(at, now)}, ${actor ?? 'the broker'}${
+                    requestId === null
+                      ? ''
+                      : html`,
+                  <a href="${base}/console/audit?${new URLSearchParams({ request_id: requestId })}">request</a>`
+                  }
                 </div>
               </li>`,
           )}
