@@ -379,6 +379,27 @@ export const REENCRYPTION_PAUSE_MS = 5;
 /** After a round of key rotation, brokers that still encrypt with another key are watched for this long. */
 export const KEY_ROTATION_WATCH_MS = 2 * SECOND_MS;
 
+// Jobs: long work in batches.
+
+/** Due jobs are looked for this often; those that are started in this process at once. */
+export const JOB_POLL_MS = SECOND_MS;
+/** A job that a process has is not taken by another one for this long: after a kill, it goes on then. */
+export const JOB_LEASE_MS = 30 * SECOND_MS;
+/** During a long batch, the lease is renewed this often. */
+export const JOB_RENEW_MS = 10 * SECOND_MS;
+/** After the first failed batch; each further one waits twice as long, up to … */
+export const JOB_RETRY_MS = SECOND_MS;
+/** … this. */
+export const JOB_RETRY_MAX_MS = 5 * MINUTE_MS;
+/** The pause between two batches, for the other users of the store. */
+export const JOB_BATCH_PAUSE_MS = 5;
+/** A job that has ended is shown for this long. */
+export const JOB_RETENTION_MS = 30 * DAY_MS;
+/** Jobs past that are deleted this often. */
+export const JOB_RETENTION_INTERVAL_MS = HOUR_MS;
+/** A job that was given up is counted in the metrics for this long. */
+export const JOB_FAILED_COUNTED_MS = HOUR_MS;
+
 // Caches and their invalidation.
 
 /** A token or the list of an owner's connections is cached for this long. */

@@ -39,6 +39,7 @@ export const MIGRATED_TABLES = [
   'reauth_notices',
   'signing_keys',
   'hourly_counts',
+  'jobs',
 ] as const;
 export type MigratedTable = (typeof MIGRATED_TABLES)[number];
 

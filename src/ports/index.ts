@@ -9,6 +9,7 @@ export * from './counter-store.ts';
 export * from './data-migration.ts';
 export * from './event-store.ts';
 export * from './hold-store.ts';
+export * from './job-store.ts';
 export * from './jwt.ts';
 export * from './portal-store.ts';
 export * from './provider-client.ts';

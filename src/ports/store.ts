@@ -10,6 +10,7 @@ import type { ConsoleSessionStore } from './console-session-store.ts';
 import type { CounterStore } from './counter-store.ts';
 import type { EventStore, WebhookEndpointStore } from './event-store.ts';
 import type { HoldStore } from './hold-store.ts';
+import type { JobStore } from './job-store.ts';
 import type { PortalStore } from './portal-store.ts';
 import type { RateBucketStore } from './rate-bucket-store.ts';
 import type { ReceivedWebhookStore } from './received-webhook-store.ts';
@@ -49,6 +50,7 @@ export interface Store
     EventStore,
     WebhookEndpointStore,
     CounterStore,
+    JobStore,
     HousekeepingStore {
   readonly traits: StoreTraits;
   /**

@@ -19,7 +19,7 @@ export interface AuthenticatedRow<Table extends AuthenticatedTable = Authenticat
 }
 export type AuthenticatedTable = ReauthenticatedTable | 'console_sessions';
 /** Those whose codes a key rotation replaces. Sessions of the console end before an old key is removed, or with it. */
-export type ReauthenticatedTable = 'integrations' | 'callers' | 'caller_keys' | 'connect_sessions';
+export type ReauthenticatedTable = 'integrations' | 'callers' | 'caller_keys' | 'connect_sessions' | 'jobs';
 
 /**
  * How a database protects its rows from those who can write to it.

@@ -7,6 +7,7 @@ import type { Ciphertext, Connection, EncryptedCredentials } from '../../src/dom
 import type { ConsoleSession } from '../../src/domain/console.ts';
 import type { NewEvent } from '../../src/domain/events.ts';
 import type { Candidate, ConnectSession, Flow, Integration } from '../../src/domain/integration.ts';
+import type { Job } from '../../src/domain/job.ts';
 import type { PortalSessionRow } from '../../src/domain/portal-session.ts';
 import type { ReceivedItem, ReceivedWebhook } from '../../src/domain/received-webhook.ts';
 import type { SigningKey } from '../../src/domain/signing-key.ts';
@@ -451,3 +452,32 @@ export const FIRST = { limit: 500, after: undefined };
 export async function inBatches<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
   for (let i = 0; i < items.length; i += 50) await Promise.all(items.slice(i, i + 50).map(work));
 }
+
+export const aJob = (given: Partial<Job> = {}): Job => ({
+  id: anId('job'),
+  kind: 'connections.revoke',
+  input: { kind: 'connections.revoke', integration: 'acme', owner: null },
+  actor: {
+    id: 'clr_1',
+    name: 'ops',
+    credential: { kind: 'key', id: 'key_1', expiresAt: null },
+    permissions: null,
+    address: '192.0.2.1',
+    requestId: 'req_1',
+  },
+  callerId: 'clr_1',
+  status: 'pending',
+  total: 3,
+  done: 0,
+  counts: {},
+  position: null,
+  attempts: 0,
+  lastError: null,
+  nextAt: NOW,
+  fence: 0,
+  createdAt: NOW,
+  startedAt: null,
+  finishedAt: null,
+  mac: null,
+  ...given,
+});

@@ -101,6 +101,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795925584739,
       sha256: 'fc396df77e19139aacee1c16ad7ffb99c6eb687de62bce0f8824571da193b2c1',
     },
+    '0022_jobs': {
+      when: 1795927280872,
+      sha256: 'a114d4ee93d6538b0cfa3c2b07285feb06b39e1f012e1fb2079fc7d165a7290e',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -188,6 +192,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0021_connect_pages': {
       when: 1795925596043,
       sha256: 'ca63e4b13541c183d98617dcdbe5c11748e13bf73ea772c6dacaec9ed6fc856d',
+    },
+    '0022_jobs': {
+      when: 1795927302391,
+      sha256: 'b8ddfeaa296483804aa4a70e1ed32eb529aff756484111b4c9c724c5f685707d',
     },
   },
 };

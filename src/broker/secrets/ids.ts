@@ -28,6 +28,7 @@ export type IdPrefix =
   | 'clr'
   | 'key'
   | 'evt'
+  | 'job'
   | 'att'
   | 'rev'
   | 'unr'

@@ -3,7 +3,13 @@
 
 export { isMistyped, newCallerKey } from './caller-keys.ts';
 export { digest, firstId, newId, newSecret } from './ids.ts';
-export { callerKeyRow, callerRow, integrationRow, sessionRow } from './row-authentication/authenticated-rows.ts';
+export {
+  callerKeyRow,
+  callerRow,
+  integrationRow,
+  jobRow,
+  sessionRow,
+} from './row-authentication/authenticated-rows.ts';
 export { authenticateStore } from './row-authentication/authenticated-store.ts';
 export { reportRefusals } from './row-authentication/reporting-vault.ts';
 export { lookUpDigests } from './token-digests.ts';

@@ -14,6 +14,7 @@ import { ciphertext, json, text, time } from './columns.ts';
 export * from './console-schema.ts';
 export * from './counter-schema.ts';
 export * from './event-schema.ts';
+export * from './job-schema.ts';
 
 export const integrations = pgTable('integrations', {
   id: text('id').primaryKey(),

@@ -22,6 +22,7 @@ import { createEventStore } from './events.ts';
 import { createHoldStore } from './holds.ts';
 import { createHousekeepingStore } from './housekeeping.ts';
 import { createIntegrationStore } from './integrations.ts';
+import { createJobStore } from './jobs.ts';
 import { startLiveness } from './liveness.ts';
 import { migrate } from './migrations.ts';
 import { createNoticeStore } from './notices.ts';
@@ -88,6 +89,7 @@ export async function openPostgres(
       ...createDeliveryStore(access),
       ...createDeliveryLists(access),
       ...createSigningKeyStore(access),
+      ...createJobStore(access),
       ...createHousekeepingStore(access, liveness),
       subscribe: changeFeed.subscribe,
       untilApplied: createBarrier(access, liveness).untilApplied,

@@ -135,7 +135,9 @@ export const boundColumns = <C>({ bound }: { bound: (C | SQL)[] }): Record<strin
   Object.fromEntries(bound.map((column, i) => [`bound${i}`, column]));
 
 /** The ids of the rows that are authenticated, and their codes, by their tables. */
-export const macTables = <T extends Record<'integrations' | 'callers' | 'callerKeys' | 'connectSessions', unknown>>(
+export const macTables = <
+  T extends Record<'integrations' | 'callers' | 'callerKeys' | 'connectSessions' | 'jobs', unknown>,
+>(
   schema: T,
 ) =>
   ({
@@ -143,6 +145,7 @@ export const macTables = <T extends Record<'integrations' | 'callers' | 'callerK
     callers: schema.callers as T['callers'],
     caller_keys: schema.callerKeys as T['callerKeys'],
     connect_sessions: schema.connectSessions as T['connectSessions'],
+    jobs: schema.jobs as T['jobs'],
   }) satisfies Record<ReauthenticatedTable, unknown>;
 
 /** `table.column` of every secret, the checks of the keys apart. */

@@ -29,6 +29,7 @@ import { GroupCommit, storeError } from './group-commit.ts';
 import { createHoldStore } from './holds.ts';
 import { createHousekeepingStore } from './housekeeping.ts';
 import { createIntegrationStore } from './integrations.ts';
+import { createJobStore } from './jobs.ts';
 import { startLiveness } from './liveness.ts';
 import { createNoticeStore } from './notices.ts';
 import { createPortalStore } from './portal-sessions.ts';
@@ -107,6 +108,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createDeliveryStore(access),
     ...createDeliveryLists(access),
     ...createSigningKeyStore(access),
+    ...createJobStore(access),
     ...createHousekeepingStore(access),
     subscribe: changeFeed.subscribe,
     untilApplied: createBarrier(access, changeFeed, liveness).untilApplied,

@@ -18,6 +18,7 @@ import { events } from './events.ts';
 import { holds } from './holds.ts';
 import { housekeeping } from './housekeeping.ts';
 import { integrations } from './integrations.ts';
+import { jobs } from './jobs.ts';
 import { rateBuckets } from './rate-buckets.ts';
 import { reads } from './reads.ts';
 import { receivedWebhooks } from './received-webhooks.ts';
@@ -59,6 +60,7 @@ const PARTS = {
   'unreadable responses': unreadableResponses,
   'captured calls': capturedCalls,
   'console sessions': consoleSessions,
+  jobs,
   'received webhooks': receivedWebhooks,
   events,
   'events of changes': eventHook,

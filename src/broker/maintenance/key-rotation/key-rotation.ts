@@ -69,6 +69,7 @@ interface Parts {
     | 'callers'
     | 'integrations'
     | 'sessionsToAuthenticate'
+    | 'openJobs'
     | 'replaceMac'
     | 'untilApplied'
   >;
@@ -82,6 +83,8 @@ interface Parts {
   access: Pick<Access, 'recordSystem'>;
   log: Logger;
   pause: (ms: number) => Promise<unknown>;
+  /** Told of each batch that has changed something. When it rejects, the run ends with that; another one goes on. */
+  onBatch?: (reencrypted: number) => Promise<void>;
 }
 
 /** The row name in the encryption context, as in `token-encryption.ts`, `unreadable-responses.ts`, `captured-calls.ts`, `targets.ts` and `connect-flow/steps.ts`. */
@@ -104,7 +107,15 @@ const CONTEXT_ROWS: Record<SecretColumn['table'], string> = {
 };
 
 /** Rejects with `StoreError`; what was committed until then stays. */
-export async function rotateKeys({ store, ring, rescue, access, log, pause }: Parts): Promise<KeyRotationResult> {
+export async function rotateKeys({
+  store,
+  ring,
+  rescue,
+  access,
+  log,
+  pause,
+  onBatch,
+}: Parts): Promise<KeyRotationResult> {
   const kid = ring.encryptionKid;
   const others = ring.kids.filter((one) => one !== kid);
   let reencrypted = 0;
@@ -146,6 +157,7 @@ export async function rotateKeys({ store, ring, rescue, access, log, pause }: Pa
       if (Math.floor(reencrypted / PROGRESS_EVERY) > Math.floor(before / PROGRESS_EVERY)) {
         log.info({ kid, reencrypted }, 'key rotation: in progress');
       }
+      if (some.reencrypted > 0) await onBatch?.(some.reencrypted);
       // One pass, not "until there are none": with rows being added at the end, that would never be over.
       if (some.next === null) return { unopenable, skipped };
       after = some.next;
@@ -181,6 +193,12 @@ export async function rotateKeys({ store, ring, rescue, access, log, pause }: Pa
     const found = { kid, secrets, reencrypted, removable, remaining, rescued: rescued.length, unopenable };
     return { ...found, authenticated, inauthentic, protection };
   }
+}
+
+/** How many secrets the first key has not encrypted, or not in the present form. Reads every secret. Rejects with `StoreError`. */
+export async function secretsToReencrypt(store: Pick<Store, 'keysInUse'>, kid: string): Promise<number> {
+  const inUse = await store.keysInUse();
+  return inUse.reduce((sum, one) => sum + (one.kid === kid ? one.outdated : one.secrets), 0);
 }
 
 /** The same secret under the first key, decrypted once to verify it; or why it cannot be decrypted. */

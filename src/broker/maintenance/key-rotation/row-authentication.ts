@@ -1,14 +1,16 @@
 // Authenticates every row that has no code of the first key yet: what is there now is taken as genuine where the database
 // does not require codes yet, and has to have a code of another key of the ring where it does.
 import type { AuthenticatedRow, ReauthenticatedTable, RowMac, Store, Vault } from '../../../ports/index.ts';
-import { callerKeyRow, callerRow, integrationRow, sessionRow } from '../../secrets/index.ts';
+import { callerKeyRow, callerRow, integrationRow, jobRow, sessionRow } from '../../secrets/index.ts';
 
+/** More are never open: a caller has a few, and they end. */
+const MAX_JOBS = 10_000;
 /** Sessions live for minutes: more are never open. */
 const MAX_SESSIONS = 10_000;
 const PAGE = 500;
 
 interface Parts {
-  store: Pick<Store, 'callers' | 'integrations' | 'sessionsToAuthenticate' | 'replaceMac'>;
+  store: Pick<Store, 'callers' | 'integrations' | 'sessionsToAuthenticate' | 'openJobs' | 'replaceMac'>;
   ring: Pick<Vault, 'authenticate' | 'isAuthentic'> & { readonly encryptionKid: string };
 }
 
@@ -52,6 +54,8 @@ export async function authenticateRows({
     }
     for (const session of await store.sessionsToAuthenticate(ring.encryptionKid, MAX_SESSIONS))
       found.push({ id: session.id, row: sessionRow(session), mac: session.mac ?? null });
+    for (const job of await store.openJobs(MAX_JOBS))
+      found.push({ id: job.id, row: jobRow(job), mac: job.mac ?? null });
     return found;
   }
 }

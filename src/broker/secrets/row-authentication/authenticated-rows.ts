@@ -3,6 +3,7 @@
 import type { Caller, CallerKey } from '../../../domain/caller.ts';
 import type { ConsoleSession } from '../../../domain/console.ts';
 import type { ConnectSession, Integration } from '../../../domain/integration.ts';
+import type { Job } from '../../../domain/job.ts';
 import type { AuthenticatedRow, IntegrationSettings, ReauthenticatedTable } from '../../../ports/index.ts';
 
 /** Without its secrets, which are encrypted for this row, and without what the store counts and keeps by itself. */
@@ -34,6 +35,13 @@ export function sessionRow(session: ConnectSession): AuthenticatedRow<Reauthenti
 export function consoleSessionRow({ digest, lastSeenAt: _l, mac: _m, ...values }: ConsoleSession): AuthenticatedRow {
   return { table: 'console_sessions', id: digest, values };
 }
+
+/** What it is to do, and for whom. While it has not ended. */
+export const jobRow = ({ id, kind, input, actor, callerId }: Job): AuthenticatedRow<ReauthenticatedTable> => ({
+  table: 'jobs',
+  id,
+  values: { kind, input, actor, callerId },
+});
 
 /** Something may still become of it. */
 export const isOpen = ({ status }: Pick<ConnectSession, 'status'>): boolean =>

@@ -3,6 +3,7 @@
 import type { Caller, CallerKey } from '../../../domain/caller.ts';
 import type { ConsoleSession } from '../../../domain/console.ts';
 import type { ConnectSession, Integration } from '../../../domain/integration.ts';
+import { hasEnded, type Job } from '../../../domain/job.ts';
 import type {
   AuthenticatedRow,
   AuthenticatedTable,
@@ -18,6 +19,7 @@ import {
   consoleSessionRow,
   integrationRow,
   isOpen,
+  jobRow,
   sessionRow,
 } from './authenticated-rows.ts';
 
@@ -54,6 +56,8 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
     !isOpen(session) || verified(sessionRow(session), session.mac);
   const genuine = <S extends ConnectSession>(session: S | undefined): S | undefined =>
     session && isGenuine(session) ? session : undefined;
+
+  const isGenuineJob = (job: Job): boolean => hasEnded(job) || verified(jobRow(job), job.mac);
 
   /** Whether `keys rotate` has moved the database on since this process started. */
   async function learnProtection(): Promise<void> {
@@ -115,6 +119,24 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
       store.openConsoleLink(withMac(session, consoleSessionRow(session)), audit, replaces),
     async consoleSessions(now, limit) {
       return (await store.consoleSessions(now, limit)).filter(isGenuineConsole);
+    },
+
+    addJob: (job, mostOpen, audit) => store.addJob(withMac(job, jobRow(job)), mostOpen, audit),
+    async job(id) {
+      const job = await store.job(id);
+      return job && isGenuineJob(job) ? job : undefined;
+    },
+    async jobs(filter, page) {
+      const { data, next } = await store.jobs(filter, page);
+      return { data: data.filter(isGenuineJob), next };
+    },
+    async claimJob(now, leaseEnds, except) {
+      for (;;) {
+        const job = await store.claimJob(now, leaseEnds, except);
+        if (!job || isGenuineJob(job)) return job;
+        const end = { status: 'failed' as const, lastError: 'not_authentic', nextAt: null, finishedAt: now };
+        await store.saveJob(job, end);
+      }
     },
 
     addSession: (session, audit, creator) => store.addSession(withMac(session, sessionRow(session)), audit, creator),
