@@ -46,6 +46,7 @@ const rooms: Record<string, string[]> = {
   console: ['callers', 'integrations', 'audit', 'secrets'],
   apply: ['callers', 'integrations', 'audit', 'cache', 'secrets'],
   maintenance: ['refresh', 'connections', 'integrations', 'audit', 'cache', 'secrets'],
+  jobs: ['maintenance', 'connections', 'events', 'audit', 'cache', 'secrets'],
 };
 
 const layers: Layer[] = [

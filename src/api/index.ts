@@ -13,6 +13,7 @@ export * from './event-types.ts';
 export * from './examples.ts';
 export * from './explanation.ts';
 export * from './integrations.ts';
+export * from './jobs.ts';
 export * from './jwt.ts';
 export * from './oauth.ts';
 export * from './operations.ts';

@@ -16,6 +16,7 @@ import { eventsCommand } from './events.ts';
 import { EXIT, EXIT_CODES, Failure } from './failure.ts';
 import { integrationCommands } from './integrations.ts';
 import type { Io } from './io.ts';
+import { jobCommands } from './jobs.ts';
 import { localCommands } from './local.ts';
 import { portalCommand } from './portal.ts';
 import { providerCommands } from './providers.ts';
@@ -89,6 +90,7 @@ export function commandTree(io: Io): Command {
   webhookEndpointCommands(program, io);
   consoleCommands(program, io);
   deliveryCommands(program, io);
+  jobCommands(program, io);
   applyCommand(program, io);
   statusCommand(program, io);
   eventsCommand(program, io);

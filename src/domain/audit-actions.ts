@@ -16,7 +16,8 @@ interface ActionDescription {
     | 'row'
     | 'webhook endpoint'
     | 'console session'
-    | 'signing key';
+    | 'signing key'
+    | 'job';
   description: string;
 }
 
@@ -336,6 +337,24 @@ export const AUDIT_ACTIONS = {
     subject: 'console session',
     description:
       'A console session was ended: by its user, by an admin, or since the user has signed out at the provider. `detail` is its id, or whose they were.',
+  },
+  'job.started': {
+    subject: 'job',
+    description:
+      'A caller started long work. `detail` has the id of the job, and its kind. What it does is recorded as if the caller had done it, with the same `request_id`.',
+  },
+  'job.cancelled': {
+    subject: 'job',
+    description: 'A caller cancelled a job. What it had done stays done. `detail` has its id, and its kind.',
+  },
+  'job.completed': {
+    subject: 'job',
+    description: 'A job came to its end. `detail` has its id, and its kind.',
+  },
+  'job.failed': {
+    subject: 'job',
+    description:
+      'A job was given up: its batches failed for about an hour, or its caller is gone or may not do this any more. `detail` has its id, its kind, and why.',
   },
   'signing_key.added': {
     subject: 'signing key',

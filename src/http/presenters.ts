@@ -11,6 +11,7 @@ import type { CallerKey, Principal } from '../domain/caller.ts';
 import type { Connection } from '../domain/connection.ts';
 import { type Explanation, explainEndpoint } from '../domain/explanation.ts';
 import type { ConnectSession, Integration } from '../domain/integration.ts';
+import type { Job, JobInput } from '../domain/job.ts';
 import { CLOCK_SKEW_MAX_MS } from '../domain/time-limits.ts';
 import { LAST_TIME_MS } from '../domain/time-range.ts';
 import type { Delivery, WebhookEndpoint } from '../domain/webhook-endpoint.ts';
@@ -267,6 +268,29 @@ export const presentWebhookEndpoint = (e: WebhookEndpoint): View<typeof api.Endp
   created_at: time(e.createdAt),
   updated_at: time(e.updatedAt),
 });
+
+export const presentJob = ({ input, ...j }: Job): View<typeof api.JobView> => ({
+  id: j.id,
+  kind: j.kind,
+  input: presentJobInput(input),
+  status: j.status,
+  done: j.done,
+  total: j.total,
+  counts: j.counts,
+  attempts: j.attempts,
+  last_error: j.lastError,
+  next_attempt_at: j.attempts === 0 ? null : timeOrNull(j.nextAt),
+  caller_id: j.callerId,
+  created_at: time(j.createdAt),
+  started_at: timeOrNull(j.startedAt),
+  finished_at: timeOrNull(j.finishedAt),
+});
+
+function presentJobInput(input: JobInput): View<typeof api.JobView>['input'] {
+  if (input.kind === 'keys.rotate') return { key: input.key };
+  if (input.kind === 'connections.revoke') return { integration: input.integration, owner: input.owner };
+  return { endpoint: input.endpoint, from: time(input.from), to: time(input.to), status: input.status };
+}
 
 export const presentDelivery = (d: Delivery): View<typeof api.DeliveryView> => ({
   id: d.id,

@@ -71,6 +71,8 @@ export interface MetricsState {
   inbox: { open: number; oldestMs: number };
   /** Deliveries of events: open ones, for how long the oldest has been, dead ones, and disabled endpoints; null: not known. */
   deliveries: { open: number; oldestMs: number; dead: number; disabledEndpoints: number } | null;
+  /** Jobs that have not ended, of which some fail, and those that were given up within the hour; null: not known. */
+  jobs: { open: number; failing: number; failed: number } | null;
   /** Audit entries that are not written yet, and those that were dropped since the start. */
   audit: { waiting: number; lost: number };
 }

@@ -59,6 +59,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     { name: 'housekeeping', start: connections.start, stop: connections.stop },
     { name: 'received webhooks', start: webhooks.start, stop: webhooks.stop },
     { name: 'event housekeeping', start: events.housekeeping.start, stop: events.housekeeping.stop },
+    { name: 'jobs', start: () => broker.jobs.runner.start(tuning.jobsEveryMs), stop: broker.jobs.runner.stop },
     {
       name: 'requests',
       start: () => listeners.handle(broker.http),

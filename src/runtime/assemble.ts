@@ -1,5 +1,6 @@
 // Puts a broker together: adapters, then the rooms of the broker, then HTTP. Nothing is started and nothing is read here.
 import { readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { signAssertion, signProof } from '../adapters/jwt/sign.ts';
 import { createJwtVerifier } from '../adapters/jwt/verify.ts';
 import { createProviderClient } from '../adapters/oauth/provider-client.ts';
@@ -27,8 +28,16 @@ import {
 
 import { createEvents, type Events } from '../broker/events/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
+import { createJobs, type Jobs, type KeyRotator } from '../broker/jobs/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
 import { createExplanations, createMetricsState, limitsReader, statusReader } from '../broker/maintenance/index.ts';
+import {
+  createExplanations,
+  createMetricsState,
+  rotateKeys,
+  secretsToReencrypt,
+  statusReader,
+} from '../broker/maintenance/index.ts';
 import { createPortal, type Portal } from '../broker/portal/index.ts';
 import { type ApiProxy, createProxy } from '../broker/proxy/index.ts';
 import {
@@ -71,6 +80,8 @@ export interface Tuning {
   refreshWait?: { slowMs: number; deadlineMs: number; graceMs: number };
   /** How long an API that is called through the proxy may take, in ms. */
   upstreamTimeouts?: { connectMs: number; firstByteMs: number; idleMs: number };
+  /** How often due jobs are looked for, in ms. */
+  jobsEveryMs?: number;
   /** Called at the points of each refresh. */
   reached?: (point: RefreshPoint) => void;
 }
@@ -99,6 +110,7 @@ interface Rooms {
   proxy: ApiProxy;
   console: Console;
   portal: Portal;
+  jobs: Jobs;
 }
 
 /** A broker that is put together and not started. */
@@ -135,7 +147,14 @@ export function assemble(assembly: Assembly): Broker {
     for (const type of types) telemetry.event(type);
   });
   const adapters = createAdapters(common);
-  const rooms = createRooms({ ...common, ...adapters });
+  // As for `valetkey keys rotate`: the rows as they are stored.
+  const rotation = { store: counted, ring: vault, rescue: assembly.rescue, access, log: assembly.log, pause };
+  const rotator: KeyRotator = {
+    key: vault.encryptionKid,
+    left: () => secretsToReencrypt(counted, vault.encryptionKid),
+    rotate: (onBatch) => rotateKeys({ ...rotation, onBatch }),
+  };
+  const rooms = createRooms({ ...common, ...adapters, rotator });
   const { outbound, upstream } = adapters;
   // A cursor that does not decrypt is a caller's, and no row.
   const http = createServer({ ...common, vault, ...rooms });
@@ -187,7 +206,7 @@ function createAdapters({ config, clock, tuning, log }: Common) {
 }
 
 /** Each room after those that it uses. */
-function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
+function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotator: KeyRotator }): Rooms {
   const { config, store, vault, rescue, provider, verifier, webhookVerifier, outbound, upstream, sender } = parts;
   const { telemetry, clock, log, tuning, publicUrl } = parts;
   const { adminKey, rateLimit, catalogue, declared, outboundAllow } = config;
@@ -322,9 +341,15 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters>): Rooms {
     url: declared.console?.url ?? parts.listeners.internalUrl ?? publicUrl,
     publicUrl,
   });
+  const jobs = createJobs({
+    ...{ store, access, clock, log, rotator: parts.rotator },
+    callers: callerCache,
+    revoker: connections.revocation,
+    endpoints: events.endpoints,
+  });
   return {
     ...{ audit, cache, integrations, callers, connections, refresh },
-    ...{ tokens, jwt, webhooks, events, apply, proxy, portal, console },
+    ...{ tokens, jwt, webhooks, events, apply, proxy, portal, console, jobs },
   };
 }
 
@@ -368,6 +393,7 @@ function createServer(parts: Common & Rooms): Http {
     connectionCheck: proxy.check,
     captures: proxy.captures,
     console: parts.console,
+    jobs: parts.jobs.admin,
     auditLog: audit.log,
     auditBuffer: audit.buffer,
     strangers: audit.strangers,

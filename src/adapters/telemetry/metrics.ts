@@ -144,6 +144,12 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     help: 'Time since the oldest webhook that waits to be processed was received, in seconds.',
     registers,
   });
+  const jobs = new Gauge({
+    name: 'valetkey_jobs',
+    help: 'Jobs that have not ended (open), those of which the last batch failed (failing), and those that were given up within the hour (failed).',
+    labelNames: ['state'],
+    registers,
+  });
   const deliveries = new Counter({
     name: 'valetkey_deliveries_total',
     help: 'Attempts to send an event to a webhook endpoint, by outcome. Failing ones are retried.',
@@ -286,6 +292,8 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
       storeUp.set(state.storeUp ? 1 : 0);
       rowsEnforced.set(state.rowsEnforced ? 1 : 0);
       changeFeedLag.set(state.changeFeedLagMs / 1_000);
+      for (const name of ['open', 'failing', 'failed'] as const)
+        if (state.jobs) jobs.set({ state: name }, state.jobs[name]);
       inboxDepth.set(state.inbox.open);
       inboxOldest.set(state.inbox.oldestMs / 1_000);
       rescueFile.set(state.rescued);

@@ -20,6 +20,11 @@ export interface Revoked {
   replicasPending: number;
 }
 
+export interface RevocationFilter {
+  integration?: string | undefined;
+  owner?: string | undefined;
+}
+
 /**
  * From the moment a revocation is stored, the connection's token is not served any more. Nothing that is wrong with the
  * integration, its secrets or its provider keeps it from being stored.
@@ -34,8 +39,20 @@ export interface Revoker {
    */
   revokeAll(
     call: Call,
-    filter: { integration?: string | undefined; owner?: string | undefined },
+    filter: RevocationFilter,
   ): Promise<(Record<'pending' | 'unsupported', number> & Pick<Revoked, 'replicasPending'>) | Refusal>;
+  /** Why the caller may not call `revokeAll` with this filter; undefined: it may. */
+  mayRevokeAll(call: Call, filter: RevocationFilter): Refusal | undefined;
+  /**
+   * The next part of `revokeAll`, for work in batches: the connections after this id; without one, the sessions and the first
+   * connections. `next`: where to go on; null: that was all. Rejects with `StoreError` if the store refused some; it can be
+   * repeated.
+   */
+  revokeSome(
+    call: Call,
+    filter: RevocationFilter,
+    after: string | undefined,
+  ): Promise<(Record<'pending' | 'unsupported', number> & { next: string | null }) | Refusal>;
 }
 
 export interface RevokerParts {
@@ -89,6 +106,38 @@ export function createRevoker(
     } while (after !== undefined);
   }
 
+  const mayRevokeAll = (call: Call, { integration, owner }: RevocationFilter) =>
+    access.denied(call, 'connections:write', integration ?? '*', owner ?? '*');
+
+  /** What could bring more connections. */
+  async function endSessions(call: Call, filter: RevocationFilter): Promise<void> {
+    await cancelSessions(call, filter);
+    const { integration } = filter;
+    if (filter.owner !== undefined && integration === undefined) {
+      const by = access.record(call, 'portal_session.ended', { integration: '*', owner: filter.owner });
+      await store.endPortalSessions(filter.owner, by);
+    }
+    // Those whose owner has not chosen yet.
+    if (integration !== undefined)
+      await cancelSessions(
+        call,
+        { ...filter, integration: '' },
+        ({ integrations }) => integrations?.includes(integration) === true,
+      );
+  }
+
+  /** Those that are revoked already do not count. */
+  async function markSome(call: Call, filter: RevocationFilter, after: string | undefined) {
+    const counts = { pending: 0, unsupported: 0 };
+    const { data, next } = await store.liveConnections(filter, { limit: REVOKE_BATCH, after });
+    const revoked = await Promise.allSettled(data.map(({ id }) => markRevoked(call, id, clock.now())));
+    for (const one of revoked)
+      if (one.status === 'fulfilled' && one.value && !one.value.already)
+        counts[one.value.pending ? 'pending' : 'unsupported']++;
+    const failures: unknown[] = revoked.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+    return { counts, failures, next };
+  }
+
   return {
     async revoke(call, id) {
       const connection = await store.connection(id);
@@ -113,36 +162,33 @@ export function createRevoker(
     },
 
     async revokeAll(call, filter) {
-      const denied = access.denied(call, 'connections:write', filter.integration ?? '*', filter.owner ?? '*');
+      const denied = mayRevokeAll(call, filter);
       if (denied) return denied;
       const counts = { pending: 0, unsupported: 0 };
       const failures: unknown[] = [];
       // First: what a session connects meanwhile is found below.
-      await cancelSessions(call, filter);
-      const { integration } = filter;
-      if (filter.owner !== undefined && integration === undefined) {
-        const by = access.record(call, 'portal_session.ended', { integration: '*', owner: filter.owner });
-        await store.endPortalSessions(filter.owner, by);
-      }
-      // Those whose owner has not chosen yet.
-      if (integration !== undefined)
-        await cancelSessions(
-          call,
-          { ...filter, integration: '' },
-          ({ integrations }) => integrations?.includes(integration) === true,
-        );
-      let after: string | undefined;
-      for (;;) {
-        const { data, next } = await store.liveConnections(filter, { limit: REVOKE_BATCH, after });
-        after = next ?? undefined;
-        const revoked = await Promise.allSettled(data.map(({ id }) => markRevoked(call, id, clock.now())));
-        for (const one of revoked)
-          if (one.status === 'rejected') failures.push(one.reason);
-          else if (one.value && !one.value.already) counts[one.value.pending ? 'pending' : 'unsupported']++;
-        if (next !== null && failures.length < REVOKE_BATCH) continue;
+      await endSessions(call, filter);
+      for (let after: string | undefined; ; ) {
+        const some = await markSome(call, filter, after);
+        counts.pending += some.counts.pending;
+        counts.unsupported += some.counts.unsupported;
+        failures.push(...some.failures);
+        after = some.next ?? undefined;
+        if (some.next !== null && failures.length < REVOKE_BATCH) continue;
         if (failures.length > 0) throw failures[0];
         return { ...counts, replicasPending: await untilApplied() };
       }
+    },
+
+    mayRevokeAll,
+
+    async revokeSome(call, filter, after) {
+      const denied = mayRevokeAll(call, filter);
+      if (denied) return denied;
+      if (after === undefined) await endSessions(call, filter);
+      const { counts, failures, next } = await markSome(call, filter, after);
+      if (failures.length > 0) throw failures[0];
+      return { ...counts, next };
     },
   };
 }

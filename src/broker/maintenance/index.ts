@@ -3,7 +3,7 @@ export { type AuditVerification, verifyAudit } from './audit-verification/audit-
 export { auditVerificationJson, auditVerificationText } from './audit-verification/audit-verification-report.ts';
 export { type DataMigrationProgress, type DataMigrationResult, migrateData } from './data-migration.ts';
 export { createExplanations, type Explanations } from './explanations.ts';
-export { type KeyRotationResult, rotateKeys } from './key-rotation/key-rotation.ts';
+export { type KeyRotationResult, rotateKeys, secretsToReencrypt } from './key-rotation/key-rotation.ts';
 export { keyRotationJson, keyRotationText } from './key-rotation/key-rotation-report.ts';
 export { type LimitsState, limitsReader, type ReadLimits } from './limits-state.ts';
 export { createMetricsState } from './metrics-state.ts';

@@ -1,7 +1,12 @@
 // The state of the broker for the metrics. It answers in time even when the store does not, and however often it is asked:
 // anyone who reaches the port may.
 import { setTimeout as pause } from 'node:timers/promises';
-import { METRICS_COUNT_MAX_AGE_MS, METRICS_PING_MAX_AGE_MS, METRICS_STORE_WAIT_MS } from '../../domain/time-limits.ts';
+import {
+  JOB_FAILED_COUNTED_MS,
+  METRICS_COUNT_MAX_AGE_MS,
+  METRICS_PING_MAX_AGE_MS,
+  METRICS_STORE_WAIT_MS,
+} from '../../domain/time-limits.ts';
 import type { Clock, MetricsState, Store, Vault } from '../../ports/index.ts';
 import type { AuditBuffer } from '../audit/index.ts';
 import type { Cache } from '../cache/index.ts';
@@ -11,7 +16,7 @@ import type { RefreshEngine } from '../refresh/index.ts';
 const REST = 200;
 
 interface Parts {
-  store: Pick<Store, 'countConnections' | 'countDue' | 'inboxState' | 'deliveryState' | 'ping'>;
+  store: Pick<Store, 'countConnections' | 'countDue' | 'inboxState' | 'deliveryState' | 'jobState' | 'ping'>;
   vault: Pick<Vault, 'protection'>;
   engine: Pick<RefreshEngine, 'state'>;
   auditBuffer: Pick<AuditBuffer, 'state'>;
@@ -37,11 +42,14 @@ export function createMetricsState({
   const due = rested({ ...counted, read: () => store.countDue(clock.now()) });
   const inbox = rested({ ...counted, read: () => store.inboxState() });
   const delivered = rested({ ...counted, read: () => store.deliveryState() });
+  const jobs = rested({ ...counted, read: () => store.jobState(clock.now() - JOB_FAILED_COUNTED_MS) });
   const proveWrites = () => store.ping().then(() => true);
   const ping = rested({ read: proveWrites, maxAgeMs: METRICS_PING_MAX_AGE_MS, isKept: false, now });
 
   return async () => {
-    const [stored, dueNow, waiting, open, up] = await Promise.all([connections(), due(), inbox(), delivered(), ping()]);
+    const [stored, dueNow, waiting, open, work, up] = await Promise.all([
+      ...([connections(), due(), inbox(), delivered(), jobs(), ping()] as const),
+    ]);
     const oldestAt = waiting?.value.oldestAt ?? null;
     const rows = stored?.value ?? [];
     const state = engine.state();
@@ -55,6 +63,7 @@ export function createMetricsState({
       })),
       inbox: { open: waiting?.value.open ?? 0, oldestMs: oldestAt === null ? 0 : clock.now() - oldestAt },
       deliveries: open ? deliveriesOf(open.value, clock.now()) : null,
+      jobs: work?.value ?? null,
       storeUp: up?.value ?? false,
       rowsEnforced: vault.protection() === 'enforced',
       changeFeedLagMs: cache.changeFeedLagMs(),

@@ -45,6 +45,15 @@ export interface WebhookEndpoints {
   /** Sends the event `test.ping` to this endpoint alone; returns its id. */
   test(call: Call, id: string): Promise<{ eventId: string } | Refusal>;
   replay(call: Call, id: string, replay: Replay): Promise<{ deliveries: number } | Refusal>;
+  /** Why the caller may not have its events sent again; undefined: it may. */
+  mayReplay(call: Call, id: string): Promise<Refusal | undefined>;
+  /** The next part of `replay`, for work in batches: after this delivery, or from the beginning. `next`: where to go on; null: that was all. */
+  replaySome(
+    call: Call,
+    id: string,
+    range: Replay & { to: number },
+    after: string | undefined,
+  ): Promise<{ deliveries: number; next: string | null } | Refusal>;
 }
 
 export interface WebhookEndpointsParts {
@@ -90,6 +99,18 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
       if (changed !== undefined) return changed;
     }
   }
+
+  const replaySome: WebhookEndpoints['replaySome'] = async (call, id, range, after) => {
+    const endpoint = await find(call, id, 'resend');
+    if (endpoint instanceof Refusal) return endpoint;
+    if (after === undefined) {
+      const what = `${id} from ${new Date(range.from).toISOString()} to ${new Date(range.to).toISOString()}`;
+      await store.appendAudit([access.record(call, 'webhook_endpoint.replayed', { detail: what })]);
+    }
+    const some = await store.replayDeliveries(id, range, clock.now(), { limit: REPLAY_BATCH, after });
+    if (some.next === null || some.deliveries > 0) engine.retryNow(id);
+    return some;
+  };
 
   return {
     async create(call, settings) {
@@ -185,21 +206,22 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
     },
 
     async replay(call, id, { from, to, status }) {
-      const endpoint = await find(call, id, 'resend');
-      if (endpoint instanceof Refusal) return endpoint;
-      const now = clock.now();
-      const range = { from, to: to ?? now, status };
-      const what = `${id} from ${new Date(from).toISOString()} to ${new Date(range.to).toISOString()}`;
-      await store.appendAudit([access.record(call, 'webhook_endpoint.replayed', { detail: what })]);
+      const range = { from, to: to ?? clock.now(), status };
       let deliveries = 0;
-      let after: string | undefined;
-      do {
-        const some = await store.replayDeliveries(id, range, now, { limit: REPLAY_BATCH, after });
+      for (let after: string | undefined; ; ) {
+        const some = await replaySome(call, id, range, after);
+        if (some instanceof Refusal) return some;
         deliveries += some.deliveries;
-        after = some.next ?? undefined;
-      } while (after !== undefined);
-      engine.retryNow(id);
-      return { deliveries };
+        if (some.next === null) return { deliveries };
+        after = some.next;
+      }
     },
+
+    async mayReplay(call, id) {
+      const endpoint = await find(call, id, 'resend');
+      return endpoint instanceof Refusal ? endpoint : undefined;
+    },
+
+    replaySome,
   };
 }

@@ -1,0 +1,109 @@
+// Jobs, as callers start, watch and cancel them.
+import { ADMIN_ID, allows } from '../../domain/caller.ts';
+import { Refusal, refuse } from '../../domain/errors.ts';
+import type { Job, JobActor, JobStatus } from '../../domain/job.ts';
+import type { Clock, JobStore, Page, PageRequest } from '../../ports/index.ts';
+import type { Access, Call } from '../audit/index.ts';
+import { newId } from '../secrets/index.ts';
+import type { JobKinds, JobWork, WantedJob } from './kinds/job-work.ts';
+
+/** A caller sees its own jobs; who may read everything sees all of them, and an admin may cancel them. */
+export interface JobAdmin {
+  /** Needs what the operation itself needs. It is begun within a second, by any replica. */
+  start(call: Call, wanted: WantedJob): Promise<Job | Refusal>;
+  /** Newest first. */
+  list(call: Call, filter: { status?: JobStatus | undefined }, page: PageRequest): Promise<Page<Job>>;
+  get(call: Call, id: string): Promise<Job | Refusal>;
+  /** What was done stays done; the batch that is under way ends. One that has ended stays as it is. */
+  cancel(call: Call, id: string): Promise<Job | Refusal>;
+}
+
+export interface JobAdminParts {
+  store: Pick<JobStore, 'addJob' | 'job' | 'jobs' | 'cancelJob'>;
+  kinds: JobKinds;
+  /** Looks for due jobs in this process. */
+  wake: () => void;
+  access: Access;
+  clock: Pick<Clock, 'now'>;
+}
+
+/** Of one caller. */
+const MOST_OPEN = 20;
+
+export function createJobAdmin({ store, kinds, wake, access, clock }: JobAdminParts): JobAdmin {
+  const has = ({ principal }: Call, action: 'admin' | 'admin:read') =>
+    allows(principal.caller.permissions, action, '*', '*');
+  const reaches = (call: Call, job: Job, action: 'admin' | 'admin:read') =>
+    job.callerId === call.principal.caller.id || has(call, action);
+  const absent = (id: string) => refuse({ code: 'not_found', what: 'job', id });
+
+  async function find(call: Call, id: string, action: 'admin' | 'admin:read'): Promise<Job | Refusal> {
+    const job = await store.job(id);
+    return job && reaches(call, job, action) ? job : absent(id);
+  }
+
+  return {
+    async start(call, wanted) {
+      const work = kinds[wanted.kind] as JobWork;
+      const prepared = await work.prepare(call, wanted);
+      if (prepared instanceof Refusal) return prepared;
+      const now = clock.now();
+      const job: Job = {
+        id: newId('job', now),
+        kind: wanted.kind,
+        ...prepared,
+        actor: actorOf(call),
+        callerId: call.principal.caller.id,
+        status: 'pending',
+        done: 0,
+        counts: {},
+        position: null,
+        attempts: 0,
+        lastError: null,
+        nextAt: now,
+        fence: 0,
+        createdAt: now,
+        startedAt: null,
+        finishedAt: null,
+      };
+      const { integration, owner } = subjectOf(job);
+      const by = access.record(call, 'job.started', { integration, owner, detail: `${job.id} ${job.kind}` });
+      if ((await store.addJob(job, MOST_OPEN, by)) === 'full')
+        return refuse({
+          code: 'invalid_request',
+          detail: `There are ${MOST_OPEN} jobs of this caller that have not ended: wait, or cancel one.`,
+        });
+      wake();
+      return job;
+    },
+
+    list: (call, { status }, page) => {
+      const caller = has(call, 'admin:read') ? undefined : call.principal.caller.id;
+      return store.jobs({ caller, status }, page);
+    },
+
+    get: (call, id) => find(call, id, 'admin:read'),
+
+    async cancel(call, id) {
+      const job = await find(call, id, 'admin');
+      if (job instanceof Refusal) return job;
+      const { integration, owner } = subjectOf(job);
+      const by = access.record(call, 'job.cancelled', { integration, owner, detail: `${id} ${job.kind}` });
+      await store.cancelJob(id, clock.now(), by);
+      return (await store.job(id)) ?? absent(id);
+    },
+  };
+}
+
+/** What its audit entries are about. */
+export const subjectOf = ({ input }: Job): { integration: string | null; owner: string | null } =>
+  input.kind === 'connections.revoke'
+    ? { integration: input.integration ?? '*', owner: input.owner ?? '*' }
+    : { integration: null, owner: null };
+
+function actorOf({ principal, address, requestId }: Call): JobActor {
+  const { caller, credential } = principal;
+  const isOfConsole = credential.kind === 'console' && caller.id !== ADMIN_ID;
+  const permissions = isOfConsole ? [...caller.permissions] : null;
+  return { id: caller.id, name: caller.name, credential, permissions, address, requestId };
+}
