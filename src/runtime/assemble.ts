@@ -30,10 +30,10 @@ import { createEvents, type Events } from '../broker/events/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJobs, type Jobs, type KeyRotator } from '../broker/jobs/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
-import { createExplanations, createMetricsState, limitsReader, statusReader } from '../broker/maintenance/index.ts';
 import {
   createExplanations,
   createMetricsState,
+  limitsReader,
   rotateKeys,
   secretsToReencrypt,
   statusReader,

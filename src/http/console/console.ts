@@ -23,14 +23,7 @@ import { type HomeParts, homeView } from './views/home.ts';
 import { type IntegrationViewParts, integrationViews } from './views/integrations/index.ts';
 import { type LimitsViewParts, limitsView } from './views/limits.ts';
 
-type ViewParts = HomeParts &
-  IntegrationViewParts &
-  CallerViewParts &
-  AuditViewParts &
-  EventViewParts &
-  LimitsViewParts;
-
-export interface ConsoleParts extends Omit<ViewParts, 'site' | 'clock'> {
+type ViewParts = HomeParts & IntegrationViewParts & CallerViewParts & AuditViewParts & EventViewParts & LimitsViewParts;
 
 export interface ConsoleParts extends Omit<ViewParts, 'site' | 'clock'> {
   console: Console;
