@@ -1,17 +1,22 @@
 // The folder for temporary files of a run: in memory where there is room, since every commit of SQLite waits for the disk
 // otherwise (milliseconds, for what takes a tenth of one). `VALETKEY_TEST_FOLDER` names another place; empty: `tmpdir()`.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const IN_MEMORY = '/dev/shm';
 /** Many times what a run needs at once. */
 const ROOM_BYTES = 4 * 1_024 ** 3;
 
+const PREFIX = 'valetkey-tests-';
+/** Longer than any run. */
+const ABANDONED_AFTER_MS = 60 * 60_000;
+
 /** Before what makes temporary files. Workers and the processes that tests start get `TMPDIR` from here. */
 export default function setup(): () => void {
   const place = process.env.VALETKEY_TEST_FOLDER ?? (hasRoom(IN_MEMORY) ? IN_MEMORY : '');
-  const folder = place === '' ? undefined : mkdtempSync(join(place, 'valetkey-tests-'));
+  if (place !== '') removeAbandoned(place);
+  const folder = place === '' ? undefined : mkdtempSync(join(place, `${PREFIX}${process.pid}-`));
   if (folder === undefined || !runsPrograms(folder)) {
     if (folder !== undefined) rmSync(folder, { recursive: true });
     return () => undefined;
@@ -38,4 +43,26 @@ function runsPrograms(folder: string): boolean {
   const { status } = spawnSync(program);
   rmSync(program);
   return status === 0;
+}
+
+/** Of runs that were killed: they would take memory until the machine is restarted. */
+function removeAbandoned(place: string): void {
+  for (const name of readdirSync(place).filter((one) => one.startsWith(PREFIX))) {
+    const folder = join(place, name);
+    try {
+      if (Date.now() - statSync(folder).mtimeMs > ABANDONED_AFTER_MS && !isRunning(Number(name.split('-')[2])))
+        rmSync(folder, { recursive: true, force: true });
+    } catch {
+      // Of another user, or removed meanwhile.
+    }
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
