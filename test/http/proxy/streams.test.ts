@@ -194,3 +194,18 @@ describe('a request', () => {
     await call.closed;
   });
 });
+
+test('a caller that takes nothing for too long loses its stream, and its place in the limits of the API', async () => {
+  const asked = nextRequest();
+  const call = setup.open(ada, 'GET', '/x');
+  call.socket.pause();
+  const { socket, closed } = await asked;
+  socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n');
+  const piece = Buffer.alloc(65_536, 'x');
+  const more = () => {
+    while (!socket.destroyed) if (!socket.write(piece)) return void socket.once('drain', more);
+  };
+  more();
+  await closed;
+  call.socket.destroy();
+});
