@@ -20,6 +20,9 @@ import { popupPage } from '../pages/popup.ts';
 import { CHOICE_FIELD, CREDENTIAL_PREFIX, TOKEN_FIELD } from '../pages/retry.ts';
 import { allowFormToLeadAway, allowScript } from '../pages/security.ts';
 
+/** Bytes of a posted authorization response. */
+const RESPONSE_LIMIT = 16_384;
+
 const common = { tags: ['browser'], security: [] };
 const secret = z.object({
   secret: z.string().openapi({
@@ -197,7 +200,8 @@ export function browserRoutes({ connectFlow, publicUrl, browserPages, themes }: 
   routes.route('/', assets);
   routes.route('/', themeAssets({ themes }));
   browserPages.protect(routes, ['/connect/*', '/oauth2/callback/*']);
-  const bounded = bodyLimit({ maxSize: FORM_LIMIT, onError: (c) => refused(c, 'invalid_form') });
+  const within = (maxSize: number) => bodyLimit({ maxSize, onError: (c) => refused(c, 'invalid_form') });
+  const bounded = within(FORM_LIMIT);
 
   /** The token of the form and its other fields; undefined: the body is not a form. */
   async function posted(c: Context<Env>) {
@@ -238,7 +242,7 @@ export function browserRoutes({ connectFlow, publicUrl, browserPages, themes }: 
     if (!response) return refused(c, 'invalid_state');
     return answer(c, 'callback', await connectFlow.callback(c.req.param('integration'), response, visit(c)));
   });
-  routes.post('/oauth2/callback/:integration', bounded, async (c) => {
+  routes.post('/oauth2/callback/:integration', within(RESPONSE_LIMIT), async (c) => {
     const response = isForm(c.req.header('content-type')) ? boundedPairs(await c.req.text()) : undefined;
     if (!response) return refused(c, 'invalid_form');
     const id = c.req.param('integration');
