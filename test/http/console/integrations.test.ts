@@ -159,20 +159,32 @@ describe('console: integrations', () => {
       webhook: '1',
       'webhook.secrets': HOOK_CANARY,
       'webhook.hook': '1',
+      'theme.name': 'Acme',
+      'theme.radius': '8',
     });
     expect(page.text).toContain('shown only now');
     const url = /\/webhooks\/chat\/[\w-]{20,}/.exec(page.html)![0];
     for (const path of ['', '/set-up', '/edit'])
       for (const text of [CANARY, HOOK_CANARY, url])
         expect((await admin.get(`/console/integrations/chat${path}`)).html).not.toContain(text);
-    expect(await stored('chat')).toMatchObject({ webhook: { secret_count: 1, hook_set: true } });
+    expect(await stored('chat')).toMatchObject({
+      webhook: { secret_count: 1, hook_set: true },
+      theme: { name: 'Acme', radius: 8 },
+    });
   });
 
   it('the page says what it is, since when its secrets are set, and who may use it', async () => {
     const grants = [{ actions: ['token'], integrations: ['ch*'], owners: ['user_*'] }];
     await broker.ask('POST', '/v1/callers', { name: `mailer ${XSS}`, grants });
     const page = await admin.get('/console/integrations/chat');
-    for (const text of ['Slack', 'Client secret set now', 'mailer', 'user_*', 'Limits of its API'])
+    for (const text of [
+      'Slack',
+      'Client secret set now',
+      'Refreshes of 24 hours',
+      'mailer',
+      'user_*',
+      'Limits of its API',
+    ])
       expect(page.text.replace(/\d+ seconds? ago/g, 'now')).toContain(text);
     expect(page.html).not.toContain('<script>alert');
     const shown = await viewer.get('/console/integrations/chat');
@@ -190,6 +202,7 @@ describe('console: integrations', () => {
       scopes: 'chat:write',
       webhook: '1',
       'webhook.hook': '1',
+      'theme.name': 'Acme',
     };
     const saved = await admin.post('/console/integrations/chat/edit', fields);
     expect([saved.url.pathname, saved.url.search]).toEqual(['/console/integrations/chat', '?done=integration_saved']);
@@ -198,6 +211,7 @@ describe('console: integrations', () => {
       client_secret_set: true,
       scopes: ['chat:write'],
       webhook: { secret_count: 1, hook_set: true },
+      theme: { name: 'Acme' },
     });
     const stale = await admin.post('/console/integrations/chat/edit', { ...fields, client_id: 'stale' });
     expect([stale.status, stale.text.includes('changed meanwhile')]).toEqual([422, true]);

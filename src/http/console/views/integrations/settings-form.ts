@@ -12,6 +12,7 @@ import {
   paramsOf,
   receivesWebhooks,
   type StoredIntegration,
+  THEME,
   webhookOptions,
 } from './settings-input.ts';
 
@@ -24,7 +25,7 @@ export interface FilledForm extends Chosen {
 }
 
 export const settingsFields = (form: FilledForm): Html => html`
-  ${clientFields(form)} ${paramFields(form)} ${connectFields(form)} ${webhookFields(form)} ${moreFields(form)}`;
+  ${clientFields(form)} ${paramFields(form)} ${connectFields(form)} ${themeFields(form)} ${webhookFields(form)} ${moreFields(form)}`;
 
 /** How a field of text is filled. */
 const of = ({ values, issues }: Pick<FilledForm, 'values' | 'issues'>, name: string) => ({
@@ -149,6 +150,18 @@ function connectFields(form: FilledForm): Html {
       error: form.issues.get('require_finish'),
     })}
   </fieldset>`;
+}
+
+function themeFields(form: FilledForm): Html {
+  const isOpen = THEME.some((name) => form.values.has(`theme.${name}`) || form.issues.has(`theme.${name}`));
+  return html`<details class="card" ${isOpen ? html`open` : ''}>
+    <summary>Look of its connect pages</summary>
+    <p class="quiet">Over the look of the deployment. A logo is set by the API or the declarative file.</p>
+    ${textField({ ...of(form, 'theme.name'), label: 'Name', hint: 'Who asks owners to connect.' })}
+    ${textField({ ...of(form, 'theme.accent_light'), label: 'Accent on light pages', hint: 'For example: #0f5a47' })}
+    ${textField({ ...of(form, 'theme.accent_dark'), label: 'Accent on dark pages', hint: 'For example: #7fd6b8' })}
+    ${textField({ ...of(form, 'theme.radius'), label: 'Radius of corners', type: 'number', hint: 'In pixels, 0 to 24.' })}
+  </details>`;
 }
 
 function webhookFields(form: FilledForm): Html | '' {

@@ -10,6 +10,8 @@ import { authMode, integrationFields, type Provider } from '../../../../domain/p
 import { field } from '../../forms.ts';
 import { type Issues, issuesOf, NO_ISSUES } from '../../parts/fields.ts';
 
+/** Of the connect pages; a logo is set by the API or the declarative file, and stays. */
+export const THEME = ['name', 'accent_light', 'accent_dark', 'radius'] as const;
 export const OVERRIDES = ['authorization_url', 'token_url', 'revocation_url', 'userinfo_url', 'api_base_url'] as const;
 
 /** A provider and the mode that was chosen. */
@@ -38,6 +40,7 @@ export const webhookOptions = ({ webhooks }: Provider): string[] =>
 export const fieldNames = (chosen: Chosen): string[] => [
   ...['id', 'client_id', 'client_secret', 'private_key', 'key_id', 'certificate', 'scopes', 'return_origins'],
   ...['require_finish', 'rate.requests', 'rate.window', 'rate.per'],
+  ...THEME.map((name) => `theme.${name}`),
   ...[
     'webhook',
     'webhook.secrets',
@@ -108,6 +111,7 @@ export function putRequest(
     return_origins: lines(field(form, 'return_origins')),
     require_finish: form.has('require_finish'),
     rate: hasRate ? { ...rate, per: field(form, 'rate.per') } : null,
+    theme: themeIn(form, stored),
     webhook: webhookIn(form, provider, stored),
   };
   const parsed = IntegrationPut.safeParse(asked);
@@ -119,6 +123,17 @@ export function putRequest(
   const faulty = fieldIssues('params', fields, asMeant(fields, params));
   const issues = issuesOf([...found, ...faulty, ...missing], fieldNames(chosen));
   return parsed.success && issues.size === 0 ? parsed.data : { issues };
+}
+
+function themeIn(form: URLSearchParams, stored: StoredIntegration | undefined): object | null {
+  const { logo } = stored?.integration.theme ?? {};
+  const given = THEME.flatMap((name) => {
+    const text = field(form, `theme.${name}`);
+    return text === undefined ? [] : [[name, name === 'radius' ? Number(text) : text]];
+  });
+  return given.length > 0 || logo !== undefined
+    ? { ...Object.fromEntries(given), ...(logo !== undefined && { logo }) }
+    : null;
 }
 
 /** The API lets them come later. Here someone has them at hand. */
@@ -188,6 +203,7 @@ export function storedFields({ integration: i, webhook }: StoredIntegration): UR
     ['rate.requests', i.rate ? String(i.rate.requests) : undefined],
     ['rate.window', i.rate ? String(i.rate.window) : undefined],
     ['rate.per', i.rate?.per],
+    ...THEME.map((name): [string, string | undefined] => [`theme.${name}`, i.theme?.[name]?.toString()]),
     ['webhook', webhook ? '1' : undefined],
     ['webhook.hook', webhook?.hookSet ? '1' : undefined],
     ['webhook.scheme', scheme?.scheme],
