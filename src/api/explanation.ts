@@ -10,7 +10,7 @@ export const ExplanationView = z
       description:
         'Since when; of several failed refreshes, at the earliest: since the last one that worked. Null: not known.',
     }),
-    fixable_by: z.enum(['admin', 'owner', 'vendor', 'operator', 'nobody']).openapi({
+    fixable_by: z.enum(['admin', 'owner', 'vendor', 'operator', 'no_one']).openapi({
       description:
         'Who can fix it: an admin of the integration, the owner of the account, the vendor, who operates this deployment, or no one, since it is over',
     }),

@@ -6,7 +6,7 @@ const WHO: Record<string, string | undefined> = {
   owner: 'The owner of the account',
   vendor: 'The vendor',
   operator: 'Who operates this deployment',
-  nobody: 'No one',
+  no_one: 'No one',
 };
 
 /** Null: it works, or the broker is of a release that does not say. */

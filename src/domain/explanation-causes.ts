@@ -1,8 +1,13 @@
 // The causes for which connections do not work, each with who can fix it and how. A reason without a row is a type error;
 // codes of providers are an open set, and have words for those that are known.
 import type { HoldReason, ReauthReason } from './errors.ts';
-import type { FixableBy } from './explanation.ts';
 import type { DisabledReason } from './webhook-endpoint.ts';
+
+/**
+ * `admin`: of the integration, at the vendor and here. `owner`: of the account. `vendor`: no one here. `operator`: of this
+ * deployment. `no_one`: it is over.
+ */
+export type FixableBy = 'admin' | 'owner' | 'vendor' | 'operator' | 'no_one';
 
 /** `{provider}` stands for the provider's name, or "The provider", so it begins a sentence. */
 export interface Cause {
@@ -46,7 +51,7 @@ const WAIT = 'Wait: the broker tries again by itself.';
 
 const owner = (summary: string, how = RECONNECT): Cause => ({ summary, fixableBy: 'owner', how });
 const vendor = (summary: string, how = WAIT): Cause => ({ summary, fixableBy: 'vendor', how });
-const passing = (summary: string): Cause => ({ summary, fixableBy: 'nobody', how: WAIT });
+const passing = (summary: string): Cause => ({ summary, fixableBy: 'no_one', how: WAIT });
 const admin = (summary: string, how: string): Cause => ({ summary, fixableBy: 'admin', how });
 const operator = (summary: string, how: string): Cause => ({ summary, fixableBy: 'operator', how });
 
@@ -139,7 +144,7 @@ export const OTHER_CAUSES = {
   ),
   revoked: {
     summary: 'The connection was revoked, and its secrets were deleted.',
-    fixableBy: 'nobody',
+    fixableBy: 'no_one',
     how: 'Create a connect session for a new connection.',
   },
   limited: vendor('The API of the provider has asked not to be called for now.'),

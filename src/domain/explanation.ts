@@ -9,6 +9,7 @@ import {
   CIRCUIT_CAUSES,
   type CircuitCause,
   DISABLED_CAUSES,
+  type FixableBy,
   HOLD_CAUSES,
   INTEGRATION_CAUSES,
   type IntegrationProblem,
@@ -19,13 +20,7 @@ import {
 } from './explanation-causes.ts';
 import type { WebhookEndpoint } from './webhook-endpoint.ts';
 
-/**
- * `admin`: of the integration, at the vendor and here. `owner`: of the account. `vendor`: no one here. `operator`: of this
- * deployment. `nobody`: it is over.
- */
-export type FixableBy = 'admin' | 'owner' | 'vendor' | 'operator' | 'nobody';
-
-export type { CircuitCause, IntegrationProblem };
+export type { CircuitCause, FixableBy, IntegrationProblem };
 
 /** Times are ms since the epoch. */
 export interface Explanation {

@@ -44,7 +44,9 @@ test('status: ok while circuits are closed; degraded, with the integration, once
   // Those that the open circuit has kept from trying do not fail; the counters are read again after a moment.
   const connections = async () =>
     (await broker.ask('GET', '/v1/status')).body.integrations as { connections: object }[];
-  await expect.poll(async () => (await connections())[0]!.connections).toMatchObject({ active: 6, failing: 5 });
+  await expect
+    .poll(async () => (await connections())[0]!.connections, { timeout: 15_000 })
+    .toMatchObject({ active: 6, failing: 5 });
   const ill = await valetkey(['status']);
   expect(ill).toMatchObject({ code: 1, err: expect.stringMatching(/^degraded: .*circuit breakers not closed: acme;/) });
   const json = await valetkey(['status', '--json']);

@@ -74,7 +74,7 @@ describe('each reason of a state', () => {
   test('on hold: the vendor; revoked: no one', () => {
     const held = expectSentences(explain(facts({ status: 'on_hold', reason: 'account_disabled' })), 'hold');
     expect(held).toMatchObject({ fixableBy: 'vendor', summary: 'Acme has suspended the account.' });
-    expect(explain(facts({ status: 'revoked' }))).toMatchObject({ fixableBy: 'nobody', since: NOW + 1 });
+    expect(explain(facts({ status: 'revoked' }))).toMatchObject({ fixableBy: 'no_one', since: NOW + 1 });
   });
 
   test('a reason of a newer version is one of the owner', () => {
@@ -107,9 +107,9 @@ describe('each code of a failed refresh', () => {
     ['invalid_id_token', 'vendor'],
     ['its_own_words', 'vendor'],
     ['constructor', 'vendor'],
-    ['refresh_in_progress', 'nobody'],
-    ['refresh_in_doubt', 'nobody'],
-    ['stopping', 'nobody'],
+    ['refresh_in_progress', 'no_one'],
+    ['refresh_in_doubt', 'no_one'],
+    ['stopping', 'no_one'],
     ['store_unavailable', 'operator'],
     ['unexpected_error', 'operator'],
     ['not_refreshable', 'owner'],

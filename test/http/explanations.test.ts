@@ -125,7 +125,7 @@ test('the owner has withdrawn the consent: the owner, by a connect link; the pro
   expect(unseen.detail).not.toContain('grant is gone');
 
   expectOk(await broker.ask('DELETE', `/v1/connections/${id}`));
-  expect(await explanation(id)).toMatchObject({ fixable_by: 'nobody', since: expect.any(String) });
+  expect(await explanation(id)).toMatchObject({ fixable_by: 'no_one', since: expect.any(String) });
 });
 
 test('a caller with a wrong key: what is wrong with it', async () => {
