@@ -52,7 +52,7 @@ class JobStopped extends Error {
 export function createJobRunner(parts: JobRunnerParts): JobRunner {
   const { store, kinds, callers, access, clock, log } = parts;
   const running = new Map<string, Promise<void>>();
-  /** Those that this process cannot do, until it looks for the next time. */
+  /** Those that only other processes can do. */
   const left = new Set<string>();
   let isStopping = false;
   let looking: Promise<void> | undefined;
@@ -192,10 +192,7 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
 
   return {
     start(everyMs = JOB_POLL_MS) {
-      ticks = setInterval(() => {
-        left.clear();
-        wake();
-      }, everyMs);
+      ticks = setInterval(wake, everyMs);
       sweeps = setInterval(sweep, JOB_RETENTION_INTERVAL_MS);
       sweep();
       wake();

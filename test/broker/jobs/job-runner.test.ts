@@ -57,7 +57,8 @@ async function setUp() {
     advance: (ms: number) => {
       at += ms;
     },
-    becomes: (job: Job, fields: Partial<Job>) => expect.poll(() => store.job(job.id)).toMatchObject(fields),
+    becomes: (job: Job, fields: Partial<Job>) =>
+      expect.poll(() => store.job(job.id), { timeout: 15_000 }).toMatchObject(fields),
   };
 }
 
