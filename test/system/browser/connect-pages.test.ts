@@ -3,7 +3,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import axe from 'axe-core';
 import { transform } from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
@@ -12,9 +11,8 @@ import { expectOk } from '../../support/contract.ts';
 import { codeMode, entry } from '../../support/entries.ts';
 import { createConnectSession, newOwner, sessionOf } from '../../support/owner-browser.ts';
 import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
-import { arriveAt, expectFit, heading, launch } from './page-inspector.ts';
+import { arriveAt, expectFit, expectNoViolations, heading, launch } from './page-inspector.ts';
 
-const WIDTHS = [360, 1_280];
 const ROOT = new URL('../../../', import.meta.url);
 
 const installed = inject('chromium');
@@ -74,19 +72,8 @@ describe.skipIf(installed === undefined)('connect pages', { timeout: 60_000 }, (
     rmSync(folder, { recursive: true, force: true });
   });
 
-  /** What is wrong with the page as it is, in each scheme and at each width. */
   async function expectAccessible(page: Page, name: string): Promise<void> {
-    await page.evaluate(axe.source);
-    let run = RUN_AXE;
-    for (const colorScheme of ['light', 'dark'] as const)
-      for (const width of WIDTHS) {
-        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-        await page.setViewportSize({ width, height: 800 });
-        const violations = await page.evaluate<{ id: string; nodes: string[] }[]>(run);
-        expect(violations, `${name}, ${colorScheme}, ${width} px`).toEqual([]);
-        // The same document: what depends on colours and on layout.
-        run = RUN_AXE_FOR_LOOKS;
-      }
+    await expectNoViolations(page, name);
     await expectFit(page, name);
   }
 
@@ -202,9 +189,3 @@ document.querySelector('button').onclick = async () => {
   document.title = JSON.stringify(await connect(url, { poll, every: Number(every), closed }));
 };
 </script></html>`;
-
-const axeRun = (...rules: string[]) => `axe.run(document, { runOnly: ${JSON.stringify(rules)} })
-  .then(({ violations }) => violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html }) => html) })))`;
-
-const RUN_AXE = axeRun('wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice');
-const RUN_AXE_FOR_LOOKS = axeRun('color-contrast', 'target-size', 'scrollable-region-focusable', 'link-in-text-block');

@@ -1,6 +1,7 @@
 // Inspects pages in a browser: records console errors and loaded origins, and checks layout, contrast and focus.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import axe from 'axe-core';
 import { type Browser, type BrowserContextOptions, type Page, chromium as playwright } from 'playwright-core';
 import { expect, onTestFinished } from 'vitest';
 import type { Chromium } from '../../support/chromium.ts';
@@ -121,6 +122,32 @@ export async function expectFit(page: Page, name: string): Promise<void> {
   }
   await page.emulateMedia({ colorScheme: null, reducedMotion: null });
 }
+
+const axeRun = (...rules: string[]) => `axe.run(document, { runOnly: ${JSON.stringify(rules)} })
+  .then(({ violations }) => violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html }) => html) })))`;
+
+const RUN_AXE = axeRun('wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice');
+const RUN_AXE_FOR_LOOKS = axeRun('color-contrast', 'target-size', 'scrollable-region-focusable', 'link-in-text-block');
+const WIDTHS = [360, 1_280];
+
+/** What axe finds in the page as it is, in each scheme and on a phone and a desktop: nothing, and nothing is wider than the page. */
+export async function expectNoViolations(page: Page, name: string): Promise<void> {
+  await page.evaluate(axe.source);
+  let run = RUN_AXE;
+  for (const colorScheme of ['light', 'dark'] as const)
+    for (const width of WIDTHS) {
+      const where = `${name}, ${colorScheme}, ${width} px`;
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await page.setViewportSize({ width, height: 800 });
+      expect(await page.evaluate<{ id: string; nodes: string[] }[]>(run), where).toEqual([]);
+      expect(await page.evaluate(OVERFLOW), where).toBeLessThanOrEqual(0);
+      await saveScreenshot(page, where);
+      // The same document: what depends on colours and on layout.
+      run = RUN_AXE_FOR_LOOKS;
+    }
+}
+
+const OVERFLOW = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
 
 /** For people: saves a screenshot to the folder in `SCREENSHOTS`, if set. */
 async function saveScreenshot(page: Page, where: string): Promise<void> {

@@ -1,0 +1,105 @@
+// The console in a real browser: every view is accessible (axe, WCAG 2.2 AA) at two widths and in both schemes, complains of
+// nothing, and works without scripts.
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { expectOk } from '../../support/contract.ts';
+import { arriveAt, DESKTOP, expectNoViolations, heading, launch } from './page-inspector.ts';
+
+const installed = inject('chromium');
+
+describe.skipIf(installed === undefined)('console', { timeout: 120_000 }, () => {
+  let broker: TestBroker;
+  let browser: Browser;
+  const ids = { connection: '', dead: '', caller: '', endpoint: '' };
+
+  beforeAll(async () => {
+    [broker, browser] = await Promise.all([startTestBroker({}, undefined, { refreshAhead: false }), launch(installed)]);
+    const made = async (method: string, path: string, body: unknown) =>
+      expectOk(await broker.ask(method, path, body), 201);
+    await made('PUT', '/v1/integrations/acme', {
+      provider: 'generic-oauth2',
+      client_id: 'c',
+      client_secret: 'canary-client-secret',
+      params: { authorization_url: 'https://acme.example/authorize', token_url: 'https://127.0.0.1:1/token' },
+    });
+    const importing = (owner: string, label: string) =>
+      made('POST', '/v1/connections', {
+        integration: 'acme',
+        owner,
+        label,
+        credentials: { access_token: 'canary-access-token', refresh_token: 'canary-refresh-token', scopes: ['read'] },
+      });
+    ids.connection = String((await importing('user_1', '<script>alert(1)</script>')).id);
+    ids.dead = String((await importing('user_2', 'work')).id);
+    await broker.ask('DELETE', `/v1/connections/${ids.dead}`);
+    const grants = [{ actions: ['token', 'proxy'], integrations: ['acme'], owners: ['user_*'], methods: ['GET'] }];
+    ids.caller = String((await made('POST', '/v1/callers', { name: 'mailer', grants })).id);
+    const endpoint = { url: 'https://127.0.0.1:1/events', types: ['connection.revoked'] };
+    ids.endpoint = String((await made('POST', '/v1/webhook-endpoints', endpoint)).id);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await broker?.stop();
+  });
+
+  const paths = (): [name: string, path: string][] => [
+    ['home', ''],
+    ['connections', '/connections'],
+    ['connection', `/connections/${ids.connection}`],
+    ['a revoked connection', `/connections/${ids.dead}`],
+    ['integrations', '/integrations'],
+    ['integration', '/integrations/acme'],
+    ['choice of a provider', '/integrations/new'],
+    ['callers', '/callers'],
+    ['caller', `/callers/${ids.caller}`],
+    ['events', '/events'],
+    ['limits', '/limits'],
+    ['audit log', '/audit'],
+    ['system', '/system'],
+    ['nothing', '/nothing'],
+  ];
+  async function enter(page: Page, role = 'admin'): Promise<void> {
+    const { body } = await broker.ask('POST', '/v1/console-links', { role });
+    await page.goto(String(body.url));
+    await page.getByRole('button', { name: 'Open the console' }).click();
+    expect(await heading(page)).toBe('Home');
+  }
+
+  it('every view passes axe on a phone and a desktop, light and dark; none complains of its policy or shows a secret', async () => {
+    const { page } = await arriveAt(browser, [broker.url], DESKTOP);
+    await enter(page);
+    for (const [name, path] of paths()) {
+      await page.goto(`${broker.url}/console${path}`);
+      await expectNoViolations(page, name);
+      expect(await page.content(), name).not.toMatch(/canary|<script>alert/);
+    }
+  });
+
+  it('every view says the same without scripts, and offers a viewer no form but filters and the way out', async () => {
+    const { page } = await arriveAt(browser, [broker.url], { ...DESKTOP, javaScriptEnabled: false });
+    await enter(page, 'viewer');
+    for (const [name, path] of paths().filter(([, one]) => !one.endsWith('/new'))) {
+      await page.goto(`${broker.url}/console${path}`);
+      const forms = await page.locator('form[method=post]').all();
+      const actions = await Promise.all(forms.map((form) => form.getAttribute('action')));
+      expect(actions, name).toEqual(['/console/sign-out']);
+      expect((await heading(page)).length, name).toBeGreaterThan(1);
+    }
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    expect(await heading(page)).toBe('Sign in to the console');
+  });
+
+  it('is used by keyboard: past the menu to the content, and the menu of a phone opens', async () => {
+    const { page, tabTo } = await arriveAt(browser, [broker.url], { viewport: { width: 360, height: 740 } });
+    await enter(page);
+    await tabTo('a.skip');
+    await page.keyboard.press('Enter');
+    expect(await page.evaluate('document.activeElement.id')).toBe('main');
+    await page.goto(`${broker.url}/console`);
+    await tabTo('button.menu-button');
+    await page.keyboard.press('Enter');
+    await page.getByRole('link', { name: 'Callers' }).click();
+    expect(await heading(page)).toBe('Callers');
+  });
+});
