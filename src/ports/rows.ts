@@ -30,6 +30,18 @@ export interface ConnectionFilter {
   integration?: string | undefined;
   owner?: string | undefined;
   status?: ConnectionStatus | undefined;
+  reason?: Connection['reason'] | undefined;
+  /** Active, and the last refresh failed. */
+  failing?: true | undefined;
+  /** Active, and due for a refresh before this, in ms. */
+  refreshDueBefore?: number | undefined;
+  /** Active, and the grant ends before this, in ms. */
+  grantEndsBefore?: number | undefined;
+  /**
+   * The id, or that of the account of a live one; or with what the owner, the label, or the account's name (ASCII letters in
+   * either case) begins. Not empty, and without NUL.
+   */
+  text?: string | undefined;
   /** Only connections in one of these scopes; undefined: all. */
   within?: Scope[] | undefined;
 }
@@ -54,6 +66,8 @@ export interface AuditFilter {
   outcome?: AuditEntry['outcome'] | undefined;
   /** Of our own making. No index finds it: name a time as well. */
   requestId?: string | undefined;
+  /** All but reads: of tokens, through the proxy, and of connections. */
+  changes?: true | undefined;
   /** Inclusive, ms. */
   from?: number | undefined;
   /** Exclusive, ms. */

@@ -105,6 +105,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795927280872,
       sha256: 'a114d4ee93d6538b0cfa3c2b07285feb06b39e1f012e1fb2079fc7d165a7290e',
     },
+    '0023_console_search': {
+      when: 1795928027199,
+      sha256: 'b2d3523351a1b04460bd683d88176f1ccfaae9cbb03ba96585ffc0e44ec0e638',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -196,6 +200,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0022_jobs': {
       when: 1795927302391,
       sha256: 'b8ddfeaa296483804aa4a70e1ed32eb529aff756484111b4c9c724c5f685707d',
+    },
+    '0023_console_search': {
+      when: 1795928043009,
+      sha256: '7602da1d9381c770086094c1810400c175044520312df81925edf2ec6231658f',
     },
   },
 };

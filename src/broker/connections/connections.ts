@@ -1,7 +1,7 @@
 // Connections, as callers read, list and import them.
 import type { Connection } from '../../domain/connection.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
-import type { ConnectionFilter, Page, PageRequest, Store } from '../../ports/index.ts';
+import type { ConnectionCount, ConnectionFilter, Page, PageRequest, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import { type ConnectionImport, createImport, type ImportParts } from './import.ts';
 import { readableScopes } from './readable-scopes.ts';
@@ -12,11 +12,9 @@ export interface ConnectionResource {
    * Those that the caller may read. A filter that names an integration and an owner is refused if another permission than
    * `connections:read` touches them; where none does, there are none.
    */
-  list(
-    call: Call,
-    filter: Pick<ConnectionFilter, 'integration' | 'owner' | 'status'>,
-    page: PageRequest,
-  ): Promise<Page<Connection> | Refusal>;
+  list(call: Call, filter: Omit<ConnectionFilter, 'within'>, page: PageRequest): Promise<Page<Connection> | Refusal>;
+  /** How many there are, for callers that may read all of them. Of counters: however many they are. */
+  counts(call: Call): Promise<ConnectionCount[] | Refusal>;
   /**
    * Stores credentials that were issued elsewhere, as a new connection or to renew one. The provider is not asked: the
    * first read that needs a refresh does that.
@@ -25,7 +23,7 @@ export interface ConnectionResource {
 }
 
 interface Parts extends ImportParts {
-  store: ImportParts['store'] & Pick<Store, 'connections'>;
+  store: ImportParts['store'] & Pick<Store, 'connections' | 'countConnections'>;
   access: Access;
 }
 
@@ -49,6 +47,8 @@ export function createConnectionResource(parts: Parts): ConnectionResource {
       access.noteRead(call, 'connection.list', { integration: integration ?? '*', owner: owner ?? '*' });
       return store.connections(within === 'all' ? filter : { ...filter, within }, page);
     },
+
+    counts: async (call) => access.denied(call, 'connections:read', '*', '*') ?? store.countConnections(),
 
     add: createImport(parts),
   };

@@ -38,7 +38,7 @@ type Parts = ConnectSessionParts &
   OutboxParts &
   ImportParts &
   EndedCandidatesParts & {
-    store: Pick<Store, 'connections'> & HousekeepingParts['store'];
+    store: Pick<Store, 'connections' | 'countConnections'> & HousekeepingParts['store'];
     /** How often background work looks for something to do, in ms. */
     deliverEveryMs?: number | undefined;
   };

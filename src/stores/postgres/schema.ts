@@ -42,6 +42,12 @@ export const integrations = pgTable('integrations', {
 });
 
 /** No foreign key, since tombstones outlive their integration. Live connections prevent its deletion. */
+/**
+ * The name of the account, in lower case as far as it is ASCII. Half a character, which a name may have been cut to, is no text of
+ * PostgreSQL: such a name is not found.
+ */
+export const accountName = sql`(case when account::text like '%\\\\ud%' then null else lower((account ->> 'name') collate "C") end)`;
+
 export const connections = pgTable(
   'connections',
   {
@@ -84,6 +90,9 @@ export const connections = pgTable(
     index('connections_not_active').on(t.status, t.id).where(sql`status <> 'active'`),
     index('connections_of_account').on(sql`(account ->> 'id')`).where(sql`status <> 'revoked'`),
     index('connections_dead').on(t.integration, t.updatedAt).where(sql`status = 'needs_reauth'`),
+    index('connections_failing').on(t.id).where(sql`status = 'active' and failures > 0`),
+    index('connections_of_label').on(t.label.op('text_pattern_ops'), t.id).where(sql`label <> ''`),
+    index('connections_of_account_name').on(accountName, t.id).where(sql`account is not null`),
     index('connections_ending').on(t.reauthDueAt).where(sql`status = 'active' and reauth_due_at is not null`),
   ],
 );
@@ -364,6 +373,9 @@ export const audit = pgTable(
   (t) => [
     index('audit_by_position').on(t.position),
     index('audit_of_connection').on(t.connectionId, t.id),
+    index('audit_changes_of_connection')
+      .on(t.connectionId, t.id)
+      .where(sql`action not in ('token.read', 'proxy.called', 'connection.read')`),
     index('audit_of_owner').on(t.owner, t.id),
     index('audit_of_actor').on(t.actor, t.id),
     index('audit_of_action').on(t.action, t.id),

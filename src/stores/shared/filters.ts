@@ -8,17 +8,18 @@ type Columns<Name extends string> = Record<Name, Column | SQL.Aliased>;
 type Value = Column | SQL.Aliased;
 
 /** Equal values by which an index finds connections in the order of their ids. Empty: all of them. */
-export type ConnectionRange = Pick<ConnectionFilter, 'integration' | 'owner' | 'status'>;
+export type ConnectionRange = Pick<ConnectionFilter, 'integration' | 'owner' | 'status' | 'failing'>;
 
 export const STATUSES: readonly ConnectionStatus[] = ['active', 'needs_reauth', 'on_hold', 'revoked'];
 export const LIVE_STATUSES: readonly ConnectionStatus[] = ['active', 'needs_reauth', 'on_hold'];
 
 /** The ranges, merged, have all rows that match the filter; each has an index. `statuses`: those that are wanted. */
 export function connectionRanges(
-  { integration, owner, status }: ConnectionFilter,
+  { integration, owner, status, failing }: ConnectionFilter,
   statuses: readonly ConnectionStatus[] = STATUSES,
 ): ConnectionRange[] {
   if (owner !== undefined) return [{ owner, integration }];
+  if (failing) return [{ failing }];
   if (integration !== undefined)
     return (status === undefined ? statuses : [status]).map((one) => ({ integration, status: one }));
   // Most are active, so that all are read for these; the others have an index.
@@ -26,8 +27,8 @@ export function connectionRanges(
 }
 
 export const inConnectionRange = (
-  connections: Columns<'id' | 'integration' | 'owner' | 'status'>,
-  { integration, owner, status }: ConnectionRange,
+  connections: Columns<'id' | 'integration' | 'owner' | 'status' | 'failures'>,
+  { integration, owner, status, failing }: ConnectionRange,
   after: string | undefined,
 ): SQL | undefined =>
   and(
@@ -38,19 +39,36 @@ export const inConnectionRange = (
     status !== undefined && status !== 'active' && integration === undefined
       ? sql`${connections.status} <> 'active'`
       : undefined,
+    failing && isFailing(connections),
     after === undefined ? undefined : gt(connections.id as Column, after),
   );
 
+/** Literals, as in the index. */
+const isFailing = ({ status, failures }: Columns<'status' | 'failures'>): SQL =>
+  sql`${status} = 'active' and ${failures} > 0`;
+
+type MatchedColumns = Columns<
+  'integration' | 'owner' | 'status' | 'reason' | 'failures' | 'nextRefreshAt' | 'reauthDueAt'
+>;
+
+/** All of a filter but its `text`. */
 export const matchesConnection = (
-  connections: Columns<'integration' | 'owner' | 'status'>,
-  { integration, owner, status, within }: ConnectionFilter,
+  connections: MatchedColumns,
+  { integration, owner, status, reason, failing, refreshDueBefore, grantEndsBefore, within }: ConnectionFilter,
 ): SQL | undefined =>
   and(
     is(connections.integration, integration),
     is(connections.owner, owner),
     is(connections.status, status),
+    is(connections.reason, reason ?? undefined),
+    failing && isFailing(connections),
+    refreshDueBefore === undefined ? undefined : isBefore(connections, connections.nextRefreshAt, refreshDueBefore),
+    grantEndsBefore === undefined ? undefined : isBefore(connections, connections.reauthDueAt, grantEndsBefore),
     within === undefined ? undefined : isWithin(connections, within),
   );
+
+const isBefore = ({ status }: Columns<'status'>, column: Value, ms: number): SQL | undefined =>
+  and(sql`${status} = 'active'`, lt(column as Column, ms));
 
 const AUDIT_FIELDS = ['connectionId', 'owner', 'actor', 'outcome', 'action', 'integration'] as const;
 type AuditColumns = Columns<'id' | 'at' | 'requestId' | (typeof AUDIT_FIELDS)[number]>;
@@ -87,14 +105,23 @@ export function inAuditRange(
   return and(
     by && is(audit[by], filter[by]),
     by === 'outcome' ? sql`${audit.outcome} <> 'ok'` : undefined,
+    filter.changes && isChange(audit),
     filter.fromId === undefined ? undefined : gte(audit.id as Column, filter.fromId),
     filter.beforeId === undefined ? undefined : lt(audit.id as Column, filter.beforeId),
     after === undefined ? undefined : lt(audit.id as Column, after),
   );
 }
 
-export const matchesEntry = (audit: AuditColumns, { from, to, within, ...exact }: AuditFilter): SQL | undefined =>
+/** Literals, as in the index of changes of a connection. */
+const isChange = ({ action }: Columns<'action'>): SQL =>
+  sql`${action} not in ('token.read', 'proxy.called', 'connection.read')`;
+
+export const matchesEntry = (
+  audit: AuditColumns,
+  { from, to, within, changes, ...exact }: AuditFilter,
+): SQL | undefined =>
   and(
+    changes && isChange(audit),
     ...AUDIT_FIELDS.map((name) => is(audit[name], exact[name])),
     is(audit.requestId, exact.requestId),
     from === undefined ? undefined : gte(audit.at as Column, from),
@@ -120,5 +147,5 @@ function matchesAny(column: Value, patterns: string[]): SQL | undefined {
 }
 
 /** Not LIKE, which gives `%` and `_` a meaning, and ignores case in SQLite. */
-export const startsWith = (column: Value, prefix: string): SQL =>
+export const startsWith = (column: Value | SQL, prefix: string): SQL =>
   sql`substr(${column}, 1, length(cast(${prefix} as text))) = ${prefix}`;

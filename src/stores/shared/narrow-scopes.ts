@@ -56,10 +56,10 @@ const integrationsOf = ({ integrations }: Scope, wanted: string | undefined, kno
   (wanted === undefined ? known : [wanted]).filter((id) => integrations.some((pattern) => matches(pattern, id)));
 
 /** The ids beyond `after`, ascending, of what the terms have found; undefined: they are not few. */
-export async function fewIds(
-  terms: readonly OwnerTerm[],
+export async function fewIds<Term>(
+  terms: readonly Term[],
   after: string | undefined,
-  find: (term: OwnerTerm, limit: number) => Promise<{ id: string }[]>,
+  find: (term: Term, limit: number) => Promise<{ id: string }[]>,
 ): Promise<string[] | undefined> {
   const ids = new Set<string>();
   let found = 0;

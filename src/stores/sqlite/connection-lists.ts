@@ -2,6 +2,7 @@
 import { and, asc, gte, inArray, lt, type SQL, sql } from 'drizzle-orm';
 import type { ConnectionFilter, ConnectionStore, PageRequest } from '../../ports/index.ts';
 import { boundedPage, type ReadStep, stepOf } from '../shared/bounded-pages.ts';
+import { isSearch, searchTerms } from '../shared/connection-search.ts';
 import {
   type ConnectionRange,
   connectionRanges,
@@ -19,6 +20,7 @@ import {
 } from '../shared/narrow-scopes.ts';
 import { pageOf } from '../shared/pages.ts';
 import type { SqliteAccess } from './client.ts';
+import { matchesText, searchRows } from './connection-search.ts';
 import { connections } from './schema.ts';
 
 type Select = Pick<SqliteAccess['orm'], 'select'>;
@@ -35,7 +37,7 @@ export function connectionStep(
   const inRange = inConnectionRange(connections, range, after);
   const { id } = connections;
   const examined = orm.select().from(connections).where(inRange).orderBy(asc(id)).limit(examine).as('examined');
-  const matching = matchesConnection(examined, filter);
+  const matching = and(matchesConnection(examined, filter), matchesText(examined, filter.text));
   return {
     matching: orm.select().from(examined).where(matching).orderBy(asc(examined.id)).limit(wanted),
     last: orm
@@ -82,15 +84,19 @@ export function createConnectionLists({
 
   /** Undefined: they are not few. */
   async function fewOf(filter: ConnectionFilter, { limit, after }: PageRequest) {
-    const terms = ownerTerms(filter, await knownIntegrations());
-    const find = (term: OwnerTerm, most: number) => read(() => termRows(orm, term, most).all());
-    const ids = terms && (await fewIds(terms, after, find));
+    const known = await knownIntegrations();
+    const search = searchTerms(filter, known);
+    const owners = search ? undefined : ownerTerms(filter, known);
+    const ids = search
+      ? await fewIds(search, after, (term, most) => read(() => searchRows(orm, term, most).all()))
+      : owners && (await fewIds(owners, after, (term, most) => read(() => termRows(orm, term, most).all())));
     if (!ids) return undefined;
     const found: (typeof connections.$inferSelect)[] = [];
     for (let i = 0; i < ids.length && found.length <= limit; i += ROWS_AT_ONCE) {
       const condition = and(
         inArray(connections.id, ids.slice(i, i + ROWS_AT_ONCE)),
-        matchesConnection(connections, { ...filter, within: merged(filter.within ?? []) }),
+        matchesConnection(connections, { ...filter, within: filter.within && merged(filter.within) }),
+        matchesText(connections, filter.text),
       );
       found.push(
         ...(await read(() => orm.select().from(connections).where(condition).orderBy(asc(connections.id)).all())),
@@ -101,7 +107,8 @@ export function createConnectionLists({
 
   return {
     async connections(filter, page) {
-      const few = filter.within && filter.owner === undefined ? await fewOf(filter, page) : undefined;
+      const isNarrow = isSearch(filter) || (filter.within && filter.owner === undefined);
+      const few = isNarrow ? await fewOf(filter, page) : undefined;
       return few ?? boundedPage(page, 1, stepsOf(filter, connectionRanges(filter)));
     },
     liveConnections: (filter, page) =>

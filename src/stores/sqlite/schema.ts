@@ -42,6 +42,9 @@ export const integrations = sqliteTable('integrations', {
 });
 
 /** No foreign key, since tombstones outlive their integration. Live connections prevent its deletion. */
+/** The name of the account, in lower case as far as it is ASCII. */
+export const accountName = sql`lower(account ->> 'name')`;
+
 export const connections = sqliteTable(
   'connections',
   {
@@ -83,6 +86,9 @@ export const connections = sqliteTable(
     index('connections_not_active').on(t.status, t.id).where(sql`status <> 'active'`),
     index('connections_of_account').on(sql`(account ->> 'id')`).where(sql`status <> 'revoked'`),
     index('connections_dead').on(t.integration, t.updatedAt).where(sql`status = 'needs_reauth'`),
+    index('connections_failing').on(t.id).where(sql`status = 'active' and failures > 0`),
+    index('connections_of_label').on(t.label, t.id).where(sql`label <> ''`),
+    index('connections_of_account_name').on(accountName, t.id).where(sql`account is not null`),
     index('connections_ending').on(t.reauthDueAt).where(sql`status = 'active' and reauth_due_at is not null`),
   ],
 );
@@ -363,6 +369,9 @@ export const audit = sqliteTable(
   (t) => [
     index('audit_by_position').on(t.position),
     index('audit_of_connection').on(t.connectionId, t.id),
+    index('audit_changes_of_connection')
+      .on(t.connectionId, t.id)
+      .where(sql`action not in ('token.read', 'proxy.called', 'connection.read')`),
     index('audit_of_owner').on(t.owner, t.id),
     index('audit_of_actor').on(t.actor, t.id),
     index('audit_of_action').on(t.action, t.id),

@@ -40,18 +40,20 @@ export function auditLog(at: Opened): void {
     ['outcome', { outcome: 'failed' as const }, [5]],
     ['request', { requestId: 'req-of-one' }, [6]],
     ['a time span, with its start and without its end', { from: NOW + 10, to: NOW + 20 }, [6]],
+    ['changes, which are no reads', { changes: true as const, connectionId: 'con_9' }, [2]],
     ['several at once', { owner: 'user:1', actor: 'system', outcome: 'ok' as const }, [3]],
     ['nothing', { actor: 'nobody' }, []],
   ])('a filter matches %s', async (_, filter, expected) => {
     const entries = [
       anEntry({ integration: 'github' }),
       anEntry({ owner: 'user:10' }),
-      anEntry({ connectionId: 'con_9' }),
+      anEntry({ connectionId: 'con_9', action: 'connection.revoked' }),
       anEntry({ actor: 'system' }),
       anEntry({ action: 'connection.refreshed' }),
       anEntry({ outcome: 'failed', at: NOW + 20 }),
       anEntry({ at: NOW + 10, requestId: 'req-of-one' }),
     ];
+    if ('changes' in filter) entries.push(anEntry({ connectionId: 'con_9', action: 'token.read' }));
     await at.store.appendAudit(entries);
     const { data } = await at.store.audit(filter, FIRST);
     expect(data).toEqual(expected.map((i) => entries[i]).reverse());

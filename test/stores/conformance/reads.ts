@@ -1,6 +1,7 @@
 // The contract of the store: connections, listed, counted, and served.
 import { describe, expect, test } from 'vitest';
 import type { Connection } from '../../../src/domain/connection.ts';
+import type { ConnectionFilter } from '../../../src/ports/index.ts';
 import { anEntry, connected, FIRST, NOW } from '../builders.ts';
 import type { Opened } from './index.ts';
 
@@ -76,6 +77,59 @@ export function reads(at: Opened): void {
       const second = await at.store.connections({ within }, { limit: 2, after: mine[2] });
       expect(ids(second.data)).toEqual([mine[4]]);
       expect(second.next).toBeNull();
+    });
+
+    test('a search finds ids, what owners labels and names of accounts begin with, and accounts', async () => {
+      const account = (id: string, name: string | null) => ({ issuer: 'https://idp.example', id, name });
+      const rows: Partial<Connection>[] = [
+        { owner: 'anna' },
+        { owner: 'Anna' },
+        { owner: 'anna%b', label: 'Work' },
+        { owner: 'bob', label: 'anna' },
+        { owner: 'carl', account: account('anna', null) },
+        { owner: 'dora', account: account('anna', 'x'), status: 'revoked' },
+        { owner: 'emil', account: account('e', 'ANNA Müller') },
+        { owner: 'anna', integration: 'github', status: 'needs_reauth', reason: 'grant_expired' },
+        // Half of a character, as a text that was cut may end with.
+        { owner: 'fritz', account: account('f', 'anna\ud83d') },
+      ];
+      const all: string[] = [];
+      for (const row of rows) all.push((await connected(at.store, row)).connection.id);
+      const found = async (filter: ConnectionFilter) =>
+        ids((await at.store.connections(filter, FIRST)).data).map((id) => all.indexOf(id));
+      expect((await found({ text: 'anna' })).filter((n) => n !== 8)).toEqual([0, 2, 3, 4, 6, 7]);
+      expect(await found({ text: 'anna%' })).toEqual([2]);
+      expect(await found({ text: 'ANNA m' })).toEqual([6]);
+      expect(await found({ text: 'anna mÜ' })).toEqual([]);
+      expect(await found({ text: 'W' })).toEqual([2]);
+      expect(await found({ text: all[3] })).toEqual([3]);
+      expect(await found({ text: 'e' })).toEqual([6]);
+      expect(await found({ text: "'" })).toEqual([]);
+      expect(await found({ text: 'anna', integration: 'github' })).toEqual([7]);
+      expect(await found({ text: 'anna', status: 'needs_reauth', reason: 'grant_expired' })).toEqual([7]);
+      expect(await found({ reason: 'grant_revoked', status: 'needs_reauth' })).toEqual([]);
+      expect(await found({ text: 'anna', within: [{ integrations: ['*'], owners: ['b*'] }] })).toEqual([3]);
+      const first = await at.store.connections({ text: 'anna' }, { limit: 2, after: undefined });
+      expect(ids(first.data)).toEqual([all[0], all[2]]);
+      const second = await at.store.connections({ text: 'anna' }, { limit: 2, after: first.next! });
+      expect(ids(second.data)).toEqual([all[3], all[4]]);
+    });
+
+    test('those that fail, are due, or whose grant ends are found', async () => {
+      const row = async (changed: Partial<Connection>) =>
+        (await connected(at.store, { failures: 0, reauthDueAt: null, ...changed })).connection.id;
+      const failing = await row({ owner: 'a', failures: 2, nextRefreshAt: 5_000 });
+      const due = await row({ owner: 'b', nextRefreshAt: 1_000, reauthDueAt: 9_000 });
+      await row({ owner: 'c', nextRefreshAt: 900, failures: 1, status: 'needs_reauth', reauthDueAt: 10 });
+      await row({ owner: 'd', nextRefreshAt: null });
+      const found = async (filter: ConnectionFilter) => ids((await at.store.connections(filter, FIRST)).data);
+      expect(await found({ failing: true, status: 'active' })).toEqual([failing]);
+      expect(await found({ failing: true, owner: 'b' })).toEqual([]);
+      expect(await found({ failing: true, refreshDueBefore: 5_000 })).toEqual([]);
+      expect(await found({ refreshDueBefore: 1_001 })).toEqual([due]);
+      expect(await found({ refreshDueBefore: 1_000 })).toEqual([]);
+      expect(await found({ refreshDueBefore: 9_000, integration: 'slack' })).toEqual([failing, due]);
+      expect(await found({ grantEndsBefore: 9_001 })).toEqual([due]);
     });
 
     test('liveConnections returns the ids of live ones', async () => {

@@ -5,11 +5,13 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { auditStep } from '../../../src/stores/postgres/audit.ts';
 import { connectionStep, termRows } from '../../../src/stores/postgres/connection-lists.ts';
+import { searchRows } from '../../../src/stores/postgres/connection-search.ts';
 import { dueDeliveries, dueEndpoints, firstOpen } from '../../../src/stores/postgres/deliveries.ts';
 import { deliveryStep } from '../../../src/stores/postgres/delivery-lists.ts';
 import { eventsBetween } from '../../../src/stores/postgres/events.ts';
 import { endingConnections } from '../../../src/stores/postgres/notices.ts';
 import { openPostgres } from '../../../src/stores/postgres/store.ts';
+import { searchTerms } from '../../../src/stores/shared/connection-search.ts';
 import { aDatabase, hasPostgres } from '../../support/postgres.ts';
 import { anEndpoint, anEntry, anEvent, connected, NOW } from '../builders.ts';
 
@@ -45,6 +47,9 @@ beforeAll(async () => {
     integration: "'i' || n % 10",
     owner: "'user:' || n",
     reauth_due_at: `${NOW} + n * 1000`,
+    next_refresh_at: `${NOW} + n`,
+    label: "case n % 100 when 0 then 'l' || n else '' end",
+    account: `json_build_object('issuer', 'i', 'id', 'a' || n, 'name', 'Name ' || n)`,
     status: "case n % 2000 when 0 then 'needs_reauth' when 1 then 'revoked' else 'active' end",
   });
   await copies('audit', 30_000, {
@@ -93,6 +98,7 @@ test.each([
   { integration: 'i3', status: 'active' as const },
   { integration: 'i3', status: 'revoked' as const },
   { status: 'needs_reauth' as const },
+  { failing: true as const },
   { owner: 'user:77' },
   { owner: 'user:77', integration: 'i7' },
   {},
@@ -111,6 +117,36 @@ test.each([
 ])('connections of the owners %j', async (term) => {
   if (!hasPostgres()) return;
   expectNoScan(await plansOf((orm) => [termRows(orm, term, 2_001)]));
+});
+
+test.each([
+  { text: 'user:77' },
+  { text: 'user:' },
+  { refreshDueBefore: NOW + 3_000, integration: 'i3' },
+  { grantEndsBefore: NOW + 3_000_000 },
+])('a search for %j, each by its index', async (filter) => {
+  if (!hasPostgres()) return;
+  const terms = searchTerms(filter, [])!;
+  const plans = await plansOf((orm) => terms.map((term) => searchRows(orm, term, 2_001)));
+  expectNoScan(plans);
+  const used = {
+    owner: 'connections_of_owner',
+    label: 'connections_of_label',
+    accountName: 'connections_of_account_name',
+  };
+  terms.forEach(({ by }, n) => {
+    if (by in used) expect(plans[n]).toContain(used[by as keyof typeof used]);
+  });
+});
+
+test('what has happened to a connection, without its reads', async () => {
+  if (!hasPostgres()) return;
+  const filter = { connectionId: 'con_10000', changes: true as const };
+  const plans = await plansOf((orm) =>
+    Object.values(auditStep(orm, 'connectionId', filter, 'evt_00020000', 1_000, 51)),
+  );
+  expectNoScan(plans);
+  for (const plan of plans) expect(plan).toContain('audit_changes_of_connection');
 });
 
 test.each([

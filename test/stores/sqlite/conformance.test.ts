@@ -12,10 +12,12 @@ import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core';
 import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type Change, StoreError } from '../../../src/ports/index.ts';
+import { searchTerms } from '../../../src/stores/shared/connection-search.ts';
 import { KNOWN_INTEGRATIONS } from '../../../src/stores/shared/narrow-scopes.ts';
 import { auditStep } from '../../../src/stores/sqlite/audit.ts';
 import { openChangeFeed } from '../../../src/stores/sqlite/change-feed.ts';
 import { connectionStep, termRows } from '../../../src/stores/sqlite/connection-lists.ts';
+import { searchRows } from '../../../src/stores/sqlite/connection-search.ts';
 import { COUNT_DUE, COUNT_STATUS, LAST_COUNTED_DUE } from '../../../src/stores/sqlite/counts.ts';
 import { openDatabase } from '../../../src/stores/sqlite/database.ts';
 import { dueConnections, dueIntegrations } from '../../../src/stores/sqlite/refreshes.ts';
@@ -324,6 +326,7 @@ describe('the query plan', () => {
     [{ status: 'needs_reauth' }, 'connections_not_active (status=? AND id>?)'],
     [{ owner: 'u' }, 'connections_of_owner (owner=? AND id>?)'],
     [{ owner: 'u', integration: 'slack' }, 'connections_of_owner_at (integration=? AND owner=? AND id>?)'],
+    [{ failing: true }, 'connections_failing (id>?)'],
     [{}, 'sqlite_autoindex_connections_1 (id>?)'],
   ] as const)('of connections in the range %j is a part of one index', (range, index) => {
     const filter = { ...range, within: [{ integrations: ['a*', 'b'], owners: ['x', 'y*'] }] };
@@ -343,6 +346,53 @@ describe('the query plan', () => {
   ])('of the owners %j is a part of a covering index', (term) => {
     for (const steps of stepsOf((orm) => [termRows(orm, term, 100)]))
       expect(steps).toEqual([expect.stringMatching(/^SEARCH connections USING COVERING INDEX connections_/)]);
+  });
+
+  test('of a search are parts of an index each, which the conditions of any row agree with', async () => {
+    const filters = [{ text: 'a' }, { refreshDueBefore: 1, integration: 'slack' }, { grantEndsBefore: 1 }];
+    const terms = filters.flatMap((filter) => searchTerms(filter, []) ?? []);
+    const used = stepsOf((orm) => terms.map((term) => searchRows(orm, term, 100))).flat();
+    expect(used.map((step) => /^SEARCH connections USING (?:COVERING )?INDEX (\w+)/.exec(step)?.[1])).toEqual([
+      'sqlite_autoindex_connections_1',
+      'connections_of_account',
+      'connections_of_owner',
+      'connections_of_label',
+      'connections_of_account_name',
+      'connections_due',
+      'connections_ending',
+    ]);
+    const url = `file:${join(folder, 'searched.db')}`;
+    const store = await openSqlite(url);
+    await connected(store, { owner: 'many:1', label: 'x%', account: { issuer: 'i', id: '7', name: 'Ärzte AG' } });
+    await connected(store, { owner: 'other' });
+    const client = openDatabase(url);
+    const columns = (client.pragma('table_info(connections)') as { name: string }[]).map(({ name }) => name);
+    const changed = { id: "'con_y' || n", owner: "'many:' || n", label: "'x' || n" } as Record<string, string>;
+    // So many that the list is read in its order.
+    client.exec(
+      `with recursive n(n) as (select 2 union all select n + 1 from n where n < 2100)
+       insert into connections select ${columns.map((name) => changed[name] ?? `c.${name}`)}
+       from n, (select * from connections where owner = 'many:1') c`,
+    );
+    client.close();
+    const { data, next } = await store.connections({ text: 'many:' }, { limit: 500, after: undefined });
+    expect([data.length, next === null, data.every(({ owner }) => owner.startsWith('many:'))]).toEqual([
+      500,
+      false,
+      true,
+    ]);
+    const count = async (text: string) =>
+      (await store.connections({ text }, { limit: 500, after: undefined })).data.length;
+    expect(await Promise.all(['7', 'Ä', 'ÄRZTE a', 'x%', 'x2100', 'other'].map(count))).toEqual([
+      500, 500, 500, 1, 1, 1,
+    ]);
+    await store.close();
+  });
+
+  test('of what has happened to a connection has no reads in its index', () => {
+    const filter = { connectionId: 'c', changes: true as const };
+    for (const steps of stepsOf((orm) => Object.values(auditStep(orm, 'connectionId', filter, 'evt_2', 100, 10))))
+      expect(steps).toEqual([expect.stringContaining('audit_changes_of_connection (connection_id=? AND id<?)')]);
   });
 
   test.each(['connectionId', 'owner', 'actor', 'action', 'integration', 'outcome'] as const)(

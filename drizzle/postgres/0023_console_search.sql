@@ -1,0 +1,4 @@
+CREATE INDEX "audit_changes_of_connection" ON "audit" USING btree ("connection_id","id") WHERE action not in ('token.read', 'proxy.called', 'connection.read');--> statement-breakpoint
+CREATE INDEX "connections_failing" ON "connections" USING btree ("id") WHERE status = 'active' and failures > 0;--> statement-breakpoint
+CREATE INDEX "connections_of_label" ON "connections" USING btree ("label" text_pattern_ops,"id") WHERE label <> '';--> statement-breakpoint
+CREATE INDEX "connections_of_account_name" ON "connections" USING btree ((case when account::text like '%\\ud%' then null else lower((account ->> 'name') collate "C") end),"id") WHERE account is not null;
