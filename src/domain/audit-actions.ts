@@ -141,6 +141,10 @@ export const AUDIT_ACTIONS = {
     subject: 'connection',
     description: 'A caller had a dead grant tried once more. `detail` is the reason that it had.',
   },
+  'connection.refresh_requested': {
+    subject: 'connection',
+    description: 'Someone had the token of a connection refreshed, in the console. What came of it is another entry.',
+  },
   'connection.held': {
     subject: 'connection',
     description:

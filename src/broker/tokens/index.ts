@@ -2,11 +2,13 @@
 import { createDpopProofs, type DpopProofParts, type DpopProofs } from './dpop-proofs.ts';
 import { createTokenExchange, type TokenExchange, type TokenExchangeParts } from './exchange/token-exchange.ts';
 import { createGrantRetry, type GrantRetry, type GrantRetryParts } from './grant-retry.ts';
+import { createOnDemandRefresh, type OnDemandRefresh } from './on-demand-refresh.ts';
 import { createTokenReader, type TokenReader, type TokenReaderParts } from './token-reader.ts';
 
 export type { DpopProofs, Proof } from './dpop-proofs.ts';
 export type { ExchangeFault, TokenExchange } from './exchange/token-exchange.ts';
 export type { GrantRetry } from './grant-retry.ts';
+export type { OnDemandRefresh } from './on-demand-refresh.ts';
 export type { OwnerSelector, Selector } from './selection.ts';
 export type { TokenReader, TokenUse } from './token-reader.ts';
 
@@ -15,6 +17,7 @@ export interface Tokens {
   exchange: TokenExchange;
   dpopProofs: DpopProofs;
   grantRetry: GrantRetry;
+  onDemandRefresh: OnDemandRefresh;
 }
 
 type Parts = TokenReaderParts & GrantRetryParts & Omit<TokenExchangeParts, 'reader'> & Omit<DpopProofParts, 'reader'>;
@@ -26,5 +29,6 @@ export function createTokens(parts: Parts): Tokens {
     exchange: createTokenExchange({ ...parts, reader }),
     dpopProofs: createDpopProofs({ ...parts, reader }),
     grantRetry: createGrantRetry(parts),
+    onDemandRefresh: createOnDemandRefresh({ reader }),
   };
 }
