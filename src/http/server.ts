@@ -242,7 +242,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
   app.route('/', portalRoutes({ portal: parts.portal.pages, publicUrl, browserPages }));
   app.route('/', browserRoutes({ ...parts, browserPages }));
   const consoleSite = { base: basePath(parts.console.url), appName, texts: textsFor(null, undefined) };
-  app.route('/', consoleRoutes({ ...parts, cursors, site: consoleSite }));
+  app.route('/', consoleRoutes({ ...parts, ...tokens, cursors, site: consoleSite }));
 
   app.notFound((c) =>
     problemResponse(

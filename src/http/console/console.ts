@@ -18,12 +18,19 @@ import { signInRoutes } from './sign-in.ts';
 import { type AuditViewParts, auditViews } from './views/audit/index.ts';
 import { callerViews } from './views/callers/caller-routes.ts';
 import type { CallerViewParts } from './views/callers/frame.ts';
+import { type ConnectionsParts, connectionsView } from './views/connections/index.ts';
 import { type EventViewParts, eventViews } from './views/events/index.ts';
 import { type HomeParts, homeView } from './views/home.ts';
 import { type IntegrationViewParts, integrationViews } from './views/integrations/index.ts';
 import { type LimitsViewParts, limitsView } from './views/limits.ts';
 
-type ViewParts = HomeParts & IntegrationViewParts & CallerViewParts & AuditViewParts & EventViewParts & LimitsViewParts;
+type ViewParts = HomeParts &
+  IntegrationViewParts &
+  CallerViewParts &
+  AuditViewParts &
+  EventViewParts &
+  LimitsViewParts &
+  ConnectionsParts;
 
 export interface ConsoleParts extends Omit<ViewParts, 'site' | 'clock'> {
   console: Console;
@@ -95,6 +102,7 @@ export function consoleRoutes(parts: ConsoleParts): Hono<ConsoleEnv> {
   routes.route('/', callerViews(parts));
   routes.route('/', auditViews(parts));
   routes.route('/', limitsView(parts));
+  routes.route('/', connectionsView(parts));
   routes.all('/console/*', (c) =>
     c.html(
       consolePage(site, c.get('visit'), {

@@ -10,6 +10,7 @@ export const NOTICES = {
   signed_out_session: { kind: 'done', text: 'The session was ended.' },
   refreshed: { kind: 'done', text: 'The token was refreshed.' },
   revoked: { kind: 'done', text: 'The connection was revoked here; the provider is told as well.' },
+  revoked_all: { kind: 'done', text: 'They were revoked here; the providers are told in the background.' },
   retried: { kind: 'done', text: 'The grant was tried once more, and works.' },
   check_ok: { kind: 'done', text: 'The API accepts the token.' },
   check_failed: { kind: 'failed', text: 'The API does not accept the token.' },
@@ -41,5 +42,12 @@ export const NOTICES = {
   grants_saved: { kind: 'done', text: 'Its grants were changed, and hold from the next request on.' },
   workloads_saved: { kind: 'done', text: 'Its workload identities were changed.' },
   key_deleted: { kind: 'done', text: 'The key was deleted, and is refused.' },
+  check_not_made: { kind: 'failed', text: 'The check was not made: below is why the connection does not work.' },
+  refresh_failed: { kind: 'failed', text: 'The refresh failed. What is known of it is below.' },
+  retry_failed: {
+    kind: 'failed',
+    text: 'The grant was tried once more, or cannot be, and does not work. What is known of it is below.',
+  },
+  reconnect_failed: { kind: 'failed', text: 'No link was made. What is known of it is below.' },
 } as const satisfies Record<string, NoticeText>;
 export type Notice = keyof typeof NOTICES;

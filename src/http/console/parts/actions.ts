@@ -11,12 +11,14 @@ interface Action {
   label: string;
   /** More fields. */
   fields?: Html;
+  /** It is not what is done most. */
+  isQuiet?: boolean;
 }
 
 /** A button. */
-export const actionButton = (visit: Visit, { action, label, fields }: Action): Html =>
+export const actionButton = (visit: Visit, { action, label, fields, isQuiet }: Action): Html =>
   html`<form method="post" action="${action}" class="inline">
-    ${tokenField(visit)}${fields ?? ''}<button class="button">${label}</button>
+    ${tokenField(visit)}${fields ?? ''}<button class="button ${isQuiet ? 'button-quiet' : ''}">${label}</button>
   </form>`;
 
 /** The field that the id is typed into, and that `isConfirmed` reads. */

@@ -1,0 +1,16 @@
+// The views of connections.
+import { Hono } from 'hono';
+import type { ConsoleEnv } from '../../environment.ts';
+import { type ConnectionActionParts, connectionActionRoutes } from './actions.ts';
+import { type BulkRevokeParts, bulkRevokeView } from './bulk-revoke.ts';
+import { type ConnectionViewParts, connectionView } from './connection.ts';
+import { type ConnectionListParts, connectionListView } from './list.ts';
+
+export type ConnectionsParts = ConnectionListParts & ConnectionViewParts & ConnectionActionParts & BulkRevokeParts;
+
+export const connectionsView = (parts: ConnectionsParts): Hono<ConsoleEnv> =>
+  new Hono<ConsoleEnv>()
+    .route('/', connectionListView(parts))
+    .route('/', bulkRevokeView(parts))
+    .route('/', connectionView(parts))
+    .route('/', connectionActionRoutes(parts));

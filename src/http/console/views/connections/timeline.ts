@@ -1,0 +1,56 @@
+// The timeline of a connection, as it is shown.
+import { html } from 'hono/html';
+import type { Html, Site } from '../../../pages/layout.ts';
+import { when } from '../../parts/when.ts';
+import type { TimelineItem } from './timeline-items.ts';
+
+export const timeline = (site: Site, items: readonly TimelineItem[], now: number): Html =>
+  items.length === 0
+    ? html`<p class="empty">Nothing has happened, as far as the audit log reaches back.</p>`
+    : html`<ol class="timeline">
+        ${items.map((item) => line(site, item, now))}
+      </ol>`;
+
+function line(site: Site, { at, tone, text, detail, actor, requestId, entries }: TimelineItem, now: number): Html {
+  const oldest = entries.at(-1);
+  return html`<li class="${tone}">
+    <strong>${text}</strong>${detail === null ? '' : html` <code>${detail}</code>`}
+    <div class="meta">
+      ${exactly(at)}, ${when(at, now)}${actor === null ? '' : html`, by ${actorOf(site, actor)}`}${
+        requestId === null ? '' : html`, request ${requestOf(site, at, requestId)}`
+      }
+    </div>
+    ${
+      oldest === undefined
+        ? ''
+        : html`<details>
+          <summary>Each of them, since ${exactly(oldest.at)}</summary>
+          <ul>
+            ${entries.map(
+              (one) =>
+                html`<li>${exactly(one.at)} ${one.requestId === null ? '' : html`<code>${one.requestId}</code>`}</li>`,
+            )}
+          </ul>
+        </details>`
+    }
+  </li>`;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** All that the request did, in the audit log. */
+function requestOf({ base }: Site, at: number, requestId: string): Html {
+  const near = (ms: number) => new Date(ms).toISOString();
+  const query = new URLSearchParams({ request_id: requestId, from: near(at - HOUR_MS), to: near(at + HOUR_MS) });
+  return html`<a href="${base}/console/audit?${query.toString()}"><code>${requestId}</code></a>`;
+}
+
+const exactly = (at: number): string => `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+
+function actorOf({ base }: Site, actor: string): Html {
+  if (actor === 'system') return html`the broker`;
+  if (actor === 'browser') return html`the owner, in a browser`;
+  if (actor === 'clr_admin') return html`the admin key`;
+  if (!actor.startsWith('clr_')) return html`<span>${actor}</span>`;
+  return html`<a href="${base}/console/callers/${encodeURIComponent(actor)}">${actor}</a>`;
+}
