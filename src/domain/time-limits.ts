@@ -316,8 +316,6 @@ export const CONSOLE_TOUCH_INTERVAL_MS = MINUTE_MS;
 export const CONSOLE_FRESH_MS = 10 * MINUTE_MS;
 /** A link that signs in can be opened for this long. */
 export const CONSOLE_LINK_TTL_MS = 10 * MINUTE_MS;
-/** From the sign-in page of the provider back to the console. */
-export const CONSOLE_SIGN_IN_TTL_MS = SESSION_TTL_MS;
 /** The URL of a portal session works this long, once. */
 export const PORTAL_LINK_TTL_MS = 10 * MINUTE_MS;
 /** The page of an owner's connections is open this long: an owner who leaves it on a shared machine does not leave it for long. */

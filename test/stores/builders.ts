@@ -404,6 +404,16 @@ export async function fill(store: Store): Promise<void> {
   await store.addUnreadableResponse(anUnreadableResponse(), { ofOne: 3, ofIntegration: 100 });
   await store.startCapture({ connectionId: connection.id, startedAt: NOW, until: NOW + 1 }, anEntry());
   await store.addCapturedCall(aCapturedCall({ connectionId: connection.id }), 200);
+  const done = {
+    total: 3,
+    done: 1,
+    position: 'con_1',
+    attempts: 1,
+    lastError: 'store',
+    startedAt: NOW,
+    finishedAt: NOW,
+  };
+  await store.addJob(aJob({ ...done, mac: 'm1.test.mac' }), 20, anEntry());
   await store.addConsoleSession(aConsoleSession({ providerSession: 'sid', mac: 'm1.test.mac' }), anEntry());
   const settings = { integration: 'slack', webhook: aCiphertext('webhook'), signals: aCiphertext('signals') };
   await store.putReceiverSettings({ ...settings, updatedAt: NOW }, anEntry());

@@ -5,8 +5,8 @@ import { mayNotDelegate } from '../callers/index.ts';
 import { type ConsoleSessions, createConsoleSessions } from './console-sessions.ts';
 import { type ConsoleSettings, createSignIn, type SignIn } from './sign-in.ts';
 
-export type { ConsoleSessions, ConsoleVisit, OpenedConsoleSession } from './console-sessions.ts';
-export { type ConsoleSettings, type SignIn, type SignInFailure, signInTag } from './sign-in.ts';
+export type { ConsoleSessions, ConsoleVisit } from './console-sessions.ts';
+export { type SignIn, type SignInFailure, signInTag } from './sign-in.ts';
 
 export interface Console {
   /** What browsers call the console by, without `/console`. */

@@ -4,7 +4,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { type RoleRules, roleOf } from '../../domain/console.ts';
 import { Refusal } from '../../domain/errors.ts';
 import { claimsOf } from '../../domain/jwt-claims.ts';
-import { CONSOLE_SIGN_IN_TTL_MS } from '../../domain/time-limits.ts';
+import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, ProviderClient, Vault } from '../../ports/index.ts';
 import type { Access } from '../audit/index.ts';
 import type { Targets } from '../integrations/index.ts';
@@ -130,7 +130,7 @@ export function createSignIn(parts: Parts): SignIn {
         scopes: answer.value.scopes,
         again: again ?? null,
         startedAt: now,
-        expiresAt: now + CONSOLE_SIGN_IN_TTL_MS,
+        expiresAt: now + SESSION_TTL_MS,
       };
       const cookie = vault.encrypt(JSON.stringify(flow), FLOW);
       return { kind: 'redirect', url: answer.value.url, tag: signInTag(state), cookie };

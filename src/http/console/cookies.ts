@@ -1,7 +1,7 @@
 // The cookies of the console: that of the session, and one for each sign-in that is under way.
 import type { Context } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
-import { CONSOLE_SESSION_TTL_MS, CONSOLE_SIGN_IN_TTL_MS } from '../../domain/time-limits.ts';
+import { CONSOLE_SESSION_TTL_MS, SESSION_TTL_MS } from '../../domain/time-limits.ts';
 
 export interface ConsoleCookies {
   /** The secret of the session. */
@@ -36,7 +36,6 @@ export function createConsoleCookies(url: string, base: string): ConsoleCookies 
       if (value !== undefined) deleteCookie(c, nameOf(tag), { path, secure });
       return value;
     },
-    setSignIn: (c, tag, value) =>
-      setCookie(c, nameOf(tag), value, { ...options, maxAge: CONSOLE_SIGN_IN_TTL_MS / 1_000 }),
+    setSignIn: (c, tag, value) => setCookie(c, nameOf(tag), value, { ...options, maxAge: SESSION_TTL_MS / 1_000 }),
   };
 }

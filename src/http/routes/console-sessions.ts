@@ -1,6 +1,6 @@
 // Links that sign in to the browser console, and its sessions, for callers.
 import { createRoute, z } from '@hono/zod-openapi';
-import { ConsoleLinkPost, ConsoleLinkView, ConsoleSessionView, EXAMPLE } from '../../api/index.ts';
+import { ConsoleLinkPost, ConsoleLinkView, ConsoleSessionView, EXAMPLE, pageOf } from '../../api/index.ts';
 import type { Console } from '../../broker/console/index.ts';
 import type { ConsoleSession } from '../../domain/console.ts';
 import { respond } from '../errors/respond.ts';
@@ -32,7 +32,7 @@ const list = createRoute({
   summary: 'List the sessions of the console',
   description: 'Those that last, and links that no one has opened, the newest first. Takes `admin:read` on everything.',
   responses: {
-    200: json(z.object({ data: z.array(ConsoleSessionView), next_cursor: z.null() }), 'At most 500'),
+    200: json(pageOf(ConsoleSessionView), 'At most 500, on one page'),
     ...problems('forbidden'),
   },
 });

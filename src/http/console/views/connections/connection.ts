@@ -77,7 +77,7 @@ const FIXED_BY: Readonly<Record<Explanation['fixableBy'], string>> = {
   owner: 'the owner of the account',
   vendor: 'the provider',
   operator: 'the operator of this broker',
-  nobody: 'no one: it is over',
+  no_one: 'no one: it is over',
 };
 
 function verdict(c: Connection, because: Explanation | null, now: number): Html {
