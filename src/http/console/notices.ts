@@ -10,7 +10,6 @@ export const NOTICES = {
   signed_out_session: { kind: 'done', text: 'The session was ended.' },
   refreshed: { kind: 'done', text: 'The token was refreshed.' },
   revoked: { kind: 'done', text: 'The connection was revoked here; the provider is told as well.' },
-  revoked_all: { kind: 'done', text: 'They were revoked here; the providers are told in the background.' },
   retried: { kind: 'done', text: 'The grant was tried once more, and works.' },
   check_ok: { kind: 'done', text: 'The API accepts the token.' },
   check_failed: { kind: 'failed', text: 'The API does not accept the token.' },

@@ -1,8 +1,9 @@
 // Revoking many connections at once: of an integration, of an owner, or of an owner at an integration; first what it concerns.
 import { type Context, Hono } from 'hono';
 import { html } from 'hono/html';
-import type { ConnectionResource, Revoker } from '../../../../broker/connections/index.ts';
+import type { ConnectionResource } from '../../../../broker/connections/index.ts';
 import type { IntegrationAdmin } from '../../../../broker/integrations/index.ts';
+import type { JobAdmin } from '../../../../broker/jobs/index.ts';
 import type { Connection } from '../../../../domain/connection.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { Integration } from '../../../../domain/integration.ts';
@@ -19,7 +20,7 @@ import { type ListQuery, listQuery, toQuery } from './list-query.ts';
 export interface BulkRevokeParts {
   connections: Pick<ConnectionResource, 'list' | 'counts'>;
   integrations: Pick<IntegrationAdmin, 'list'>;
-  revoker: Pick<Revoker, 'revokeAll'>;
+  jobs: Pick<JobAdmin, 'start'>;
   site: Site;
 }
 
@@ -37,7 +38,7 @@ interface Preview {
 }
 
 export function bulkRevokeView(parts: BulkRevokeParts): Hono<ConsoleEnv> {
-  const { revoker, integrations, site } = parts;
+  const { jobs, integrations, site } = parts;
   const place: Place = { site, section: 'connections' };
   const backOf = (target: Target) => `/connections/revoke?${toQuery(target)}`;
 
@@ -69,9 +70,9 @@ export function bulkRevokeView(parts: BulkRevokeParts): Hono<ConsoleEnv> {
         return seeOther(c, site, '/connections/revoke');
       const asked = unconfirmed(c, place, form, nameOf(target), backOf(target));
       if (asked) return asked;
-      const revoked = await revoker.revokeAll(c.get('visit').call, target);
-      if (revoked instanceof Refusal) return refusedPage(c, place, revoked);
-      return seeOther(c, site, `/connections?${toQuery(target)}`, 'revoked_all');
+      const job = await jobs.start(c.get('visit').call, { kind: 'connections.revoke', ...target });
+      if (job instanceof Refusal) return refusedPage(c, place, job);
+      return seeOther(c, site, `/connections/revoke/${job.id}`);
     });
 }
 
@@ -152,7 +153,7 @@ function concerned(site: Site, visit: Visit, target: Target, { examples, count }
         fields: html`${integration === undefined ? '' : html`<input type="hidden" name="integration" value="${integration}">`}${
           owner === undefined ? '' : html`<input type="hidden" name="owner" value="${owner}">`
         }`,
-        consequence: `${many} ${count === 1 ? 'connection is' : 'connections are'} revoked${all}. The page answers when all are; if you leave it, the rest is revoked all the same.`,
+        consequence: `${many} ${count === 1 ? 'connection is' : 'connections are'} revoked${all}. You see how far it is, and may leave that page meanwhile.`,
       })}
     </section>
     ${

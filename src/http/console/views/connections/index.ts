@@ -5,12 +5,18 @@ import { type ConnectionActionParts, connectionActionRoutes } from './actions.ts
 import { type BulkRevokeParts, bulkRevokeView } from './bulk-revoke.ts';
 import { type ConnectionViewParts, connectionView } from './connection.ts';
 import { type ConnectionListParts, connectionListView } from './list.ts';
+import { type RevokeJobParts, revokeJobView } from './revoke-job.ts';
 
-export type ConnectionsParts = ConnectionListParts & ConnectionViewParts & ConnectionActionParts & BulkRevokeParts;
+export type ConnectionsParts = ConnectionListParts &
+  ConnectionViewParts &
+  ConnectionActionParts &
+  BulkRevokeParts &
+  RevokeJobParts;
 
 export const connectionsView = (parts: ConnectionsParts): Hono<ConsoleEnv> =>
   new Hono<ConsoleEnv>()
     .route('/', connectionListView(parts))
     .route('/', bulkRevokeView(parts))
+    .route('/', revokeJobView(parts))
     .route('/', connectionView(parts))
     .route('/', connectionActionRoutes(parts));
