@@ -83,10 +83,11 @@ const isDull = ({ action, outcome }: StoredAuditEntry): boolean =>
 
 function itemOf({ at, action, outcome, detail, actor, requestId }: StoredAuditEntry): TimelineItem {
   const [tone, text] = (Object.hasOwn(WORDS, action) && WORDS[action as AuditAction]) || ['off', action];
+  const saysNothing = action === 'connection.checked' && detail !== 'ok';
   const isFailed = outcome !== 'ok' && tone === 'good';
   return {
     at,
-    tone: isFailed ? 'bad' : tone,
+    tone: isFailed ? 'bad' : saysNothing ? 'busy' : tone,
     text: isFailed ? `${text}, without success` : text,
     detail,
     actor,
