@@ -48,6 +48,7 @@ describe.skipIf(installed === undefined)('console', { timeout: 120_000 }, () => 
     ['connections', '/connections'],
     ['connection', `/connections/${ids.connection}`],
     ['a revoked connection', `/connections/${ids.dead}`],
+    ['revocation of many', '/connections/revoke?integration=acme'],
     ['integrations', '/integrations'],
     ['integration', '/integrations/acme'],
     ['choice of a provider', '/integrations/new'],
