@@ -12,7 +12,7 @@ import type { Deliveries, EventFeed, WebhookEndpoints, WebhookKeys } from '../br
 import type { IntegrationAdmin, Themes } from '../broker/integrations/index.ts';
 import type { JobAdmin } from '../broker/jobs/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
-import type { Explanations, ReadLimits, ReadStatus } from '../broker/maintenance/index.ts';
+import type { Explanations, ReadLimits, ReadStatus, ReadSystem } from '../broker/maintenance/index.ts';
 import type { Portal } from '../broker/portal/index.ts';
 import type { ApiDescriptions, CallCaptures, ConnectionCheck, ProxyCalls } from '../broker/proxy/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
@@ -115,6 +115,7 @@ export interface HttpParts extends AuthenticationParts {
   explanations: Explanations;
   readHourlyHistory: ReadHourlyHistory;
   readLimits: ReadLimits;
+  readSystem: ReadSystem;
   version: string;
   proveKeys: () => void;
   telemetry: Telemetry;

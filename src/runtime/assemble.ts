@@ -37,6 +37,7 @@ import {
   rotateKeys,
   secretsToReencrypt,
   statusReader,
+  systemReader,
 } from '../broker/maintenance/index.ts';
 import { createPortal, type Portal } from '../broker/portal/index.ts';
 import { type ApiProxy, createProxy } from '../broker/proxy/index.ts';
@@ -353,7 +354,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
   };
 }
 
-function createServer(parts: Common & Rooms): Http {
+function createServer(parts: Omit<Common, 'vault'> & Pick<Foundation, 'vault'> & Rooms): Http {
   const { config, store, vault, telemetry, clock, log, publicUrl, isStopping } = parts;
   const { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, events, apply, proxy } =
     parts;
@@ -411,6 +412,12 @@ function createServer(parts: Common & Rooms): Http {
       apis: proxy.limitsState,
       deliveries: events.circuits,
       access: audit.access,
+    }),
+    readSystem: systemReader({
+      ...{ store, vault, state, clock },
+      access: audit.access,
+      version: VERSION,
+      database: config.databaseUrl.startsWith('postgres') ? 'PostgreSQL' : 'SQLite',
     }),
     readStatus: statusReader({ store, state, explanations, access: audit.access }),
     readHourlyHistory: hourlyHistoryReader({ store, access: audit.access }),

@@ -8,4 +8,5 @@ export { keyRotationJson, keyRotationText } from './key-rotation/key-rotation-re
 export { type LimitsState, limitsReader, type ReadLimits } from './limits-state.ts';
 export { createMetricsState } from './metrics-state.ts';
 export { type BrokerStatus, type IntegrationStatus, type ReadStatus, statusReader } from './status.ts';
+export { type ReadSystem, type SystemState, systemReader } from './system-state.ts';
 export { readUnreadableResponse } from './unreadable-responses.ts';

@@ -23,6 +23,7 @@ import { type EventViewParts, eventViews } from './views/events/index.ts';
 import { type HomeParts, homeView } from './views/home.ts';
 import { type IntegrationViewParts, integrationViews } from './views/integrations/index.ts';
 import { type LimitsViewParts, limitsView } from './views/limits.ts';
+import { type SystemViewParts, systemViews } from './views/system/index.ts';
 
 type ViewParts = HomeParts &
   IntegrationViewParts &
@@ -30,7 +31,8 @@ type ViewParts = HomeParts &
   AuditViewParts &
   EventViewParts &
   LimitsViewParts &
-  ConnectionsParts;
+  ConnectionsParts &
+  SystemViewParts;
 
 export interface ConsoleParts extends Omit<ViewParts, 'site' | 'clock'> {
   console: Console;
@@ -103,6 +105,7 @@ export function consoleRoutes(parts: ConsoleParts): Hono<ConsoleEnv> {
   routes.route('/', auditViews(parts));
   routes.route('/', limitsView(parts));
   routes.route('/', connectionsView(parts));
+  routes.route('/', systemViews(parts));
   routes.all('/console/*', (c) =>
     c.html(
       consolePage(site, c.get('visit'), {

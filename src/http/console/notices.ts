@@ -32,8 +32,6 @@ export const NOTICES = {
   endpoint_enabled: { kind: 'done', text: 'The endpoint is enabled. What was waiting for it is sent now.' },
   endpoint_disabled: { kind: 'done', text: 'The endpoint is disabled. Nothing is sent to it from now on.' },
   endpoint_deleted: { kind: 'done', text: 'The endpoint was deleted, with its deliveries.' },
-  replayed: { kind: 'done', text: 'The deliveries of that range are due now. What comes of them is shown below.' },
-  replayed_none: { kind: 'failed', text: 'No delivery of that range is like that. Nothing is sent again.' },
   webhook_due: { kind: 'done', text: 'It is processed again. What comes of it is shown here in a moment.' },
   caller_created: { kind: 'done', text: 'The caller was created. It signs in with tokens of its platform.' },
   caller_saved: { kind: 'done', text: 'The caller was changed.' },
@@ -48,5 +46,10 @@ export const NOTICES = {
     text: 'The grant was tried once more, or cannot be, and does not work. What is known of it is below.',
   },
   reconnect_failed: { kind: 'failed', text: 'No link was made. What is known of it is below.' },
+  job_started: {
+    kind: 'done',
+    text: 'It was started. You can leave this page and find it again under Keys and system.',
+  },
+  job_cancelled: { kind: 'done', text: 'It is cancelled. What was done stays done.' },
 } as const satisfies Record<string, NoticeText>;
 export type Notice = keyof typeof NOTICES;

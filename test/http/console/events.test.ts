@@ -105,10 +105,11 @@ describe('console: events and webhooks', () => {
     await get('operator', at());
     const range = { from: '2020-01-01T00:00', to: '', status: 'delivered' };
     const replayed = await post('operator', at('/replay'), range);
-    expect(replayed.text).toContain('The deliveries of that range are due now.');
+    expect([
+      replayed.url.pathname.startsWith('/console/system/jobs/job_'),
+      replayed.text.includes('It was started.'),
+    ]).toEqual([true, true]);
     await vi.waitFor(() => expect(receiver.at('/hook')).toHaveLength(before + 1), PATIENT);
-    const none = await post('operator', at('/replay'), { from: '2020-01-01T00:00', to: '2020-01-02T00:00' });
-    expect(none.text).toContain('Nothing is sent again.');
     for (const [from, to] of [
       ['', ''],
       ['yesterday', ''],

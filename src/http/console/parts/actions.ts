@@ -9,6 +9,8 @@ interface Action {
   action: string;
   /** What its button says. */
   label: string;
+  /** Where the page has many with the same label: what it does, for those who hear it. */
+  name?: string;
   /** More fields. */
   fields?: Html;
   /** It is not what is done most. */
@@ -16,9 +18,9 @@ interface Action {
 }
 
 /** A button. */
-export const actionButton = (visit: Visit, { action, label, fields, isQuiet }: Action): Html =>
+export const actionButton = (visit: Visit, { action, label, name, fields, isQuiet }: Action): Html =>
   html`<form method="post" action="${action}" class="inline">
-    ${tokenField(visit)}${fields ?? ''}<button class="button ${isQuiet ? 'button-quiet' : ''}">${label}</button>
+    ${tokenField(visit)}${fields ?? ''}<button class="button ${isQuiet ? 'button-quiet' : ''}" ${name === undefined ? '' : html`aria-label="${name}"`}>${label}</button>
   </form>`;
 
 /** The field that the id is typed into, and that `isConfirmed` reads. */

@@ -14,7 +14,7 @@ import { ENDPOINT_PATH, type EndpointViewParts } from './endpoints.ts';
 import { DELIVERY_STATUSES } from './words.ts';
 
 export function endpointActions(parts: EndpointViewParts): Hono<ConsoleEnv> {
-  const { webhookEndpoints: room, clock, site } = parts;
+  const { webhookEndpoints: room, jobs, clock, site } = parts;
   const place: Place = { site, section: 'events' };
   const pathOf = (id: string) => `/events/endpoints/${id}`;
 
@@ -66,10 +66,9 @@ export function endpointActions(parts: EndpointViewParts): Hono<ConsoleEnv> {
       const id = c.req.param('id');
       const range = rangeOf(c.get('form'), clock.now());
       if (range instanceof Refusal) return refusedPage(c, place, range);
-      // A long range is work for a job, as soon as jobs replay.
-      const replayed = await room.replay(c.get('visit').call, id, range);
-      if (replayed instanceof Refusal) return refusedPage(c, place, replayed);
-      return seeOther(c, site, pathOf(id), replayed.deliveries > 0 ? 'replayed' : 'replayed_none');
+      const job = await jobs.start(c.get('visit').call, { kind: 'deliveries.replay', endpoint: id, ...range });
+      if (job instanceof Refusal) return refusedPage(c, place, job);
+      return seeOther(c, site, `/system/jobs/${job.id}`, 'job_started');
     })
     .post(`${ENDPOINT_PATH}/delete`, async (c) => {
       const id = c.req.param('id');

@@ -25,7 +25,7 @@ export function endpointForms({ base }: Site, visit: Visit, endpoint: WebhookEnd
 const management = (visit: Visit, { id, enabled }: WebhookEndpoint, to: string): Html => html`
   ${
     enabled
-      ? actionButton(visit, { action: `${to}/disable`, label: 'Disable' })
+      ? actionButton(visit, { action: `${to}/disable`, label: 'Disable', isQuiet: true })
       : actionButton(visit, { action: `${to}/enable`, label: 'Enable' })
   }
   ${dangerousAction(visit, {

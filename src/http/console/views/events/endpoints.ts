@@ -2,6 +2,7 @@
 import { type Context, Hono } from 'hono';
 import { html } from 'hono/html';
 import type { Deliveries, WebhookEndpoints } from '../../../../broker/events/index.ts';
+import type { JobAdmin } from '../../../../broker/jobs/index.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { WebhookEndpoint } from '../../../../domain/webhook-endpoint.ts';
 import type { Clock } from '../../../../ports/index.ts';
@@ -21,6 +22,7 @@ import { DELIVERY_STATUSES, DELIVERY_WORDS, endpointStatus, eventTabs } from './
 export interface EndpointViewParts {
   webhookEndpoints: WebhookEndpoints;
   deliveries: Deliveries;
+  jobs: JobAdmin;
   clock: Clock;
   site: Site;
 }

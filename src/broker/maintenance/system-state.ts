@@ -1,0 +1,81 @@
+// What operators want to know of the deployment as a whole: its keys, its replicas, its audit chain, and what waits in its outboxes.
+// Nothing here is counted by reading all rows.
+import type { AuditSeal } from '../../domain/audit-seal.ts';
+import type { Refusal } from '../../domain/errors.ts';
+import type { SigningKey } from '../../domain/signing-key.ts';
+import { SIGNING_KEY_PUBLISHED_MS } from '../../domain/time-limits.ts';
+import type { Clock, MetricsState, RowProtection, Store, Vault } from '../../ports/index.ts';
+import { type Access, type Call, endFault } from '../audit/index.ts';
+
+export interface SystemState {
+  version: string;
+  /** What the database is called. */
+  database: string;
+  changeFeed: 'pushed' | 'polled';
+  metrics: MetricsState;
+  /** Processes that use the database, this one included. */
+  replicas: number;
+  keys: {
+    kid: string;
+    /** It encrypts from now on; the others only decrypt. */
+    encrypts: boolean;
+    /** In the ring of this process. One that is not has encrypted something, and can be removed from nowhere. */
+    inRing: boolean;
+    /** The database has a text that it has encrypted: it may protect secrets still. */
+    isProven: boolean;
+  }[];
+  protection: RowProtection;
+  signingKeys: Pick<SigningKey, 'id' | 'createdAt' | 'retiredAt'>[];
+  /** `last` null: no audit entry is sealed yet. `fault`: what is wrong at its end. */
+  auditChain: { last: Pick<AuditSeal, 'id' | 'sealedAt' | 'entries'> | null; fault: string | null };
+  /** Integrations where revocations wait to be told to the provider, and are due. */
+  dueRevocations: string[];
+}
+
+/** For callers with `admin:read` on all integrations. Rejects with `StoreError`. */
+export type ReadSystem = (call: Call) => Promise<SystemState | Refusal>;
+
+interface Parts {
+  store: Pick<Store, 'keyChecks' | 'countProcesses' | 'signingKeys' | 'auditChainEnd' | 'dueRevocations' | 'traits'>;
+  vault: Pick<Vault, 'decrypt' | 'protection'> & { readonly kids: readonly string[]; readonly encryptionKid: string };
+  state: () => Promise<MetricsState>;
+  access: Pick<Access, 'denied'>;
+  clock: Pick<Clock, 'now'>;
+  version: string;
+  database: string;
+}
+
+export function systemReader({ store, vault, state, access, clock, version, database }: Parts): ReadSystem {
+  return async (call) => {
+    const denied = access.denied(call, 'admin:read', '*', '*');
+    if (denied) return denied;
+    const now = clock.now();
+    const [metrics, checks, replicas, signingKeys, end, dueRevocations] = await Promise.all([
+      state(),
+      store.keyChecks(),
+      store.countProcesses(),
+      store.signingKeys('webhook', now - SIGNING_KEY_PUBLISHED_MS),
+      store.auditChainEnd(),
+      store.dueRevocations(now),
+    ]);
+    const proven = new Set(checks.map(({ kid }) => kid));
+    const kids = [...new Set([...vault.kids, ...proven])];
+    const { last } = end;
+    return {
+      ...{ version, database, metrics, replicas, dueRevocations },
+      changeFeed: store.traits.changeFeed,
+      keys: kids.map((kid) => ({
+        kid,
+        encrypts: kid === vault.encryptionKid,
+        inRing: vault.kids.includes(kid),
+        isProven: proven.has(kid),
+      })),
+      protection: vault.protection(),
+      signingKeys: signingKeys.map(({ id, createdAt, retiredAt }) => ({ id, createdAt, retiredAt })),
+      auditChain: {
+        last: last ? { id: last.id, sealedAt: last.sealedAt, entries: last.entries } : null,
+        fault: endFault(vault, end) ?? null,
+      },
+    };
+  };
+}

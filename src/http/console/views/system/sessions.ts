@@ -1,0 +1,45 @@
+// Who is signed in to the console, and ending that.
+import { html } from 'hono/html';
+import type { ConsoleSession } from '../../../../domain/console.ts';
+import type { Html, Site } from '../../../pages/layout.ts';
+import { may, type Visit } from '../../environment.ts';
+import { actionButton } from '../../parts/actions.ts';
+import { status } from '../../parts/status.ts';
+import { table } from '../../parts/table.ts';
+import { when } from '../../parts/when.ts';
+
+export function sessionList({ base }: Site, visit: Visit, all: readonly ConsoleSession[], now: number): Html {
+  const end = ({ id, subject, name }: ConsoleSession) =>
+    id === visit.session.id
+      ? html`yours`
+      : actionButton(visit, {
+          action: `${base}/console/system/sessions/${id}/end`,
+          label: 'End',
+          isQuiet: true,
+          name: `End the session of ${name ?? subject}`,
+        });
+  return table<ConsoleSession>({
+    caption: 'Sessions, and links that no one has opened',
+    hideCaption: true,
+    columns: [
+      {
+        heading: 'Who',
+        isName: true,
+        cell: ({ name, subject, issuer }) =>
+          html`${name ?? subject}<br><span class="quiet">${subject} at ${issuer}</span>`,
+      },
+      { heading: 'Role', cell: ({ role }) => role },
+      {
+        heading: 'State',
+        cell: ({ openedAt }) => (openedAt === null ? status('busy', 'link not opened') : status('good', 'signed in')),
+      },
+      { heading: 'Address', cell: ({ address }) => address ?? '–' },
+      { heading: 'Since', cell: ({ openedAt, createdAt }) => when(openedAt ?? createdAt, now) },
+      { heading: 'Last seen', cell: ({ openedAt, lastSeenAt }) => when(openedAt === null ? null : lastSeenAt, now) },
+      { heading: 'Ends', cell: ({ expiresAt }) => when(expiresAt, now) },
+      ...(may(visit, 'admin') ? [{ heading: 'Sign out', cell: end }] : []),
+    ],
+    rows: all,
+    empty: 'No one is signed in.',
+  });
+}
