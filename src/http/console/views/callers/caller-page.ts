@@ -102,7 +102,7 @@ const powerful = (grant: Permission): Html | '' => (isPowerful(grant) ? html`${s
 
 function keysOf(path: string, visit: Visit, keys: readonly CallerKey[], now: number): Html {
   const isAdmin = may(visit, 'admin');
-  return html`<section aria-label="Keys">
+  return html`<div>
     ${table<CallerKey>({
       caption: 'Keys',
       columns: [
@@ -144,12 +144,12 @@ function keysOf(path: string, visit: Visit, keys: readonly CallerKey[], now: num
             </form></details>`
         : ''
     }
-  </section>`;
+  </div>`;
 }
 
 function workloads(path: string, visit: Visit, { caller }: CallerWithKeys): Html {
   const isAdmin = may(visit, 'admin');
-  return html`<section aria-label="Workload identities">
+  return html`<div>
     ${table<Workload>({
       caption: 'Workload identities',
       columns: [
@@ -184,7 +184,7 @@ function workloads(path: string, visit: Visit, { caller }: CallerWithKeys): Html
       empty: 'It has no workload identities: tokens of its platform are no credentials here.',
     })}
     ${isAdmin ? html`<div class="row"><a class="button button-quiet" href="${path}/workloads/new">Add a workload identity</a></div>` : ''}
-  </section>`;
+  </div>`;
 }
 
 /** Shown once: only the digest of a key is stored. */

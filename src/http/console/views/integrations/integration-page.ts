@@ -16,7 +16,7 @@ import { actionButton, dangerousAction } from '../../parts/actions.ts';
 import { barChart } from '../../parts/chart.ts';
 import { copied, facts } from '../../parts/facts.ts';
 import { areaField, textField } from '../../parts/fields.ts';
-import { CIRCUIT_TONES, CIRCUIT_WORDS, status } from '../../parts/status.ts';
+import { CIRCUIT_WORDS, status } from '../../parts/status.ts';
 import { table } from '../../parts/table.ts';
 import { when } from '../../parts/when.ts';
 import { listed } from '../../parts/words.ts';
@@ -108,7 +108,7 @@ function state(base: string, { integration: { id }, broker, hours, from, now }: 
     ? html`${explanation.summary} ${explanation.how}`
     : html`${circuit === 'closed' ? 'Its tokens are refreshed.' : 'Refreshes are paused, and begin again by themselves once the provider answers.'}`;
   return html`<section class="card verdict ${tone}" aria-label="State">
-      ${status(isBad ? 'bad' : CIRCUIT_TONES[circuit], circuit === 'closed' ? (isBad ? 'Needs attention' : 'Works') : `Circuit ${CIRCUIT_WORDS[circuit]}`)}
+      ${status(tone, circuit === 'closed' ? (isBad ? 'Needs attention' : 'Works') : `Circuit ${CIRCUIT_WORDS[circuit]}`)}
       <div>
         <p class="lead">${lead}</p>
         ${explanation?.since ? html`<p class="quiet">Since ${when(explanation.since, now)}.</p>` : ''}

@@ -212,14 +212,14 @@ function moreFields(form: FilledForm): Html {
     : '';
   return html`<details class="card" ${isOpen ? html`open` : ''}>
     <summary>Limits and other endpoints</summary>
-    <h3>How often its API is called through the proxy</h3>
+    <h2>How often its API is called through the proxy</h2>
     <p class="quiet">By all replicas together.${documented}</p>
     <div class="cards">
       ${textField({ ...of(form, 'rate.requests'), label: 'Calls', type: 'number' })}
       ${textField({ ...of(form, 'rate.window'), label: 'In so many seconds', type: 'number' })}
       ${selectField({ ...of(form, 'rate.per'), label: 'Counted together', options: UPSTREAM_RATE_SCOPES.map((one) => [one, one === 'integration' ? 'all of the integration' : `those of each ${one}`] as const) })}
     </div>
-    <h3>Endpoints that replace those of the catalogue</h3>
+    <h2>Endpoints that replace those of the catalogue</h2>
     <p class="quiet">For a sandbox, or an instance of your own. Secrets that are stored are not sent elsewhere: they have to be given again.</p>
     ${names.map((name) => textField({ ...of(form, name), label: name.slice('overrides.'.length) }))}
   </details>`;
