@@ -45,7 +45,7 @@ export function snippets(subject: Subject): Html {
   const { id, url } = subject;
   const client = `import { createValetkey } from '@valetkey/client';
 
-const valetkey = createValetkey({ url: '${url}', key: process.env.VALETKEY_KEY });
+const valetkey = createValetkey({ url: '${url}', key: VALETKEY_KEY });
 const { access_token } = await valetkey.token({ integration: '${id}', owner: 'user_42' });`;
   const exchange = `curl ${url}/oauth2/token -H "Authorization: Bearer $VALETKEY_KEY" \\
   -d grant_type=urn:ietf:params:oauth:grant-type:token-exchange \\
