@@ -30,8 +30,8 @@ interface Layer {
  */
 const rooms: Record<string, string[]> = {
   secrets: [],
-  counts: ['audit'],
   audit: ['secrets'],
+  counts: ['audit'],
   cache: ['secrets'],
   integrations: ['audit', 'cache', 'secrets'],
   callers: ['integrations', 'audit', 'cache', 'secrets'],

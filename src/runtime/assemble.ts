@@ -31,8 +31,8 @@ import { createIntegrations, type Integrations } from '../broker/integrations/in
 import { createJobs, type Jobs, type KeyRotator } from '../broker/jobs/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
 import {
-  createExplanations,
   createMetricsState,
+  gatherExplanations,
   limitsReader,
   rotateKeys,
   secretsToReencrypt,
@@ -364,7 +364,7 @@ function createServer(parts: Omit<Common, 'vault'> & Pick<Foundation, 'vault'> &
     auditBuffer: audit.buffer,
     upstream: proxy.upstreamState,
   });
-  const explanations = createExplanations({
+  const explanations = gatherExplanations({
     ...{ store, targets: integrations.targets, catalogue: config.catalogue, engine: refresh, upstream: proxy, clock },
   });
   return createHttp({

@@ -1,14 +1,14 @@
 // The tokens room: reading tokens, trying dead grants once more, exchanging a user's JWT for one, and proofs for tokens that are bound to a key.
 import { createDpopProofs, type DpopProofParts, type DpopProofs } from './dpop-proofs.ts';
 import { createTokenExchange, type TokenExchange, type TokenExchangeParts } from './exchange/token-exchange.ts';
-import { createGrantRetry, type GrantRetry, type GrantRetryParts } from './grant-retry.ts';
-import { createOnDemandRefresh, type OnDemandRefresh } from './on-demand-refresh.ts';
+import { createGrantRetry, type GrantRetry, type GrantRetryParts } from './refreshing/grant-retry.ts';
+import { createOnDemandRefresh, type OnDemandRefresh } from './refreshing/on-demand-refresh.ts';
 import { createTokenReader, type TokenReader, type TokenReaderParts } from './token-reader.ts';
 
 export type { DpopProofs, Proof } from './dpop-proofs.ts';
 export type { ExchangeFault, TokenExchange } from './exchange/token-exchange.ts';
-export type { GrantRetry } from './grant-retry.ts';
-export type { OnDemandRefresh } from './on-demand-refresh.ts';
+export type { GrantRetry } from './refreshing/grant-retry.ts';
+export type { OnDemandRefresh } from './refreshing/on-demand-refresh.ts';
 export type { OwnerSelector, Selector } from './selection.ts';
 export type { TokenReader, TokenUse } from './token-reader.ts';
 

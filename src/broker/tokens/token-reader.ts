@@ -9,7 +9,7 @@ import { type Access, type Call, sees } from '../audit/index.ts';
 import { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from '../cache/index.ts';
 import { type Refresher, refusalOf } from '../refresh/index.ts';
 import { decryptAccessToken, digest } from '../secrets/index.ts';
-import { createForcedRefreshes } from './forced-refreshes.ts';
+import { createForcedRefreshes } from './refreshing/forced-refreshes.ts';
 import { choose, connectionNotFound, isAbsent, type OwnerSelector, ownerNotFound, type Selector } from './selection.ts';
 
 /** A connection as it was read. */

@@ -29,10 +29,10 @@ const body = {
 const query = z.object({
   after: z.string().optional().openapi({ description: 'The id of the connection after which the page begins' }),
   status: z.string().optional().openapi({ description: 'As a connect session of this page came back' }),
-  connect_session_id: z.string().optional(),
-  connection_id: z.string().optional(),
-  finish_code: z.string().optional(),
-  error: z.string().optional(),
+  connect_session_id: z.string().optional().openapi({ description: 'The connect session that has ended' }),
+  connection_id: z.string().optional().openapi({ description: 'The connection that it has made or renewed' }),
+  finish_code: z.string().optional().openapi({ description: 'What finishes it, which the portal does itself' }),
+  error: z.string().optional().openapi({ description: 'Why it has connected nothing' }),
 });
 
 const routes = [

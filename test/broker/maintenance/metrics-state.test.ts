@@ -1,6 +1,6 @@
 // What the metrics ask the store: one count at a time, and none for a while, however often they are scraped.
 import { expect, test } from 'vitest';
-import { createMetricsState } from '../../../src/broker/maintenance/metrics-state.ts';
+import { createMetricsState } from '../../../src/broker/maintenance/state/metrics-state.ts';
 import { METRICS_COUNT_MAX_AGE_MS } from '../../../src/domain/time-limits.ts';
 import { StoreError } from '../../../src/ports/index.ts';
 

@@ -1,10 +1,10 @@
 // Trying a dead grant once more: the provider may have refused it by mistake, or under wrong settings of the integration.
-import { type Connection, reauthReasonOf } from '../../domain/connection.ts';
-import { type ReauthReason, Refusal, refuse } from '../../domain/errors.ts';
-import { CLAIMED_DUE_AGAIN_MS } from '../../domain/time-limits.ts';
-import type { Clock, Store } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/index.ts';
-import { type Refresher, refusalOf } from '../refresh/index.ts';
+import { type Connection, reauthReasonOf } from '../../../domain/connection.ts';
+import { type ReauthReason, Refusal, refuse } from '../../../domain/errors.ts';
+import { CLAIMED_DUE_AGAIN_MS } from '../../../domain/time-limits.ts';
+import type { Clock, Store } from '../../../ports/index.ts';
+import type { Access, Call } from '../../audit/index.ts';
+import { type Refresher, refusalOf } from '../../refresh/index.ts';
 
 export interface GrantRetry {
   /**

@@ -1,8 +1,8 @@
 // Refreshing a connection now, for those who look after it and are not given its token.
-import type { Connection } from '../../domain/connection.ts';
-import { Refusal } from '../../domain/errors.ts';
-import type { Call } from '../audit/index.ts';
-import type { TokenReader, TokenUse } from './token-reader.ts';
+import type { Connection } from '../../../domain/connection.ts';
+import { Refusal } from '../../../domain/errors.ts';
+import type { Call } from '../../audit/index.ts';
+import type { TokenReader, TokenUse } from '../token-reader.ts';
 
 /**
  * Refreshes the connection, as `TokenReader.refresh` does, and returns it as it is afterwards. Takes `connections:write`, as a check

@@ -1,18 +1,18 @@
 // Why connections and integrations do not work: gathers what the store and this process know of them, and has the domain say it.
-import type { Connection } from '../../domain/connection.ts';
-import { Refusal } from '../../domain/errors.ts';
+import type { Connection } from '../../../domain/connection.ts';
+import { Refusal } from '../../../domain/errors.ts';
 import {
   type Explanation,
   type ExplanationFacts,
   explain,
   explainIntegration,
   type IntegrationProblem,
-} from '../../domain/explanation.ts';
-import type { Integration } from '../../domain/integration.ts';
-import { authMode, type Provider } from '../../domain/provider.ts';
-import { type Clock, type MetricsState, type Store, VaultError } from '../../ports/index.ts';
-import type { Targets } from '../integrations/index.ts';
-import type { RefreshEngine } from '../refresh/index.ts';
+} from '../../../domain/explanation.ts';
+import type { Integration } from '../../../domain/integration.ts';
+import { authMode, type Provider } from '../../../domain/provider.ts';
+import { type Clock, type MetricsState, type Store, VaultError } from '../../../ports/index.ts';
+import type { Targets } from '../../integrations/index.ts';
+import type { RefreshEngine } from '../../refresh/index.ts';
 
 /** For those who may read the connection or integration already: it authorises no one. Rejects with `StoreError`. */
 export interface Explanations {
@@ -38,7 +38,7 @@ interface Parts {
 type OfIntegration = Pick<ExplanationFacts, 'provider' | 'integration' | 'circuit'>;
 const UNNAMED = 'The provider';
 
-export function createExplanations({ store, targets, catalogue, engine, upstream, clock }: Parts): Explanations {
+export function gatherExplanations({ store, targets, catalogue, engine, upstream, clock }: Parts): Explanations {
   async function factsOf(connection: Connection): Promise<OfIntegration> {
     const { integration: id } = connection;
     const found = await targets.find(id);

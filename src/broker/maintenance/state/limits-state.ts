@@ -1,8 +1,8 @@
 // The limits and circuits of the process that answers, for operators.
-import type { Refusal } from '../../domain/errors.ts';
-import type { CircuitView, LimitsMet, LimitView, RefreshQueueView } from '../../domain/limits-state.ts';
-import type { Access, Call } from '../audit/index.ts';
-import type { RefreshEngine } from '../refresh/index.ts';
+import type { Refusal } from '../../../domain/errors.ts';
+import type { CircuitView, LimitsMet, LimitView, RefreshQueueView } from '../../../domain/limits-state.ts';
+import type { Access, Call } from '../../audit/index.ts';
+import type { RefreshEngine } from '../../refresh/index.ts';
 
 /** Other processes know of other failures; a limit that an API has told one of them is known to all. */
 export interface LimitsState {

@@ -6,11 +6,11 @@ import {
   METRICS_COUNT_MAX_AGE_MS,
   METRICS_PING_MAX_AGE_MS,
   METRICS_STORE_WAIT_MS,
-} from '../../domain/time-limits.ts';
-import type { Clock, MetricsState, Store, Vault } from '../../ports/index.ts';
-import type { AuditBuffer } from '../audit/index.ts';
-import type { Cache } from '../cache/index.ts';
-import type { RefreshEngine } from '../refresh/index.ts';
+} from '../../../domain/time-limits.ts';
+import type { Clock, MetricsState, Store, Vault } from '../../../ports/index.ts';
+import type { AuditBuffer } from '../../audit/index.ts';
+import type { Cache } from '../../cache/index.ts';
+import type { RefreshEngine } from '../../refresh/index.ts';
 
 /** After a count, the store rests for so many times as long as it took. */
 const REST = 200;

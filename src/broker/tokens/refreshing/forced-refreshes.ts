@@ -1,10 +1,10 @@
 // How many refreshes a caller may force: the limit of its permissions, as a token bucket for each caller and permission, which
 // all processes share.
-import { type Action, permissionsFor, type RateLimit } from '../../domain/caller.ts';
-import type { Connection } from '../../domain/connection.ts';
-import { type Refusal, refuse } from '../../domain/errors.ts';
-import type { Store } from '../../ports/index.ts';
-import type { Call } from '../audit/index.ts';
+import { type Action, permissionsFor, type RateLimit } from '../../../domain/caller.ts';
+import type { Connection } from '../../../domain/connection.ts';
+import { type Refusal, refuse } from '../../../domain/errors.ts';
+import type { Store } from '../../../ports/index.ts';
+import type { Call } from '../../audit/index.ts';
 
 /**
  * Counts a forced refresh, whatever the caller has authenticated with. Undefined: it is within the limit of one of the

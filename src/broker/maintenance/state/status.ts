@@ -1,8 +1,8 @@
 // The state of the broker, by integration, for operators.
-import type { Refusal } from '../../domain/errors.ts';
-import type { Explanation } from '../../domain/explanation.ts';
-import type { MetricsState, Store } from '../../ports/index.ts';
-import type { Access, Call } from '../audit/index.ts';
+import type { Refusal } from '../../../domain/errors.ts';
+import type { Explanation } from '../../../domain/explanation.ts';
+import type { MetricsState, Store } from '../../../ports/index.ts';
+import type { Access, Call } from '../../audit/index.ts';
 import type { Explanations } from './explanations.ts';
 
 export interface IntegrationStatus {

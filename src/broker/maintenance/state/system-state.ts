@@ -1,11 +1,11 @@
 // What operators want to know of the deployment as a whole: its keys, its replicas, its audit chain, and what waits in its outboxes.
 // Nothing here is counted by reading all rows.
-import type { AuditSeal } from '../../domain/audit-seal.ts';
-import type { Refusal } from '../../domain/errors.ts';
-import type { SigningKey } from '../../domain/signing-key.ts';
-import { SIGNING_KEY_PUBLISHED_MS } from '../../domain/time-limits.ts';
-import type { Clock, MetricsState, RowProtection, Store, Vault } from '../../ports/index.ts';
-import { type Access, type Call, endFault } from '../audit/index.ts';
+import type { AuditSeal } from '../../../domain/audit-seal.ts';
+import type { Refusal } from '../../../domain/errors.ts';
+import type { SigningKey } from '../../../domain/signing-key.ts';
+import { SIGNING_KEY_PUBLISHED_MS } from '../../../domain/time-limits.ts';
+import type { Clock, MetricsState, RowProtection, Store, Vault } from '../../../ports/index.ts';
+import { type Access, type Call, endFault } from '../../audit/index.ts';
 
 export interface SystemState {
   version: string;
