@@ -70,7 +70,8 @@ export const readableName = ({ name, id }: Pick<Account, 'name' | 'id'>): string
 
 const MAX_LENGTH = 255;
 /** OpenID Connect Core 2 has at most 255 characters for `sub`. */
-const isPlain = (text: string) => text !== '' && text.length <= MAX_LENGTH && !/\p{Cc}/u.test(text);
+const isPlain = (text: string) =>
+  text !== '' && text.length <= MAX_LENGTH && text.isWellFormed() && !/\p{Cc}/u.test(text);
 
 /** Text of a provider: an id that cannot be stored as it is says nothing, and a name is for people. */
 function checked({ issuer, id, name }: Account): Account | null {
@@ -82,6 +83,8 @@ function checked({ issuer, id, name }: Account): Account | null {
       name
         ?.replaceAll(/\p{Cc}/gu, ' ')
         .trim()
-        .slice(0, MAX_LENGTH) || null,
+        .slice(0, MAX_LENGTH)
+        // It may end in half a character, which PostgreSQL does not store.
+        .toWellFormed() || null,
   };
 }

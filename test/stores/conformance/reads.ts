@@ -90,14 +90,12 @@ export function reads(at: Opened): void {
         { owner: 'dora', account: account('anna', 'x'), status: 'revoked' },
         { owner: 'emil', account: account('e', 'ANNA Müller') },
         { owner: 'anna', integration: 'github', status: 'needs_reauth', reason: 'grant_expired' },
-        // Half of a character, as a text that was cut may end with.
-        { owner: 'fritz', account: account('f', 'anna\ud83d') },
       ];
       const all: string[] = [];
       for (const row of rows) all.push((await connected(at.store, row)).connection.id);
       const found = async (filter: ConnectionFilter) =>
         ids((await at.store.connections(filter, FIRST)).data).map((id) => all.indexOf(id));
-      expect((await found({ text: 'anna' })).filter((n) => n !== 8)).toEqual([0, 2, 3, 4, 6, 7]);
+      expect(await found({ text: 'anna' })).toEqual([0, 2, 3, 4, 6, 7]);
       expect(await found({ text: 'anna%' })).toEqual([2]);
       expect(await found({ text: 'ANNA m' })).toEqual([6]);
       expect(await found({ text: 'anna mÜ' })).toEqual([]);
