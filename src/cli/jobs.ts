@@ -58,7 +58,7 @@ export function jobCommands(program: Command, io: Io): void {
     .option('--integration <id>', 'all connections of this integration')
     .option('--owner <owner>', 'all connections of this owner; with --integration, only those of both')
     .requiredOption('-y, --yes', 'without confirmation; see connections revoke --dry-run first');
-  example(revoke, 'valetkey jobs revoke --integration slack --yes').action(
+  example(revoke, 'valetkey jobs revoke --integration acme --yes').action(
     async ({ integration, owner }: { integration?: string; owner?: string }, command: Command) => {
       // An unset variable of a script must not widen what is revoked.
       if (integration === '' || owner === '') throw misused('--integration and --owner must not be empty');

@@ -3,7 +3,7 @@
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
-const HOUR_MS = 60 * MINUTE_MS;
+export const HOUR_MS = 60 * MINUTE_MS;
 export const DAY_MS = 24 * HOUR_MS;
 
 // When a token is refreshed.
@@ -314,6 +314,8 @@ export const CONSOLE_IDLE_MS = 30 * MINUTE_MS;
 export const CONSOLE_TOUCH_INTERVAL_MS = MINUTE_MS;
 /** What destroys something wants a sign-in that is younger than this. */
 export const CONSOLE_FRESH_MS = 10 * MINUTE_MS;
+/** A change feed that is this late is shown as late. */
+export const CHANGE_FEED_LATE_MS = 5 * SECOND_MS;
 /** A link that signs in can be opened for this long. */
 export const CONSOLE_LINK_TTL_MS = 10 * MINUTE_MS;
 /** The URL of a portal session works this long, once. */

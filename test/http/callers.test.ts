@@ -197,7 +197,7 @@ describe('grant', () => {
     for (const mine of [String(key), String(narrow.key)]) {
       for (const [method, path, body, action = 'admin'] of [
         ['POST', '/v1/callers', { name: 'me', grants: [everything] }],
-        ['GET', '/v1/callers'],
+        ['GET', '/v1/callers', undefined, 'admin:read'],
         ['POST', `/v1/callers/${id}/keys`],
         ['DELETE', `/v1/callers/${id}/keys/${key_id}`],
         ['DELETE', `/v1/callers/${id}`],

@@ -49,6 +49,7 @@ describe('connection', () => {
       last_check_error: null,
       generation: 1,
       upstream_revocation: null,
+      explanation: null,
       created_at: time,
       updated_at: time,
     });
@@ -168,6 +169,7 @@ describe('import', () => {
       last_check_error: null,
       generation: 1,
       upstream_revocation: null,
+      explanation: null,
       created_at: time,
       updated_at: time,
     });

@@ -50,6 +50,7 @@ describe('putting an integration', () => {
       return_origins: ['https://app.example'],
       require_finish: true,
       rate: null,
+      theme: null,
       redirect_uri: `${testSetup.broker.url}/oauth2/callback/whole`,
       webhook: null,
       signals: {

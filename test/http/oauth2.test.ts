@@ -261,12 +261,12 @@ describe('token exchange without a connection', () => {
     expect((await exchange(owner)).body.connection_id).not.toBe(id);
   });
 
-  test('connect_url is null where the provider has no browser flow', async () => {
+  test('connect_url leads to a form where the provider has no browser flow', async () => {
     const setup = { provider: 'stripe', params: { mode: 'api_key' } };
     expectOk(await broker.ask('PUT', '/v1/integrations/keys', setup), 201);
     const { key } = await admit([{ actions: ['token'], integrations: ['keys'], owners: ['*'] }]);
     const answered = await exchange(newOwner(), { audience: 'keys' }, { authorization: `Bearer ${key}` });
-    expect(expectError(answered, 400, 'interaction_required').connect_url).toBeNull();
+    expect(expectError(answered, 400, 'interaction_required').connect_url).toMatch(/\/connect\/[\w-]{43}$/);
   });
 });
 

@@ -10,7 +10,7 @@ import type { Permission } from '../../../src/domain/caller.ts';
 import { DELIVERY_CLAIM_MS, DELIVERY_RETRIES_MS, SHUTDOWN_DELIVERY_GRACE_MS } from '../../../src/domain/time-limits.ts';
 import type { WebhookPost, WebhookResponse } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
-import { anEndpoint, anEntry, anEvent, FIRST, NOW } from '../../stores/builders.ts';
+import { aCaller, anEndpoint, anEntry, anEvent, FIRST, NOW } from '../../stores/builders.ts';
 
 const vault = createKeyRing([{ kid: 'k1', key: createSecretKey(randomBytes(32)) }]);
 const SECRETS = { secret: randomBytes(32).toString('base64'), previousSecret: null, headers: null };
@@ -30,7 +30,9 @@ async function inFlight() {
         request.signal.addEventListener('abort', () => answer({ kind: 'failed', code: 'network', status: null }));
       }),
   };
-  const bare = anEndpoint({ previousUntil: null, createdAt: NOW });
+  const caller = aCaller({ permissions: [{ actions: ['events'], integrations: ['*'], owners: ['*'] }] });
+  await store.addCaller(caller, null, anEntry());
+  const bare = anEndpoint({ callerId: caller.id, previousUntil: null, createdAt: NOW });
   const endpoint = { ...bare, ...encryptSecrets(vault, bare, SECRETS) };
   await store.addWebhookEndpoint(endpoint, anEntry());
   const events = [1, 2].map(() => anEvent({ type: 'connection.created', body: null }));

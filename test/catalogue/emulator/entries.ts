@@ -79,7 +79,17 @@ export async function writeEntries(servers: readonly VendorServer[], folder: str
 }
 
 /** Fields for people, which have no URLs to map. */
-const TEXT_FIELDS = new Set(['$schema', 'docs_url', 'notes', 'title', 'description', 'uncertain', 'example', 'name']);
+const TEXT_FIELDS = new Set([
+  '$schema',
+  'docs_url',
+  'help_url',
+  'notes',
+  'title',
+  'description',
+  'uncertain',
+  'example',
+  'name',
+]);
 
 function toEmulator(value: unknown, base: string, key = ''): unknown {
   if (TEXT_FIELDS.has(key)) return value;

@@ -1,4 +1,5 @@
 // Home: one sentence of health, what needs someone, each integration with its day, and what has changed.
+
 import { Hono } from 'hono';
 import { html } from 'hono/html';
 import type { AuditLog } from '../../../broker/audit/index.ts';
@@ -7,6 +8,7 @@ import type { BrokerStatus, IntegrationStatus, ReadStatus } from '../../../broke
 import type { StoredAuditEntry } from '../../../domain/audit.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import { type HourlyCount, hourOf } from '../../../domain/hourly-counts.ts';
+import { HOUR_MS } from '../../../domain/time-limits.ts';
 import type { Clock } from '../../../ports/index.ts';
 import type { Html, Site } from '../../pages/layout.ts';
 import { type Place, shown } from '../answers.ts';
@@ -25,7 +27,6 @@ export interface HomeParts {
   site: Site;
 }
 
-const HOUR_MS = 3_600_000;
 const HOURS = 24;
 /** Entries that are looked through for changes, and changes that are shown. */
 const [EXAMINED, SHOWN] = [300, 8];

@@ -1,7 +1,9 @@
 // The audit log: who did what, when, from where, and what came of it.
+
 import { html } from 'hono/html';
 import type { StoredAuditEntry } from '../../../../domain/audit.ts';
 import { AUDIT_ACTIONS } from '../../../../domain/audit-actions.ts';
+import { HOUR_MS } from '../../../../domain/time-limits.ts';
 import type { Html } from '../../../pages/layout.ts';
 import { issueSummary, selectField, textField } from '../../parts/fields.ts';
 import { status } from '../../parts/status.ts';
@@ -15,8 +17,6 @@ interface AuditPage extends AskedEntries {
   next: string | null;
   now: number;
 }
-
-const HOUR_MS = 3_600_000;
 
 export function auditPage(base: string, page: AuditPage): Html {
   const { query, issues, rows, next, now } = page;

@@ -1,4 +1,5 @@
 // A connection: whether it works, why not and what to do, what has happened to it, and what can be done.
+
 import { Hono } from 'hono';
 import { html } from 'hono/html';
 import type { AuditLog } from '../../../../broker/audit/index.ts';
@@ -9,6 +10,7 @@ import type { Inbox } from '../../../../broker/webhooks/index.ts';
 import type { Connection } from '../../../../domain/connection.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { Explanation } from '../../../../domain/explanation.ts';
+import { DAY_MS } from '../../../../domain/time-limits.ts';
 import type { Clock } from '../../../../ports/index.ts';
 import type { Cursors } from '../../../cursors.ts';
 import type { Html, Site } from '../../../pages/layout.ts';
@@ -37,7 +39,6 @@ export interface ConnectionViewParts {
 const CHANGES_PER_PAGE = 50;
 /** Entries of the last day, of which the reads are counted; and received webhooks. */
 const [NEWEST_ENTRIES, NEWEST_WEBHOOKS] = [500, 50];
-const DAY_MS = 86_400_000;
 
 export function connectionView(parts: ConnectionViewParts): Hono<ConsoleEnv> {
   const { connections, integrations, explanations, clock, site } = parts;

@@ -1,4 +1,5 @@
 // The address of the list of connections: what is searched for. What it does not know is as if it were not there.
+import { HOUR_MS } from '../../../../domain/time-limits.ts';
 import type { ConnectionFilter } from '../../../../ports/index.ts';
 import { REASONS } from './reasons.ts';
 
@@ -31,7 +32,6 @@ const NAMES = {
 } as const;
 
 const MAX_LENGTH = 255;
-const HOUR_MS = 3_600_000;
 
 export function listQuery(search: URLSearchParams): ListQuery {
   /** Databases know no NUL in a text. */

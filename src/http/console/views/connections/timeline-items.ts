@@ -1,7 +1,9 @@
 // The timeline of a connection, made of its audit entries and received webhooks: the newest first, and what is dull in one line.
+
 import type { StoredAuditEntry } from '../../../../domain/audit.ts';
 import type { AuditAction } from '../../../../domain/audit-actions.ts';
 import type { ReceivedWebhook } from '../../../../domain/received-webhook.ts';
+import { HOUR_MS } from '../../../../domain/time-limits.ts';
 import type { Tone } from '../../parts/status.ts';
 
 export interface TimelineItem {
@@ -58,7 +60,6 @@ const READS: Readonly<Record<string, string>> = {
 
 /** More than these in a row are one line. */
 const DULL = 2;
-const HOUR_MS = 3_600_000;
 
 const times = (count: number): string => (count === 1 ? '' : ` ${count.toLocaleString('en')} times`);
 

@@ -1,5 +1,7 @@
 // The timeline of a connection, as it is shown.
+
 import { html } from 'hono/html';
+import { HOUR_MS } from '../../../../domain/time-limits.ts';
 import type { Html, Site } from '../../../pages/layout.ts';
 import { when } from '../../parts/when.ts';
 import type { TimelineItem } from './timeline-items.ts';
@@ -35,8 +37,6 @@ function line(site: Site, { at, tone, text, detail, actor, requestId, entries }:
     }
   </li>`;
 }
-
-const HOUR_MS = 3_600_000;
 
 /** All that the request did, in the audit log. */
 function requestOf({ base }: Site, at: number, requestId: string): Html {

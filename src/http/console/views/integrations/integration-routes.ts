@@ -1,4 +1,5 @@
 // The pages of one integration, and what admins do there.
+
 import { type Context, Hono } from 'hono';
 import { html } from 'hono/html';
 import type { AuditLog, Call } from '../../../../broker/audit/index.ts';
@@ -12,6 +13,7 @@ import { Refusal, refuse } from '../../../../domain/errors.ts';
 import { hourOf } from '../../../../domain/hourly-counts.ts';
 import type { Integration } from '../../../../domain/integration.ts';
 import type { Provider } from '../../../../domain/provider.ts';
+import { HOUR_MS } from '../../../../domain/time-limits.ts';
 import type { Clock } from '../../../../ports/index.ts';
 import type { Html, Site } from '../../../pages/layout.ts';
 import { type Place, refusedPage, seeOther, shown, unconfirmed } from '../../answers.ts';
@@ -53,7 +55,6 @@ export interface IntegrationPageParts {
 /** Changes of one integration that are looked through for when its secrets were set. */
 const CHANGES_READ = 50;
 const HANDSHAKE_MINUTES = 10;
-const HOUR_MS = 3_600_000;
 
 export function integrationRoutes(parts: IntegrationPageParts): Hono<ConsoleEnv> {
   const {

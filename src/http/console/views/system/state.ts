@@ -1,6 +1,8 @@
 // The deployment in words: whether something of it needs someone, its figures, and its keys.
+
 import { html } from 'hono/html';
 import type { SystemState } from '../../../../broker/maintenance/index.ts';
+import { CHANGE_FEED_LATE_MS } from '../../../../domain/time-limits.ts';
 import type { Html, Site } from '../../../pages/layout.ts';
 import { may, type Visit } from '../../environment.ts';
 import { dangerousAction } from '../../parts/actions.ts';
@@ -11,7 +13,6 @@ import { inWords, when } from '../../parts/when.ts';
 
 const number = (value: number): string => value.toLocaleString('en');
 /** A feed that was not read for so long, in ms, is behind. */
-const LATE_MS = 5_000;
 
 /** What needs someone, each in one sentence. */
 function troubles({ metrics, auditChain, keys, protection }: SystemState): string[] {
@@ -20,7 +21,7 @@ function troubles({ metrics, auditChain, keys, protection }: SystemState): strin
   return [
     ...(storeUp ? [] : ['The database does not take writes.']),
     ...(rescued > 0 ? [`${number(rescued)} answers of providers wait in the rescue file to be stored.`] : []),
-    ...(changeFeedLagMs > LATE_MS ? ['This replica is behind with the changes of others.'] : []),
+    ...(changeFeedLagMs > CHANGE_FEED_LATE_MS ? ['This replica is behind with the changes of others.'] : []),
     ...(auditChain.fault === null
       ? []
       : [`The audit chain is broken: ${auditChain.fault}. Run valetkey audit verify.`]),

@@ -1,0 +1,106 @@
+// Roles × routes of the console: strangers are led to the sign-in, viewers change nothing, and no route answers with a defect.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { consoleRoutes } from '../../../src/http/console/console.ts';
+import { startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { type ConsoleBrowser, consoleBrowser, openLink } from '../../support/console-browser.ts';
+
+/** The routes as they are registered; nothing is called, so what a view works with may be anything. */
+function registered(): { method: string; path: string }[] {
+  const anything: unknown = new Proxy(() => anything, { get: (_, name) => (name === 'url' ? 'http://x' : anything) });
+  const site = { base: '', appName: 'Valetkey' };
+  const parts = new Proxy(
+    {},
+    { get: (_, name) => (name === 'site' ? site : name === 'publicUrl' ? 'http://x' : anything) },
+  );
+  const all = consoleRoutes(parts as Parameters<typeof consoleRoutes>[0]).routes.filter(
+    ({ method, path }) => method !== 'ALL' && !path.endsWith('*'),
+  );
+  return [...new Map(all.map((one) => [`${one.method} ${one.path}`, one])).values()];
+}
+
+/** Before the sign-in. */
+const ENTRANCE = /^\/console\/(sign-in|callback|link)/;
+
+describe('console: roles and routes', () => {
+  let broker: TestBroker;
+  let dead: string;
+  const ids: Record<string, string> = {};
+
+  beforeAll(async () => {
+    broker = await startTestBroker({}, undefined, { refreshAhead: false });
+    const params = { authorization_url: 'https://acme.example/authorize', token_url: 'https://127.0.0.1:1/token' };
+    const setup = { provider: 'generic-oauth2', client_id: 'c', client_secret: 's', params };
+    await broker.ask('PUT', '/v1/integrations/acme', setup);
+    const credentials = { access_token: 'a', refresh_token: 'r' };
+    const importing = async (owner: string) =>
+      String((await broker.ask('POST', '/v1/connections', { integration: 'acme', owner, credentials })).body.id);
+    ids.connections = await importing('user_1');
+    dead = await importing('user_2');
+    const grants = [{ actions: ['token'], integrations: ['acme'], owners: ['*'] }];
+    ids.callers = String((await broker.ask('POST', '/v1/callers', { name: 'mailer', grants })).body.id);
+    ids.endpoints = String(
+      (await broker.ask('POST', '/v1/webhook-endpoints', { url: 'https://127.0.0.1:1/e' })).body.id,
+    );
+    ids.integrations = 'acme';
+  });
+  afterAll(() => broker?.stop());
+
+  const concrete = (path: string) =>
+    path
+      .replace(
+        /\/(connections|callers|endpoints|integrations)\/:(\w+)(\{[^}]*\})?/g,
+        (_, kind: string) => `/${kind}/${ids[kind]}`,
+      )
+      .replace(/:sessions?\b|\/sessions\/:\w+(\{[^}]*\})?/g, '/sessions/cse_01')
+      .replace(/:\w+(\{[^}]*\})?/g, 'x');
+  async function entered(role: string): Promise<ConsoleBrowser> {
+    const browser = consoleBrowser(broker.url);
+    await openLink(browser, (await broker.ask('POST', '/v1/console-links', { role })).body.url);
+    return browser;
+  }
+  const routes = registered().filter(({ path }) => path.startsWith('/console') && !ENTRANCE.test(path));
+
+  it('has routes for all views', () => {
+    expect(routes.filter(({ method }) => method === 'GET').length).toBeGreaterThan(15);
+    expect(routes.filter(({ method }) => method === 'POST').length).toBeGreaterThan(15);
+  });
+
+  it('leads strangers to the sign-in, whatever they ask for', async () => {
+    for (const { method, path } of routes) {
+      const at = concrete(path);
+      const browser = consoleBrowser(broker.url);
+      const page = method === 'GET' ? await browser.get(at) : await browser.post(at);
+      expect([page.status, page.url.pathname], `${method} ${path}`).toEqual([200, '/console/sign-in']);
+    }
+  });
+
+  it.each(['viewer', 'operator', 'admin'])('answers a %s on every page, and never with a defect', async (role) => {
+    const browser = await entered(role);
+    for (const { method, path } of routes.filter(({ method: one }) => one === 'GET')) {
+      const page = await browser.get(concrete(path));
+      expect(page.status, `${method} ${path}`).toBeLessThan(500);
+      expect(page.url.pathname, `${method} ${path}`).not.toBe('/console/sign-in');
+    }
+  });
+
+  it('lets a viewer change nothing: every action is refused, and the audit log has none', async () => {
+    const browser = await entered('viewer');
+    const actions = routes.filter(({ method, path }) => method === 'POST' && path !== '/console/sign-out');
+    for (const { path } of actions) {
+      const page = await browser.post(concrete(path), { confirmation: ids[path.split('/')[2]!] ?? 'x', name: 'x' });
+      expect(page.status, path).toBeGreaterThanOrEqual(400);
+      expect(page.status, path).toBeLessThan(500);
+      expect(page.url.searchParams.get('done'), path).toBeNull();
+    }
+    const { body } = await broker.ask('GET', '/v1/audit?limit=500');
+    const own = (body.data as { actor: string; action: string; outcome: string }[]).filter(
+      ({ actor, outcome }) => actor.startsWith('user:') && outcome === 'ok',
+    );
+    const READS = /\.(read|list|opened)$/;
+    expect(own.map(({ action }) => action).filter((action) => !READS.test(action))).toEqual([]);
+    for (const path of [`/v1/connections/${ids.connections}`, `/v1/connections/${dead}`])
+      expect((await broker.ask('GET', path)).body.status).toBe('active');
+    expect((await broker.ask('GET', '/v1/callers')).body.data).toHaveLength(1);
+    expect((await broker.ask('GET', '/v1/integrations')).body.data).toHaveLength(1);
+  });
+});
