@@ -67,7 +67,7 @@ describe('console: the 3 a.m. drill', () => {
     const list = await click(browser, home, /connections\?.*integration=withdrawn.*needs_reauth/);
     const page = await click(browser, list, new RegExp(`/connections/${id}$`));
     expect(page.text).toMatch(/owner/i);
-    expect(page.text).toMatch(/connect again|reconnect/i);
+    expect(page.text).toMatch(/connect link/i);
   });
 
   it('a caller has a wrong key: the audit log says from where', async () => {

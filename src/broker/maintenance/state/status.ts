@@ -30,7 +30,7 @@ export interface BrokerStatus {
 export type ReadStatus = (call: Call) => Promise<BrokerStatus | Refusal>;
 
 interface Parts {
-  store: Pick<Store, 'integrations'>;
+  store: Pick<Store, 'integrations' | 'countConnections'>;
   state: () => Promise<MetricsState>;
   explanations: Pick<Explanations, 'ofIntegrations'>;
   access: Pick<Access, 'denied'>;
@@ -43,7 +43,9 @@ export function statusReader({ store, state, explanations, access }: Parts): Rea
   return async (call) => {
     const denied = access.denied(call, 'admin:read', '*', '*');
     if (denied) return denied;
-    const now = await state();
+    const known = await state();
+    // What is known may be some seconds old, and who has just repaired a connection looks.
+    const now = known.storeUp ? { ...known, connections: await store.countConnections() } : known;
     const integrations: IntegrationStatus[] = [];
     let after: string | undefined;
     do {

@@ -200,7 +200,7 @@ export function integrationRoutes(parts: IntegrationPageParts): Hono<ConsoleEnv>
     }),
   );
 
-  routes.post('/console/integrations/:id/edit', async (c) => {
+  routes.post('/console/integrations/:id/edit', onlyFor('admin', place), async (c) => {
     const form = c.get('form');
     const one = await found(c);
     if (one instanceof Refusal) return refusedPage(c, place, one);
@@ -226,7 +226,7 @@ export function integrationRoutes(parts: IntegrationPageParts): Hono<ConsoleEnv>
     return c.html(page(c, id, `Set up ${id}`, setUpPage(site.base, c.get('visit'), setUp), 'integration_created_hook'));
   });
 
-  routes.post('/console/integrations/:id/secrets', async (c) => {
+  routes.post('/console/integrations/:id/secrets', onlyFor('admin', place), async (c) => {
     const form = c.get('form');
     const one = await found(c);
     if (one instanceof Refusal) return refusedPage(c, place, one);
@@ -250,13 +250,13 @@ export function integrationRoutes(parts: IntegrationPageParts): Hono<ConsoleEnv>
     return seeOther(c, site, `/integrations/${id}`, 'secrets_replaced');
   });
 
-  routes.post('/console/integrations/:id/handshake', async (c) => {
+  routes.post('/console/integrations/:id/handshake', onlyFor('admin', place), async (c) => {
     const id = c.req.param('id');
     const opened = await webhooks.openHandshake(c.get('visit').call, id, HANDSHAKE_MINUTES);
     return shown(c, place, opened, () => seeOther(c, site, `/integrations/${id}`, 'handshake_opened'));
   });
 
-  routes.post('/console/integrations/:id/delete', async (c) => {
+  routes.post('/console/integrations/:id/delete', onlyFor('admin', place), async (c) => {
     const id = c.req.param('id');
     const refused = unconfirmed(c, place, c.get('form'), id, `/integrations/${id}`);
     if (refused) return refused;

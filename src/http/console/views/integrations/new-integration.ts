@@ -125,7 +125,7 @@ export function newIntegrationRoutes(parts: NewIntegrationParts): Hono<ConsoleEn
     return new Map([['id', `an integration "${id}" exists: choose another id, or change that one`]]);
   }
 
-  routes.post('/console/integrations/new/:provider', async (c) => {
+  routes.post('/console/integrations/new/:provider', onlyFor('admin', place), async (c) => {
     const form = c.get('form');
     const visit = c.get('visit');
     const name = c.req.param('provider');
