@@ -62,7 +62,8 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
     try {
       while (batch.length > 0) {
         await store.appendAudit(batch.slice(0, BATCH));
-        onWritten?.(batch.splice(0, BATCH));
+        const written = batch.splice(0, BATCH);
+        onWritten?.(written);
       }
     } catch (error) {
       const kept = batch.slice(-MAX_ENTRIES);
