@@ -6,9 +6,9 @@ import type { AuditLog } from '../../../broker/audit/index.ts';
 import type { ReadHourlyHistory } from '../../../broker/counts/index.ts';
 import type { BrokerStatus, IntegrationStatus, ReadStatus } from '../../../broker/maintenance/index.ts';
 import type { StoredAuditEntry } from '../../../domain/audit.ts';
+import { HOUR } from '../../../domain/durations.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import { type HourlyCount, hourOf } from '../../../domain/hourly-counts.ts';
-import { HOUR_MS } from '../../../domain/time-limits.ts';
 import type { Clock } from '../../../ports/index.ts';
 import type { Html, Site } from '../../pages/layout.ts';
 import { type Place, shown } from '../answers.ts';
@@ -40,11 +40,11 @@ export function homeView({ readStatus, readHourlyHistory, auditLog, clock, site 
   return new Hono<ConsoleEnv>().get('/console', async (c) => {
     const visit = c.get('visit');
     const now = clock.now();
-    const from = hourOf(now) - (HOURS - 1) * HOUR_MS;
+    const from = hourOf(now) - (HOURS - 1) * HOUR;
     const [broker, hours, entries] = await Promise.all([
       readStatus(visit.call),
       readHourlyHistory(visit.call, { from, to: now }),
-      auditLog(visit.call, { from: now - HOURS * HOUR_MS }, { limit: EXAMINED, after: undefined }),
+      auditLog(visit.call, { from: now - HOURS * HOUR }, { limit: EXAMINED, after: undefined }),
     ]);
     if (hours instanceof Refusal) return shown(c, place, hours, () => c.notFound());
     const changes = entries instanceof Refusal ? [] : entries.data.filter(({ action }) => CHANGES.test(action));
@@ -136,10 +136,10 @@ export function dayOf(hours: readonly HourlyCount[], from: number): Map<string, 
   const day = new Map<string, Bar[]>();
   for (const { integration, metric, hour, outcome, count: n } of hours) {
     if (metric !== 'refresh') continue;
-    const bars = day.get(integration) ?? Array.from({ length: HOURS }, (_, i) => emptyBar(from + i * HOUR_MS));
+    const bars = day.get(integration) ?? Array.from({ length: HOURS }, (_, i) => emptyBar(from + i * HOUR));
     day.set(integration, bars);
     const kind = GOOD.has(outcome) ? 'ok' : PASSING.has(outcome) ? 'warn' : 'bad';
-    const part = bars[Math.round((hour - from) / HOUR_MS)]?.parts.find((one) => one.kind === kind);
+    const part = bars[Math.round((hour - from) / HOUR)]?.parts.find((one) => one.kind === kind);
     if (part) part.value += n;
   }
   return day;

@@ -3,7 +3,7 @@
 import { html } from 'hono/html';
 import type { StoredAuditEntry } from '../../../../domain/audit.ts';
 import { AUDIT_ACTIONS } from '../../../../domain/audit-actions.ts';
-import { HOUR_MS } from '../../../../domain/time-limits.ts';
+import { HOUR } from '../../../../domain/durations.ts';
 import type { Html } from '../../../pages/layout.ts';
 import { issueSummary, selectField, textField } from '../../parts/fields.ts';
 import { status } from '../../parts/status.ts';
@@ -119,8 +119,7 @@ function about(base: string, { integration, owner, connectionId }: StoredAuditEn
 /** All entries of one request lie close together in time, which has an index. */
 function request(path: string, { at, requestId, clientRequestId, traceId }: StoredAuditEntry): Html {
   const near = (ms: number) => new Date(ms).toISOString();
-  const query =
-    requestId && new URLSearchParams({ request_id: requestId, from: near(at - HOUR_MS), to: near(at + HOUR_MS) });
+  const query = requestId && new URLSearchParams({ request_id: requestId, from: near(at - HOUR), to: near(at + HOUR) });
   return html`${query ? html`<a href="${path}?${query.toString()}" title="${requestId}"><code>${requestId!.slice(0, 8)}…</code></a>` : '–'}
     ${clientRequestId === null ? '' : html`<div class="quiet">the client calls it ${clientRequestId}</div>`}
     ${traceId === null ? '' : html`<div class="quiet">trace ${traceId}</div>`}`;

@@ -1,5 +1,5 @@
 // The address of the list of connections: what is searched for. What it does not know is as if it were not there.
-import { HOUR_MS } from '../../../../domain/time-limits.ts';
+import { HOUR } from '../../../../domain/durations.ts';
 import type { ConnectionFilter } from '../../../../ports/index.ts';
 import { REASONS } from './reasons.ts';
 
@@ -64,8 +64,8 @@ export function filterOf(
     status: isFailing ? 'active' : (status ?? implied),
     reason,
     failing: isFailing ? true : undefined,
-    refreshDueBefore: due === 'refresh' ? now : due === 'soon' ? now + HOUR_MS : undefined,
-    grantEndsBefore: due === 'grant' ? now + 14 * 24 * HOUR_MS : undefined,
+    refreshDueBefore: due === 'refresh' ? now : due === 'soon' ? now + HOUR : undefined,
+    grantEndsBefore: due === 'grant' ? now + 14 * 24 * HOUR : undefined,
   };
 }
 

@@ -2,8 +2,8 @@
 
 import type { StoredAuditEntry } from '../../../../domain/audit.ts';
 import type { AuditAction } from '../../../../domain/audit-actions.ts';
+import { HOUR } from '../../../../domain/durations.ts';
 import type { ReceivedWebhook } from '../../../../domain/received-webhook.ts';
-import { HOUR_MS } from '../../../../domain/time-limits.ts';
 import type { Tone } from '../../parts/status.ts';
 
 export interface TimelineItem {
@@ -106,7 +106,7 @@ export function readItems(entries: readonly StoredAuditEntry[]): TimelineItem[] 
   const groups = new Map<string, { newest: StoredAuditEntry; count: number }>();
   for (const entry of entries) {
     if (!isUse(entry)) continue;
-    const key = `${Math.floor(entry.at / HOUR_MS)} ${entry.action} ${entry.outcome} ${entry.actor}`;
+    const key = `${Math.floor(entry.at / HOUR)} ${entry.action} ${entry.outcome} ${entry.actor}`;
     const group = groups.get(key);
     if (group) group.count += entry.count;
     else groups.set(key, { newest: entry, count: entry.count });

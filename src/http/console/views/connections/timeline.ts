@@ -1,7 +1,7 @@
 // The timeline of a connection, as it is shown.
 
 import { html } from 'hono/html';
-import { HOUR_MS } from '../../../../domain/time-limits.ts';
+import { HOUR } from '../../../../domain/durations.ts';
 import type { Html, Site } from '../../../pages/layout.ts';
 import { when } from '../../parts/when.ts';
 import type { TimelineItem } from './timeline-items.ts';
@@ -41,7 +41,7 @@ function line(site: Site, { at, tone, text, detail, actor, requestId, entries }:
 /** All that the request did, in the audit log. */
 function requestOf({ base }: Site, at: number, requestId: string): Html {
   const near = (ms: number) => new Date(ms).toISOString();
-  const query = new URLSearchParams({ request_id: requestId, from: near(at - HOUR_MS), to: near(at + HOUR_MS) });
+  const query = new URLSearchParams({ request_id: requestId, from: near(at - HOUR), to: near(at + HOUR) });
   return html`<a href="${base}/console/audit?${query.toString()}"><code>${requestId}</code></a>`;
 }
 

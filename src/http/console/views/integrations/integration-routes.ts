@@ -9,11 +9,11 @@ import type { IntegrationAdmin } from '../../../../broker/integrations/index.ts'
 import type { ReadStatus } from '../../../../broker/maintenance/index.ts';
 import type { ReceivingAdmin, WebhookAdmin } from '../../../../broker/webhooks/index.ts';
 import { modeName } from '../../../../domain/auth-modes.ts';
+import { HOUR } from '../../../../domain/durations.ts';
 import { Refusal, refuse } from '../../../../domain/errors.ts';
 import { hourOf } from '../../../../domain/hourly-counts.ts';
 import type { Integration } from '../../../../domain/integration.ts';
 import type { Provider } from '../../../../domain/provider.ts';
-import { HOUR_MS } from '../../../../domain/time-limits.ts';
 import type { Clock } from '../../../../ports/index.ts';
 import type { Html, Site } from '../../../pages/layout.ts';
 import { type Place, refusedPage, seeOther, shown, unconfirmed } from '../../answers.ts';
@@ -125,7 +125,7 @@ export function integrationRoutes(parts: IntegrationPageParts): Hono<ConsoleEnv>
     if (integration instanceof Refusal) return refusedPage(c, place, integration);
     const { id } = integration;
     const now = clock.now();
-    const from = hourOf(now) - 23 * HOUR_MS;
+    const from = hourOf(now) - 23 * HOUR;
     const [all, broker, hours, ages, webhook] = await Promise.all([
       callers.list(call),
       readStatus(call),

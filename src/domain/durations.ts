@@ -1,0 +1,3 @@
+// Lengths of time, in milliseconds, for what people are shown.
+
+export const HOUR = 3_600_000;
