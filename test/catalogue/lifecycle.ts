@@ -247,7 +247,7 @@ export async function connectReadRefreshRevoke(context: TestContext, vendorServe
   await revoke(context, vendorServer, last);
 }
 
-/** Checks it as the vendor documents it, then while the vendor limits, and while it takes no token: the grant stays. */
+/** Checks it as the vendor documents it, then while it takes no token, and while the vendor limits: the grant stays. */
 async function expectChecks(context: TestContext, vendorServer: VendorServer, id: string): Promise<void> {
   const { row, checks, limits } = vendorServer;
   const ask = () => context.broker.ask('POST', `/v1/connections/${id}/check`);
@@ -263,13 +263,15 @@ async function expectChecks(context: TestContext, vendorServer: VendorServer, id
   else expect(ids.length === 0 ? told.account : (told.account as Json).id).toEqual(ids[0] ?? null);
   // Variants of a mode differ in how they connect, and not in their API.
   if (row.variant !== undefined) return;
-  vendorServer.answerChecks(limits[0]!.answer);
-  expect(expectOk(await ask())).toMatchObject({ ok: false, status: 'active', reason: 'rate_limited' });
   vendorServer.answerChecks('rejected');
   expect(expectOk(await ask())).toMatchObject({ ok: false, status: 'active', reason: 'token_rejected' });
   vendorServer.answerChecks(undefined);
   expect(expectOk(await ask())).toMatchObject({ ok: true, reason: null });
   expect(await getConnection(context, vendorServer, id)).toMatchObject({ status: 'active', last_check_error: null });
+  // Last, since nothing is sent to the API for a while then.
+  vendorServer.answerChecks(limits[0]!.answer);
+  expect(expectOk(await ask())).toMatchObject({ ok: false, status: 'active', reason: 'rate_limited' });
+  vendorServer.answerChecks(undefined);
 }
 
 const parsed = (text: string): unknown => (text.startsWith('{') ? JSON.parse(text) : text);
