@@ -175,7 +175,7 @@ beforeAll(async () => {
   await echo.close();
   rmSync(providers, { recursive: true });
   rmSync(declared);
-}, 90_000);
+}, 180_000);
 afterAll(() => Promise.all([restartable?.close(), idp?.close()]));
 
 describe('canary: no secret leaks into', () => {
