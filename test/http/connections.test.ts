@@ -1,6 +1,6 @@
 // Connections as callers see them, and imports.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ConnectionView } from '../../src/api/index.ts';
+import { ConnectionView, ExplainedConnectionView } from '../../src/api/index.ts';
 import type { Answer, Json } from '../support/broker.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectIssues, expectOk, expectProblem, RFC3339_UTC, readPages } from '../support/contract.ts';
@@ -28,7 +28,7 @@ describe('connection', () => {
     const invited = await createConnectSession(testSetup.broker, { owner, metadata: { team: 7 } });
     await connect(testSetup.broker, invited.url, { login: owner });
     const body = await connectionOf(testSetup.broker, invited);
-    ConnectionView.strict().parse(body);
+    ExplainedConnectionView.strict().parse(body);
     expect(body).toEqual({
       id: expect.stringMatching(/^con_/),
       integration: 'acme',
@@ -169,11 +169,10 @@ describe('import', () => {
       last_check_error: null,
       generation: 1,
       upstream_revocation: null,
-      explanation: null,
       created_at: time,
       updated_at: time,
     });
-    expect(expectOk(await get(`/v1/connections/${body.id}`))).toEqual(body);
+    expect(expectOk(await get(`/v1/connections/${body.id}`))).toEqual({ ...body, explanation: null });
     const token = expectOk(await get(`/v1/connections/${body.id}/token`));
     expect(token).toMatchObject({ access_token: 'mine-already', expires_at, scopes: ['a', 'b'] });
     expect(await readDatabaseFiles(testSetup.broker)).not.toContain('mine-already');
