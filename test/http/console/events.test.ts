@@ -187,6 +187,18 @@ describe('console: events and webhooks', () => {
     }, PATIENT);
     expect((await get('viewer', `/events/deliveries/${id}`)).text).toContain('which your role does not show');
     expect((await browsers.operator.get(`/console/events/deliveries/${id}`)).html).toContain(CANARY);
+    for (const [actions, isShown] of [
+      [['admin:read'], false],
+      [['admin:read', 'webhooks'], true],
+    ] as const) {
+      const { body } = await broker().ask(
+        'GET',
+        `/v1/deliveries/${id}`,
+        undefined,
+        await broker().callerKey({ actions: [...actions] }),
+      );
+      expect([body.id, body.event !== null]).toEqual([id, isShown]);
+    }
   });
 
   it('a role is offered what it may do, and refused the rest', async () => {

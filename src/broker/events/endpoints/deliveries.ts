@@ -6,7 +6,7 @@ import type { Access, Call } from '../../audit/index.ts';
 import { decryptResponse } from '../delivery/attempt.ts';
 import type { DeliveryEngine } from '../delivery/delivery-engine.ts';
 import { type EventPayload, eventPayload } from '../event-payload.ts';
-import { type EndpointUse, managed, mayNotManage, ownerOf } from './may-manage.ts';
+import { type EndpointUse, managed, mayNotManage, mayReadEvent, ownerOf } from './may-manage.ts';
 
 /** Each needs the action `events`, and shows deliveries to the caller's own endpoints; admins see all. */
 export interface Deliveries {
@@ -51,8 +51,16 @@ export function createDeliveries(parts: DeliveriesParts): Deliveries {
     async get(call, id) {
       const delivery = await find(call, id, 'read');
       if (delivery instanceof Refusal) return delivery;
-      const event = await store.event(delivery.eventId);
-      return { delivery, response: decryptResponse(vault, delivery), event: event ? eventPayload(vault, event) : null };
+      const [event, endpoint] = await Promise.all([
+        store.event(delivery.eventId),
+        store.webhookEndpoint(delivery.endpointId),
+      ]);
+      const isShown = event && endpoint && mayReadEvent(call, endpoint, event);
+      return {
+        delivery,
+        response: decryptResponse(vault, delivery),
+        event: isShown ? eventPayload(vault, event) : null,
+      };
     },
 
     async retry(call, id) {

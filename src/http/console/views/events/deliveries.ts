@@ -73,8 +73,6 @@ export function deliveryViews({ deliveries, clock, site }: DeliveryViewParts): H
     const found = await deliveries.get(visit.call, c.req.param('id') ?? '');
     return shown(c, place, found, ({ delivery, response, event }) => {
       const now = clock.now();
-      // What third parties have sent is for those who may read it where it was received.
-      const isHidden = event?.type === 'webhook.received' && !may(visit, 'webhooks');
       const endpoint = `${site.base}/console/events/endpoints/${delivery.endpointId}`;
       const body = html`
         <div class="card">
@@ -82,7 +80,7 @@ export function deliveryViews({ deliveries, clock, site }: DeliveryViewParts): H
           <p class="lead">${sentence(delivery)}</p>
           ${facts([
             ['Delivery', copied(delivery.id, 'the id of the delivery')],
-            ['Event', html`${event?.type ?? 'deleted'}<br>${copied(delivery.eventId, 'the id of the event')}`],
+            ['Event', html`${event?.type ?? 'not shown'}<br>${copied(delivery.eventId, 'the id of the event')}`],
             ['Endpoint', html`<a href="${endpoint}">${delivery.endpointId}</a>`],
             [
               'Connection',
@@ -114,10 +112,11 @@ export function deliveryViews({ deliveries, clock, site }: DeliveryViewParts): H
           <h2>The event</h2>
           ${
             event === null
-              ? html`<p>The event has been deleted: events are kept for a limited time.</p>`
-              : isHidden
-                ? html`<p>It has what a third party has sent, which your role does not show.</p>`
-                : quoted(JSON.stringify({ id: delivery.eventId, ...event }, null, 2))
+              ? html`<p>
+                  The event has been deleted,
+                  ${may(visit, 'webhooks') ? 'since events are kept for a limited time.' : 'or it has what a third party has sent, which your role does not show.'}
+                </p>`
+              : quoted(JSON.stringify({ id: delivery.eventId, ...event }, null, 2))
           }
         </div>
         <div class="card">
