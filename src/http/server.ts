@@ -50,7 +50,6 @@ import { proxyOperations } from './openapi/proxy-operations.ts';
 import { router } from './openapi/route-parts.ts';
 import { createBrowserPages } from './pages/browser-pages.ts';
 import { createSites } from './pages/sites.ts';
-import { textsFor } from './pages/texts/index.ts';
 import { isPublished } from './published-paths.ts';
 import { apiDescriptionRoutes } from './routes/api-descriptions.ts';
 import { applyRoutes } from './routes/apply.ts';
@@ -242,7 +241,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
   const browserPages = createBrowserPages({ publicUrl, sites: createSites({ themes: parts.themes, base, appName }) });
   app.route('/', portalRoutes({ portal: parts.portal.pages, publicUrl, browserPages }));
   app.route('/', browserRoutes({ ...parts, browserPages }));
-  const consoleSite = { base: basePath(parts.console.url), appName, texts: textsFor(null, undefined) };
+  const consoleSite = { base: basePath(parts.console.url), appName };
   app.route('/', consoleRoutes({ ...parts, ...tokens, cursors, site: consoleSite }));
 
   app.notFound((c) =>

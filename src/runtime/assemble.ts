@@ -16,16 +16,13 @@ import { type Audit, createAudit, refusedRows } from '../broker/audit/index.ts';
 import { type Cache, createCache } from '../broker/cache/index.ts';
 import { type Callers, createCallers } from '../broker/callers/index.ts';
 import { type Connections, createConnections } from '../broker/connections/index.ts';
-
 import { type Console, createConsole } from '../broker/console/index.ts';
-
 import {
   countingTelemetry,
   createHourlyCounter,
   type HourlyCounter,
   hourlyHistoryReader,
 } from '../broker/counts/index.ts';
-
 import { createEvents, type Events } from '../broker/events/index.ts';
 import { createIntegrations, type Integrations } from '../broker/integrations/index.ts';
 import { createJobs, type Jobs, type KeyRotator } from '../broker/jobs/index.ts';

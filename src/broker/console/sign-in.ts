@@ -6,7 +6,6 @@ import { Refusal } from '../../domain/errors.ts';
 import { claimsOf } from '../../domain/jwt-claims.ts';
 import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, ProviderClient, Vault } from '../../ports/index.ts';
-import type { Access } from '../audit/index.ts';
 import type { Targets } from '../integrations/index.ts';
 import { digest, newSecret } from '../secrets/index.ts';
 import type { ConsoleUser, ConsoleVisit } from './console-sessions.ts';
@@ -58,7 +57,6 @@ interface Parts {
   targets: Targets;
   provider: Pick<ProviderClient, 'authorizationUrl' | 'exchange'>;
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
-  access: Pick<Access, 'recordStranger'>;
   noteStranger: (visit: ConsoleVisit, reason: string) => void;
   clock: Clock;
   log: Logger;

@@ -4,7 +4,7 @@ import { html } from 'hono/html';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { type Fault, Refusal } from '../../domain/errors.ts';
 import { problemOf } from '../errors/problem.ts';
-import type { Site } from '../pages/layout.ts';
+import type { PlainSite } from '../pages/layout.ts';
 import type { ConsoleEnv } from './environment.ts';
 import { field } from './forms.ts';
 import { consolePage, type Section } from './layout.ts';
@@ -13,12 +13,12 @@ import { CONFIRMATION_FIELD } from './parts/actions.ts';
 
 /** Where a view's actions go, and its refusals are shown. */
 export interface Place {
-  site: Site;
+  site: PlainSite;
   section: Section;
 }
 
 /** To a page of the console, after an action (POST, redirect, GET). `path`: below `/console`, with its query. */
-export function seeOther(c: Context<ConsoleEnv>, { base }: Site, path: string, notice?: Notice): Response {
+export function seeOther(c: Context<ConsoleEnv>, { base }: PlainSite, path: string, notice?: Notice): Response {
   const [pathname, query] = path.split('?');
   const all = new URLSearchParams(query);
   if (notice) all.set('done', notice);

@@ -8,7 +8,7 @@ import { CONSOLE_FRESH_MS } from '../../domain/time-limits.ts';
 import { type Clock, StoreError } from '../../ports/index.ts';
 import type { Cursors } from '../cursors.ts';
 import { ignoreHead } from '../middleware/navigation.ts';
-import type { Site } from '../pages/layout.ts';
+import type { PlainSite } from '../pages/layout.ts';
 import { createConsoleCookies } from './cookies.ts';
 import type { ConsoleEnv } from './environment.ts';
 import { FORM_LIMIT, formToken, postedForm } from './forms.ts';
@@ -38,7 +38,7 @@ export interface ConsoleParts extends Omit<ViewParts, 'site' | 'clock'> {
   console: Console;
   cursors: Cursors;
   clock: Clock;
-  site: Site;
+  site: PlainSite;
 }
 
 export function consoleRoutes(parts: ConsoleParts): Hono<ConsoleEnv> {

@@ -1,6 +1,6 @@
 // The layout of every page of the console: where one is, where one can go, who one is. `html` escapes all values.
 import { html } from 'hono/html';
-import type { Html, Site } from '../pages/layout.ts';
+import type { Html, PlainSite } from '../pages/layout.ts';
 import { mark } from '../pages/layout.ts';
 import type { Visit } from './environment.ts';
 import { tokenField } from './forms.ts';
@@ -31,7 +31,7 @@ export interface ConsolePage {
 }
 
 /** A page of someone who is signed in. */
-export const consolePage = (site: Site, visit: Visit, page: ConsolePage): Html =>
+export const consolePage = (site: PlainSite, visit: Visit, page: ConsolePage): Html =>
   document(
     site,
     page.title,
@@ -60,7 +60,7 @@ export const consolePage = (site: Site, visit: Visit, page: ConsolePage): Html =
   );
 
 /** A page before the sign-in: one card. */
-export const entrancePage = (site: Site, { title, body }: { title: string; body: Html }): Html =>
+export const entrancePage = (site: PlainSite, { title, body }: { title: string; body: Html }): Html =>
   document(
     site,
     title,
@@ -71,7 +71,7 @@ export const entrancePage = (site: Site, { title, body }: { title: string; body:
     </main>`,
   );
 
-const menu = ({ base }: Site, current: Section): Html => html`<ul>
+const menu = ({ base }: PlainSite, current: Section): Html => html`<ul>
   ${Object.entries(SECTIONS).map(
     ([path, name]) =>
       html`<li>
@@ -97,7 +97,7 @@ function notice(name: string | undefined): Html | '' {
   return html`<p class="notice notice-${kind}" role="status">${text}</p>`;
 }
 
-const document = (site: Site, title: string, body: Html): Html => html`<!doctype html>
+const document = (site: PlainSite, title: string, body: Html): Html => html`<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8">

@@ -6,7 +6,7 @@ import { signInTag } from '../../broker/console/index.ts';
 import type { ConsoleSession } from '../../domain/console.ts';
 import { boundedPairs } from '../middleware/form.ts';
 import { isFromElsewhere, isNoNavigation } from '../middleware/navigation.ts';
-import type { Site } from '../pages/layout.ts';
+import type { PlainSite } from '../pages/layout.ts';
 import type { ConsoleCookies } from './cookies.ts';
 import type { ConsoleEnv } from './environment.ts';
 import { entrancePage } from './layout.ts';
@@ -28,7 +28,7 @@ const FAILURES: Record<SignInFailure | 'link_over' | 'signed_out' | 'link_again'
 interface Parts {
   console: Console;
   cookies: ConsoleCookies;
-  site: Site;
+  site: PlainSite;
 }
 
 /** Paths below `/console`. A path to go on to: of ours, and never another site's. */

@@ -16,6 +16,9 @@ export interface Site {
   theme?: ShownTheme | undefined;
 }
 
+/** What pages are made with that are in English and have no look of their own. */
+export type PlainSite = Pick<Site, 'base' | 'appName'>;
+
 /** The customer's own look. */
 export interface ShownTheme {
   /** Instead of ours, at the top of the page. */

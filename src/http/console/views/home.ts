@@ -10,7 +10,7 @@ import { HOUR } from '../../../domain/durations.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import { type HourlyCount, hourOf } from '../../../domain/hourly-counts.ts';
 import type { Clock } from '../../../ports/index.ts';
-import type { Html, Site } from '../../pages/layout.ts';
+import type { Html, PlainSite } from '../../pages/layout.ts';
 import { type Place, shown } from '../answers.ts';
 import type { ConsoleEnv } from '../environment.ts';
 import { consolePage } from '../layout.ts';
@@ -24,7 +24,7 @@ export interface HomeParts {
   readHourlyHistory: ReadHourlyHistory;
   auditLog: AuditLog;
   clock: Clock;
-  site: Site;
+  site: PlainSite;
 }
 
 const HOURS = 24;
@@ -66,7 +66,7 @@ export function homeView({ readStatus, readHourlyHistory, auditLog, clock, site 
 
 const count = (of: number): string => of.toLocaleString('en');
 
-function health({ base }: Site, { isHealthy, state, integrations: all }: BrokerStatus, now: number): Html {
+function health({ base }: PlainSite, { isHealthy, state, integrations: all }: BrokerStatus, now: number): Html {
   const total = all.reduce((sum, { connections: c }) => sum + c.active + c.needsReauth + c.onHold, 0);
   const owners = all.reduce((sum, { connections: c }) => sum + c.needsReauth, 0);
   const troubled = all.filter(({ explanation }) => explanation !== null);
@@ -94,7 +94,7 @@ function health({ base }: Site, { isHealthy, state, integrations: all }: BrokerS
   </div>`;
 }
 
-const integrations = ({ base }: Site, { integrations: all }: BrokerStatus, day: Map<string, Bar[]>): Html => {
+const integrations = ({ base }: PlainSite, { integrations: all }: BrokerStatus, day: Map<string, Bar[]>): Html => {
   const link = (id: string, wanted: string, n: number) =>
     n === 0
       ? '0'
@@ -155,7 +155,7 @@ const emptyBar = (hour: number) => ({
 });
 
 const changed = (
-  { base }: Site,
+  { base }: PlainSite,
   entries: readonly StoredAuditEntry[],
   now: number,
 ): Html => html`<section class="card" aria-labelledby="changed">

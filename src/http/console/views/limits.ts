@@ -5,7 +5,7 @@ import type { LimitsState, ReadLimits } from '../../../broker/maintenance/index.
 import type { CircuitCause } from '../../../domain/explanation.ts';
 import type { CircuitView, LimitsMet, LimitView, RefreshQueueView } from '../../../domain/limits-state.ts';
 import type { Clock } from '../../../ports/index.ts';
-import type { Html, Site } from '../../pages/layout.ts';
+import type { Html, PlainSite } from '../../pages/layout.ts';
 import { type Place, shown } from '../answers.ts';
 import type { ConsoleEnv } from '../environment.ts';
 import { consolePage } from '../layout.ts';
@@ -17,7 +17,7 @@ import { inWords, when } from '../parts/when.ts';
 export interface LimitsViewParts {
   readLimits: ReadLimits;
   clock: Clock;
-  site: Site;
+  site: PlainSite;
 }
 
 const PATH = '/console/limits';
@@ -127,10 +127,10 @@ const circuitTable = (
     empty: what.empty,
   });
 
-const integrationLink = ({ base }: Site, id: string): Html =>
+const integrationLink = ({ base }: PlainSite, id: string): Html =>
   html`<a href="${base}/console/integrations/${id}">${id}</a>`;
 
-const refreshes = (site: Site, { refreshes: { circuits, queues } }: LimitsState, now: number): Html => html`
+const refreshes = (site: PlainSite, { refreshes: { circuits, queues } }: LimitsState, now: number): Html => html`
   <h2>Refreshes</h2>
   ${circuitTable(
     {
@@ -170,7 +170,7 @@ const COUNTS: Record<LimitView['scope'], string> = {
   captured: 'one tenant',
 };
 
-function counted({ base }: Site, { scope, of }: LimitView): Html {
+function counted({ base }: PlainSite, { scope, of }: LimitView): Html {
   if (of === null) return html`${COUNTS[scope]}`;
   const section = scope === 'caller' ? 'callers' : 'connections';
   return html`${COUNTS[scope]}<br><a href="${base}/console/${section}/${of}"><code>${of}</code></a>`;
@@ -193,7 +193,7 @@ function levelOf({ window, rate, places, inFlight, isResuming }: LimitView, now:
   return html`${parts.map((one, i) => (i === 0 ? one : html`<br>${one}`))}`;
 }
 
-const apis = (site: Site, { apis: { limits, met, circuits } }: LimitsState, now: number): Html => html`
+const apis = (site: PlainSite, { apis: { limits, met, circuits } }: LimitsState, now: number): Html => html`
   <h2>Calls to APIs</h2>
   ${circuitTable(
     {
@@ -234,7 +234,7 @@ const apis = (site: Site, { apis: { limits, met, circuits } }: LimitsState, now:
     empty: 'No limit has been met.',
   })}`;
 
-const deliveries = ({ base }: Site, { deliveries: circuits }: LimitsState, now: number): Html => html`
+const deliveries = ({ base }: PlainSite, { deliveries: circuits }: LimitsState, now: number): Html => html`
   <h2>Webhook endpoints</h2>
   ${circuitTable(
     { caption: 'Endpoints that are tried one event at a time', empty: 'Every endpoint answers.', endpoint: 'URL' },

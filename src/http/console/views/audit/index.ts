@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import type { AuditLog } from '../../../../broker/audit/index.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { Clock } from '../../../../ports/index.ts';
-import type { Site } from '../../../pages/layout.ts';
+import type { PlainSite } from '../../../pages/layout.ts';
 import { paged } from '../../../paging.ts';
 import { type Place, refusedPage, seeOther, shown } from '../../answers.ts';
 import type { ConsoleEnv } from '../../environment.ts';
@@ -15,7 +15,7 @@ import { askedEntries } from './audit-query.ts';
 export interface AuditViewParts {
   auditLog: AuditLog;
   clock: Clock;
-  site: Site;
+  site: PlainSite;
 }
 
 export function auditViews({ auditLog, clock, site }: AuditViewParts): Hono<ConsoleEnv> {

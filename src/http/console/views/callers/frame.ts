@@ -4,7 +4,7 @@ import { html } from 'hono/html';
 import type { CallerAdmin, CallerWithKeys } from '../../../../broker/callers/index.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { Clock } from '../../../../ports/index.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import type { Place } from '../../answers.ts';
 import type { ConsoleEnv } from '../../environment.ts';
 import { tokenField } from '../../forms.ts';
@@ -16,7 +16,7 @@ import { fingerprint, ofLastWorkload } from './caller-input.ts';
 export interface CallerViewParts {
   callers: CallerAdmin;
   clock: Clock;
-  site: Site;
+  site: PlainSite;
 }
 
 export interface FormPage {

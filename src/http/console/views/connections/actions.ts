@@ -7,7 +7,7 @@ import type { GrantRetry, OnDemandRefresh } from '../../../../broker/tokens/inde
 import type { Connection } from '../../../../domain/connection.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import { SESSION_TTL_MS } from '../../../../domain/time-limits.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { type Place, refusedPage, seeOther, unconfirmed } from '../../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
@@ -21,11 +21,11 @@ export interface ConnectionActionParts {
   grantRetry: GrantRetry;
   sessions: Pick<ConnectSessions, 'create'>;
   revoker: Pick<Revoker, 'revoke'>;
-  site: Site;
+  site: PlainSite;
 }
 
 /** The buttons; none for those who may only read. */
-export function connectionActions({ base }: Site, visit: Visit, { id, status }: Connection): Html | '' {
+export function connectionActions({ base }: PlainSite, visit: Visit, { id, status }: Connection): Html | '' {
   if (!may(visit, 'connections:write') || status === 'revoked') return '';
   const action = (name: string) => `${base}/console/connections/${id}/${name}`;
   const isActive = status === 'active';

@@ -7,7 +7,7 @@ import type { JobAdmin } from '../../../../broker/jobs/index.ts';
 import type { Connection } from '../../../../domain/connection.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { Integration } from '../../../../domain/integration.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { type Place, refusedPage, seeOther, unconfirmed } from '../../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../../environment.ts';
 import { field } from '../../forms.ts';
@@ -21,7 +21,7 @@ export interface BulkRevokeParts {
   connections: Pick<ConnectionResource, 'list' | 'counts'>;
   integrations: Pick<IntegrationAdmin, 'list'>;
   jobs: Pick<JobAdmin, 'start'>;
-  site: Site;
+  site: PlainSite;
 }
 
 const PATH = '/console/connections/revoke';
@@ -110,7 +110,7 @@ async function previewOf(
 }
 
 const choose = (
-  { base }: Site,
+  { base }: PlainSite,
   { integration, owner }: Target,
   integrations: readonly Pick<Integration, 'id'>[],
 ): Html =>
@@ -129,7 +129,7 @@ const choose = (
     <button class="button">Show what it concerns</button>
   </form>`;
 
-function concerned(site: Site, visit: Visit, target: Target, { examples, count }: Preview): Html {
+function concerned(site: PlainSite, visit: Visit, target: Target, { examples, count }: Preview): Html {
   const { integration, owner } = target;
   const all = [
     owner === undefined ? '' : ` of the owner ${owner}`,

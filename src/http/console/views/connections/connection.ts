@@ -13,7 +13,7 @@ import type { Explanation } from '../../../../domain/explanation.ts';
 import { DAY_MS } from '../../../../domain/time-limits.ts';
 import type { Clock } from '../../../../ports/index.ts';
 import type { Cursors } from '../../../cursors.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { type Place, refusedPage } from '../../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
@@ -33,7 +33,7 @@ export interface ConnectionViewParts {
   inbox: Pick<Inbox, 'list'>;
   cursors: Cursors;
   clock: Pick<Clock, 'now'>;
-  site: Site;
+  site: PlainSite;
 }
 
 const CHANGES_PER_PAGE = 50;
@@ -150,7 +150,7 @@ async function readPast(
   };
 }
 
-function pastCard(site: Site, visit: Visit, { id }: Connection, past: Past | undefined, now: number): Html | '' {
+function pastCard(site: PlainSite, visit: Visit, { id }: Connection, past: Past | undefined, now: number): Html | '' {
   if (!past || !may(visit, 'audit:read')) return '';
   const query = new URLSearchParams(past.isFirst ? {} : { cursor: '' });
   return html`<section class="card" aria-labelledby="timeline">

@@ -8,7 +8,7 @@ import { Refusal } from '../../../../domain/errors.ts';
 import type { Integration } from '../../../../domain/integration.ts';
 import type { Clock, ConnectionCount, Page } from '../../../../ports/index.ts';
 import type { Cursors } from '../../../cursors.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { type Place, refusedPage } from '../../answers.ts';
 import { type ConsoleEnv, may } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
@@ -23,7 +23,7 @@ export interface ConnectionListParts {
   integrations: Pick<IntegrationAdmin, 'list'>;
   cursors: Cursors;
   clock: Pick<Clock, 'now'>;
-  site: Site;
+  site: PlainSite;
 }
 
 const PER_PAGE = 50;
@@ -81,7 +81,7 @@ const COUNTED = [
 ] as const;
 
 /** Of all, or of the integration that is chosen. */
-function counts({ base }: Site, all: readonly ConnectionCount[], query: ListQuery): Html {
+function counts({ base }: PlainSite, all: readonly ConnectionCount[], query: ListQuery): Html {
   const { integration } = query;
   const counted = all.filter((one) => integration === undefined || one.integration === integration);
   const sum = (name: (typeof COUNTED)[number][0]) =>
@@ -101,7 +101,7 @@ function counts({ base }: Site, all: readonly ConnectionCount[], query: ListQuer
   </ul>`;
 }
 
-function search({ base }: Site, query: ListQuery, integrations: readonly Pick<Integration, 'id'>[]): Html {
+function search({ base }: PlainSite, query: ListQuery, integrations: readonly Pick<Integration, 'id'>[]): Html {
   const ids = integrations.map(({ id }) => [id, id] as const);
   // One that is gone still has connections that are revoked.
   if (query.integration !== undefined && !ids.some(([id]) => id === query.integration))
@@ -152,7 +152,7 @@ const choice = (
 
 const isFailing = ({ status: is, failures }: Connection): boolean => is === 'active' && failures > 0;
 
-function results({ base }: Site, query: ListQuery, { data, next }: Page<Connection>, now: number): Html {
+function results({ base }: PlainSite, query: ListQuery, { data, next }: Page<Connection>, now: number): Html {
   const isSearch = toQuery({ ...query, cursor: undefined }).size > 0;
   const link = (c: Connection) => html`<a href="${base}${PATH}/${c.id}">${c.owner}</a>`;
   return table<Connection>({

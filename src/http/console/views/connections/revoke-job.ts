@@ -5,7 +5,7 @@ import type { JobAdmin } from '../../../../broker/jobs/index.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import { hasEnded, type Job, type JobStatus } from '../../../../domain/job.ts';
 import type { Clock } from '../../../../ports/index.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { type Place, refusedPage, seeOther } from '../../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
@@ -18,7 +18,7 @@ import { toQuery } from './list-query.ts';
 export interface RevokeJobParts {
   jobs: Pick<JobAdmin, 'get' | 'cancel'>;
   clock: Pick<Clock, 'now'>;
-  site: Site;
+  site: PlainSite;
 }
 
 const WORDS: Record<JobStatus, readonly [Tone, string]> = {
@@ -53,7 +53,7 @@ export function revokeJobView({ jobs, clock, site }: RevokeJobParts): Hono<Conso
     });
 }
 
-function progress({ base }: Site, job: Job, now: number): Html {
+function progress({ base }: PlainSite, job: Job, now: number): Html {
   const [tone, words] = WORDS[job.status];
   const { input, done, total, lastError } = job;
   const of =
@@ -83,7 +83,7 @@ function progress({ base }: Site, job: Job, now: number): Html {
     </p>`;
 }
 
-const cancel = ({ base }: Site, visit: Visit, job: Job, path: string): Html | '' =>
+const cancel = ({ base }: PlainSite, visit: Visit, job: Job, path: string): Html | '' =>
   hasEnded(job) || !may(visit, 'connections:write')
     ? ''
     : actionButton(visit, { action: `${base}/console${path}/cancel`, label: 'Stop here', isQuiet: true });

@@ -2,18 +2,18 @@
 
 import { html } from 'hono/html';
 import { HOUR } from '../../../../domain/durations.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { when } from '../../parts/when.ts';
 import type { TimelineItem } from './timeline-items.ts';
 
-export const timeline = (site: Site, items: readonly TimelineItem[], now: number): Html =>
+export const timeline = (site: PlainSite, items: readonly TimelineItem[], now: number): Html =>
   items.length === 0
     ? html`<p class="empty">Nothing has happened, as far as the audit log reaches back.</p>`
     : html`<ol class="timeline">
         ${items.map((item) => line(site, item, now))}
       </ol>`;
 
-function line(site: Site, { at, tone, text, detail, actor, requestId, entries }: TimelineItem, now: number): Html {
+function line(site: PlainSite, { at, tone, text, detail, actor, requestId, entries }: TimelineItem, now: number): Html {
   const oldest = entries.at(-1);
   return html`<li class="${tone}">
     <strong>${text}</strong>${detail === null ? '' : html` <code>${detail}</code>`}
@@ -39,7 +39,7 @@ function line(site: Site, { at, tone, text, detail, actor, requestId, entries }:
 }
 
 /** All that the request did, in the audit log. */
-function requestOf({ base }: Site, at: number, requestId: string): Html {
+function requestOf({ base }: PlainSite, at: number, requestId: string): Html {
   const near = (ms: number) => new Date(ms).toISOString();
   const query = new URLSearchParams({ request_id: requestId, from: near(at - HOUR), to: near(at + HOUR) });
   return html`<a href="${base}/console/audit?${query.toString()}"><code>${requestId}</code></a>`;
@@ -47,7 +47,7 @@ function requestOf({ base }: Site, at: number, requestId: string): Html {
 
 const exactly = (at: number): string => `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
-function actorOf({ base }: Site, actor: string): Html {
+function actorOf({ base }: PlainSite, actor: string): Html {
   if (actor === 'system') return html`the broker`;
   if (actor === 'browser') return html`the owner, in a browser`;
   if (actor === 'clr_admin') return html`the admin key`;

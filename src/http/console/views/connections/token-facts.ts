@@ -2,7 +2,7 @@
 import { html } from 'hono/html';
 import type { Connection } from '../../../../domain/connection.ts';
 import type { Integration } from '../../../../domain/integration.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { copied, facts } from '../../parts/facts.ts';
 import { when } from '../../parts/when.ts';
 
@@ -51,7 +51,7 @@ const scopeList = (scopes: readonly string[]): Html =>
         ${scopes.map((scope) => html`<li><code>${scope}</code></li>`)}
       </ul>`;
 
-export const connectionFacts = ({ base }: Site, c: Connection, now: number): Html =>
+export const connectionFacts = ({ base }: PlainSite, c: Connection, now: number): Html =>
   html`<section class="card" aria-labelledby="connection-facts">
     <h2 id="connection-facts">The connection</h2>
     ${facts([

@@ -5,7 +5,7 @@ import type { Deliveries } from '../../../../broker/events/index.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import { type Delivery, HELD } from '../../../../domain/webhook-endpoint.ts';
 import type { Clock } from '../../../../ports/index.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { page, paged } from '../../../paging.ts';
 import { type Place, refusedPage, seeOther, shown } from '../../answers.ts';
 import { type ConsoleEnv, may } from '../../environment.ts';
@@ -20,7 +20,7 @@ import { answerOf, DELIVERY_STATUSES, DELIVERY_WORDS, deliveryStatus, eventTabs,
 export interface DeliveryViewParts {
   deliveries: Deliveries;
   clock: Clock;
-  site: Site;
+  site: PlainSite;
 }
 
 const LIMIT = 50;
@@ -160,7 +160,7 @@ const emptyText = (isNarrowed: boolean, hasMore: boolean): string => {
 };
 
 export const deliveryTable = (
-  { base }: Site,
+  { base }: PlainSite,
   rows: readonly Delivery[],
   now: number,
   empty: string,

@@ -2,7 +2,7 @@
 import { html } from 'hono/html';
 import { DAY_MS } from '../../../../domain/time-limits.ts';
 import type { WebhookEndpoint } from '../../../../domain/webhook-endpoint.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { may, type Visit } from '../../environment.ts';
 import { tokenField } from '../../forms.ts';
 import { actionButton, dangerousAction } from '../../parts/actions.ts';
@@ -11,7 +11,7 @@ import { DELIVERY_STATUSES, DELIVERY_WORDS } from './words.ts';
 /** As `<input type="datetime-local">` has it, UTC. */
 const local = (ms: number): string => new Date(ms).toISOString().slice(0, 16);
 
-export function endpointForms({ base }: Site, visit: Visit, endpoint: WebhookEndpoint, now: number): Html | '' {
+export function endpointForms({ base }: PlainSite, visit: Visit, endpoint: WebhookEndpoint, now: number): Html | '' {
   const to = `${base}/console/events/endpoints/${endpoint.id}`;
   const [maySend, mayManage] = [may(visit, 'events'), may(visit, 'admin')];
   if (!maySend && !mayManage) return '';

@@ -6,7 +6,7 @@ import type { JobAdmin } from '../../../../broker/jobs/index.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { WebhookEndpoint } from '../../../../domain/webhook-endpoint.ts';
 import type { Clock } from '../../../../ports/index.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { page, paged } from '../../../paging.ts';
 import { type Place, refusedPage, shown } from '../../answers.ts';
 import type { ConsoleEnv } from '../../environment.ts';
@@ -24,7 +24,7 @@ export interface EndpointViewParts {
   deliveries: Deliveries;
   jobs: JobAdmin;
   clock: Clock;
-  site: Site;
+  site: PlainSite;
 }
 
 const LIMIT = 50;
@@ -105,7 +105,7 @@ function sentence({ enabled, disabledReason, failingSince }: WebhookEndpoint, no
 
 const listed = (all: readonly string[] | null, every: string): string => all?.join(', ') ?? every;
 
-const factsOf = ({ base }: Site, endpoint: WebhookEndpoint, now: number): Html =>
+const factsOf = ({ base }: PlainSite, endpoint: WebhookEndpoint, now: number): Html =>
   facts([
     ['URL', copied(endpoint.url, 'the URL')],
     ['Endpoint', copied(endpoint.id, 'the id of the endpoint')],
@@ -125,7 +125,7 @@ const factsOf = ({ base }: Site, endpoint: WebhookEndpoint, now: number): Html =
     ['Changed', when(endpoint.updatedAt, now)],
   ]);
 
-const endpointTable = ({ base }: Site, rows: readonly WebhookEndpoint[], now: number): Html =>
+const endpointTable = ({ base }: PlainSite, rows: readonly WebhookEndpoint[], now: number): Html =>
   table<WebhookEndpoint>({
     caption: 'Webhook endpoints, the newest first',
     hideCaption: true,

@@ -4,7 +4,7 @@ import { html } from 'hono/html';
 import type { Inbox, ShownWebhook } from '../../../../broker/webhooks/index.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { Clock } from '../../../../ports/index.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { page, paged } from '../../../paging.ts';
 import { type Place, refusedPage, seeOther, shown } from '../../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../../environment.ts';
@@ -19,7 +19,7 @@ import { eventTabs, KIND_WORDS, quoted, RECEIVED_STATUSES, RECEIVED_WORDS, recei
 export interface ReceivedViewParts {
   inbox: Inbox;
   clock: Clock;
-  site: Site;
+  site: PlainSite;
 }
 
 type Received = ShownWebhook['webhook'];
@@ -143,9 +143,9 @@ function sentence({ status, reason, attempts }: Received, connections: number): 
   return attempts > 0 ? 'Processing it has failed, and is tried again.' : 'It waits to be processed.';
 }
 
-const link = ({ base }: Site, id: string): Html => html`<a href="${base}/console/connections/${id}">${id}</a>`;
+const link = ({ base }: PlainSite, id: string): Html => html`<a href="${base}/console/connections/${id}">${id}</a>`;
 
-function receivedPage(site: Site, visit: Visit, { webhook, connections, body }: ShownWebhook, now: number): Html {
+function receivedPage(site: PlainSite, visit: Visit, { webhook, connections, body }: ShownWebhook, now: number): Html {
   const types = webhook.items.map(({ providerType, providerEventId, eventId }) => ({
     providerType,
     providerEventId,
@@ -207,7 +207,13 @@ function bodyOf({ kind }: Received, body: ShownWebhook['body']): Html {
     : html`<p>Of a signed token, only what was read of it is kept.</p>`;
 }
 
-const receivedTable = ({ base }: Site, mayOpen: boolean, rows: readonly Received[], now: number, empty: string): Html =>
+const receivedTable = (
+  { base }: PlainSite,
+  mayOpen: boolean,
+  rows: readonly Received[],
+  now: number,
+  empty: string,
+): Html =>
   table<Received>({
     caption: 'Received, the newest first',
     hideCaption: true,

@@ -2,7 +2,7 @@
 import { html } from 'hono/html';
 import type { ReceivedStatus, ReceivedWebhook } from '../../../../domain/received-webhook.ts';
 import type { Delivery, DeliveryStatus, WebhookEndpoint } from '../../../../domain/webhook-endpoint.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { tabs } from '../../parts/filters.ts';
 import { status, type Tone } from '../../parts/status.ts';
 
@@ -76,7 +76,7 @@ export function answerOf({ lastError, lastStatus, attempts }: Delivery): string 
 export type EventTab = '' | '/deliveries' | '/received';
 const TABS: Record<EventTab, string> = { '': 'Endpoints', '/deliveries': 'Deliveries', '/received': 'Received' };
 
-export const eventTabs = ({ base }: Site, current: EventTab): Html =>
+export const eventTabs = ({ base }: PlainSite, current: EventTab): Html =>
   tabs(
     'Events and webhooks',
     (Object.keys(TABS) as EventTab[]).map((path) => ({

@@ -15,7 +15,7 @@ import { hourOf } from '../../../../domain/hourly-counts.ts';
 import type { Integration } from '../../../../domain/integration.ts';
 import type { Provider } from '../../../../domain/provider.ts';
 import type { Clock } from '../../../../ports/index.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { type Place, refusedPage, seeOther, shown, unconfirmed } from '../../answers.ts';
 import type { ConsoleEnv } from '../../environment.ts';
 import { field, tokenField } from '../../forms.ts';
@@ -47,7 +47,7 @@ export interface IntegrationPageParts {
   auditLog: AuditLog;
   catalogue: ReadonlyMap<string, Provider>;
   clock: Clock;
-  site: Site;
+  site: PlainSite;
   publicUrl: string;
   callersUrl: string;
 }

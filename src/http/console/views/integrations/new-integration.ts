@@ -6,7 +6,7 @@ import type { ReceivingAdmin } from '../../../../broker/webhooks/index.ts';
 import { modeName } from '../../../../domain/auth-modes.ts';
 import { Refusal, refuse } from '../../../../domain/errors.ts';
 import type { Provider } from '../../../../domain/provider.ts';
-import type { Site } from '../../../pages/layout.ts';
+import type { PlainSite } from '../../../pages/layout.ts';
 import { type Place, refusedPage, seeOther } from '../../answers.ts';
 import type { ConsoleEnv } from '../../environment.ts';
 import { field, tokenField } from '../../forms.ts';
@@ -25,7 +25,7 @@ export interface NewIntegrationParts {
   integrations: IntegrationAdmin;
   receiving: Pick<ReceivingAdmin, 'put'>;
   catalogue: ReadonlyMap<string, Provider>;
-  site: Site;
+  site: PlainSite;
   publicUrl: string;
   callersUrl: string;
 }

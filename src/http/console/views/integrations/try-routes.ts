@@ -4,7 +4,7 @@ import { Owner } from '../../../../api/index.ts';
 import type { ConnectSessions } from '../../../../broker/connections/index.ts';
 import { refuse } from '../../../../domain/errors.ts';
 import type { Clock } from '../../../../ports/index.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { type Place, refusedPage, shown } from '../../answers.ts';
 import type { ConsoleEnv, Visit } from '../../environment.ts';
 import { field } from '../../forms.ts';
@@ -14,7 +14,7 @@ import { outcomePage, TEST_OWNER, tryLinkPage } from './set-up.ts';
 export interface TryParts {
   sessions: ConnectSessions;
   clock: Clock;
-  site: Site;
+  site: PlainSite;
 }
 
 export function tryRoutes({ sessions, clock, site }: TryParts): Hono<ConsoleEnv> {

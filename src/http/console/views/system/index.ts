@@ -6,7 +6,7 @@ import type { JobAdmin } from '../../../../broker/jobs/index.ts';
 import type { ReadSystem } from '../../../../broker/maintenance/index.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { Clock } from '../../../../ports/index.ts';
-import type { Site } from '../../../pages/layout.ts';
+import type { PlainSite } from '../../../pages/layout.ts';
 import { type Place, refusedPage, seeOther, unconfirmed } from '../../answers.ts';
 import type { ConsoleEnv } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
@@ -19,7 +19,7 @@ export interface SystemViewParts {
   jobs: JobAdmin;
   console: Console;
   clock: Clock;
-  site: Site;
+  site: PlainSite;
 }
 
 const PATH = '/console/system';

@@ -5,7 +5,7 @@ import type { JobAdmin } from '../../../../broker/jobs/index.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import { hasEnded, type Job, type JobInput, type JobStatus } from '../../../../domain/job.ts';
 import type { Clock } from '../../../../ports/index.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { type Place, refusedPage, seeOther, shown } from '../../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
@@ -45,7 +45,7 @@ function progress({ done, total, status: now }: Job): Html {
   return html`<progress max="${total}" value="${Math.min(done, total)}" aria-label="${words}"></progress><br>${words}`;
 }
 
-export const jobList = ({ base }: Site, all: readonly Job[], now: number): Html =>
+export const jobList = ({ base }: PlainSite, all: readonly Job[], now: number): Html =>
   table<Job>({
     caption: 'The last jobs',
     hideCaption: true,
@@ -67,7 +67,7 @@ export const jobList = ({ base }: Site, all: readonly Job[], now: number): Html 
 interface Parts {
   jobs: JobAdmin;
   clock: Clock;
-  site: Site;
+  site: PlainSite;
 }
 
 export function jobViews({ jobs, clock, site }: Parts): Hono<ConsoleEnv> {
@@ -99,7 +99,7 @@ export function jobViews({ jobs, clock, site }: Parts): Hono<ConsoleEnv> {
 const mayCancel = (visit: Visit, { callerId }: Job): boolean =>
   may(visit, 'admin') || (may(visit, 'connections:write') && callerId === visit.call.principal.caller.id);
 
-const jobPage = ({ base }: Site, visit: Visit, job: Job, now: number): Html => html`
+const jobPage = ({ base }: PlainSite, visit: Visit, job: Job, now: number): Html => html`
   <section class="card" id="job" data-live="3">
     <p>${status(...WORDS[job.status])}</p>
     <p>${progress(job)}</p>

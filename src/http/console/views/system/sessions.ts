@@ -1,14 +1,14 @@
 // Who is signed in to the console, and ending that.
 import { html } from 'hono/html';
 import type { ConsoleSession } from '../../../../domain/console.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { may, type Visit } from '../../environment.ts';
 import { actionButton } from '../../parts/actions.ts';
 import { status } from '../../parts/status.ts';
 import { table } from '../../parts/table.ts';
 import { when } from '../../parts/when.ts';
 
-export function sessionList({ base }: Site, visit: Visit, all: readonly ConsoleSession[], now: number): Html {
+export function sessionList({ base }: PlainSite, visit: Visit, all: readonly ConsoleSession[], now: number): Html {
   const end = ({ id, subject, name }: ConsoleSession) =>
     id === visit.session.id
       ? html`yours`

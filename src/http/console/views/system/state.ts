@@ -3,7 +3,7 @@
 import { html } from 'hono/html';
 import type { SystemState } from '../../../../broker/maintenance/index.ts';
 import { CHANGE_FEED_LATE_MS } from '../../../../domain/time-limits.ts';
-import type { Html, Site } from '../../../pages/layout.ts';
+import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { may, type Visit } from '../../environment.ts';
 import { dangerousAction } from '../../parts/actions.ts';
 import { copied, facts } from '../../parts/facts.ts';
@@ -32,7 +32,7 @@ function troubles({ metrics, auditChain, keys, protection }: SystemState): strin
   ];
 }
 
-export function statePart({ base }: Site, state: SystemState, now: number): Html {
+export function statePart({ base }: PlainSite, state: SystemState, now: number): Html {
   const { metrics: m, auditChain: chain } = state;
   const all = troubles(state);
   const tone = all.length === 0 ? 'good' : m.storeUp && chain.fault === null ? 'busy' : 'bad';
@@ -102,7 +102,12 @@ function keyStatus({ encrypts, inRing, isProven }: Key): Html {
     : status('off', 'protects nothing: it can be removed');
 }
 
-export const keysPart = ({ base }: Site, visit: Visit, { keys, signingKeys }: SystemState, now: number): Html => html`
+export const keysPart = (
+  { base }: PlainSite,
+  visit: Visit,
+  { keys, signingKeys }: SystemState,
+  now: number,
+): Html => html`
   <h2>Keys</h2>
   ${table<Key>({
     caption: 'Keys that encrypt what is stored',
