@@ -5,7 +5,7 @@ import type { Permission, Principal } from './caller.ts';
 export const CONSOLE_ROLES = ['viewer', 'operator', 'admin'] as const;
 export type ConsoleRole = (typeof CONSOLE_ROLES)[number];
 
-/** Someone who has a role if one of the values is in the claim of their ID token. */
+/** Someone who has a role if one of the values is in the claim of their ID token, or of the userinfo response. */
 export interface RoleRule {
   /** The name of a claim; or the path to a member of one, its names separated by dots. */
   claim: string;

@@ -145,6 +145,15 @@ export interface ProviderClient {
    * discovery. Undefined: it has no such endpoint. Fails as discovery does.
    */
   userinfoEndpoint(target: Target): Promise<ProviderResult<string | undefined>>;
+  /**
+   * The claims about whom a token is of (OpenID Connect Core 5.3.2); none where the provider has no such endpoint. Those of another
+   * subject are refused as `invalid`.
+   */
+  userinfo(
+    target: Target,
+    accessToken: string,
+    subject: string,
+  ): Promise<ProviderResult<Readonly<Record<string, unknown>>>>;
   /** RFC 7009, the refresh token first, then the access token; or the vendor's own form. */
   revoke(
     target: Target,

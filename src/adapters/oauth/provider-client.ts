@@ -1,5 +1,5 @@
 // The OAuth adapter's entry: `ProviderClient` over OAuth 2.0 and OpenID Connect. Only this folder uses openid-client.
-
+import { fetchUserInfo } from 'openid-client';
 import { accountOf } from '../../domain/account.ts';
 import type { CodeMode, MintedMode } from '../../domain/auth-modes.ts';
 import { isCode, isStatic } from '../../domain/auth-modes.ts';
@@ -89,6 +89,13 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
       return configured.ok ? { ok: true, value: configured.value.metadata.userinfo_endpoint } : configured;
     },
 
+    async userinfo(target, accessToken, subject) {
+      const configured = await configurations.get(asCodeTarget(target));
+      if (!configured.ok) return configured;
+      if (configured.value.metadata.userinfo_endpoint === undefined) return { ok: true, value: {} };
+      return { ok: true, value: await fetchUserInfo(configured.value.config, accessToken, subject) };
+    },
+
     revoke: createRevocation({ outbound, configurations, clock }).revoke,
   });
 
@@ -128,6 +135,7 @@ function neverRejecting(clock: Clock, client: ProviderClient): ProviderClient {
     refresh: guarded('refresh', client.refresh),
     identityOf: (...given) => client.identityOf(...given).catch(() => undefined),
     userinfoEndpoint: guarded('discovery', client.userinfoEndpoint),
+    userinfo: guarded('userinfo request', client.userinfo),
     revoke: guarded('revocation', client.revoke),
   };
 }

@@ -4,6 +4,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { type RoleRules, roleOf } from '../../domain/console.ts';
 import { Refusal } from '../../domain/errors.ts';
 import { claimsOf } from '../../domain/jwt-claims.ts';
+import type { Target } from '../../domain/target.ts';
 import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, ProviderClient, Vault } from '../../ports/index.ts';
 import type { Targets } from '../integrations/index.ts';
@@ -55,7 +56,7 @@ export interface SignIn {
 interface Parts {
   settings: ConsoleSettings | undefined;
   targets: Targets;
-  provider: Pick<ProviderClient, 'authorizationUrl' | 'exchange'>;
+  provider: Pick<ProviderClient, 'authorizationUrl' | 'exchange' | 'userinfo'>;
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
   noteStranger: (visit: ConsoleVisit, reason: string) => void;
   clock: Clock;
@@ -157,7 +158,10 @@ export function createSignIn(parts: Parts): SignIn {
       // A provider that says when the user signed in may not answer from an old session (OpenID Connect Core 3.1.2.1).
       const isStale = again && typeof claims.auth_time === 'number' && (claims.auth_time + 60) * 1_000 < startedAt;
       if (isOther || isStale) return failed('sign_in_failed');
-      const role = roleOf(settings!.roles, claims);
+      const fromToken = roleOf(settings!.roles, claims);
+      const told =
+        fromToken === 'admin' ? {} : await userinfo(known.target, answer.value.accessToken, identity.subject);
+      const role = roleOf(settings!.roles, { ...told, ...claims });
       if (role === undefined) {
         noteStranger(visit, `user:${identity.subject}@${identity.issuer}`);
         return failed('no_role');
@@ -167,6 +171,14 @@ export function createSignIn(parts: Parts): SignIn {
       return { kind: 'signed_in', to, user: { ...identity, name, role, providerSession } };
     },
   };
+
+  /** Some providers keep what does not name the user, such as groups, out of the ID token (OpenID Connect Core 5.4). */
+  async function userinfo(target: Target, accessToken: string, subject: string) {
+    const told = await provider.userinfo(target, accessToken, subject);
+    if (told.ok) return told.value;
+    log.warn({ integration: settings!.integration, fault: told.fault.code }, 'console: userinfo request failed');
+    return {};
+  }
 
   function readFlow(cookie: string): Flow | undefined {
     try {

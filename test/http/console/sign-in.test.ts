@@ -30,12 +30,14 @@ describe('console: sign-in', () => {
         },
         findAccount: (_, id) => ({
           accountId: id,
-          claims: async () => ({
+          claims: async (use) => ({
             sub: id,
             name: `<b>${id}</b>`,
             email: `${id}@example.com`,
             email_verified: true,
-            groups: id === 'ada' ? ['all', 'ops'] : 'ops-not',
+            ...(id === 'ute' && use === 'id_token'
+              ? {}
+              : { groups: /^(ada|ute)$/.test(id) ? ['all', 'ops'] : 'ops-not' }),
             'https://acme.example/groups': id === 'olga' || id === 'ada' ? ['desk'] : [],
           }),
         }),
@@ -110,6 +112,8 @@ describe('console: sign-in', () => {
     for (const [user, role] of [
       ['olga', 'operator'],
       ['vera', 'viewer'],
+      // Her groups are in the userinfo response alone.
+      ['ute', 'admin'],
     ] as const) {
       const { page: home } = await signIn(user);
       expect([home.status, home.text.includes(`&lt;/b&gt; ${role}`)]).toEqual([200, true]);
