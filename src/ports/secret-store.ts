@@ -13,7 +13,10 @@ export interface SecretStore {
   removeKeyCheck(kid: string, audit: AuditEntry): Promise<void>;
   /** Replaces the check of its key, or adds it. Processes that follow the changes then read their callers again. */
   putKeyCheck(check: KeyCheck, audit: AuditEntry): Promise<void>;
-  /** How many secrets each key protects, from one snapshot. Reads every secret. */
+  /**
+   * How many secrets each key protects. Reads every secret, in steps where others would wait. A secret that moves from table to table
+   * meanwhile is counted once, or twice, and never missed.
+   */
   keysInUse(): Promise<KeyUse[]>;
   /** Sessions that are pending or await their finish, and whose code is not of this key; those of the lowest ids. */
   sessionsToAuthenticate(kid: string, limit: number): Promise<ConnectSession[]>;

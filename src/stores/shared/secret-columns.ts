@@ -1,5 +1,5 @@
 // Every column that holds a secret, for the schema of any dialect, and the queries that find what a key encrypts.
-import { type Column, isNull, not, or, type SQL, sql, type Table } from 'drizzle-orm';
+import { and, type Column, isNotNull, isNull, not, or, type SQL, sql, type Table } from 'drizzle-orm';
 import type { Ciphertext } from '../../domain/connection.ts';
 import type { ReauthenticatedTable, SecretRowKey } from '../../ports/index.ts';
 import { startsWith } from './filters.ts';
@@ -161,14 +161,18 @@ export const needsMac = (mac: Column, kid: string): SQL | undefined =>
   or(isNull(mac), not(startsWith(mac, macPrefixOf(kid))));
 
 /**
- * Counts the secrets by key: `kid`, `secrets`, `outdated`. One statement, so that a secret that moves from table to table meanwhile is
- * counted once. `position`: the dialect's function for the position of a text in another.
+ * Counts the secrets by key: `kid`, `secrets`, `outdated`. In one statement, a secret that moves from table to table meanwhile is
+ * counted once. `position`: the dialect's function for the position of a text in another; `range`: the rows of a table, undefined: all.
  */
-export function keysInUse(tables: SecretTable[], position: 'instr' | 'strpos'): SQL {
-  const kids = tables.flatMap(({ table, columns }) =>
-    Object.values(columns).map(
+export function keysInUse(
+  tables: SecretTable[],
+  position: 'instr' | 'strpos',
+  range: (table: SecretTable) => SQL | undefined = () => undefined,
+): SQL {
+  const kids = tables.flatMap((one) =>
+    Object.values(one.columns).map(
       (column) => sql`select ${kidIn(column, position)} as kid, substr(${column}, 1, 3) as envelope
-        from ${table} where ${column} is not null`,
+        from ${one.table} where ${and(isNotNull(column), range(one))}`,
     ),
   );
   const all = sql.join(kids, sql` union all `);

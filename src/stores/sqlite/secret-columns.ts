@@ -1,14 +1,14 @@
 // The secrets of the database: key checks, which key encrypts what, and re-encryption, in SQLite.
-import { and, asc, eq, gt, inArray, isNull, sql } from 'drizzle-orm';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { and, asc, eq, inArray, isNull, sql } from 'drizzle-orm';
 import type { SQLiteColumn, SQLiteTable } from 'drizzle-orm/sqlite-core';
-import type { KeyUse, SecretStore } from '../../ports/index.ts';
+import type { SecretStore } from '../../ports/index.ts';
 import { CALLERS_CHANGED } from '../shared/caller-rows.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import { nextOf, nextRows, outcomeOf, reencryptRows, type SecretRow } from '../shared/reencryption.ts';
 import {
   type AllSecretsOf,
   boundColumns,
-  keysInUse,
   macTables,
   namesOf,
   needsMac,
@@ -17,6 +17,7 @@ import {
   secretTables,
 } from '../shared/secret-columns.ts';
 import type { SqliteAccess } from './client.ts';
+import { countKeyUse, nextStep } from './key-use.ts';
 import * as schema from './schema.ts';
 
 type Secrets = SecretTable<SQLiteTable, SQLiteColumn>;
@@ -30,19 +31,27 @@ const authenticated = macTables(schema);
 export function createSecretStore({ orm, read, write, record }: SqliteAccess): SecretStore {
   const { connectSessions, keyChecks } = schema;
 
-  const nextIds = (secrets: Secrets, kid: string, after: string | undefined, limit: number): Promise<string[]> =>
-    read(() => {
-      const { table, id } = secrets;
-      const further = after === undefined ? undefined : gt(id, after);
-      return orm
-        .select({ id: sql<string>`${id}` })
-        .from(table)
-        .where(and(further, needsReencryption(secrets, kid)))
-        .orderBy(asc(id))
-        .limit(limit)
-        .all()
-        .map((row) => row.id);
-    });
+  /** Examined in steps: where little is left to do, there are many rows to pass. */
+  async function nextIds(secrets: Secrets, kid: string, from: string | undefined, limit: number): Promise<string[]> {
+    const { table, id } = secrets;
+    const found: string[] = [];
+    for (let after = from; ; ) {
+      const { rows, until } = await read(() => {
+        const step = nextStep(orm, secrets, after);
+        const due = orm
+          .select({ id: sql<string>`${id}` })
+          .from(table)
+          .where(and(step.range, needsReencryption(secrets, kid)))
+          .orderBy(asc(id))
+          .limit(limit - found.length);
+        return { ...step, rows: due.all() };
+      });
+      found.push(...rows.map((row) => row.id));
+      if (until === undefined || found.length === limit) return found;
+      after = until;
+      await nextTurn();
+    }
+  }
 
   /** Those of them that are still there; no other process changes them until the operation ends. */
   function current(one: Secrets, ids: string[]): SecretRow[] {
@@ -87,7 +96,7 @@ export function createSecretStore({ orm, read, write, record }: SqliteAccess): S
         orm.insert(keyChecks).values(check).onConflictDoUpdate({ target: keyChecks.kid, set: { ciphertext } }).run();
         record(audit, CALLERS_CHANGED);
       }),
-    keysInUse: () => read(() => orm.all<KeyUse>(keysInUse(tables, 'instr'))),
+    keysInUse: () => countKeyUse({ orm, read }, tables),
     sessionsToAuthenticate: (kid, limit) =>
       read(() =>
         orm
