@@ -286,6 +286,10 @@ export const SIGNING_KEYS_CACHE_MS = MINUTE_MS;
 export const SIGNING_KEY_OVERLAP_MS = 24 * HOUR_MS;
 /** … and is published for this long. */
 export const SIGNING_KEY_PUBLISHED_MS = 7 * DAY_MS;
+/** How much each key protects is counted again after this, when someone asks … */
+export const KEY_USAGE_TTL_MS = 5 * MINUTE_MS;
+/** … who waits for the count for so long, as a view of the console has a tenth of a second. */
+export const KEY_USAGE_WAIT_MS = 60;
 /** At shutdown, attempts under way may continue for this long, beside open requests; then they are made again. */
 export const SHUTDOWN_DELIVERY_GRACE_MS = 10 * SECOND_MS;
 

@@ -28,6 +28,7 @@ import { createIntegrations, type Integrations } from '../broker/integrations/in
 import { createJobs, type Jobs, type KeyRotator } from '../broker/jobs/index.ts';
 import { createJwt, type Jwt } from '../broker/jwt/index.ts';
 import {
+  createKeyUsage,
   createMetricsState,
   gatherExplanations,
   limitsReader,
@@ -412,6 +413,7 @@ function createServer(parts: Omit<Common, 'vault'> & Pick<Foundation, 'vault'> &
     }),
     readSystem: systemReader({
       ...{ store, vault, state, clock },
+      keyUsage: createKeyUsage({ store, clock, log }),
       access: audit.access,
       version: VERSION,
       database: config.databaseUrl.startsWith('postgres') ? 'PostgreSQL' : 'SQLite',

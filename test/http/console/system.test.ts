@@ -42,6 +42,9 @@ describe('console: keys and system', () => {
     expect(text).toContain('No long work has been started.');
     expect(html.match(/method="post"/g)).toHaveLength(1);
     expect(html).not.toContain(broker.adminKey);
+    await expect.poll(async () => (await page('viewer')).text, PATIENT).toMatch(/Counted .*, over all tables/);
+    // No integration has a client secret yet, and no owner has connected.
+    expect((await page('viewer')).text).toMatch(/encrypts \d+ /);
   });
 
   it('lists who is signed in; an admin ends a session, and no one else', async () => {

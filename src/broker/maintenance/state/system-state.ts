@@ -1,11 +1,12 @@
 // What operators want to know of the deployment as a whole: its keys, its replicas, its audit chain, and what waits in its outboxes.
-// Nothing here is counted by reading all rows.
+// Nothing here waits for a count of all rows.
 import type { AuditSeal } from '../../../domain/audit-seal.ts';
 import type { Refusal } from '../../../domain/errors.ts';
 import type { SigningKey } from '../../../domain/signing-key.ts';
 import { SIGNING_KEY_PUBLISHED_MS } from '../../../domain/time-limits.ts';
 import type { Clock, MetricsState, RowProtection, Store, Vault } from '../../../ports/index.ts';
 import { type Access, type Call, endFault } from '../../audit/index.ts';
+import type { KeyUsage } from './key-usage.ts';
 
 export interface SystemState {
   version: string;
@@ -23,7 +24,11 @@ export interface SystemState {
     inRing: boolean;
     /** The database has a text that it has encrypted: it may protect secrets still. */
     isProven: boolean;
+    /** Secrets that it encrypts; null: not counted yet. */
+    secrets: number | null;
   }[];
+  /** When the secrets were counted; null: not yet. */
+  keysCountedAt: number | null;
   protection: RowProtection;
   signingKeys: Pick<SigningKey, 'id' | 'createdAt' | 'retiredAt'>[];
   /** `last` null: no audit entry is sealed yet. `fault`: what is wrong at its end. */
@@ -39,26 +44,29 @@ interface Parts {
   store: Pick<Store, 'keyChecks' | 'countProcesses' | 'signingKeys' | 'auditChainEnd' | 'dueRevocations' | 'traits'>;
   vault: Pick<Vault, 'decrypt' | 'protection'> & { readonly kids: readonly string[]; readonly encryptionKid: string };
   state: () => Promise<MetricsState>;
+  keyUsage: KeyUsage;
   access: Pick<Access, 'denied'>;
   clock: Pick<Clock, 'now'>;
   version: string;
   database: string;
 }
 
-export function systemReader({ store, vault, state, access, clock, version, database }: Parts): ReadSystem {
+export function systemReader({ store, vault, state, keyUsage, access, clock, version, database }: Parts): ReadSystem {
   return async (call) => {
     const denied = access.denied(call, 'admin:read', '*', '*');
     if (denied) return denied;
     const now = clock.now();
-    const [metrics, checks, replicas, signingKeys, end, dueRevocations] = await Promise.all([
+    const [metrics, checks, counted, replicas, signingKeys, end, dueRevocations] = await Promise.all([
       state(),
       store.keyChecks(),
+      keyUsage.counted(),
       store.countProcesses(),
       store.signingKeys('webhook', now - SIGNING_KEY_PUBLISHED_MS),
       store.auditChainEnd(),
       store.dueRevocations(now),
     ]);
     const proven = new Set(checks.map(({ kid }) => kid));
+    const uses = new Map(counted?.uses.map(({ kid, secrets }) => [kid, secrets]));
     const kids = [...new Set([...vault.kids, ...proven])];
     const { last } = end;
     return {
@@ -69,7 +77,9 @@ export function systemReader({ store, vault, state, access, clock, version, data
         encrypts: kid === vault.encryptionKid,
         inRing: vault.kids.includes(kid),
         isProven: proven.has(kid),
+        secrets: counted ? (uses.get(kid) ?? 0) : null,
       })),
+      keysCountedAt: counted?.at ?? null,
       protection: vault.protection(),
       signingKeys: signingKeys.map(({ id, createdAt, retiredAt }) => ({ id, createdAt, retiredAt })),
       auditChain: {

@@ -105,7 +105,7 @@ function keyStatus({ encrypts, inRing, isProven }: Key): Html {
 export const keysPart = (
   { base }: PlainSite,
   visit: Visit,
-  { keys, signingKeys }: SystemState,
+  { keys, keysCountedAt, signingKeys }: SystemState,
   now: number,
 ): Html => html`
   <h2>Keys</h2>
@@ -114,13 +114,18 @@ export const keysPart = (
     columns: [
       { heading: 'Key', isName: true, cell: ({ kid }) => html`<code>${kid}</code>` },
       { heading: 'State', cell: keyStatus },
+      {
+        heading: 'Secrets that it encrypts',
+        cell: ({ secrets }) => (secrets === null ? 'being counted: look again in a moment' : number(secrets)),
+      },
     ],
     rows: keys,
     empty: 'There is none.',
   })}
   <p>
-    How much each key still protects is found by rotating: every secret is read, and re-encrypted with the key that encrypts. It
-    is done beside the daily work, and its job below says how far it is. Then the other keys protect nothing and can be removed.
+    ${keysCountedAt === null ? '' : html`Counted ${when(keysCountedAt, now)}, over all tables.`} Rotating re-encrypts every secret
+    with the key that encrypts. It is done beside the daily work, and its job below says how far it is. Then the other keys
+    protect nothing and can be removed.
   </p>
   ${
     may(visit, 'admin')
