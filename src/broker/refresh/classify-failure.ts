@@ -7,7 +7,7 @@ import type { ReauthReason, Refusal } from '../../domain/errors.ts';
 import { idleMsOf } from '../../domain/refresh-schedule.ts';
 import { LAST_TRY_BEFORE_END_MS, SLOW_REFRESH_MS } from '../../domain/time-limits.ts';
 import type { Claimed, ProviderFault, RefreshFailure } from '../../ports/index.ts';
-import type { OpenCircuit } from './failures/circuit-breaker.ts';
+import type { OpenCircuit } from './failures/circuits/circuit-breaker.ts';
 import { errorCode, reauthorizationRequired, unavailable } from './refusals.ts';
 
 /** After this many failures in a row, a lost response does not begin a new window of early retries. */

@@ -6,7 +6,7 @@ import type { CircuitView, RefreshQueueView } from '../../domain/limits-state.ts
 import type { Logger, MetricsState, Rescue } from '../../ports/index.ts';
 import type { ResolvedIntegration } from '../integrations/index.ts';
 import { createCommitter } from './commit.ts';
-import { type CircuitBreakers, createCircuitBreakers } from './failures/circuit-breaker.ts';
+import { type CircuitBreakers, createCircuitBreakers } from './failures/circuits/circuit-breaker.ts';
 import { createClientFaults } from './failures/client-faults.ts';
 import { createDeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import { createFailureEvidence } from './failures/failure-evidence.ts';
@@ -16,7 +16,7 @@ import { createRecentCommits } from './recent-commits.ts';
 import { createRefresher, type Refresher, type RefresherParts } from './refresher.ts';
 import { type Scheduler, startScheduler } from './scheduler.ts';
 
-export { createCircuitBreakers as circuitBreakers } from './failures/circuit-breaker.ts';
+export { createCircuitBreakers as circuitBreakers } from './failures/circuits/circuit-breaker.ts';
 export type { RefreshPoint } from './refresh-outcome.ts';
 export type { Refresher } from './refresher.ts';
 export { refusalOf } from './refusals.ts';

@@ -7,7 +7,7 @@ import { isTooYoung } from '../../domain/refresh-schedule.ts';
 import type { Clock, Store } from '../../ports/index.ts';
 import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
 import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts';
-import type { CircuitBreakers, CircuitKey } from './failures/circuit-breaker.ts';
+import type { CircuitBreakers, CircuitKey } from './failures/circuits/circuit-breaker.ts';
 import type { RetriedGrant } from './failures/failure-verdict.ts';
 import { tokenEndpoint } from './failures/token-endpoint.ts';
 import { circuitOpen, reauthorizationRequired, refusalOf, unavailable } from './refusals.ts';

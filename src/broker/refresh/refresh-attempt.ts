@@ -27,7 +27,7 @@ import type { Targets } from '../integrations/index.ts';
 import { decryptRenewalSecrets, newId } from '../secrets/index.ts';
 import type { RefreshCommitter } from './commit.ts';
 import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts';
-import type { CircuitBreakers, CircuitKey, OpenCircuit, Permit } from './failures/circuit-breaker.ts';
+import type { CircuitBreakers, CircuitKey, OpenCircuit, Permit } from './failures/circuits/circuit-breaker.ts';
 import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { FailureEvidence } from './failures/failure-evidence.ts';
 import type { FailureJudge, RetriedGrant, Verdict } from './failures/failure-verdict.ts';

@@ -22,7 +22,7 @@ import { encryptCredentials, keepUnreadableResponse } from '../secrets/index.ts'
 import { classifyRefreshFailure, type SpendTimes } from './classify-failure.ts';
 import type { CommitOutcome, RefreshCommitter } from './commit.ts';
 import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts';
-import type { CircuitBreakers, CircuitKey } from './failures/circuit-breaker.ts';
+import type { CircuitBreakers, CircuitKey } from './failures/circuits/circuit-breaker.ts';
 import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { RetriedGrant } from './failures/failure-verdict.ts';
 import type { RetryAfterPacing } from './limits/retry-after-pacing.ts';

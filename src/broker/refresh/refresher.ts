@@ -15,7 +15,7 @@ import type { TokenCache } from '../cache/index.ts';
 import type { Targets } from '../integrations/index.ts';
 import type { RefreshCommitter } from './commit.ts';
 import { createConcurrentRefreshes, type RefreshResult } from './concurrent-refresh.ts';
-import type { CircuitBreakers } from './failures/circuit-breaker.ts';
+import type { CircuitBreakers } from './failures/circuits/circuit-breaker.ts';
 import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { FailureEvidence } from './failures/failure-evidence.ts';
 import { createFailureJudge } from './failures/failure-verdict.ts';

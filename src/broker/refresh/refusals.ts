@@ -3,7 +3,7 @@ import { type Connection, type RefreshError, reauthReasonOf } from '../../domain
 import { type ReauthReason, type Refusal, refuse } from '../../domain/errors.ts';
 import { MISCONFIGURED_PREFIX } from '../../domain/explanation-causes.ts';
 import type { ProviderFault } from '../../ports/index.ts';
-import type { OpenCircuit } from './failures/circuit-breaker.ts';
+import type { OpenCircuit } from './failures/circuits/circuit-breaker.ts';
 
 /** Why the connection can be neither served nor refreshed; undefined when it can. */
 export function refusalOf(c: Connection): Refusal | undefined {

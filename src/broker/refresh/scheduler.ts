@@ -3,7 +3,7 @@
 import { isInDoubt } from '../../domain/backoff.ts';
 import { CLAIMED_DUE_AGAIN_MS, SCHEDULER_HOLD_MS, SCHEDULER_TICK_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
-import type { CircuitBreakers } from './failures/circuit-breaker.ts';
+import type { CircuitBreakers } from './failures/circuits/circuit-breaker.ts';
 import type { RateLimiter } from './limits/rate-limiter.ts';
 import type { Refresher } from './refresher.ts';
 

@@ -7,7 +7,7 @@ import {
   type FailureCause,
   type Permit,
   type RefreshReport,
-} from '../../../src/broker/refresh/failures/circuit-breaker.ts';
+} from '../../../src/broker/refresh/failures/circuits/circuit-breaker.ts';
 import type { Logger, ProviderFault } from '../../../src/ports/index.ts';
 
 let now = 0;

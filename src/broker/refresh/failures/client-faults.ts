@@ -2,7 +2,7 @@
 import { CLIENT_FAULT_POLL_MS } from '../../../domain/time-limits.ts';
 import type { Logger, Store } from '../../../ports/index.ts';
 import type { Access } from '../../audit/index.ts';
-import type { CircuitBreakers, CircuitKey, RefreshReport } from './circuit-breaker.ts';
+import type { CircuitBreakers, CircuitKey, RefreshReport } from './circuits/circuit-breaker.ts';
 
 export interface ClientFaults {
   /** What a request came to. Never throws; no one waits for the store. */

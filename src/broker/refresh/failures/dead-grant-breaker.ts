@@ -13,7 +13,7 @@ import {
 import type { Clock, Logger, Store } from '../../../ports/index.ts';
 import type { Access } from '../../audit/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
-import type { CircuitBreakers, CircuitKey } from './circuit-breaker.ts';
+import type { CircuitBreakers, CircuitKey } from './circuits/circuit-breaker.ts';
 import { type EvidenceScope, type FailureEvidence, REFUSALS } from './failure-evidence.ts';
 import { tokenEndpoint } from './token-endpoint.ts';
 

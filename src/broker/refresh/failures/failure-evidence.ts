@@ -8,7 +8,7 @@ import {
   OWN_FAULT_OF_ENDPOINT_AFTER_MS,
 } from '../../../domain/time-limits.ts';
 import type { Clock, ProviderFault } from '../../../ports/index.ts';
-import type { CircuitKey } from './circuit-breaker.ts';
+import type { CircuitKey } from './circuits/circuit-breaker.ts';
 
 export interface FailureEvidence {
   succeeded(key: CircuitKey): void;

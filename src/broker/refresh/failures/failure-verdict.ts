@@ -3,7 +3,7 @@
 import type { ReauthReason } from '../../../domain/errors.ts';
 import type { ProviderFault } from '../../../ports/index.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
-import type { CircuitKey, RefreshReport } from './circuit-breaker.ts';
+import type { CircuitKey, RefreshReport } from './circuits/circuit-breaker.ts';
 import type { DeadGrantBreaker } from './dead-grant-breaker.ts';
 import type { FailureEvidence } from './failure-evidence.ts';
 

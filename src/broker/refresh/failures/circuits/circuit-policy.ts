@@ -1,5 +1,5 @@
 // When circuits open, and for how long: of token endpoints by default.
-import { circuitBackoff } from '../../../domain/backoff.ts';
+import { circuitBackoff } from '../../../../domain/backoff.ts';
 import type { FailureRateLimits } from './failure-rate.ts';
 
 export interface CircuitPolicy {

@@ -1,15 +1,14 @@
 // Circuit breakers: one for each token endpoint of an integration. When it fails for several connections, one request at a
 // time probes whether that has passed, and no other is sent. Connections whose parameters end up in the URL of the token
 // endpoint (a shop, a tenant) have endpoints, and so circuits, of their own. Of this process, in memory.
-import { LRUCache } from 'lru-cache';
-import { upTo } from '../../../domain/cache-bounds.ts';
-import type { CircuitCause, OpenCircuitFacts } from '../../../domain/explanation.ts';
-import type { Integration } from '../../../domain/integration.ts';
-import type { CircuitView } from '../../../domain/limits-state.ts';
-import { CIRCUIT_RETRY_AFTER_MAX_MS, CIRCUIT_RUN_TTL_MS, MIN_RETRY_AFTER_MS } from '../../../domain/time-limits.ts';
-import type { Clock, Logger, ProviderFault } from '../../../ports/index.ts';
+import { CIRCUIT_RETRY_AFTER_MAX_MS, CIRCUIT_RUN_TTL_MS, MIN_RETRY_AFTER_MS } from '../../../../domain/time-limits.ts';
+import type { Clock, Logger, ProviderFault } from '../../../../ports/index.ts';
+import { ageOf, type Circuit, type CircuitKey, createCircuits, type FailureCause, type Open } from './circuit.ts';
 import { type CircuitPolicy, TOKEN_ENDPOINTS } from './circuit-policy.ts';
-import { createFailureRate, type FailureRate } from './failure-rate.ts';
+import { type CircuitViews, createCircuitViews } from './circuit-views.ts';
+import { createFailureRate } from './failure-rate.ts';
+
+export type { CircuitKey, FailureCause } from './circuit.ts';
 
 export interface OpenCircuit {
   /** Milliseconds until the next probe. */
@@ -19,17 +18,6 @@ export interface OpenCircuit {
   /** Set where this connection may go next: resolves when the probe under way has ended. */
   probeEnded?: Promise<void> | undefined;
 }
-
-/** Whose request goes where. A circuit belongs to a version of its integration: a changed one starts closed. */
-export interface CircuitKey {
-  integration: Pick<Integration, 'id' | 'version' | 'createdAt'>;
-  /** Origin and path of the token endpoint. */
-  endpoint: string;
-  connection: string;
-}
-
-/** `dead_grants`: `dead-grant-breaker.ts` decides that. */
-export type FailureCause = CircuitCause;
 
 /** `answered`: the endpoint works. `refused`: it works, and this connection's grant is dead. */
 export type RefreshReport = 'answered' | 'refused' | { cause: FailureCause; fault: ProviderFault };
@@ -44,7 +32,7 @@ export interface Permit {
   epoch: number;
 }
 
-export interface CircuitBreakers {
+export interface CircuitBreakers extends CircuitViews {
   /** The open circuit, if nothing may be sent now; undefined: a request may be queued. */
   blocked(key: CircuitKey): OpenCircuit | undefined;
   /**
@@ -64,14 +52,6 @@ export interface CircuitBreakers {
   capacity(integration: string): number;
   /** The integration was changed: closes its circuits; with `current`, only those of an older version. */
   reset(integration: string, current?: CircuitKey['integration']): void;
-  /** Why and since when an endpoint of an integration is not asked, the first to have opened; undefined endpoint: any of them. */
-  whyOpen(integration: string, endpoint: string | undefined, now: number): OpenCircuitFacts | null;
-  /** For metrics, the worst of each integration: 0 closed, 0.5 probing, 1 open. */
-  states(): { integration: string; state: 0 | 0.5 | 1 }[];
-  /** The circuits that are not closed. */
-  open(): { integration: string; endpoint: string; state: 0.5 | 1 }[];
-  /** The same, with why and for how long. */
-  views(): CircuitView[];
 }
 
 /**
@@ -80,42 +60,7 @@ export interface CircuitBreakers {
  */
 const NEWCOMERS = 5;
 const CAUSES = ['outage', 'throttled', 'client_fault', 'dead_grants'] as const satisfies FailureCause[];
-const MAX_CIRCUITS = 10_000;
 const MAX_CONNECTIONS = 1_000;
-
-interface Open {
-  cause: FailureCause;
-  fault: ProviderFault;
-  /** By the monotonic clock, like all times here. */
-  since: number;
-  until: number;
-  /** How long it is from the opening to `until`. */
-  pause: number;
-  /** Opened in a row. */
-  times: number;
-  newcomers: number;
-  probe: { ended: Promise<void>; end: () => void; isNewcomer: boolean } | undefined;
-  /** The connection whose probe failed last: others go first. */
-  lastProber: string | undefined;
-}
-
-/** The state of one endpoint, since its last answer. */
-interface Circuit {
-  key: Omit<CircuitKey, 'connection'>;
-  epoch: number;
-  failures: number;
-  /** Of each connection, where the policy bounds them. */
-  counted: Map<string, number>;
-  lastFailureAt: number;
-  failed: Record<FailureCause, Set<string>>;
-  /** Undefined: only failures in a row count. */
-  rate: FailureRate | undefined;
-  open: Open | undefined;
-}
-
-/** Above 0: the other one is newer. One that was deleted and set up again begins with version 1. */
-const ageOf = (known: CircuitKey['integration'], other: CircuitKey['integration']): number =>
-  other.createdAt - known.createdAt || other.version - known.version;
 
 interface Parts {
   clock: Pick<Clock, 'monotonic'>;
@@ -125,42 +70,7 @@ interface Parts {
 }
 
 export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPOINTS }: Parts): CircuitBreakers {
-  const byIntegration = new Map<string, Set<Circuit>>();
-  const circuits = new LRUCache<string, Circuit>({
-    ...upTo(MAX_CIRCUITS),
-    dispose(circuit) {
-      const { id } = circuit.key.integration;
-      const all = byIntegration.get(id);
-      all?.delete(circuit);
-      if (all?.size === 0) byIntegration.delete(id);
-    },
-  });
-  const nameOf = ({ integration, endpoint }: Circuit['key']) => `${integration.id}\n${endpoint}`;
-
-  /** Undefined: a newer version of the integration is known. */
-  function circuitOf({ integration, endpoint }: CircuitKey): Circuit | undefined {
-    const name = nameOf({ integration, endpoint });
-    const known = circuits.get(name);
-    if (known) {
-      const age = ageOf(known.key.integration, integration);
-      if (age === 0) return known;
-      if (age < 0) return undefined;
-    }
-    const { id, version, createdAt } = integration;
-    const circuit: Circuit = {
-      key: { integration: { id, version, createdAt }, endpoint },
-      epoch: 0,
-      failures: 0,
-      counted: new Map(),
-      lastFailureAt: 0,
-      failed: { outage: new Set(), throttled: new Set(), client_fault: new Set(), dead_grants: new Set() },
-      rate: policy.rate && createFailureRate(policy.rate),
-      open: undefined,
-    };
-    circuits.set(name, circuit);
-    byIntegration.set(id, (byIntegration.get(id) ?? new Set()).add(circuit));
-    return circuit;
-  }
+  const circuits = createCircuits(() => policy.rate && createFailureRate(policy.rate));
 
   const hasFailed = ({ failed }: Circuit, connection: string) =>
     Object.values(failed).some((connections) => connections.has(connection));
@@ -278,16 +188,16 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
   }
 
   const isCurrent = (circuit: Circuit, { epoch }: Permit): boolean =>
-    circuits.peek(nameOf(circuit.key)) === circuit && circuit.epoch === epoch;
+    circuits.isKnown(circuit) && circuit.epoch === epoch;
 
   return {
     blocked(key) {
-      const circuit = circuitOf(key);
+      const circuit = circuits.of(key);
       return circuit && whyBlocked(circuit, key.connection);
     },
 
     admit(key, bypass = false) {
-      const circuit = circuitOf(key);
+      const circuit = circuits.of(key);
       const permit: Permit = { key, probe: false, circuit, epoch: circuit?.epoch ?? 0 };
       const open = circuit?.open;
       if (!circuit || !open) return permit;
@@ -331,19 +241,19 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
     },
 
     openFor(key, cause) {
-      const open = circuitOf(key)?.open;
+      const open = circuits.of(key)?.open;
       return open?.cause === cause ? clock.monotonic() - open.since : undefined;
     },
 
     close(key) {
-      const circuit = circuitOf(key);
+      const circuit = circuits.of(key);
       if (circuit) close(circuit);
     },
 
     capacity(integration) {
       let probes = 0;
       let isKnown = false;
-      for (const { open } of byIntegration.get(integration) ?? []) {
+      for (const { open } of circuits.ofIntegration(integration)) {
         if (!open) return Number.POSITIVE_INFINITY;
         isKnown = true;
         if (!open.probe && open.until <= clock.monotonic()) probes++;
@@ -352,52 +262,13 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
     },
 
     reset(integration, current) {
-      for (const circuit of [...(byIntegration.get(integration) ?? [])]) {
+      for (const circuit of circuits.ofIntegration(integration)) {
         if (current && ageOf(circuit.key.integration, current) <= 0) continue;
         endProbe(circuit);
-        circuits.delete(nameOf(circuit.key));
+        circuits.forget(circuit);
       }
     },
 
-    whyOpen(integration, endpoint, now) {
-      const monotonic = clock.monotonic();
-      const all = [...(byIntegration.get(integration) ?? [])].filter(
-        ({ key }) => endpoint === undefined || key.endpoint === endpoint,
-      );
-      const [first] = all.flatMap(({ open }) => open ?? []).sort((a, b) => a.since - b.since);
-      if (!first) return null;
-      const { cause, fault, since, until } = first;
-      return { cause, code: fault.code, since: now - (monotonic - since), until: now + Math.max(0, until - monotonic) };
-    },
-
-    states: () =>
-      [...byIntegration].map(([integration, all]) => ({
-        integration,
-        state: [...all].reduce<0 | 0.5 | 1>((worst, { open }) => {
-          const state = open ? (open.probe ? 0.5 : 1) : 0;
-          return state > worst ? state : worst;
-        }, 0),
-      })),
-
-    open: () =>
-      [...byIntegration.values()].flatMap((all) =>
-        [...all].flatMap(({ key, open }) =>
-          open ? [{ integration: key.integration.id, endpoint: key.endpoint, state: open.probe ? 0.5 : 1 }] : [],
-        ),
-      ),
-
-    views: () =>
-      [...byIntegration.values()].flatMap((all) =>
-        [...all].flatMap(({ key, open }) => (open ? [viewOf(key, open, clock.monotonic())] : [])),
-      ),
+    ...createCircuitViews(circuits, clock),
   };
 }
-
-const viewOf = ({ integration, endpoint }: Circuit['key'], open: Open, now: number): CircuitView => ({
-  id: integration.id,
-  endpoint,
-  state: open.probe ? 'half_open' : 'open',
-  why: { cause: open.cause, code: open.fault.code },
-  openForMs: now - open.since,
-  probeInMs: open.probe ? null : Math.max(0, open.until - now),
-});
