@@ -10,7 +10,7 @@ import Sqlite from 'better-sqlite3';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core';
-import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type Change, StoreError } from '../../../src/ports/index.ts';
 import { searchTerms } from '../../../src/stores/shared/connection-search.ts';
 import { KNOWN_INTEGRATIONS } from '../../../src/stores/shared/narrow-scopes.ts';
@@ -38,7 +38,10 @@ const MIGRATIONS = readMigrationFiles({
 let made = 0;
 const aPath = () => join(folder, `${++made}.db`);
 
-async function openFile(path = aPath()) {
+/** A new one has empty tables. */
+async function openFile(existing?: string) {
+  const path = existing ?? aPath();
+  if (existing === undefined) await createMigratedFile(path);
   const store = await openSqlite(`file:${path}`);
   onTestFinished(() => store.close());
   return { store, path };
@@ -108,7 +111,7 @@ describe('the SQLite file', () => {
     const feed = await changeFeed.subscribe((changes) => reported.push(...changes));
     ahead = 5 * 60_000 + 1;
     expect(feed.lagMs()).toBeGreaterThan(5 * 60_000);
-    await vi.waitFor(() => expect(reported).toEqual([{ kind: 'everything' }]));
+    await vi.waitFor(() => expect(reported).toEqual([{ kind: 'everything' }]), { timeout: 30_000 });
     expect(feed.lagMs()).toBeLessThan(5 * 60_000);
   });
 
@@ -280,16 +283,17 @@ describe('cold reads of one turn', () => {
 
 describe('the query plan', () => {
   /** Without statistics, as every database begins. */
+  let client: ReturnType<typeof openDatabase>;
+  beforeAll(() => {
+    client = openDatabase('file::memory:');
+  });
+  afterAll(() => void client.close());
   const planOf = (query: string, ...values: unknown[]) => {
-    const client = openDatabase('file::memory:');
-    onTestFinished(() => void client.close());
     const rows = client.prepare(`EXPLAIN QUERY PLAN ${query}`).all(...values) as { detail: string }[];
     return rows.map((row) => row.detail);
   };
 
   test('of due connections is a range of one partial index, in its order', () => {
-    const client = openDatabase('file::memory:');
-    onTestFinished(() => void client.close());
     const { sql } = dueConnections(drizzle(client)).toSQL();
     const plan = planOf(sql, 'slack', NOW, 500);
     expect(plan).toEqual([
@@ -298,8 +302,6 @@ describe('the query plan', () => {
   });
 
   test('of due integrations only searches, a few steps for each integration', () => {
-    const client = openDatabase('file::memory:');
-    onTestFinished(() => void client.close());
     const { sql } = new SQLiteSyncDialect().sqlToQuery(dueIntegrations(NOW));
     const plan = planOf(sql, NOW);
     expect(plan.filter((step) => step.includes('connections')).length).toBeGreaterThan(0);
@@ -310,8 +312,6 @@ describe('the query plan', () => {
 
   /** The plans of all statements of the lists: what they do with the tables. */
   const stepsOf = (build: (orm: ReturnType<typeof drizzle>) => { toSQL(): { sql: string; params: unknown[] } }[]) => {
-    const client = openDatabase('file::memory:');
-    onTestFinished(() => void client.close());
     return build(drizzle(client)).map((query) => {
       const { sql, params } = query.toSQL();
       return planOf(sql, ...params).filter((step) =>
@@ -362,19 +362,20 @@ describe('the query plan', () => {
       'connections_ending',
     ]);
     const url = `file:${join(folder, 'searched.db')}`;
+    await createMigratedFile(join(folder, 'searched.db'));
     const store = await openSqlite(url);
     await connected(store, { owner: 'many:1', label: 'x%', account: { issuer: 'i', id: '7', name: 'Ärzte AG' } });
     await connected(store, { owner: 'other' });
-    const client = openDatabase(url);
-    const columns = (client.pragma('table_info(connections)') as { name: string }[]).map(({ name }) => name);
+    const inside = openDatabase(url);
+    const columns = (inside.pragma('table_info(connections)') as { name: string }[]).map(({ name }) => name);
     const changed = { id: "'con_y' || n", owner: "'many:' || n", label: "'x' || n" } as Record<string, string>;
     // So many that the list is read in its order.
-    client.exec(
+    inside.exec(
       `with recursive n(n) as (select 2 union all select n + 1 from n where n < 2100)
        insert into connections select ${columns.map((name) => changed[name] ?? `c.${name}`)}
        from n, (select * from connections where owner = 'many:1') c`,
     );
-    client.close();
+    inside.close();
     const { data, next } = await store.connections({ text: 'many:' }, { limit: 500, after: undefined });
     expect([data.length, next === null, data.every(({ owner }) => owner.startsWith('many:'))]).toEqual([
       500,
