@@ -22,6 +22,7 @@ import {
   someRefreshedFields,
 } from '../../stores/builders.ts';
 import { aDatabase, asked } from '../../support/postgres.ts';
+import { createMigratedDatabase } from '../../support/stores.ts';
 import { createTerminal } from '../../support/terminal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'valetkey-data-migration-'));
@@ -116,7 +117,7 @@ test('to PostgreSQL and back: every row of every table is the same, to the byte'
 });
 
 test('an unresolved refresh stays unresolved, for the broker on the target to resolve', async () => {
-  const to = await aDatabase();
+  const to = await createMigratedDatabase();
   await migrated(aSource(), to);
   const intents = (store: Store) => store.unresolvedRefreshes();
   const [here, there] = [await openSqlite(populated), await openPostgres(to)];
@@ -131,7 +132,7 @@ test('an unresolved refresh stays unresolved, for the broker on the target to re
 });
 
 test('a new audit entry on the target has a place after those that were migrated', async () => {
-  const to = await aDatabase();
+  const to = await createMigratedDatabase();
   await migrated(aSource(), to);
   const [{ last } = {}] = await asked(to, 'select max(position)::int as last from audit');
   const there = await openPostgres(to);
@@ -159,7 +160,7 @@ test('values that PostgreSQL cannot hold are migrated as it would have written t
   const odd = aConnection({ owner: 'a\0b', issuedAt: NOW + 0.5, expiresAt: Number.POSITIVE_INFINITY });
   await connected(store, odd, grant);
   await store.close();
-  const to = await aDatabase();
+  const to = await createMigratedDatabase();
   const { altered, unfinished } = await migrated(from, to);
   expect(unfinished).toBeUndefined();
   expect(altered.named.map(({ table, id, column }) => `${table} ${id} ${column}`)).toEqual(
@@ -209,8 +210,7 @@ describe('an unfinished data migration', () => {
   });
 
   test('detects that the source was changed meanwhile, and stays unfinished', async () => {
-    const [from, to] = [aFile(), aFile()];
-    await migrated(aSource(), from);
+    const [from, to] = [aSource(), aFile()];
     await interrupted(from, to);
     const store = await openSqlite(from);
     await connected(store, { id: 'con_00000000' });
@@ -228,8 +228,7 @@ describe('an unfinished data migration', () => {
   });
 
   test('does not finish while a broker that was started meanwhile runs', async () => {
-    const [from, to] = [aFile(), aFile()];
-    await migrated(aSource(), from);
+    const [from, to] = [aSource(), aFile()];
     const target = sqliteEndpoint(to);
     let started: Store | undefined;
     const slow: MigrationEndpoint = {
@@ -246,17 +245,15 @@ describe('an unfinished data migration', () => {
   });
 
   test('is not resumed from another source', async () => {
-    const [to, other] = [aFile(), aFile()];
+    const [to, other] = [aFile(), aSource()];
     await interrupted(aSource(), to);
-    await migrated(aSource(), other);
     expect(await refusal(other, to)).toMatch(
       /holds a part of file:.*: finish that data migration, or use an empty database/,
     );
   });
 
   test('keeps brokers off PostgreSQL too', async () => {
-    const to = await aDatabase();
-    await migratePostgres(to);
+    const to = await createMigratedDatabase();
     await asked(to, "create table moving_from as select 'file:/old.db'::text as place");
     await expect(openPostgres(to)).rejects.toThrow(
       'a data migration from file:/old.db into this database has not finished',
@@ -269,7 +266,7 @@ describe('a source that was migrated', () => {
   const AWAY = (to: string) => `this database was migrated to ${to}, where its refresh tokens are spent since`;
 
   test('keeps brokers, schema migrations and other data migrations off', async () => {
-    const [from, there, back] = [aSource(), await aDatabase(), aFile()];
+    const [from, there, back] = [aSource(), await createMigratedDatabase(), aFile()];
     const { to } = await migrated(from, there);
     await expect(openSqlite(from)).rejects.toThrow(AWAY(to));
     expect(() => migrateSqlite(from)).toThrow(AWAY(to));
@@ -295,7 +292,7 @@ describe('a source that was migrated', () => {
   });
 
   test('can be used again, with --force alone', async () => {
-    const [from, there] = [aSource(), await aDatabase()];
+    const [from, there] = [aSource(), await createMigratedDatabase()];
     await migrated(from, there);
     await migrated(there, aFile());
     const log = createLogger('silent');
@@ -310,7 +307,7 @@ describe('a source that was migrated', () => {
 
 describe('refused, with nothing changed:', () => {
   test('a target that is not empty', async () => {
-    const to = await aDatabase();
+    const to = await createMigratedDatabase();
     const store = await openPostgres(to);
     await store.appendAudit([anEntry()]);
     await store.close();
@@ -332,13 +329,12 @@ describe('refused, with nothing changed:', () => {
   test('the source as the target, however its URL is written', async () => {
     const same = `${populated.slice(0, -'1.db'.length)}./1.db`;
     expect(await refusal(populated, same)).toBe('the source is the target');
-    const url = await aDatabase();
+    const url = await createMigratedDatabase();
     expect(await refusal(url, `${url}?pool=3`.replace('postgres@', 'other:secret@'))).toBe('the source is the target');
   });
 
   test('a source that another version made', async () => {
-    const from = aFile();
-    await migrated(aSource(), from);
+    const from = aSource();
     const client = new Sqlite(pathOf(from));
     client.prepare("insert into __drizzle_migrations (hash, created_at) values ('of tomorrow', 9e12)").run();
     client.close();
@@ -357,9 +353,8 @@ describe('refused, with nothing changed:', () => {
   });
 
   test('a broker on either side', async () => {
-    const from = aFile();
-    await migrated(aSource(), from);
-    const [here, url] = [await openSqlite(from), await aDatabase()];
+    const from = aSource();
+    const [here, url] = [await openSqlite(from), await createMigratedDatabase()];
     const there = await openPostgres(url);
     expect(await refusal(from, aFile())).toMatch(/^a broker runs on file:.*: stop every broker there/);
     expect(await refusal(populated, url)).toMatch(/^a broker runs on postgres:/);
@@ -369,8 +364,7 @@ describe('refused, with nothing changed:', () => {
   });
 
   test('responses in the rescue file beside a database, or on the machine of a broker on PostgreSQL', async () => {
-    const [from, url] = [aFile(), await aDatabase()];
-    await migrated(aSource(), from);
+    const [from, url] = [aSource(), await createMigratedDatabase()];
     const pending = {
       connectionId: 'con_1',
       integration: 'slack',
@@ -387,7 +381,6 @@ describe('refused, with nothing changed:', () => {
       const rescue = openRescue(beside);
       await rescue.add({ attempt: 'att_9', held, change: someRefreshedFields(), ...pending });
       expect(await refusal(populated, place)).toMatch(/from an earlier database: use another target$/);
-      if (place === url) await migratePostgres(url);
       expect(await refusal(place, to)).toMatch(
         /^responses of providers wait in the rescue file beside .* \(1\): start the broker there once/,
       );
