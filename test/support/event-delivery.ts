@@ -5,7 +5,7 @@ import { expectOk } from './contract.ts';
 import { type ReceivedDelivery, startWebhookReceiver, type WebhookReceiver } from './webhook-receiver.ts';
 
 /** For `vi.waitFor`: the first delivery loads the outbound client. */
-export const PATIENT = { timeout: 10_000 };
+export const PATIENT = { timeout: 30_000 };
 
 export interface TestEndpoint {
   id: string;
@@ -33,15 +33,15 @@ export interface EventDelivery {
   deliveriesOf(endpoint: string, key?: string): Promise<Json[]>;
 }
 
-/** With these integrations. Deliveries are looked for every 20 ms. It ends after the tests of the file. */
-export async function startEventDelivery(integrations: string[]): Promise<EventDelivery> {
+/** With these integrations. Due deliveries are looked for every `deliverEveryMs`. It ends after the tests of the file. */
+export async function startEventDelivery(integrations: string[], deliverEveryMs = 20): Promise<EventDelivery> {
   let offset = 0;
   let paths = 0;
   let owners = 0;
   let made: string[] = [];
   const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
   const receiver = await startWebhookReceiver();
-  const broker = await startTestBroker({}, undefined, { clock, deliverEveryMs: 20, refreshAhead: false });
+  const broker = await startTestBroker({}, undefined, { clock, deliverEveryMs, refreshAhead: false });
   afterEach(async () => {
     for (const id of made) await broker.ask('DELETE', `/v1/webhook-endpoints/${id}`);
     made = [];
