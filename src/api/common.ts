@@ -101,3 +101,23 @@ export const PageQuery = z.object({
     .openapi({ type: 'integer', minimum: 1, maximum: 500, description: 'Maximum number of items. Default: 100.' }),
   cursor: z.string().max(256).optional().openapi({ description: 'The `next_cursor` of the previous page' }),
 });
+
+/** What a resource has answered with the token of a connection. */
+export const Challenge = z
+  .strictObject({
+    status: z.union([z.literal(401), z.literal(403)]),
+    www_authenticate: z
+      .string()
+      .min(1)
+      .max(8_192)
+      .regex(/^[\t\x20-\x7e\x80-\xff]+$/, 'a header field, on one line')
+      .openapi({ description: 'Its field `WWW-Authenticate`, as it is' }),
+  })
+  .openapi('Challenge', {
+    description: 'The answer of an API that rejects the token of the connection, or wants further scopes (RFC 6750 3)',
+    example: {
+      status: 403,
+      www_authenticate:
+        'Bearer error="insufficient_scope", scope="files:write", resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource"',
+    },
+  });

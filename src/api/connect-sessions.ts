@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi';
 import {
   Account,
+  Challenge,
   CodeChallenge,
   Id,
   Label,
@@ -65,6 +66,10 @@ export const SessionPost = z
       description: 'Where the browser is sent at the end, with `status` in the query. Must be on an allowed origin.',
     }),
     connection_id: Id.optional().openapi({ description: 'Renews this connection; its id stays' }),
+    challenge: Challenge.optional().openapi({
+      description:
+        'With `connection_id`: what the API has answered. The owner is asked for the scopes that were asked for before and those that it names, three times within an hour at most.',
+    }),
     finish: z.boolean().optional().openapi({
       description:
         'True: two-phase. Nothing is connected before `POST /v1/connect-sessions/{id}/finish`, in which you say who is signed in. Needs `return_url`, where the browser is sent with `status=confirm` and `finish_code`.',

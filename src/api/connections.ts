@@ -92,6 +92,7 @@ export const CheckView = z
       .enum([
         'token_rejected',
         'identity_changed',
+        'authorization_server_changed',
         'forbidden',
         'rate_limited',
         'provider_unavailable',

@@ -142,3 +142,30 @@ export const ServerMetadata = z
       service_documentation: 'https://valetkey.acme.example/docs',
     },
   });
+
+/** RFC 7591 2, draft-ietf-oauth-client-id-metadata-document. */
+export const ClientDocument = z
+  .object({
+    client_id: z.string().openapi({ description: 'The URL of this document' }),
+    client_name: z.string(),
+    client_uri: z.string(),
+    redirect_uris: z.array(z.string()),
+    grant_types: z.array(z.string()),
+    response_types: z.array(z.string()),
+    application_type: z.literal('web'),
+    token_endpoint_auth_method: z.literal('none'),
+    token_endpoint_auth_methods_supported: z.array(z.string()),
+  })
+  .openapi('ClientIdMetadataDocument', {
+    example: {
+      client_id: 'https://broker.example.com/oauth2/clients/docs.json',
+      client_name: 'Acme',
+      client_uri: 'https://broker.example.com',
+      redirect_uris: ['https://broker.example.com/oauth2/callback/docs'],
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      application_type: 'web',
+      token_endpoint_auth_method: 'none',
+      token_endpoint_auth_methods_supported: ['none'],
+    },
+  });

@@ -1,6 +1,6 @@
 // Access tokens, and DPoP proofs.
 import { z } from '@hono/zod-openapi';
-import { Label, Owner, Secret, Slug, Time } from './common.ts';
+import { Challenge, Label, Owner, Secret, Slug, Time } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 
 const MinTtl = z
@@ -82,8 +82,10 @@ export const ProofView = z
     },
   });
 
-export const RefreshPost = z.strictObject({ rejected_token: Secret.optional() }).openapi('RefreshTokenRequest', {
-  description:
-    '`rejected_token`: the access token that an API rejected. If another token is stored by now, that one is returned.',
-  example: { rejected_token: 'xoxe.xoxb-1-before' },
-});
+export const RefreshPost = z
+  .strictObject({ rejected_token: Secret.optional(), challenge: Challenge.optional() })
+  .openapi('RefreshTokenRequest', {
+    description:
+      '`rejected_token`: the access token that an API rejected. If another token is stored by now, that one is returned. `challenge`: what the API answered; where the resource has another authorization server by now, the owner must connect again.',
+    example: { rejected_token: 'xoxe.xoxb-1-before' },
+  });

@@ -1,6 +1,13 @@
 // Checks of an entry beyond its schema: names that must agree with each other.
 
-import { type AuthMode, capturesOf, credentialFieldsOf, isCode, modeName } from '../domain/auth-modes.ts';
+import {
+  type AuthMode,
+  capturesOf,
+  credentialFieldsOf,
+  isCode,
+  modeName,
+  protectedResourceOf,
+} from '../domain/auth-modes.ts';
 import { type CredentialField, isValid, type Params, placeholders, type Values } from '../domain/fields.ts';
 import { settingIssues, settingsOf } from '../domain/param-settings.ts';
 import { apiOf, type Provider } from '../domain/provider.ts';
@@ -35,7 +42,11 @@ const defaultIssues = (at: string, fields: Params): string[] =>
 function modeIssues(provider: Provider, auth: AuthMode, at: string): string[] {
   const integration = { ...provider.params, ...auth.params };
   const connection = { ...provider.connection_params, ...auth.connection_params };
-  const checkedNames = new Set([...Object.keys(integration), ...Object.keys(connection), 'client_id']);
+  const resource = protectedResourceOf(auth);
+  const checkedNames = new Set([
+    ...[...Object.keys(integration), ...Object.keys(connection), 'client_id'],
+    ...(resource === undefined ? [] : ['resource']),
+  ]);
   const captured = capturesOf(auth);
   const credentials = namesOf(credentialFieldsOf(auth));
   const api = apiOf(provider, auth);
@@ -49,13 +60,14 @@ function modeIssues(provider: Provider, auth: AuthMode, at: string): string[] {
       );
   return [
     ...Object.keys(integration)
-      .filter((param) => Object.hasOwn(connection, param))
+      .filter((param) => Object.hasOwn(connection, param) && !resourceParams(auth).includes(param))
       .map((param) => `connection_params.${param}: is a parameter of the integration too`),
     ...defaultIssues(`${at}.params`, auth.params),
     ...defaultIssues(`${at}.connection_params`, auth.connection_params),
     ...uses(auth, at, captured, credentials).flatMap(unknownPlaceholders),
     ...selfMatchIssues(auth, at),
     ...settingsIssues(auth, at, integration),
+    ...resourceIssues(auth, at, integration),
     ...dpopIssues(auth, at, { ...integration, ...connection }),
     ...unknownPlaceholders([`${at}.api_base_url`, api.base, captured]),
     ...templateUses(`${at}.api_headers`, api.headers, captured).flatMap(unknownPlaceholders),
@@ -76,6 +88,17 @@ function settingsIssues(auth: AuthMode, at: string, fields: Params): string[] {
         .map(({ message }) => `${path}: "${value}" of ${param}: ${message}`),
     );
   });
+}
+
+/** Params that the integration gives, or each connection: which resource it is. */
+const resourceParams = (auth: AuthMode): string[] => placeholders(protectedResourceOf(auth)?.url ?? '');
+
+/** The hosts that an integration allows are a param of it. */
+function resourceIssues(auth: AuthMode, at: string, fields: Params): string[] {
+  const { hosts } = protectedResourceOf(auth) ?? {};
+  return hosts === undefined || Object.hasOwn(fields, hosts)
+    ? []
+    : [`${at}.protected_resource.hosts: ${hosts} is not among the params of the integration`];
 }
 
 /** Proofs name the token endpoint and POST (RFC 9449 4.2): other requests have none. */
@@ -158,6 +181,10 @@ function codeUses(auth: AuthMode, at: string, captured: string[]): Use[] {
   const withTokens = [...TOKENS, ...CLIENT, ...captured];
   return [
     [`${at}.authorization_url`, auth.authorization_url, []],
+    [`${at}.protected_resource.url`, protectedResourceOf(auth)?.url, []],
+    [`${at}.protected_resource.pkce`, protectedResourceOf(auth)?.pkce, []],
+    [`${at}.protected_resource.issuer`, protectedResourceOf(auth)?.issuer, []],
+    [`${at}.protected_resource.client_metadata_url`, protectedResourceOf(auth)?.client_metadata_url, []],
     [`${at}.pushed_authorization_request_url`, auth.pushed_authorization_request_url, []],
     [`${at}.revocation_url`, auth.revocation_url, []],
     [`${at}.revocation_ends`, auth.revocation_ends, []],

@@ -25,6 +25,7 @@ export type ProblemCode =
   | 'rate_limited'
   | 'reauthorization_required'
   | 'session_expired'
+  | 'step_up_exhausted'
   | 'store_unavailable'
   | 'too_many_requests'
   | 'unauthenticated'
@@ -226,6 +227,9 @@ export interface CreateConnectSessionRequest {
    * Renews this connection; its id stays
    */
   connection_id?: string;
+  challenge?: Challenge & {
+    [k: string]: unknown;
+  };
   /**
    * True: two-phase. Nothing is connected before `POST /v1/connect-sessions/{id}/finish`, in which you say who is signed in. Needs `return_url`, where the browser is sent with `status=confirm` and `finish_code`.
    */

@@ -243,6 +243,11 @@ export const AUDIT_ACTIONS = {
     subject: 'integration',
     description: 'A caller deleted an integration.',
   },
+  'integration.client_registered': {
+    subject: 'integration',
+    description:
+      'The broker registered a client at the authorization server of a resource (RFC 7591). `detail` is its issuer.',
+  },
   'integration.misconfigured': {
     subject: 'integration',
     description:

@@ -3,16 +3,29 @@
 import { z } from 'zod';
 import { Assertion, codeFields, commonFields, Dpop, Errors, type Send, tokenEndpointFields } from './dialect.ts';
 import { CredentialFields, placeholders, Template, UrlTemplate } from './fields.ts';
+import { ProtectedResource } from './resource-dialect.ts';
 
 const hasEndpoints = <T extends { authorization_url?: unknown; token_url?: unknown }>(m: T): boolean =>
   m.authorization_url !== undefined && m.token_url !== undefined;
 
-/** OAuth 2.0 authorization code flow (RFC 6749 4.1): endpoints here, or by the issuer's metadata (RFC 8414). */
+/**
+ * OAuth 2.0 authorization code flow (RFC 6749 4.1): endpoints here, by the issuer's metadata (RFC 8414), or by those of a
+ * protected resource (RFC 9728).
+ */
 const OAuth2Code = z
-  .strictObject({ mode: z.literal('oauth2_code'), issuer: UrlTemplate.optional(), ...codeFields })
+  .strictObject({
+    mode: z.literal('oauth2_code'),
+    issuer: UrlTemplate.optional(),
+    protected_resource: ProtectedResource.optional(),
+    ...codeFields,
+  })
   .refine(
-    (m) => m.issuer !== undefined || hasEndpoints(m),
-    'authorization_url and token_url are required without an issuer',
+    (m) => m.issuer !== undefined || m.protected_resource !== undefined || hasEndpoints(m),
+    'authorization_url and token_url are required without an issuer or a protected_resource',
+  )
+  .refine(
+    (m) => m.protected_resource === undefined || (m.issuer ?? m.authorization_url ?? m.token_url) === undefined,
+    'a protected_resource names its authorization server: leave out issuer, authorization_url and token_url',
   );
 /** OpenID Connect authorization code flow: endpoints by discovery, and a validated ID token. */
 const Oidc = z.strictObject({ mode: z.literal('oidc'), issuer: UrlTemplate, ...codeFields });
@@ -133,6 +146,9 @@ export type StaticMode = Extract<AuthMode, { mode: 'api_key' | 'basic' | 'aws_si
 export type TokenMode = Extract<AuthMode, { token_request: unknown }>;
 
 export const isCode = (auth: AuthMode): auth is CodeMode => auth.mode === 'oauth2_code' || auth.mode === 'oidc';
+/** Undefined: the endpoints are those of the catalogue, or of an issuer that it names. */
+export const protectedResourceOf = (auth: AuthMode): ProtectedResource | undefined =>
+  auth.mode === 'oauth2_code' ? auth.protected_resource : undefined;
 export const isStatic = (auth: AuthMode): auth is StaticMode =>
   auth.mode === 'api_key' || auth.mode === 'basic' || auth.mode === 'aws_sigv4';
 export const isMinted = (auth: AuthMode): auth is MintedMode => !isCode(auth) && !isStatic(auth);

@@ -1,5 +1,5 @@
 // What a mode needs of an integration: a client, its secret, its key. For those who set one up; the planner validates it.
-import { type AuthMode, isCode, isStatic, type TokenMode } from './auth-modes.ts';
+import { type AuthMode, isCode, isStatic, protectedResourceOf, type TokenMode } from './auth-modes.ts';
 import type { ClientAuth } from './dialect.ts';
 import { placeholders } from './fields.ts';
 
@@ -21,9 +21,9 @@ const NOTHING: ClientNeeds = {
 };
 const KEYED: readonly ClientAuth[] = ['private_key_jwt', 'tls_client_auth'];
 
-/** Every mode that authenticates as a client; an import may bring a client of its own. */
+/** Every mode that authenticates as a client; an import may bring a client of its own, and one may be registered by itself. */
 export const needsClient = (auth: AuthMode): boolean =>
-  isCode(auth) ||
+  (isCode(auth) && protectedResourceOf(auth) === undefined) ||
   auth.mode === 'aws_sts_assume_role' ||
   (auth.mode === 'oauth2_client_credentials' && !bringsClient(auth));
 

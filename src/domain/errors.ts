@@ -8,6 +8,8 @@ export type ReauthReason =
   /** The provider has said so: the app was uninstalled, or its access was withdrawn. */
   | 'deauthorized'
   | 'identity_changed'
+  /** The resource names another authorization server than the one that the grant is of. */
+  | 'authorization_server_changed'
   | 'refresh_outcome_unknown'
   /** The provider rejects the imported credentials (an API key, a client of its own). */
   | 'credentials_rejected'
@@ -37,6 +39,8 @@ export type Fault =
   | { code: 'identity_mismatch'; connection_id: string }
   | { code: 'connection_revoked'; connection_id: string }
   | { code: 'reauthorization_required'; connection_id: string; reason: ReauthReason }
+  /** A connection was authorized for further scopes too often. `retryAfter` in seconds. */
+  | { code: 'step_up_exhausted'; connection_id: string; retryAfter: number }
   | { code: 'connection_on_hold'; connection_id: string; reason: HoldReason }
   /** Another owner is signed in than the connect session is for: its grant is given up. */
   | { code: 'owner_mismatch'; connect_session_id: string }
@@ -49,8 +53,11 @@ export type Fault =
   | { code: 'not_ready'; connect_session_id: string }
   /** The catalogue has no call that tells whether a token of this connection works. */
   | { code: 'check_unsupported'; integration: string; detail: string }
-  /** `cause`: the code of a failed refresh, as it is stored; undefined: the detail says all. */
-  | { code: 'integration_misconfigured'; integration: string; detail: string; cause?: string }
+  /**
+   * `cause`: the code of a failed refresh, as it is stored; undefined: the detail says all. `reason`: why the authorization server
+   * of a protected resource is not used, told to callers.
+   */
+  | { code: 'integration_misconfigured'; integration: string; detail: string; cause?: string; reason?: string }
   | { code: 'integration_in_use'; integration: string; connections: number; pending_revocations: number }
   /** `retryAfter` in whole seconds; `cause` as above. */
   | { code: 'provider_unavailable'; integration: string; detail: string; retryAfter: number; cause?: string }

@@ -1,20 +1,9 @@
 // The causes for which connections do not work, each with who can fix it and how. A reason without a row is a type error;
 // codes of providers are an open set, and have words for those that are known.
+import type { Cause } from './cause.ts';
+import { discoveryCause } from './discovery-causes.ts';
 import type { HoldReason, ReauthReason } from './errors.ts';
 import type { DisabledReason } from './webhook-endpoint.ts';
-
-/**
- * `admin`: of the integration, at the vendor and here. `owner`: of the account. `vendor`: no one here. `operator`: of this
- * deployment. `no_one`: it is over.
- */
-export type FixableBy = 'admin' | 'owner' | 'vendor' | 'operator' | 'no_one';
-
-/** `{provider}` stands for the provider's name, or "The provider", so it begins a sentence. */
-export interface Cause {
-  summary: string;
-  fixableBy: FixableBy;
-  how: string;
-}
 
 /** What opened the circuit of a token endpoint: see `FailureCause` of the circuit breakers. */
 export type CircuitCause = 'outage' | 'throttled' | 'client_fault' | 'dead_grants';
@@ -64,6 +53,9 @@ export const REAUTH_CAUSES: Record<ReauthReason, Cause> = {
   identity_changed: owner(
     'The token turned out to be of another account than the one that was connected.',
     'Send the owner a connect link (a connect session with this connection_id), to sign in with the account that was connected.',
+  ),
+  authorization_server_changed: owner(
+    'The server names another authorization server than the one that the connection is of, and the old grant is never sent there.',
   ),
   refresh_outcome_unknown: owner('The answer to a refresh was lost, and the refresh token is spent.'),
   credentials_rejected: owner(
@@ -193,7 +185,9 @@ const MISCONFIGURED_CAUSES: Readonly<Record<string, Cause>> = {
 
 /** `code`: without the prefix that it is stored with. */
 export const misconfiguredCause = (code: string): Cause =>
-  named(MISCONFIGURED_CAUSES, code) ?? admin(`${REFUSED}, or what it asks for (${code}).`, SETTINGS);
+  named(MISCONFIGURED_CAUSES, code) ??
+  discoveryCause(code) ??
+  admin(`${REFUSED}, or what it asks for (${code}).`, SETTINGS);
 
 const DOWN = '{provider} has an outage: its token endpoint answers with errors.';
 const BUSY = '{provider} asks to wait with refreshes.';

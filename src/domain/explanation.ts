@@ -1,15 +1,14 @@
 // Why a connection does not work: in one sentence, since when, who can fix it and how. The one place for these words: the API,
 // the command line, problems and the console show them. Pure.
+import type { Cause, FixableBy } from './cause.ts';
 import type { Connection } from './connection.ts';
 import type { HoldReason, ReauthReason } from './errors.ts';
 import {
-  type Cause,
   CHECK_CAUSES,
   type CheckReason,
   CIRCUIT_CAUSES,
   type CircuitCause,
   DISABLED_CAUSES,
-  type FixableBy,
   HOLD_CAUSES,
   INTEGRATION_CAUSES,
   type IntegrationProblem,
@@ -131,6 +130,10 @@ export function explainEndpoint({
 /** Of a problem, which names no provider. */
 export const explainReason = (reason: ReauthReason | HoldReason): Explanation =>
   explanationOf(reason === 'account_disabled' ? HOLD_CAUSES[reason] : REAUTH_CAUSES[reason], 'The provider');
+
+/** The same of a discovery that begins at a protected resource. */
+export const explainDiscovery = (reason: string): Explanation =>
+  explanationOf(misconfiguredCause(reason), 'The provider');
 
 /** The same of a failed refresh; `code` as it is stored with the connection. */
 export const explainRefreshError = (code: string): Explanation =>

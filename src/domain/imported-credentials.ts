@@ -3,6 +3,7 @@
 import { type AuthMode, credentialFieldsOf, type StaticMode } from './auth-modes.ts';
 import type { InputIssue } from './errors.ts';
 import { fieldIssues, fill, type Values } from './fields.ts';
+import type { GrantSource } from './grant-source.ts';
 
 /** Validates credentials, and returns the values for templates: members of JSON documents become values of their own. */
 export function readCredentials(auth: AuthMode, given: Values): { values: Values } | { issues: InputIssue[] } {
@@ -42,16 +43,29 @@ function readMembers(text: string, names: readonly string[]): Values | string {
 /** Stored beside the credentials; no field can have these names. */
 const DPOP_KEY = 'dpop:key';
 const SCOPES = 'asked:scopes';
+const SOURCE = 'grant:source';
 
-/** Parses a connection's decrypted credentials: the imported values, its DPoP key (RFC 9449) and its scopes. */
+/**
+ * Parses a connection's decrypted credentials: the imported values, its DPoP key (RFC 9449), its scopes, and where its grant
+ * comes from.
+ */
 export function parseStoredCredentials(json: string | null): {
   imported: Values;
   dpopKey: string | undefined;
   scopes: string[] | undefined;
+  source: GrantSource | undefined;
 } {
-  const { [DPOP_KEY]: dpopKey, [SCOPES]: scopes, ...imported } = JSON.parse(json ?? '{}') as Values;
-  return { imported: imported, dpopKey, scopes: scopes?.split(' ') };
+  const { [DPOP_KEY]: dpopKey, [SCOPES]: scopes, [SOURCE]: source, ...imported } = JSON.parse(json ?? '{}') as Values;
+  return { imported: imported, dpopKey, scopes: scopes?.split(' '), source: readSource(source) };
 }
+
+/** Encrypted by a broker: it is what was stored. */
+const readSource = (json: string | undefined): GrantSource | undefined =>
+  json === undefined ? undefined : (JSON.parse(json) as GrantSource);
+
+/** Adds where the grant comes from; undefined changes nothing. */
+export const withSource = (json: string | null, source: GrantSource | undefined): string | null =>
+  source === undefined ? json : JSON.stringify({ ...JSON.parse(json ?? '{}'), [SOURCE]: JSON.stringify(source) });
 
 /** Adds a DPoP key (PKCS #8, PEM); undefined changes nothing. */
 export const withDpopKey = (json: string | null, dpopKey: string | undefined): string | null =>

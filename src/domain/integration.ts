@@ -111,6 +111,8 @@ export interface ConnectSession {
   /** The languages that the owner reads, in the order of preference, with spaces between; null: as the browser says. */
   uiLocales: string | null;
   display: SessionDisplay | null;
+  /** True: an API wants further scopes of the connection. Null: false. */
+  isStepUp: boolean | null;
   /** SHA-256 of the finish code; null: none was given out. */
   finishDigest: string | null;
   /** Attempts to finish it with a wrong code or verifier. */
@@ -153,5 +155,7 @@ export interface Flow {
   params: Record<string, string>;
   /** The `prompt` that has the owner choose an account, where one was sent; null: none. */
   accountPrompt: string | null;
+  /** Where it leads and as which client, where that was found at a protected resource; null: as the integration says. */
+  source: Ciphertext | null;
   expiresAt: number;
 }

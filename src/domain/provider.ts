@@ -1,8 +1,19 @@
 // A catalogue entry: one third-party system as data.
 import { z } from 'zod';
 import { ProviderApi, ProviderRateLimits, type Whoami } from './api-dialect.ts';
-import { AuthMode, modeName } from './auth-modes.ts';
-import { Name, Params, Pattern, Template, UrlTemplate, valuesOf } from './fields.ts';
+import { AuthMode, modeName, protectedResourceOf } from './auth-modes.ts';
+import {
+  Name,
+  type ParamField,
+  Params,
+  Pattern,
+  placeholders,
+  Template,
+  UrlTemplate,
+  type Values,
+  valuesOf,
+} from './fields.ts';
+import { urlsAt } from './host-patterns.ts';
 import { applySettings } from './param-settings.ts';
 import { ProviderWebhooks } from './webhook-dialect.ts';
 
@@ -85,7 +96,25 @@ export function authMode(provider: Provider, params: Record<string, string>): Au
   const { auth: modes } = provider;
   const found =
     name === undefined ? modes[0] : (modes.find((a) => modeName(a) === name) ?? modes.find((a) => a.mode === name));
-  return found && applySettings(found, valuesOf({ ...provider.params, ...found.params }, params));
+  if (!found) return undefined;
+  const values = valuesOf({ ...provider.params, ...found.params }, params);
+  return settleResource(applySettings(found, values), values);
+}
+
+/**
+ * Which protected resource it is, the integration says, or each connection, on one of the hosts that the integration allows. A
+ * parameter that both may give is none of the connection where the integration gives it.
+ */
+function settleResource(auth: AuthMode, values: Values): AuthMode {
+  const resource = protectedResourceOf(auth);
+  if (resource === undefined) return auth;
+  const names = placeholders(resource.url);
+  const hosts = (resource.hosts && values[resource.hosts]) ?? '';
+  const fields = Object.entries(auth.connection_params).flatMap(([name, field]): [string, ParamField][] => {
+    if (!names.includes(name)) return [[name, field]];
+    return Object.hasOwn(values, name) ? [] : [[name, { ...field, pattern: urlsAt(hosts) }]];
+  });
+  return { ...auth, connection_params: Object.fromEntries(fields) };
 }
 
 /** The parameters of an integration in this mode, including `mode` where there are several. */

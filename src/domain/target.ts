@@ -1,8 +1,9 @@
 // A target: a catalogue entry with an integration's settings and a connection's parameters applied. Requests go there.
 
-import { type AuthMode, isCode } from './auth-modes.ts';
+import { type AuthMode, isCode, protectedResourceOf } from './auth-modes.ts';
 import type { Connection } from './connection.ts';
 import { fill, isValid, type Values, valuesOf } from './fields.ts';
+import type { GrantSource } from './grant-source.ts';
 import type { Integration } from './integration.ts';
 import { apiOf, authMode, connectionFields, type Provider } from './provider.ts';
 
@@ -13,6 +14,10 @@ export interface Target<Mode extends AuthMode = AuthMode> {
   auth: Mode;
   /** Null where the provider has no issuer. */
   issuer: string | null;
+  /** The URL of the protected resource that names its authorization server; null: it does not matter. */
+  resource: string | null;
+  /** What it named when the owner connected: issuer, endpoints and client are from there. */
+  source?: GrantSource;
   endpoints: Endpoints;
   clientId: string;
   secrets: ClientSecrets;
@@ -109,17 +114,42 @@ export function resolveTarget(
           ] as const);
     }),
   );
+  const resource = protectedResourceOf(auth);
   const others = Object.entries(fromCatalogue).map(([name, url]) => [name, applyOverrides(url, overridden)]);
   return {
     integration: integration.id,
     version: integration.version,
     auth,
     issuer: 'issuer' in auth && auth.issuer !== undefined ? (fill(auth.issuer, values) ?? null) : null,
+    resource: resource === undefined ? null : (fill(resource.url, values) ?? null),
     endpoints: { ...Object.fromEntries(others), ...overrides },
     clientId: integration.clientId,
     secrets,
     values,
     overridden,
+  };
+}
+
+/** The target of a grant from there: its server's endpoints, as its client. Where the integration overrides an endpoint, that wins. */
+export function targetAt<Mode extends AuthMode>(target: Target<Mode>, source: GrantSource | undefined): Target<Mode> {
+  if (source === undefined) return target;
+  const { server, client, resource } = source;
+  const isOwn = client.kind === 'integration';
+  const clientId = isOwn ? target.clientId : client.id;
+  const secret = client.kind === 'registered' && client.method !== 'none' ? client.secret : null;
+  return {
+    ...target,
+    source,
+    issuer: server.issuer,
+    endpoints: {
+      authorization: server.authorization_endpoint,
+      token: server.token_endpoint,
+      ...(server.revocation_endpoint !== undefined && { revocation: server.revocation_endpoint }),
+      ...target.endpoints,
+    },
+    clientId,
+    secrets: isOwn ? target.secrets : { ...NO_SECRETS, secret },
+    values: { ...target.values, client_id: clientId, resource },
   };
 }
 

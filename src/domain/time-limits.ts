@@ -146,6 +146,23 @@ export const CLOCK_TOLERANCE_S = 30;
  * day, and those of clouds live for a day.
  */
 export const CREDENTIAL_MAX_AGE_MS = 2 * DAY_MS;
+/** A discovery that begins at a protected resource, all of its requests together: an owner or a caller waits for it. */
+export const DISCOVERY_DEADLINE_MS = 20 * SECOND_MS;
+/** The `Retry-After` of a caller where a resource or its authorization server cannot be reached. */
+export const DISCOVERY_RETRY_MS = 5 * SECOND_MS;
+/** What a protected resource says of itself is used this long for further connections. Far shorter than for an issuer: owners wait for a change. */
+export const RESOURCE_METADATA_TTL_MS = MINUTE_MS;
+/** The claim to register a client: longer than the registration can take. */
+export const REGISTRATION_CLAIM_MS = 45 * SECOND_MS;
+/** Another process looks for the registered client this often, and waits for it this long. */
+export const REGISTRATION_POLL_MS = 100;
+export const REGISTRATION_WAIT_MS = 30 * SECOND_MS;
+/** A registered client is replaced this long before its secret expires, or after half of a shorter life. */
+export const REGISTRATION_MARGIN_MS = HOUR_MS;
+/** How long others may keep a client id metadata document (`max-age`). */
+export const CLIENT_DOCUMENT_MAX_AGE_MS = HOUR_MS;
+/** The authorizations for further scopes within this time are counted together. */
+export const STEP_UP_WINDOW_MS = HOUR_MS;
 /** An issuer's metadata are used this long without a request. */
 export const METADATA_TTL_MS = HOUR_MS;
 /** Stale metadata are used this long before the issuer is asked again. */

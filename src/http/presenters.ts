@@ -15,7 +15,7 @@ import type { Job, JobInput } from '../domain/job.ts';
 import { CLOCK_SKEW_MAX_MS } from '../domain/time-limits.ts';
 import { LAST_TIME_MS } from '../domain/time-range.ts';
 import type { Delivery, WebhookEndpoint } from '../domain/webhook-endpoint.ts';
-import type { Clock } from '../ports/index.ts';
+import type { Clock, ResourceChallenge } from '../ports/index.ts';
 
 type View<T extends z.ZodType> = z.infer<T>;
 
@@ -306,3 +306,7 @@ export const presentDelivery = (d: Delivery): View<typeof api.DeliveryView> => (
   created_at: time(d.createdAt),
   delivered_at: timeOrNull(d.deliveredAt),
 });
+
+/** A challenge, as a caller gives it. */
+export const toChallenge = (given: z.infer<typeof api.Challenge> | undefined): ResourceChallenge | undefined =>
+  given && { status: given.status, wwwAuthenticate: given.www_authenticate };

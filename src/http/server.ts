@@ -15,6 +15,7 @@ import type { Jwt } from '../broker/jwt/index.ts';
 import type { Explanations, ReadLimits, ReadStatus, ReadSystem } from '../broker/maintenance/index.ts';
 import type { Portal } from '../broker/portal/index.ts';
 import type { ApiDescriptions, CallCaptures, ConnectionCheck, ProxyCalls } from '../broker/proxy/index.ts';
+import type { ClientDocuments } from '../broker/resources/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
 import type {
   Inbox,
@@ -56,6 +57,7 @@ import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { callerRoutes } from './routes/callers.ts';
 import { captureRoutes } from './routes/captures.ts';
+import { clientDocumentRoutes } from './routes/client-documents.ts';
 import { browserRoutes } from './routes/connect-flow.ts';
 import { sessionRoutes } from './routes/connect-sessions.ts';
 import { connectionRoutes } from './routes/connections.ts';
@@ -84,6 +86,7 @@ export interface HttpParts extends AuthenticationParts {
   revoker: Revoker;
   sessions: ConnectSessions;
   connectFlow: ConnectFlow;
+  clientDocuments: ClientDocuments;
   portal: Portal;
   integrations: IntegrationAdmin;
   themes: Themes;
@@ -232,6 +235,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
   app.route('/', statusRoutes(parts));
   app.route('/', consoleSessionRoutes(parts.console));
   app.route('/', oauthRoutes({ ...parts, ...tokens, ...jwt, admit }));
+  app.route('/', clientDocumentRoutes(parts));
   app.route('/', signalRoutes({ signals: parts.signalReceiving }));
   app.route('/', healthRoutes(parts));
   app.route(

@@ -19,6 +19,7 @@ export const MIGRATED_TABLES = [
   'candidates',
   'portal_sessions',
   'outbox_revocations',
+  'client_registrations',
   'unreadable_responses',
   'captures',
   'captured_calls',

@@ -1,5 +1,6 @@
 // OAuth 2.0 and OpenID Connect with third parties: what is asked of them, and what they answer.
 import type { Account, Connection, Credentials, Identity } from '../domain/connection.ts';
+import type { GrantSource } from '../domain/grant-source.ts';
 import type { Target } from '../domain/target.ts';
 
 /** The answer of a token endpoint, in one form for all providers (RFC 6749 5.1). Undefined: the answer does not say. */
@@ -26,6 +27,8 @@ export interface TokenResponse {
   account: Account | 'unavailable' | undefined;
   /** The key that the request proved possession of (RFC 9449): PKCS #8, PEM. Undefined: the stored one stays. */
   dpopKey: string | undefined;
+  /** Where it comes from, where that was found by a protected resource. Undefined: the stored one stays. */
+  source?: GrantSource | undefined;
 }
 
 /** Why a provider did not grant a request, classified. */

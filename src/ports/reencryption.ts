@@ -12,6 +12,7 @@ export interface SecretRowKey {
     | 'candidates'
     | 'portal_sessions'
     | 'outbox_revocations'
+    | 'client_registrations'
     | 'unreadable_responses'
     | 'captured_calls'
     | 'audit_seals'

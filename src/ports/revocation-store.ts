@@ -8,13 +8,14 @@ export interface RevocationStore {
    * Turns a connection into a tombstone: `revoked`, its credentials, lease, intent, unreadable responses and captured calls deleted. Connect
    * sessions that await the finish of another grant for it, or for its place, are cancelled. When `upstream` is
    * `pending`, its tokens move to a pending revocation due at `firstTryAt`. `already`: it was revoked before, and nothing
-   * changed. Undefined: absent.
+   * changed. Undefined: absent. `movesSource`: so does where its grant comes from (`credentials`).
    */
   revoke(
     id: string,
     upstream: 'pending' | 'unsupported',
     firstTryAt: number,
     audit: AuditEntry,
+    movesSource?: boolean,
   ): Promise<{ connection: Connection; already: boolean; pending: PendingRevocation | null } | undefined>;
   /** For tokens that arrived after their connection was revoked. */
   addPendingRevocation(revocation: PendingRevocation): Promise<void>;

@@ -245,6 +245,8 @@ export interface PendingRevocation {
   captured: Record<string, unknown>;
   accessToken: Ciphertext | null;
   refreshToken: Ciphertext | null;
+  /** Where the grant comes from, if that was found at a protected resource: as `credentials` of the connection. */
+  credentials: Ciphertext | null;
   attempts: number;
   nextAt: number;
   /** Until then at most, a process may be delivering it; null: none is. */

@@ -4,12 +4,16 @@ import type { Candidate, ConnectSession, Flow } from '../domain/integration.ts';
 import type { ConnectSessionFilter, Page, PageRequest, PendingRevocation } from './rows.ts';
 
 export interface SessionStore {
-  /** `creator_gone`: nothing was stored, since the caller that is named, or the key, has been deleted. */
+  /**
+   * `creator_gone`: nothing was stored, since the caller that is named, or the key, has been deleted. `exhausted`: nor here, since
+   * the connection of this step-up session has had as many since `stepUps.since`.
+   */
   addSession(
     session: ConnectSession,
     audit: AuditEntry,
     creator?: { callerId: string; keyId: string | null },
-  ): Promise<'added' | 'creator_gone'>;
+    stepUps?: { since: number; most: number },
+  ): Promise<'added' | 'creator_gone' | 'exhausted'>;
   session(id: string): Promise<ConnectSession | undefined>;
   sessionBySecret(digest: string): Promise<ConnectSession | undefined>;
   /**

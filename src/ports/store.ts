@@ -15,6 +15,7 @@ import type { PortalStore } from './portal-store.ts';
 import type { RateBucketStore } from './rate-bucket-store.ts';
 import type { ReceivedWebhookStore } from './received-webhook-store.ts';
 import type { RefreshStore } from './refresh-store.ts';
+import type { RegistrationStore } from './registration-store.ts';
 import type { RevocationStore } from './revocation-store.ts';
 import type { DeclaredRows, IntegrationInUse, IntegrationSettings, Page, PageRequest, ReceiverChange } from './rows.ts';
 import type { SecretStore, UnreadableResponseStore } from './secret-store.ts';
@@ -40,6 +41,7 @@ export interface Store
     HoldStore,
     RateBucketStore,
     RevocationStore,
+    RegistrationStore,
     AuditStore,
     AuditSealStore,
     SecretStore,

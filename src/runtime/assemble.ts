@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { signAssertion, signProof } from '../adapters/jwt/sign.ts';
 import { createJwtVerifier } from '../adapters/jwt/verify.ts';
 import { createProviderClient } from '../adapters/oauth/provider-client.ts';
+import { createResourceDiscovery } from '../adapters/oauth/resource-discovery.ts';
 import { signAwsRequest } from '../adapters/outbound/aws-signature.ts';
 import { checkUrl, createOutbound, type Outbound } from '../adapters/outbound/outbound.ts';
 import { createUpstreamClient } from '../adapters/outbound/upstream-client.ts';
@@ -45,6 +46,7 @@ import {
   type RefreshEngine,
   type RefreshPoint,
 } from '../broker/refresh/index.ts';
+import { createResources, type Resources } from '../broker/resources/index.ts';
 import { authenticateStore, reportRefusals } from '../broker/secrets/index.ts';
 import { createTokens, type Tokens } from '../broker/tokens/index.ts';
 import { createWebhooks, type Webhooks } from '../broker/webhooks/index.ts';
@@ -99,6 +101,7 @@ interface Rooms {
   cache: Cache;
   integrations: Integrations;
   callers: Callers;
+  resources: Resources;
   connections: Connections;
   refresh: RefreshEngine;
   tokens: Tokens;
@@ -199,14 +202,15 @@ function createAdapters({ config, clock, tuning, log }: Common) {
   const verifyIdTokenSignature = verifier.verifySignature;
   const refreshDeadlineMs = tuning.refreshWait?.deadlineMs;
   const provider = createProviderClient({ outbound, clock, verifyIdTokenSignature, signAssertion, refreshDeadlineMs });
+  const discovery = createResourceDiscovery(outbound, clock);
   const webhookVerifier = createWebhookVerifier({ fetch: outbound, clock });
   const sender = createWebhookSender({ outbound, clock });
-  return { outbound, upstream, verifier, provider, webhookVerifier, sender };
+  return { outbound, upstream, verifier, provider, discovery, webhookVerifier, sender };
 }
 
 /** Each room after those that it uses. */
 function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotator: KeyRotator }): Rooms {
-  const { config, store, vault, rescue, provider, verifier, webhookVerifier, outbound, upstream, sender } = parts;
+  const { config, store, vault, rescue, discovery, verifier, webhookVerifier, outbound, upstream, sender } = parts;
   const { telemetry, clock, log, tuning, publicUrl } = parts;
   const { adminKey, rateLimit, catalogue, declared, outboundAllow } = config;
 
@@ -245,10 +249,17 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
   });
   const { targets, trustedIssuers } = integrations;
   const callers = createCallers({ store, callerCache, untilApplied, trustedIssuers, verifier, access, clock });
+  const resources = createResources({
+    ...{ store, vault, discovery, targets, tokenCache, untilApplied, access, clock, log, publicUrl },
+    provider: parts.provider,
+    appName: config.appName,
+  });
+  const provider = { ...parts.provider, refresh: resources.refresh };
   const shared = { store, vault, provider, targets, tokenCache, access, telemetry, clock, log };
   const revocationCircuits = circuitBreakers({ clock, log, random: Math.random });
   const connections = createConnections({
     ...shared,
+    ...resources,
     strangers,
     revocationCircuits,
     checkCredentials: (connection, credentials) => proxy.checkCredentials(connection, credentials),
@@ -278,6 +289,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
   });
   const tokens = createTokens({
     ...shared,
+    challenges: resources.challenges,
     refresher: refresh.refresher,
     verifier,
     trustedIssuers,
@@ -347,7 +359,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
     endpoints: events.endpoints,
   });
   return {
-    ...{ audit, cache, integrations, callers, connections, refresh },
+    ...{ audit, cache, integrations, callers, resources, connections, refresh },
     ...{ tokens, jwt, webhooks, events, apply, proxy, portal, console, jobs },
   };
 }
@@ -371,6 +383,7 @@ function createServer(parts: Omit<Common, 'vault'> & Pick<Foundation, 'vault'> &
     connections: connections.connections,
     sessions: connections.sessions,
     connectFlow: connections.flow,
+    clientDocuments: parts.resources.documents,
     portal: parts.portal,
     revoker: connections.revocation,
     integrations: integrations.admin,

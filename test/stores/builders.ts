@@ -159,6 +159,7 @@ export const aSession = (given: Partial<ConnectSession> = {}): ConnectSession =>
   integrations: ['slack', 'github'],
   uiLocales: 'pt-BR de',
   display: 'popup',
+  isStepUp: true,
   finishDigest: null,
   wrongAttempts: 0,
   createdBy: 'clr_1',
@@ -187,6 +188,7 @@ export const aFlow = (sessionId: string, given: Partial<Flow> = {}): Flow => ({
   scopes: ['chat:write'],
   params: { shop: 'acme' },
   accountPrompt: null,
+  source: aCiphertext('source'),
   expiresAt: NOW + 700_000,
   ...given,
 });
@@ -202,6 +204,7 @@ export const aRevocation = (given: Partial<PendingRevocation> = {}): PendingRevo
   captured: { uid: '42' },
   accessToken: aCiphertext('access_token'),
   refreshToken: aCiphertext('refresh_token'),
+  credentials: aCiphertext('credentials'),
   attempts: 1,
   nextAt: NOW,
   claimedUntil: null,

@@ -109,6 +109,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795928027199,
       sha256: 'b2d3523351a1b04460bd683d88176f1ccfaae9cbb03ba96585ffc0e44ec0e638',
     },
+    '0024_mcp': {
+      when: 1795935221035,
+      sha256: 'b5547dea34de54a1a75dd37482953eb35ac32c679facc20f007987a7ff388e1c',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -204,6 +208,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0023_console_search': {
       when: 1795928043009,
       sha256: '7602da1d9381c770086094c1810400c175044520312df81925edf2ec6231658f',
+    },
+    '0024_mcp': {
+      when: 1795935235285,
+      sha256: '0546d2333d99b8f557903ee30c438bb969f0fb805b73386effa4e24f2dc2aa31',
     },
   },
 };

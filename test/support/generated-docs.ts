@@ -85,6 +85,8 @@ const ADVICE: Record<Code, string> = {
   session_expired: 'Create a new connect session, and send the user to its URL.',
   reauthorization_required:
     'Create a connect session with this `connection_id` and send the owner to its URL. Do not retry before.',
+  step_up_exhausted:
+    'Wait for `Retry-After`, and look at what the API asks for: the owner has consented three times within an hour, and it still wants more.',
   connection_on_hold:
     'Tell the owner that the provider has suspended the account. Nothing else is to be done: the connection works again when the provider enables the account.',
   integration_in_use: 'Revoke the connections of the integration first; pending revocations finish by themselves.',

@@ -80,8 +80,8 @@ export async function authorizationUrl(
   Object.assign(parameters, fillAll(auth.account_hint, { ...target.values, ...known }));
   if (scopes.length > 0) parameters.scope = scopes.join(auth.scope_separator);
   if (openid) parameters.nonce = request.nonce;
-  // OpenID Connect Core 11: without it, the provider must ignore `offline_access`.
-  if (openid && scopes.includes('offline_access')) parameters.prompt ??= 'consent';
+  // OpenID Connect Core 11: without it, the provider must ignore `offline_access`. A server that was found may be one, too.
+  if ((openid || target.source) && scopes.includes('offline_access')) parameters.prompt ??= 'consent';
   const accountPrompt = chooseAccount(target, metadata, request, parameters);
   const pkce = pkceMethod(target, metadata);
   if (pkce !== 'none') {

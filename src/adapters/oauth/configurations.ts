@@ -1,6 +1,7 @@
 // From a target to the configuration that openid-client works with: endpoints, client authentication, transport.
 import * as client from 'openid-client';
 import { isCode, type TokenMode } from '../../domain/auth-modes.ts';
+import type { GrantSource } from '../../domain/grant-source.ts';
 import type { Target } from '../../domain/target.ts';
 import { CODE_EXCHANGE_DEADLINE_MS, REFRESH_DEADLINE_MS } from '../../domain/time-limits.ts';
 import type { ProviderResult } from '../../ports/index.ts';
@@ -37,7 +38,11 @@ export function createConfigurations(
 
   return {
     async get(target) {
-      const found = target.issuer === null ? undefined : await discovery.metadata(target.issuer, issuerKind(target));
+      const found = target.source
+        ? ({ ok: true, value: metadataOf(target.source) } as const)
+        : target.issuer === null
+          ? undefined
+          : await discovery.metadata(target.issuer, issuerKind(target));
       if (found && !found.ok) return found;
       const discovered = found ? found.value : NO_METADATA;
       const cached = cache.get(target);
@@ -56,6 +61,18 @@ export function createConfigurations(
 
 const issuerKind = ({ auth }: Target): IssuerKind =>
   auth.mode === 'oidc' ? 'openid_provider' : 'authorization_server';
+
+/**
+ * As it was found when the owner connected. PKCE was settled then. A registered client authenticates as it was registered for,
+ * one with a metadata document not at all.
+ */
+function metadataOf({ server, client }: GrantSource): Metadata {
+  const { code_challenge_methods_supported: _, ...metadata } = server;
+  const method = client.kind === 'registered' ? client.method : 'none';
+  const settled = client.kind === 'integration' ? {} : { token_endpoint_auth_methods_supported: [method] };
+  const members = Object.entries({ ...metadata, ...settled }).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(members) as Metadata;
+}
 
 /** For a provider without an issuer: openid-client requires one, and never compares an answer with it. */
 const NO_METADATA: Metadata = { issuer: 'https://no-issuer.invalid' };

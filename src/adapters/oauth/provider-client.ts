@@ -4,7 +4,8 @@ import { accountOf } from '../../domain/account.ts';
 import type { CodeMode, MintedMode } from '../../domain/auth-modes.ts';
 import { isCode, isStatic } from '../../domain/auth-modes.ts';
 import { watchForFreeze } from '../../domain/deadline.ts';
-import type { Target } from '../../domain/target.ts';
+import { parseStoredCredentials } from '../../domain/imported-credentials.ts';
+import { type Target, targetAt } from '../../domain/target.ts';
 import type { Clock, ProviderClient, ProviderResult, RefreshRequest, TokenResponse } from '../../ports/index.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import { authorizationUrl } from './authorization-request.ts';
@@ -102,7 +103,9 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
   async function refreshOrMint(target: Target, request: RefreshRequest): Promise<ProviderResult<TokenResponse>> {
     if (isStatic(target.auth)) throw new Error(`a connection in the mode ${target.auth.mode} is never refreshed`);
     if (!isCode(target.auth)) return mint(target as Target<MintedMode>, request);
-    const codeTarget = asCodeTarget(target);
+    // Where the grant comes from, and nowhere else: what the resource says by now does not matter.
+    const { source } = parseStoredCredentials(request.credentials.credentials);
+    const codeTarget = targetAt(asCodeTarget(target), source);
     // A failure here is before the refresh token was sent: nothing is spent.
     const configured = await configurations.get(codeTarget);
     return configured.ok ? refresh(codeTarget, configured.value, request) : configured;

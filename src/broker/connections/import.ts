@@ -1,7 +1,7 @@
 // Importing credentials that were issued elsewhere, as a new connection or to renew one.
 import { setTimeout as pause } from 'node:timers/promises';
 import { accountOf } from '../../domain/account.ts';
-import { capturesOf, isCode, tokenTypeOf } from '../../domain/auth-modes.ts';
+import { capturesOf, isCode, protectedResourceOf, tokenTypeOf } from '../../domain/auth-modes.ts';
 import type { Account, Connection } from '../../domain/connection.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import { asMeant, fieldIssues, fill, type Values, valuesOf } from '../../domain/fields.ts';
@@ -122,7 +122,7 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
       connectionId: id,
     });
     if (renewed) {
-      const credentials = renewedCredentials(received, encrypted, stored);
+      const credentials = renewedCredentials(received, encrypted, keeps);
       const done = await store.renewConnection(connection, credentials, null, by);
       if (typeof done === 'string') return done === 'refreshing' ? 'refreshing' : 'gone';
       tokenCache.invalidate(connection, done.generation);
@@ -201,6 +201,11 @@ function receivedFrom(
   );
   if ('issues' in read) issues.push(...read.issues);
   if (isCode(auth)) {
+    if (refreshToken !== null && protectedResourceOf(auth) !== undefined)
+      issues.push({
+        path: 'credentials.refresh_token',
+        message: 'not taken: its authorization server is found when the owner connects; create a connect session',
+      });
     if (accessToken === null && refreshToken === null)
       issues.push({ path: 'credentials', message: 'must have a refresh_token, an access_token, or both' });
   } else {

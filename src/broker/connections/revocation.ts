@@ -69,7 +69,7 @@ export interface RevokerParts {
 
 export function createRevoker(
   parts: RevokerParts & {
-    outbox: Pick<RevocationOutbox, 'isUnsupported' | 'lane' | 'deliver'>;
+    outbox: Pick<RevocationOutbox, 'isUnsupported' | 'hasSource' | 'lane' | 'deliver'>;
     endedCandidates: Pick<EndedCandidates, 'destroy'>;
   },
 ): Revoker {
@@ -80,9 +80,10 @@ export function createRevoker(
     const connection = await store.connection(id);
     if (!connection) return undefined;
     const upstream = (await outbox.isUnsupported(connection)) ? 'unsupported' : 'pending';
+    const movesSource = await outbox.hasSource(connection);
     const { integration, owner } = connection;
     const by = access.record(call, 'connection.revoked', { integration, owner, connectionId: id });
-    const revoked = await store.revoke(id, upstream, firstTryAt, by);
+    const revoked = await store.revoke(id, upstream, firstTryAt, by, movesSource);
     tokenCache.invalidate(connection, Number.POSITIVE_INFINITY);
     return revoked;
   }

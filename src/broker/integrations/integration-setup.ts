@@ -1,6 +1,6 @@
 // From what an admin or the declarative file says about an integration to what is stored: validated, with defaults, encrypted.
 import { isDeepStrictEqual } from 'node:util';
-import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
+import { type AuthMode, isCode, protectedResourceOf } from '../../domain/auth-modes.ts';
 import { needsClient } from '../../domain/client-needs.ts';
 import type { Ciphertext } from '../../domain/connection.ts';
 import { type Redirection, redirections } from '../../domain/destinations.ts';
@@ -90,7 +90,8 @@ export function createIntegrationPlanner({
     if (setup.clientId === undefined && auth && needsClient(auth))
       issues.push({ path: 'client_id', message: `is required in the mode ${auth.mode}` });
     if (auth && issues.length === 0) issues.push(...settingIssues(auth, integrationFields(provider, auth), params));
-    if (auth && issues.length === 0) issues.push(...endpointIssues(provider, auth, setup));
+    if (auth && issues.length === 0)
+      issues.push(...endpointIssues(provider, auth, setup), ...resourceIssues(provider, auth, setup));
     issues.push(...pemIssues(setup));
     return issues.length > 0 ? issues : urlIssues(id, provider, setup);
   }
@@ -270,6 +271,23 @@ function endpointIssues(
   ];
   const unless = issuer === undefined ? '' : `, unless params.${missing(issuer).join(', ')} is given`;
   return required.map((name) => ({ path: `params.${name}`, message: `${fields[name]!.title} is required${unless}` }));
+}
+
+/** Which protected resource it is, the integration says; or else which ones there may be, each with a client of its own. */
+function resourceIssues(provider: Provider, auth: AuthMode, { params = {}, clientId }: IntegrationSetup): InputIssue[] {
+  const rule = protectedResourceOf(auth);
+  if (rule === undefined) return [];
+  const fields = integrationFields(provider, auth);
+  const values = valuesOf(fields, params);
+  const missing = placeholders(rule.url).find((name) => Object.hasOwn(fields, name) && !Object.hasOwn(values, name));
+  if (missing === undefined) return [];
+  const { hosts } = rule;
+  if (hosts === undefined || !Object.hasOwn(values, hosts)) {
+    const unless = hosts === undefined ? '' : `, unless params.${hosts} says which ones connections may name`;
+    return [{ path: `params.${missing}`, message: `${fields[missing]!.title} is required${unless}` }];
+  }
+  const message = `is that of one authorization server: leave it out, or give params.${missing}`;
+  return clientId === undefined || clientId === '' ? [] : [{ path: 'client_id', message }];
 }
 
 /** The secrets that a method of client authentication needs, where a param chose it. */

@@ -116,7 +116,8 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
 
   /** Another token than the rejected one; a refusal that ends the call; undefined: there is none now. */
   async function renewed({ call, use, served }: Attempted): Promise<ServedToken | Refusal | undefined> {
-    const fresh = await reader.refresh(call, served.connection.id, served.accessToken, { ...use, audit: null });
+    const why = { rejectedToken: served.accessToken };
+    const fresh = await reader.refresh(call, served.connection.id, why, { ...use, audit: null });
     if (!(fresh instanceof Refusal)) return fresh;
     const { fault } = fresh;
     const isEnd =

@@ -112,7 +112,10 @@ export function createCommitter({ store, vault, rescue, recentCommits, access, c
       params,
       captured,
     };
-    return { ...place, accessToken, refreshToken, attempts: 0, nextAt: now, claimedUntil: null, createdAt: now };
+    // Where the grant comes from; beside a refresh token, the record has no credentials of another kind.
+    const credentials = refreshToken === null ? null : grant.credentials;
+    const unclaimed = { attempts: 0, nextAt: now, claimedUntil: null, createdAt: now };
+    return { ...place, accessToken, refreshToken, credentials, ...unclaimed };
   }
 
   return {

@@ -3,7 +3,7 @@ import type { AuthMode } from '../../domain/auth-modes.ts';
 import { keepsCapturedValues } from '../../domain/captured-values.ts';
 import { type Connection, type Credentials, hasExpired, lifetime } from '../../domain/connection.ts';
 import type { Refusal } from '../../domain/errors.ts';
-import { withDpopKey } from '../../domain/imported-credentials.ts';
+import { withDpopKey, withSource } from '../../domain/imported-credentials.ts';
 import { MIN_RETRY_AFTER_MS } from '../../domain/time-limits.ts';
 import type {
   Claimed,
@@ -138,7 +138,7 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
         accessToken: response.accessToken,
         refreshToken: response.refreshToken ?? spent.refreshToken,
         idToken: response.idToken ?? null,
-        credentials: withDpopKey(spent.credentials, response.dpopKey),
+        credentials: withSource(withDpopKey(spent.credentials, response.dpopKey), response.source),
       };
       const grant = encryptCredentials(vault, connection, credentials, namesTokens);
       const ticket = tokenCache.ticket();

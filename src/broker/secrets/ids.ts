@@ -38,7 +38,8 @@ export type IdPrefix =
   | 'dlv'
   | 'whr'
   | 'sgk'
-  | 'cse';
+  | 'cse'
+  | 'reg';
 
 /**
  * `con_01j…`: a ULID of `now` (ms since the epoch) with 80 random bits. Ids of one process are strictly increasing, until its

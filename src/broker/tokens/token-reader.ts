@@ -4,10 +4,11 @@ import { type Action, allows, type ProxiedCall } from '../../domain/caller.ts';
 import { type Connection, requiredTtlMs } from '../../domain/connection.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import { REJECTED_TOKEN_RETRY_MS } from '../../domain/time-limits.ts';
-import type { Clock, ServedRow, Store, Telemetry, Vault } from '../../ports/index.ts';
+import type { Clock, ResourceChallenge, ServedRow, Store, Telemetry, Vault } from '../../ports/index.ts';
 import { type Access, type Call, sees } from '../audit/index.ts';
 import { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from '../cache/index.ts';
 import { type Refresher, refusalOf } from '../refresh/index.ts';
+import type { Challenges } from '../resources/index.ts';
 import { decryptAccessToken, digest } from '../secrets/index.ts';
 import { createForcedRefreshes } from './refreshing/forced-refreshes.ts';
 import { choose, connectionNotFound, isAbsent, type OwnerSelector, ownerNotFound, type Selector } from './selection.ts';
@@ -49,13 +50,20 @@ export interface TokenReader {
    * Refreshes on demand. `rejectedToken`: the token that an API rejected, which is never the result. When another one is
    * stored by now, that one is returned without a call to the provider; when there is no other one even after a refresh, the
    * refusal is `provider_unavailable`. For a caller with `admin` on this connection, the provider is asked although it asked
-   * to wait, or its circuit is open. `rate_limited` when its permissions cover no further refresh now. Rejects with
-   * `StoreError`.
+   * to wait, or its circuit is open. `rate_limited` when its permissions cover no further refresh now. `challenge`: what the
+   * API answered; where its resource has another authorization server by now, the refusal is `reauthorization_required`. Rejects
+   * with `StoreError`.
    */
-  refresh(call: Call, id: string, rejectedToken: string | undefined, use?: TokenUse): Promise<Result>;
+  refresh(call: Call, id: string, why: RefreshCause, use?: TokenUse): Promise<Result>;
 
   /** Reads the store's row into the cache, for no caller. Undefined: there is no such connection. Rejects with `StoreError`. */
   readRow(id: string): Promise<FoundToken | undefined>;
+}
+
+/** Why a caller demands a refresh. */
+export interface RefreshCause {
+  rejectedToken?: string | undefined;
+  challenge?: ResourceChallenge | undefined;
 }
 
 export interface TokenReaderParts {
@@ -63,6 +71,7 @@ export interface TokenReaderParts {
   vault: Pick<Vault, 'decrypt'>;
   tokenCache: TokenCache;
   refresher: Refresher;
+  challenges: Pick<Challenges, 'check'>;
   access: Access;
   telemetry: Pick<Telemetry, 'cache'>;
   clock: Clock;
@@ -73,6 +82,7 @@ export function createTokenReader({
   vault,
   tokenCache,
   refresher,
+  challenges,
   access,
   telemetry,
   clock,
@@ -260,16 +270,20 @@ export function createTokenReader({
         ? readById(call, selector, minTtlMs, use)
         : readByOwner(call, selector, minTtlMs, use),
 
-    async refresh(call, id, rejectedToken, use = HANDED_OUT) {
+    async refresh(call, id, { rejectedToken, challenge }, use = HANDED_OUT) {
       const found = await visibleRow(call, id, use);
       if (!found) return connectionNotFound(id);
       const { connection, served } = found;
       const denied = authorise(call, connection, use);
       if (denied) return denied;
       const isForced = allows(call.principal.caller.permissions, 'admin', connection.integration, connection.owner);
+      // An ended grant stays ended.
+      const challenged = async () =>
+        challenge && connection.status === 'active' ? challenges.check(connection, challenge) : undefined;
       if (rejectedToken === undefined)
         return (
           (await countForced(call, connection, use.action)) ??
+          (await challenged()) ??
           withinScopes(call, await refresher.refresh(connection, { isForced }), use)
         );
       const isRejected = (one: Result): one is ServedToken =>
@@ -278,7 +292,7 @@ export function createTokenReader({
       const isNewest = connection.generation >= (tokenCache.get(id)?.connection.generation ?? 0);
       const isReplaced = served !== null && isNewest && !isRejected(served) && isGood(served);
       if (isReplaced && connection.status === 'active') return served;
-      const limited = await countForced(call, connection, use.action);
+      const limited = (await countForced(call, connection, use.action)) ?? (await challenged());
       if (limited) return limited;
       const result = await refresher.refresh(connection, { isForced });
       if (!isRejected(result)) return withinScopes(call, result, use);

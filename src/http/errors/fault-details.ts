@@ -1,6 +1,6 @@
 // What a fault means for the caller: the text of the answer, its members, and its headers.
 import type { Fault, InputIssue } from '../../domain/errors.ts';
-import { type Explanation, explainReason, explainRefreshError } from '../../domain/explanation.ts';
+import { type Explanation, explainDiscovery, explainReason, explainRefreshError } from '../../domain/explanation.ts';
 import { redactSecrets } from '../../domain/redaction.ts';
 
 export interface FaultDetails {
@@ -61,6 +61,13 @@ export function faultDetails(fault: Fault): FaultDetails {
         detail: sentenceOf(explainReason(fault.reason)),
         members: { connection_id: fault.connection_id, reason: fault.reason },
       };
+    case 'step_up_exhausted':
+      return {
+        detail:
+          'This connection was authorized again for further scopes three times within an hour. If the server still wants more, it is not the owner who can give it: look at what it asks for.',
+        members: { connection_id: fault.connection_id },
+        headers: retryAfter(fault.retryAfter),
+      };
     case 'connection_on_hold':
       return {
         detail: sentenceOf(explainReason(fault.reason)),
@@ -94,14 +101,10 @@ export function faultDetails(fault: Fault): FaultDetails {
         detail: 'The owner has not consented yet. Finish the session when the browser comes to the return URL.',
         members: { connect_session_id: fault.connect_session_id },
       };
-    case 'integration_misconfigured':
-      return {
-        detail:
-          fault.cause === undefined
-            ? `${fault.detail}. Fix the integration's settings; its connections stay.`
-            : `${sentenceOf(explainRefreshError(fault.cause))} Its connections stay. The last attempt: ${fault.detail}`,
-        members: { integration: fault.integration },
-      };
+    case 'integration_misconfigured': {
+      const { integration, reason } = fault;
+      return { detail: misconfigured(fault), members: { integration, ...(reason !== undefined && { reason }) } };
+    }
     case 'integration_in_use': {
       const { integration, connections, pending_revocations } = fault;
       return {
@@ -157,6 +160,13 @@ export function faultDetails(fault: Fault): FaultDetails {
           'The proxy passes on requests and responses, and no WebSockets or tunnels. Read the token, and connect to the API yourself.',
       };
   }
+}
+
+function misconfigured({ detail, cause, reason }: Extract<Fault, { code: 'integration_misconfigured' }>): string {
+  if (cause !== undefined)
+    return `${sentenceOf(explainRefreshError(cause))} Its connections stay. The last attempt: ${detail}`;
+  if (reason !== undefined) return `${sentenceOf(explainDiscovery(reason))} What failed: ${detail}`;
+  return `${detail}. Fix the integration's settings; its connections stay.`;
 }
 
 const LIMITED = {

@@ -45,6 +45,7 @@ const FAULTS = {
   session_expired: [400, 'invalid_request'],
   check_unsupported: [400, 'invalid_request'],
   not_ready: [400, 'invalid_request'],
+  step_up_exhausted: [400, 'invalid_request'],
   integration_misconfigured: [502, 'server_error'],
   integration_in_use: [400, 'invalid_request'],
   provider_unavailable: [503, 'temporarily_unavailable'],

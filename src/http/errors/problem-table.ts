@@ -205,6 +205,7 @@ export const PROBLEMS = {
           'grant_expired',
           'deauthorized',
           'identity_changed',
+          'authorization_server_changed',
           'refresh_outcome_unknown',
           'credentials_rejected',
           'not_refreshable',
@@ -216,6 +217,13 @@ export const PROBLEMS = {
       connection_id: EXAMPLE.connection,
       reason: 'grant_revoked',
     },
+  },
+  step_up_exhausted: {
+    status: 409,
+    title: 'The connection was authorized again too often',
+    members: { connection_id },
+    headers: ['Retry-After'],
+    example: { code: 'step_up_exhausted', connection_id: EXAMPLE.connection, retryAfter: 1_200 },
   },
   connection_on_hold: {
     status: 409,
@@ -332,7 +340,13 @@ export const PROBLEMS = {
   integration_misconfigured: {
     status: 502,
     title: 'The integration is misconfigured',
-    members: { integration },
+    members: {
+      integration,
+      reason: text(
+        'Where the authorization server of a protected resource is not used, why: `resource_mismatch`, `issuer_mismatch`, `pkce_unsupported`, `outbound_refused`, …',
+      ),
+    },
+    optional: ['reason'],
     example: {
       code: 'integration_misconfigured',
       integration: EXAMPLE.integration,

@@ -68,6 +68,10 @@ const query = z.object({
   error: z.string().optional().openapi({ description: 'The error code, when authorization failed (RFC 6749 4.1.2.1)' }),
 });
 const integration = z.object({ integration: idOf('integration', EXAMPLE.integration) });
+const ISSUER_HASH = z.string().openapi({
+  description: 'The first 16 hexadecimal digits of the SHA-256 of the issuer',
+  example: '1f3870be274f6c49',
+});
 
 const callback = createRoute({
   ...common,
@@ -78,6 +82,18 @@ const callback = createRoute({
   description:
     'The redirect URI of the integration (RFC 6749 4.1.2). Checks `state`, the browser and the issuer, exchanges the code, and stores the connection. The same browser that comes again is shown the outcome again.',
   request: { params: integration, query },
+  responses: BROWSER_ANSWERS.callback,
+});
+
+const callbackOfIssuer = createRoute({
+  ...common,
+  operationId: 'handleOAuthCallbackOfIssuer',
+  method: 'get',
+  path: '/oauth2/callback/{integration}/{issuer}',
+  summary: 'Handle the authorization response of one issuer',
+  description:
+    'The redirect URI of an integration whose connections say which server it is: one for each issuer, so that a code of one is never taken for one of another (RFC 9700 4.4.2).',
+  request: { params: integration.extend({ issuer: ISSUER_HASH }), query },
   responses: BROWSER_ANSWERS.callback,
 });
 
@@ -196,7 +212,8 @@ export function browserRoutes({ connectFlow, publicUrl, browserPages, themes }: 
   }
 
   const routes = router();
-  for (const step of [open, fill, callback, callbackForm, outcome, retry]) routes.openAPIRegistry.registerPath(step);
+  for (const step of [open, fill, callback, callbackOfIssuer, callbackForm, outcome, retry])
+    routes.openAPIRegistry.registerPath(step);
   routes.route('/', assets);
   routes.route('/', themeAssets({ themes }));
   browserPages.protect(routes, ['/connect/*', '/oauth2/callback/*']);
@@ -241,6 +258,12 @@ export function browserRoutes({ connectFlow, publicUrl, browserPages, themes }: 
     const response = boundedPairs(new URL(c.req.url).search.slice(1));
     if (!response) return refused(c, 'invalid_state');
     return answer(c, 'callback', await connectFlow.callback(c.req.param('integration'), response, visit(c)));
+  });
+  routes.get('/oauth2/callback/:integration/:issuer', async (c) => {
+    const { integration: id, issuer } = c.req.param();
+    const response = boundedPairs(new URL(c.req.url).search.slice(1));
+    if (!response) return refused(c, 'invalid_state');
+    return answer(c, 'callback', await connectFlow.callback(id, response, visit(c), issuer));
   });
   routes.post('/oauth2/callback/:integration', within(RESPONSE_LIMIT), async (c) => {
     const response = isForm(c.req.header('content-type')) ? boundedPairs(await c.req.text()) : undefined;

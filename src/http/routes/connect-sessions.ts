@@ -14,7 +14,7 @@ import type { ConnectSessions } from '../../broker/connections/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
-import { presentConnectSession, time } from '../presenters.ts';
+import { presentConnectSession, time, toChallenge } from '../presenters.ts';
 
 const common = { tags: ['connect sessions'], security: SECURITY };
 
@@ -29,7 +29,15 @@ const create = createRoute({
   request: { body: body(SessionPost) },
   responses: {
     201: json(SessionCreated, 'The connect session. Send the owner to `url`, which only this response shows'),
-    ...problems('forbidden', 'not_found', 'connection_revoked', 'integration_misconfigured'),
+    ...problems(
+      'forbidden',
+      'not_found',
+      'connection_revoked',
+      'reauthorization_required',
+      'step_up_exhausted',
+      'integration_misconfigured',
+      'provider_unavailable',
+    ),
   },
 });
 
@@ -98,8 +106,16 @@ const cancel = createRoute({
 export function sessionRoutes({ sessions }: { sessions: ConnectSessions }) {
   return router()
     .openapi(create, async (c) => {
-      const { return_url, connection_id, replace_scopes, display_owner, code_challenge, ui_locales, ...rest } =
-        c.req.valid('json');
+      const {
+        return_url,
+        connection_id,
+        replace_scopes,
+        display_owner,
+        code_challenge,
+        ui_locales,
+        challenge,
+        ...rest
+      } = c.req.valid('json');
       const wanted = {
         ...rest,
         returnUrl: return_url,
@@ -108,6 +124,7 @@ export function sessionRoutes({ sessions }: { sessions: ConnectSessions }) {
         displayOwner: display_owner,
         codeChallenge: code_challenge,
         uiLocales: ui_locales,
+        challenge: toChallenge(challenge),
       };
       return respond(c, await sessions.create(c.get('call'), wanted), ({ session, url }) =>
         c.json({ id: session.id, url, status: 'pending' as const, expires_at: time(session.expiresAt) }, 201),

@@ -5,7 +5,7 @@ import type { Tokens } from '../../broker/tokens/index.ts';
 import type { Clock } from '../../ports/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
-import { presentProof, presentToken } from '../presenters.ts';
+import { presentProof, presentToken, toChallenge } from '../presenters.ts';
 
 const params = z.object({ id: idOf('connection', EXAMPLE.connection) });
 /** What every request for the token of one connection may be refused with. */
@@ -88,8 +88,9 @@ export function tokenRoutes({ reader, dpopProofs, clock }: Parts) {
       return respond(c, read, (served) => c.json(presentToken(served, clock), 200));
     })
     .openapi(refresh, async (c) => {
-      const { rejected_token } = c.req.valid('json');
-      const refreshed = await reader.refresh(c.get('call'), c.req.valid('param').id, rejected_token);
+      const { rejected_token, challenge } = c.req.valid('json');
+      const why = { rejectedToken: rejected_token, challenge: toChallenge(challenge) };
+      const refreshed = await reader.refresh(c.get('call'), c.req.valid('param').id, why);
       return respond(c, refreshed, (served) => c.json(presentToken(served, clock), 200));
     })
     .openapi(prove, async (c) => {

@@ -1,5 +1,5 @@
 // Connect sessions and their authorization flows in PostgreSQL.
-import { and, asc, desc, eq, gt, isNull, notInArray, or, type SQL, sql } from 'drizzle-orm';
+import { and, asc, count, desc, eq, gt, isNull, notInArray, or, type SQL, sql } from 'drizzle-orm';
 import type { SessionStore } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
 import {
@@ -10,6 +10,7 @@ import {
   inSessionRange,
   isOpenSession,
   isRetriable,
+  isStepUpSince,
   MOST_FLOWS,
   matchesSession,
   whyNotBegin,
@@ -17,7 +18,7 @@ import {
 import { placeholderFor } from '../shared/placeholders.ts';
 import { createCandidateStore } from './candidates.ts';
 import type { Orm, PostgresAccess } from './client.ts';
-import { callerKeys, callers, connectSessions, consumedFlows, flows } from './schema.ts';
+import { callerKeys, callers, connections, connectSessions, consumedFlows, flows } from './schema.ts';
 
 export function createSessionStore(access: PostgresAccess): SessionStore {
   const { autocommit, transaction, prepared, record } = access;
@@ -44,9 +45,21 @@ export function createSessionStore(access: PostgresAccess): SessionStore {
 
   return {
     ...createCandidateStore(access),
-    addSession: (session, audit, creator) =>
+    addSession: (session, audit, creator, stepUps) =>
       transaction(async (orm) => {
         if (creator && !(await isCreatorThere(orm, creator))) return 'creator_gone';
+        if (stepUps) {
+          // Of several at once, each counts those before it.
+          const { id } = connections;
+          await orm
+            .select({ id })
+            .from(connections)
+            .where(eq(id, session.connectionId ?? ''))
+            .for('no key update');
+          const earlier = isStepUpSince(connectSessions, session, stepUps.since);
+          const [found] = await orm.select({ n: count() }).from(connectSessions).where(earlier);
+          if (found!.n >= stepUps.most) return 'exhausted';
+        }
         await orm.insert(connectSessions).values(session);
         await record(orm, audit);
         return 'added';

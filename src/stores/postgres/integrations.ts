@@ -8,6 +8,7 @@ import type { Orm, PostgresAccess } from './client.ts';
 import { receiverWriter } from './received-webhooks.ts';
 import {
   candidates,
+  clientRegistrations,
   connections,
   connectSessions,
   flows,
@@ -63,6 +64,7 @@ export function integrationRemover({ record }: Pick<PostgresAccess, 'record'>) {
     async remove(orm: Orm, id: string, audit: AuditEntry): Promise<'deleted' | 'absent'> {
       // A flow in flight must not end at another provider that is set up under this id.
       await orm.delete(flows).where(eq(flows.integration, id));
+      await orm.delete(clientRegistrations).where(eq(clientRegistrations.integration, id));
       await orm.delete(receiverSettings).where(eq(receiverSettings.integration, id));
       if ((await orm.delete(integrations).where(eq(integrations.id, id))).rowCount === 0) return 'absent';
       await orm.delete(integrationFaults).where(eq(integrationFaults.integration, id));

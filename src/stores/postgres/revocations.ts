@@ -36,7 +36,7 @@ const dueIntegrations = (now: number) => sql`
 
 export function createRevocationStore({ autocommit, transaction, record }: PostgresAccess): RevocationStore {
   return {
-    revoke: (id, upstream, firstTryAt, audit) =>
+    revoke: (id, upstream, firstTryAt, audit, movesSource = false) =>
       transaction(async (orm) => {
         const [now] = await orm.select().from(connections).where(eq(connections.id, id));
         // Before the connection is locked: a renewal locks its session first.
@@ -52,7 +52,8 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
         await orm.delete(holdChanges).where(eq(holdChanges.connectionId, id));
         const tombstone = tombstoneOf(upstream, audit);
         await orm.update(connections).set(tombstone).where(eq(connections.id, id));
-        const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials, firstTryAt, audit) : null;
+        const pending =
+          upstream === 'pending' ? pendingRevocationOf(before, credentials, firstTryAt, audit, movesSource) : null;
         if (pending) await orm.insert(pendingRevocations).values(pending);
         await record(orm, audit, { kind: 'connection', id, generation: before.generation });
         return { connection: { ...before, ...tombstone }, already: false, pending };

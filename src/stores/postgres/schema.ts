@@ -15,6 +15,7 @@ export * from './console-schema.ts';
 export * from './counter-schema.ts';
 export * from './event-schema.ts';
 export * from './job-schema.ts';
+export * from './resource-schema.ts';
 
 export const integrations = pgTable('integrations', {
   id: text('id').primaryKey(),
@@ -165,6 +166,8 @@ export const connectSessions = pgTable(
     integrations: json<string[]>('integrations'),
     uiLocales: text('ui_locales'),
     display: text('display').$type<SessionDisplay>(),
+    /** Null: false, as before this column. */
+    isStepUp: boolean('is_step_up'),
     finishDigest: text('finish_digest'),
     wrongAttempts: integer('wrong_attempts').notNull().default(0),
     createdBy: text('created_by').notNull(),
@@ -219,6 +222,7 @@ export const flows = pgTable(
     scopes: json<string[]>('scopes').notNull(),
     params: json<Record<string, string>>('params').notNull(),
     accountPrompt: text('account_prompt'),
+    source: ciphertext('source'),
     expiresAt: time('expires_at').notNull(),
   },
   (t) => [index('flows_expiry').on(t.expiresAt), index('flows_of_session').on(t.sessionId)],
@@ -291,6 +295,8 @@ export const pendingRevocations = pgTable(
     captured: json<Record<string, unknown>>('captured').notNull(),
     accessToken: ciphertext('access_token'),
     refreshToken: ciphertext('refresh_token'),
+    /** Null: of a grant whose source is the integration's. */
+    credentials: ciphertext('credentials'),
     attempts: integer('attempts').notNull(),
     nextAt: time('next_at').notNull(),
     claimedUntil: time('claimed_until'),

@@ -8,6 +8,7 @@ import { createCallerStore } from './callers.ts';
 import { createCaptureStore } from './captures.ts';
 import { openChangeFeed } from './change-feed.ts';
 import { createAccess } from './client.ts';
+import { createRegistrationStore } from './client-registrations.ts';
 import { createSessionStore } from './connect-sessions.ts';
 import { createConnectionLists } from './connection-lists.ts';
 import { createConnectionStore } from './connections.ts';
@@ -76,6 +77,7 @@ export async function openPostgres(
       ...createHoldStore(access),
       ...createRateBucketStore(access),
       ...createRevocationStore(access),
+      ...createRegistrationStore(access),
       ...createAuditStore(access),
       ...createAuditSealStore(access),
       ...createSecretStore(access),

@@ -140,3 +140,16 @@ export const failedSince = (
     eq(sessions.error, error),
     gte(sessions.createdAt, since),
   );
+
+/** Those in which the same connection was to be authorized for further scopes. */
+export const isStepUpSince = (
+  sessions: Record<'owner' | 'connectionId' | 'isStepUp' | 'createdAt', Column>,
+  { owner, connectionId }: Pick<ConnectSession, 'owner' | 'connectionId'>,
+  since: number,
+): SQL | undefined =>
+  and(
+    eq(sessions.owner, owner),
+    eq(sessions.connectionId, connectionId ?? ''),
+    eq(sessions.isStepUp, true),
+    gte(sessions.createdAt, since),
+  );

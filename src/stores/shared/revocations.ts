@@ -16,9 +16,10 @@ export const tombstoneOf = (upstream: 'pending' | 'unsupported', { at }: AuditEn
 
 export const pendingRevocationOf = (
   { id: connectionId, integration, owner, label, account, params, captured }: Connection,
-  credentials: Pick<EncryptedCredentials, 'accessToken' | 'refreshToken'> | undefined,
+  credentials: Pick<EncryptedCredentials, 'accessToken' | 'refreshToken' | 'credentials'> | undefined,
   nextAt: number,
   audit: AuditEntry,
+  movesSource: boolean,
 ): PendingRevocation => ({
   // One revocation for one audit entry: the id is as unique, and as ordered.
   id: audit.id.replace(/^(evt_)?/, 'rev_'),
@@ -31,6 +32,7 @@ export const pendingRevocationOf = (
   captured,
   accessToken: credentials?.accessToken ?? null,
   refreshToken: credentials?.refreshToken ?? null,
+  credentials: movesSource ? (credentials?.credentials ?? null) : null,
   attempts: 0,
   nextAt,
   // The process that revokes delivers it, if it is not due at once.

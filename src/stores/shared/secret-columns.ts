@@ -21,14 +21,15 @@ type With<T, C, Names extends string> = T & Record<Names, C>;
 interface TablesWithSecrets<T, C> {
   integrations: With<T, C, 'id' | 'clientSecret' | 'privateKey'>;
   grants: With<T, C, 'connectionId' | 'accessToken' | 'refreshToken' | 'idToken' | 'credentials'>;
-  flows: With<T, C, 'stateDigest' | 'sessionId' | 'integration' | 'verifier' | 'nonce'>;
+  flows: With<T, C, 'stateDigest' | 'sessionId' | 'integration' | 'verifier' | 'nonce' | 'source'>;
   candidates: With<T, C, 'sessionId' | 'receivedGrant'>;
   portalSessions: With<T, C, 'id' | 'content'>;
   pendingRevocations: With<
     T,
     C,
-    'id' | 'connectionId' | 'integration' | 'owner' | 'label' | 'accessToken' | 'refreshToken'
+    'id' | 'connectionId' | 'integration' | 'owner' | 'label' | 'accessToken' | 'refreshToken' | 'credentials'
   >;
+  clientRegistrations: With<T, C, 'id' | 'client'>;
   unreadableResponses: With<T, C, 'id' | 'body'>;
   capturedCalls: With<T, C, 'id' | 'connectionId' | 'content'>;
   auditSeals: With<T, C, 'id' | 'ciphertext'>;
@@ -61,6 +62,7 @@ export function secretTables<T, C>({
   candidates,
   portalSessions,
   pendingRevocations,
+  clientRegistrations,
   unreadableResponses,
   capturedCalls,
   auditSeals,
@@ -73,7 +75,7 @@ export function secretTables<T, C>({
 }: TablesWithSecrets<T, C>) {
   const { clientSecret, privateKey } = integrations;
   const { accessToken, refreshToken, idToken, credentials } = grants;
-  const { verifier, nonce } = flows;
+  const { verifier, nonce, source } = flows;
   const pending = pendingRevocations;
   return {
     integrations: own('integrations', integrations, integrations.id, { clientSecret, privateKey }),
@@ -82,7 +84,7 @@ export function secretTables<T, C>({
       bound: ['integration', 'owner', 'label'].map(ofConnection),
     },
     flows: {
-      ...own('flows', flows, flows.stateDigest, { verifier, nonce }),
+      ...own('flows', flows, flows.stateDigest, { verifier, nonce, source }),
       bound: [flows.sessionId, flows.integration],
     },
     candidates: own('candidates', candidates, candidates.sessionId, { receivedGrant: candidates.receivedGrant }),
@@ -91,10 +93,14 @@ export function secretTables<T, C>({
       ...own('outbox_revocations', pending, pending.id, {
         accessToken: pending.accessToken,
         refreshToken: pending.refreshToken,
+        credentials: pending.credentials,
       }),
       boundTo: pending.connectionId,
       bound: [pending.integration, pending.owner, pending.label],
     },
+    clientRegistrations: own('client_registrations', clientRegistrations, clientRegistrations.id, {
+      client: clientRegistrations.client,
+    }),
     unreadableResponses: own('unreadable_responses', unreadableResponses, unreadableResponses.id, {
       body: unreadableResponses.body,
     }),

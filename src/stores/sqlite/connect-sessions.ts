@@ -1,5 +1,5 @@
 // Connect sessions and their authorization flows in SQLite.
-import { and, asc, desc, eq, gt, isNull, notInArray, or, type SQL, sql } from 'drizzle-orm';
+import { and, asc, count, desc, eq, gt, isNull, notInArray, or, type SQL, sql } from 'drizzle-orm';
 import type { SessionStore } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
 import {
@@ -10,6 +10,7 @@ import {
   inSessionRange,
   isOpenSession,
   isRetriable,
+  isStepUpSince,
   MOST_FLOWS,
   matchesSession,
   whyNotBegin,
@@ -52,9 +53,14 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
 
   return {
     ...createCandidateStore(access),
-    addSession: (session, audit, creator) =>
+    addSession: (session, audit, creator, stepUps) =>
       write(() => {
         if (creator && !isCreatorThere(orm, creator)) return 'creator_gone';
+        if (stepUps) {
+          const earlier = isStepUpSince(connectSessions, session, stepUps.since);
+          const found = orm.select({ n: count() }).from(connectSessions).where(earlier).get();
+          if (found!.n >= stepUps.most) return 'exhausted';
+        }
         orm.insert(connectSessions).values(session).run();
         record(audit);
         return 'added';

@@ -8,6 +8,7 @@ import type { SqliteAccess } from './client.ts';
 import { receiverWriter } from './received-webhooks.ts';
 import {
   candidates,
+  clientRegistrations,
   connections,
   connectSessions,
   flows,
@@ -62,6 +63,7 @@ export function integrationRemover({ orm, record }: Pick<SqliteAccess, 'orm' | '
       if (!exists(id)) return 'absent';
       // A flow in flight must not end at another provider that is set up under this id.
       orm.delete(flows).where(eq(flows.integration, id)).run();
+      orm.delete(clientRegistrations).where(eq(clientRegistrations.integration, id)).run();
       orm.delete(receiverSettings).where(eq(receiverSettings.integration, id)).run();
       orm.delete(integrations).where(eq(integrations.id, id)).run();
       orm.delete(integrationFaults).where(eq(integrationFaults.integration, id)).run();

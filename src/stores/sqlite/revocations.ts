@@ -46,7 +46,7 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
   const dueIntegrations = orm.$client.prepare<[number], string>(DUE_INTEGRATIONS).pluck();
 
   return {
-    revoke: (id, upstream, firstTryAt, audit) =>
+    revoke: (id, upstream, firstTryAt, audit, movesSource = false) =>
       write(() => {
         const before = orm.select().from(connections).where(eq(connections.id, id)).get();
         if (!before) return undefined;
@@ -60,7 +60,8 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
         orm.delete(holdChanges).where(eq(holdChanges.connectionId, id)).run();
         const tombstone = tombstoneOf(upstream, audit);
         orm.update(connections).set(tombstone).where(eq(connections.id, id)).run();
-        const pending = upstream === 'pending' ? pendingRevocationOf(before, credentials, firstTryAt, audit) : null;
+        const pending =
+          upstream === 'pending' ? pendingRevocationOf(before, credentials, firstTryAt, audit, movesSource) : null;
         if (pending) orm.insert(pendingRevocations).values(pending).run();
         record(audit, { kind: 'connection', id, generation: before.generation });
         return { connection: { ...before, ...tombstone }, already: false, pending };

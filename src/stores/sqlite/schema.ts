@@ -15,6 +15,7 @@ export * from './console-schema.ts';
 export * from './counter-schema.ts';
 export * from './event-schema.ts';
 export * from './job-schema.ts';
+export * from './resource-schema.ts';
 
 export const integrations = sqliteTable('integrations', {
   id: text('id').primaryKey(),
@@ -161,6 +162,8 @@ export const connectSessions = sqliteTable(
     integrations: json<string[]>('integrations'),
     uiLocales: text('ui_locales'),
     display: text('display').$type<SessionDisplay>(),
+    /** Null: false, as before this column. */
+    isStepUp: integer('is_step_up', { mode: 'boolean' }),
     finishDigest: text('finish_digest'),
     wrongAttempts: integer('wrong_attempts').notNull().default(0),
     createdBy: text('created_by').notNull(),
@@ -215,6 +218,7 @@ export const flows = sqliteTable(
     scopes: json<string[]>('scopes').notNull(),
     params: json<Record<string, string>>('params').notNull(),
     accountPrompt: text('account_prompt'),
+    source: ciphertext('source'),
     expiresAt: integer('expires_at').notNull(),
   },
   (t) => [index('flows_expiry').on(t.expiresAt), index('flows_of_session').on(t.sessionId)],
@@ -287,6 +291,8 @@ export const pendingRevocations = sqliteTable(
     captured: json<Record<string, unknown>>('captured').notNull(),
     accessToken: ciphertext('access_token'),
     refreshToken: ciphertext('refresh_token'),
+    /** Null: of a grant whose source is the integration's. */
+    credentials: ciphertext('credentials'),
     attempts: integer('attempts').notNull(),
     nextAt: integer('next_at').notNull(),
     claimedUntil: integer('claimed_until'),

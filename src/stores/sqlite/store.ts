@@ -12,6 +12,7 @@ import { createCallerStore } from './callers.ts';
 import { createCaptureStore } from './captures.ts';
 import { openChangeFeed } from './change-feed.ts';
 import type { SqliteAccess } from './client.ts';
+import { createRegistrationStore } from './client-registrations.ts';
 import { createColdRead } from './cold-read.ts';
 import { createSessionStore } from './connect-sessions.ts';
 import { createConnectionLists } from './connection-lists.ts';
@@ -95,6 +96,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createHoldStore(access),
     ...createRateBucketStore(access, liveness),
     ...createRevocationStore(access),
+    ...createRegistrationStore(access),
     ...createAuditStore(access),
     ...createAuditSealStore(access),
     ...createSecretStore(access),

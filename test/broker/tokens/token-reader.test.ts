@@ -67,6 +67,7 @@ beforeEach(async () => {
         return refreshOutcome();
       },
     } as never,
+    challenges: { check: async () => undefined },
     access: {
       ...access,
       denied: (...given) => {
@@ -204,7 +205,7 @@ describe('token read', () => {
       const connection = await add();
       const outcomes = [refreshedTo(connection, 'a token', 1), refreshedTo(connection, 'a new token', 2)];
       refreshOutcome = () => outcomes.shift()!;
-      const result = await reader.refresh(callOf(), connection.id, 'a token');
+      const result = await reader.refresh(callOf(), connection.id, { rejectedToken: 'a token' });
       expect(result).toMatchObject({ accessToken: 'a new token' });
       expect(refreshed).toHaveLength(2);
     });
@@ -212,7 +213,7 @@ describe('token read', () => {
     it.each([1, 2])('there is no other one, in generation %i: 503, never the rejected one', async (generation) => {
       const connection = await add();
       refreshOutcome = () => refreshedTo(connection, 'a token', generation);
-      const result = await reader.refresh(callOf(), connection.id, 'a token');
+      const result = await reader.refresh(callOf(), connection.id, { rejectedToken: 'a token' });
       expect(faultOf(result)).toMatchObject({ code: 'provider_unavailable', retryAfter: 10 });
       // A provider that has issued the same token again is not asked a second time.
       expect(refreshed).toHaveLength(generation === 1 ? 2 : 1);
@@ -222,7 +223,7 @@ describe('token read', () => {
       const connection = await add();
       tokenCache.put(refreshedTo(connection, 'a newer token', 2), tokenCache.ticket());
       refreshOutcome = () => refreshedTo(connection, 'a newer token', 2);
-      const result = await reader.refresh(callOf(), connection.id, 'a newer token');
+      const result = await reader.refresh(callOf(), connection.id, { rejectedToken: 'a newer token' });
       expect(faultOf(result)).toMatchObject({ code: 'provider_unavailable' });
     });
   });

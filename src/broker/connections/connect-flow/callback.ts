@@ -2,14 +2,17 @@
 // CSRF protection: `state` and browser binding are checked first.
 import { type AuthMode, isCode } from '../../../domain/auth-modes.ts';
 import { Refusal } from '../../../domain/errors.ts';
+import type { GrantSource } from '../../../domain/grant-source.ts';
 import { parseStoredCredentials } from '../../../domain/imported-credentials.ts';
-import type { ConnectSession } from '../../../domain/integration.ts';
+import type { ConnectSession, Flow } from '../../../domain/integration.ts';
+import { targetAt } from '../../../domain/target.ts';
 import { StoreError } from '../../../ports/index.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
+import { isUnknownClient } from '../../resources/index.ts';
 import { decryptKeyMaterial, digest } from '../../secrets/index.ts';
 import { existingFor } from '../received-grant/store-grant.ts';
 import { untilRevocationsEnd } from '../upstream-revocation/shared-grant.ts';
-import { createBegin } from './begin.ts';
+import { createBegin, type FlowSource } from './begin.ts';
 import { isBoundTo, secretWith } from './browser-cookies.ts';
 import { createComplete } from './complete.ts';
 import { createOutcome } from './outcome.ts';
@@ -33,13 +36,18 @@ const UNSUPPORTED_PROMPT = ['invalid_request', 'account_selection_required', 'in
 type Consumed = NonNullable<Awaited<ReturnType<FlowParts['store']['consumeFlow']>>>;
 
 export function createCallback(parts: FlowParts) {
-  const { store, vault, provider, targets, clock, log } = parts;
+  const { store, vault, provider, targets, registrations, clock, log } = parts;
   const begin = createBegin(parts);
   const complete = createComplete(parts);
   const outcome = createOutcome(parts);
   const noteStray = createStrayResponses(parts);
 
-  return async (integration: string, received: URLSearchParams, request: BrowserRequest): Promise<ConnectStep> => {
+  return async (
+    integration: string,
+    received: URLSearchParams,
+    request: BrowserRequest,
+    issuer?: string,
+  ): Promise<ConnectStep> => {
     const carried = received.get('form_post');
     const response = carried === null ? received : readCarried(parts, integration, carried);
     const state = response?.get('state');
@@ -65,7 +73,8 @@ export function createCallback(parts: FlowParts) {
     if (!isBoundTo(session, request)) return refused('other_browser');
     if (!isOpen(session, clock.now())) return outcome.of(session, request);
     try {
-      const step = await exchange(integration, state, response, request, consumed, secret);
+      const place = issuer === undefined ? integration : `${integration}/${issuer}`;
+      const step = await exchange(place, state, response, request, consumed, secret);
       if (step.kind !== 'refused') return step;
       // As it is shown from now on: with what this browser may do, or how another tab has ended it meanwhile.
       const ended = await store.session(session.id);
@@ -89,7 +98,7 @@ export function createCallback(parts: FlowParts) {
   }
 
   async function exchange(
-    integration: string,
+    place: string,
     state: string,
     response: URLSearchParams,
     request: BrowserRequest,
@@ -103,12 +112,15 @@ export function createCallback(parts: FlowParts) {
     if (lacksFinish(session, found)) return fail(parts, session, request, name, 'invitation_cancelled');
     // The owner has chosen another one meanwhile.
     if (flow.integration !== session.integration) return fail(parts, session, request, name, 'invalid_answer');
-    // One redirect URI for each integration: a response at another one is a mix-up (RFC 9700 4.4).
-    if (flow.integration !== integration) return fail(parts, session, request, name, 'invalid_answer');
+    // One redirect URI for each integration, or each issuer: a response at another one is a mix-up (RFC 9700 4.4).
+    if (!flow.redirectUri.endsWith(`/oauth2/callback/${place}`))
+      return fail(parts, session, request, name, 'invalid_answer');
 
     // Parameters of the callback may say where the code is to be exchanged.
     const captured = capturedFrom(found.auth, response);
-    const target = targets.targetOf(found, { params: flow.params, captured });
+    // Where the browser was sent, and as which client, whatever the resource says by now.
+    const { source, isAsNewClient } = sourceOf(flow);
+    const target = targetAt(targets.targetOf(found, { params: flow.params, captured }), source);
     await untilRevocationsEnd(parts, target);
     const answer = await provider.exchange(target, response, {
       state,
@@ -121,6 +133,10 @@ export function createCallback(parts: FlowParts) {
       dpopKey: await dpopKeyOf(session, found),
     });
     if (!answer.ok) {
+      if (source && !isAsNewClient && isUnknownClient(answer.fault, source)) {
+        const step = await beginAsNewClient(source, { session, found, flow, secret }, request);
+        if (step && step !== 'gone') return step;
+      }
       if (flow.accountPrompt === 'select_account' && UNSUPPORTED_PROMPT.includes(answer.fault.code)) {
         const renewed = await existingFor(store, session);
         const { params } = flow;
@@ -129,8 +145,34 @@ export function createCallback(parts: FlowParts) {
       }
       return failWith(parts, session, request, name, answer.fault);
     }
-    const value = { ...answer.value, captured: { ...captured, ...answer.value.captured } };
+    const value = { ...answer.value, captured: { ...captured, ...answer.value.captured }, source };
     return complete.ofCode(session, flow, found, value, request);
+  }
+
+  /** Authenticated: it is what was encrypted. */
+  function sourceOf(flow: Flow): Partial<FlowSource> {
+    return flow.source === null
+      ? {}
+      : (JSON.parse(vault.decrypt(flow.source, flowContext(flow, 'source'))) as FlowSource);
+  }
+
+  /** The code is lost with the client that it was issued to. Undefined: there is no other client. */
+  async function beginAsNewClient(
+    { server, redirectUri, client }: GrantSource,
+    {
+      session,
+      found,
+      flow,
+      secret,
+    }: { session: ConnectSession; found: ResolvedIntegration; flow: Flow; secret: string },
+    request: BrowserRequest,
+  ): Promise<ConnectStep | 'gone' | undefined> {
+    if (client.kind !== 'registered') return undefined;
+    const replaced = await registrations.replace({ integration: found.integration.id, server, redirectUri }, client.id);
+    if (!replaced.ok) return undefined;
+    const renewed = await existingFor(store, session);
+    const { params } = flow;
+    return begin({ session, found, renewed, params, secret, binds: false, isAsNewClient: true }, request);
   }
 
   /**

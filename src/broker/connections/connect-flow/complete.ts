@@ -1,8 +1,9 @@
 // The last step of the connect flow: the token response becomes a connection, or a candidate that waits for its finish.
 
 import { isOtherAccount, toldAccount } from '../../../domain/account.ts';
-import { withDpopKey } from '../../../domain/imported-credentials.ts';
+import { parseStoredCredentials, withDpopKey, withSource } from '../../../domain/imported-credentials.ts';
 import type { ConnectSession, Flow } from '../../../domain/integration.ts';
+import { targetAt } from '../../../domain/target.ts';
 import { FINISH_TTL_MS } from '../../../domain/time-limits.ts';
 import type { TokenResponse } from '../../../ports/index.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
@@ -144,7 +145,10 @@ export function createComplete(parts: FlowParts): Complete {
     resolved: ResolvedIntegration,
     { received, params }: ReceivedGrant,
   ): Promise<void> {
-    const target = targets.targetOf(resolved, { params, captured: received.captured });
+    const target = targetAt(
+      targets.targetOf(resolved, { params, captured: received.captured }),
+      parseStoredCredentials(received.credentials.credentials).source,
+    );
     await revokeObtained(parts, target, { integration, owner, label, params }, received);
   }
 }
@@ -161,7 +165,7 @@ function receivedFrom(answer: TokenResponse, session: ConnectSession, flow: Flow
       accessToken: answer.accessToken,
       refreshToken: answer.refreshToken ?? null,
       idToken: answer.idToken ?? null,
-      credentials: withDpopKey(null, answer.dpopKey),
+      credentials: withSource(withDpopKey(null, answer.dpopKey), answer.source),
     },
     tokenType: answer.tokenType,
     scopes: answer.scopes ?? flow.scopes,

@@ -18,9 +18,14 @@ export interface ConnectFlow {
   submit(secret: string, request: BrowserRequest, form: SubmittedForm): Promise<ConnectStep>;
   /**
    * The browser comes back with the authorization response, at the redirect URI of this integration. One that comes again
-   * with the same response gets the same outcome.
+   * with the same response gets the same outcome. `issuer`: its hash, of a redirect URI for one issuer.
    */
-  callback(integration: string, response: URLSearchParams, request: BrowserRequest): Promise<ConnectStep>;
+  callback(
+    integration: string,
+    response: URLSearchParams,
+    request: BrowserRequest,
+    issuer?: string,
+  ): Promise<ConnectStep>;
   /**
    * The authorization response came by POST (`response_mode=form_post`): returns what the callback's URL carries as
    * `form_post` instead. Undefined: it has no state, or is much too long.

@@ -6,6 +6,7 @@ import type { Clock, Logger, ProviderClient, ProviderFault, Store, Telemetry, Va
 import type { Access, Call } from '../../audit/index.ts';
 import type { TokenCache } from '../../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
+import type { GrantSources, Resources } from '../../resources/index.ts';
 import { keepUnreadableResponse } from '../../secrets/index.ts';
 import type { CheckCredentials } from '../entered-credentials/check-credentials.ts';
 import type { BoundedLookups } from './bounded-lookups.ts';
@@ -159,6 +160,8 @@ export interface FlowParts {
   vault: Vault;
   provider: Pick<ProviderClient, 'authorizationUrl' | 'exchange'>;
   targets: Targets;
+  sources: Pick<GrantSources, 'find'>;
+  registrations: Resources['registrations'];
   checkCredentials: CheckCredentials;
   tokenCache: Pick<TokenCache, 'invalidate'>;
   access: Pick<Access, 'recordBrowser'>;
@@ -172,7 +175,7 @@ export interface FlowParts {
 /** Bound to its session, which says whose the connection will be, and to what the code is exchanged for. */
 export const flowContext = (
   { stateDigest, sessionId, integration }: Pick<Flow, 'stateDigest' | 'sessionId' | 'integration'>,
-  column: 'verifier' | 'nonce',
+  column: 'verifier' | 'nonce' | 'source',
 ) => ({ row: `flows/${stateDigest}`, column, bound: [sessionId, integration] });
 
 export const refused = (error: BrowserError, provider: string | null = null, session?: string): RefusedStep => ({

@@ -1,15 +1,18 @@
 // A new connect session: what a caller asks for, with everything that is wrong with it.
 import { ADMIN_ID } from '../../../domain/caller.ts';
+import type { Connection } from '../../../domain/connection.ts';
 import { type InputIssue, Refusal, refuse } from '../../../domain/errors.ts';
 import { asMeant, fieldIssues } from '../../../domain/fields.ts';
 import type { ConnectSession, Integration, SessionDisplay } from '../../../domain/integration.ts';
 import { connectionFields } from '../../../domain/provider.ts';
 import { SESSION_TTL_MS } from '../../../domain/time-limits.ts';
-import type { Clock, Store } from '../../../ports/index.ts';
+import type { Clock, ResourceChallenge, Store } from '../../../ports/index.ts';
 import { type Access, type Call, sees } from '../../audit/index.ts';
-import type { Targets } from '../../integrations/index.ts';
+import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
+import { type Challenges, type GrantSources, refusalOf } from '../../resources/index.ts';
 import { digest, newId, newSecret } from '../../secrets/index.ts';
 import { returnUrlIssues } from './return-url.ts';
+import { createStepUp } from './step-up.ts';
 
 export interface ConnectSessionRequest {
   /** With a connection to renew, it need not be named, and neither need the owner. */
@@ -30,6 +33,8 @@ export interface ConnectSessionRequest {
   /** In the order of preference, with spaces between. */
   uiLocales?: string | undefined;
   display?: SessionDisplay | undefined;
+  /** What an API answered with the connection's token: it is authorized again, for the scopes that are wanted, too. */
+  challenge?: ResourceChallenge | undefined;
   /** Instead of one integration: the owner chooses. */
   integrations?: string[] | undefined;
 }
@@ -43,6 +48,8 @@ export interface CreatedSession {
 export interface CreateSessionParts {
   store: Pick<Store, 'addSession' | 'connection'>;
   targets: Targets;
+  sources: Pick<GrantSources, 'find'>;
+  challenges: Challenges;
   access: Access;
   clock: Clock;
   publicUrl: string;
@@ -60,7 +67,8 @@ export type CreateSession = (
 ) => Promise<CreatedSession | Refusal>;
 
 export function createSessionCreation(parts: CreateSessionParts): CreateSession {
-  const { store, targets, access, clock, publicUrl, returnOrigins } = parts;
+  const { store, targets, sources, access, clock, publicUrl, returnOrigins } = parts;
+  const stepUp = createStepUp(parts);
 
   /** The label of the connection to renew, or why it cannot be renewed. */
   async function renewable(call: Call, wanted: Place, id: string): Promise<string | Refusal | InputIssue[]> {
@@ -102,7 +110,7 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
     action: 'connections:write' | 'token',
     wanted: Place,
     issues: InputIssue[],
-  ): Promise<{ params: Record<string, string> } | Refusal> {
+  ): Promise<{ params: Record<string, string>; found: ResolvedIntegration } | Refusal> {
     const { integration, owner, connectionId } = wanted;
     const denied = access.denied(call, action, integration, owner);
     if (denied) return denied;
@@ -117,13 +125,13 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
     const allowed = [...returnOrigins, ...found.integration.returnOrigins];
     if (wanted.returnUrl !== undefined) issues.push(...returnUrlIssues(wanted.returnUrl, allowed, publicUrl));
     issues.push(...finishIssues(wanted, found.integration));
-    return { params };
+    return { params, found };
   }
 
   /** The owner chooses: the caller needs the permission for each. */
   async function ofSeveral(call: Call, request: ConnectSessionRequest): Promise<CreatedSession | Refusal> {
     const { integrations = [], owner } = request;
-    const taken = { integration: 1, connectionId: 1, scopes: 1, replaceScopes: 1, params: 1 };
+    const taken = { integration: 1, connectionId: 1, scopes: 1, replaceScopes: 1, params: 1, challenge: 1 };
     const issues: InputIssue[] = [
       ...(owner === undefined ? [{ path: 'owner', message: 'is required with integrations' }] : []),
       ...Object.keys(taken)
@@ -177,6 +185,7 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
       integrations: integration === '' ? (wanted.integrations ?? []) : null,
       uiLocales: wanted.uiLocales ?? null,
       display: wanted.display ?? null,
+      isStepUp: wanted.challenge !== undefined,
       finishDigest: null,
       wrongAttempts: 0,
       createdBy: call.principal.caller.id,
@@ -187,14 +196,33 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
     const about = integration === '' ? null : integration;
     const subject = { integration: about, owner, connectionId: session.connectionId, detail: session.id };
     const by = access.record(call, 'connect_session.created', subject);
-    const added = await store.addSession(session, by, creatorOf(call));
+    const counted = session.isStepUp ? stepUp.counted(now) : undefined;
+    const added = await store.addSession(session, by, creatorOf(call), counted);
+    if (added === 'exhausted') return stepUp.exhausted(session);
     if (added === 'creator_gone') return refuse({ code: 'unauthenticated', reason: 'unknown' });
     return { session, url: `${publicUrl}/connect/${secret}` };
   }
 
+  /** Discovery is done for the caller, who is told what is wrong; params that are missing are asked for in the browser. */
+  async function locate(
+    found: ResolvedIntegration,
+    params: Record<string, string>,
+    connection: Connection | undefined,
+    since: number,
+  ): Promise<Refusal | undefined> {
+    const target = targets.targetOf(found, { params: { ...connection?.params, ...params }, captured: {} });
+    if (target.resource === null) return undefined;
+    // A renewal leads to where the resource is now.
+    const located = await sources.find(found, target, { since: connection && since });
+    return located.ok ? undefined : refusalOf(found.integration.id, located.fault);
+  }
+
   return async (call, action, request) => {
     if (request.integrations !== undefined) return ofSeveral(call, request);
-    const wanted = await placed(call, request);
+    const asked = await placed(call, request);
+    if (asked instanceof Refusal) return asked;
+    const startedAt = clock.now();
+    const wanted = await stepUp.widened(asked);
     if (wanted instanceof Refusal) return wanted;
     const issues = displayIssues(request);
     const found = await permitted(call, action, wanted, issues);
@@ -206,7 +234,12 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
       if (typeof renewed === 'string') label = renewed;
       else issues.push(...renewed);
     }
-    return issues.length > 0 ? invalid(issues) : add(call, wanted, { params: found.params, label });
+    if (issues.length > 0) return invalid(issues);
+    const renewed = wanted.connectionId === undefined ? undefined : await store.connection(wanted.connectionId);
+    const unusable =
+      (renewed && wanted.challenge && (await parts.challenges.check(renewed, wanted.challenge))) ??
+      (await locate(found.found, found.params, renewed, startedAt));
+    return unusable ?? add(call, wanted, { params: found.params, label });
   };
 }
 

@@ -1,6 +1,8 @@
 // Candidates that no one will finish (burnt, expired, cancelled): revoked upstream through the outbox, and destroyed.
 import { Refusal } from '../../../domain/errors.ts';
+import { parseStoredCredentials } from '../../../domain/imported-credentials.ts';
 import type { Candidate, ConnectSession } from '../../../domain/integration.ts';
+import { targetAt } from '../../../domain/target.ts';
 import { type Logger, type PendingRevocation, type Store, StoreError } from '../../../ports/index.ts';
 import type { Access } from '../../audit/index.ts';
 import type { Targets } from '../../integrations/index.ts';
@@ -43,7 +45,8 @@ export function createEndedCandidates(parts: EndedCandidatesParts): EndedCandida
     try {
       if (found instanceof Refusal) throw new Error(found.fault.code);
       const { received, params } = decryptCandidate(vault, session, candidate);
-      const target = targets.targetOf(found, { params, captured: received.captured });
+      const { source } = parseStoredCredentials(received.credentials.credentials);
+      const target = targetAt(targets.targetOf(found, { params, captured: received.captured }), source);
       return await revocationOf(parts, target, { integration, owner, label, params }, received);
     } catch (error) {
       if (error instanceof StoreError) throw error;

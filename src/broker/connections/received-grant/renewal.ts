@@ -27,13 +27,12 @@ export function compareAccounts(
   return isOtherAccount(stored, account) ? 'other' : 'same';
 }
 
-/** What is stored of a renewal: a secret that it did not bring and does not replace stays. */
+/** What is stored of a renewal: a secret that it did not bring and does not replace stays. `keeps`: the refresh token does. */
 export function renewedCredentials(
   received: ReceivedCredentials,
   encrypted: WrittenCredentials,
-  stored: EncryptedCredentials | undefined,
+  keeps: boolean,
 ): RenewedCredentials {
-  const keeps = keepsRefreshToken(received, stored);
   const { idToken, credentials } = received.credentials;
   return {
     ...encrypted,

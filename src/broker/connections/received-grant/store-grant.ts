@@ -3,13 +3,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AuditEntry } from '../../../domain/audit.ts';
 import { type Connection, type EncryptedCredentials, lifetime } from '../../../domain/connection.ts';
+import { isSameSource } from '../../../domain/grant-source.ts';
+import { parseStoredCredentials } from '../../../domain/imported-credentials.ts';
 import type { ConnectSession } from '../../../domain/integration.ts';
 import { namesTokens } from '../../../domain/signal-receivers.ts';
 import { RENEWAL_POLL_MS, RENEWAL_WAIT_MS } from '../../../domain/time-limits.ts';
-import type { Clock, Logger, Store, Telemetry, Vault } from '../../../ports/index.ts';
+import { type Clock, type Logger, type Store, type Telemetry, type Vault, VaultError } from '../../../ports/index.ts';
 import type { TokenCache } from '../../cache/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
-import { encryptCredentials, newId } from '../../secrets/index.ts';
+import { decryptKeyMaterial, encryptCredentials, newId } from '../../secrets/index.ts';
 import { revokeReplaced } from '../upstream-revocation/replaced-grant.ts';
 import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from './new-connection.ts';
 import { compareAccounts, keepsRefreshToken, type RenewalVerdict, renewedCredentials } from './renewal.ts';
@@ -98,14 +100,14 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
       const metadata = session.metadata ?? existing?.metadata ?? {};
       const place = { integration, owner, label, params, metadata };
       const stored = existing && (await store.storedCredentials(id));
-      const keeps = keepsRefreshToken(received, stored);
+      const keeps = keepsRefreshToken(received, stored) && isOfSameSource(vault, existing, stored, received);
       const fresh = newConnection(id, place, auth, received, receivedAt, existing, keeps);
       const connection = { ...fresh, createdAt: existing?.createdAt ?? now, updatedAt: now };
       const encrypted = encryptCredentials(vault, connection, received.credentials, namesTokens(resolved.provider));
       const action = existing ? 'connection.renewed' : 'connection.created';
       const by = record(action, id);
       const done = existing
-        ? await store.renewConnection(connection, renewedCredentials(received, encrypted, stored), session.id, by)
+        ? await store.renewConnection(connection, renewedCredentials(received, encrypted, keeps), session.id, by)
         : await store.addConnection(connection, encrypted, session.id, by);
       if (done === 'session_over') return { kind: 'session_over' };
       if (done === 'refreshing') {
@@ -129,6 +131,24 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
     }
     return { kind: 'gone' };
   };
+}
+
+/** A refresh token is never kept for another authorization server, resource or client than the one that issued it. */
+function isOfSameSource(
+  vault: Pick<Vault, 'decrypt'>,
+  existing: Connection | undefined,
+  stored: EncryptedCredentials | undefined,
+  { credentials: { credentials } }: ReceivedCredentials,
+): boolean {
+  const { source } = parseStoredCredentials(credentials);
+  if (!existing || !stored?.credentials) return source === undefined;
+  try {
+    const before = parseStoredCredentials(decryptKeyMaterial(vault, existing, stored.credentials));
+    return isSameSource(before.source, source);
+  } catch (error) {
+    if (!(error instanceof VaultError)) throw error;
+    return source === undefined;
+  }
 }
 
 /** The connection that the session names cannot be renewed any more. */

@@ -58,7 +58,11 @@ export async function revocationOf(
   const connectionId = newId('con', now);
   const bound = { id: connectionId, integration, owner, label };
   const encrypted = encryptCredentials(vault, bound, { ...credentials, accessToken, refreshToken });
-  const tokens = { accessToken: encrypted.accessToken, refreshToken: encrypted.refreshToken };
+  const tokens = {
+    accessToken: encrypted.accessToken,
+    refreshToken: encrypted.refreshToken,
+    credentials: target.source ? encrypted.credentials : null,
+  };
   const id = newId('rev', now);
   const unclaimed = { attempts: 0, nextAt: now, claimedUntil: null, createdAt: now };
   return { id, connectionId, integration, owner, label, account, params, captured, ...tokens, ...unclaimed };

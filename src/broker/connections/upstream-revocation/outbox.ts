@@ -1,13 +1,14 @@
 // The outbox of revocations: delivers them to their providers, with retries. Each integration has lanes and a circuit breaker
 // of its own, so that none waits behind another's outage or backlog.
 
-import { isCode } from '../../../domain/auth-modes.ts';
+import { isCode, protectedResourceOf } from '../../../domain/auth-modes.ts';
 import { backoff } from '../../../domain/backoff.ts';
 import type { Ciphertext, Connection, UpstreamRevocation } from '../../../domain/connection.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import { fieldIssues } from '../../../domain/fields.ts';
+import { parseStoredCredentials } from '../../../domain/imported-credentials.ts';
 import { connectionFields, integrationFields } from '../../../domain/provider.ts';
-import { connectionParams, type Target } from '../../../domain/target.ts';
+import { connectionParams, type Target, targetAt } from '../../../domain/target.ts';
 import {
   OUTBOX_POLL_MS,
   RECONNECT_WAIT_MS,
@@ -26,7 +27,7 @@ import type {
 } from '../../../ports/index.ts';
 import type { Access } from '../../audit/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
-import { decryptAccessToken, decryptRefreshToken } from '../../secrets/index.ts';
+import { decryptAccessToken, decryptKeyMaterial, decryptRefreshToken } from '../../secrets/index.ts';
 import { createLanes, type Lane, type RevocationCircuits, revocationReport } from './lanes.ts';
 import { createSharedGrants, type SharedGrantParts } from './shared-grant.ts';
 
@@ -36,6 +37,8 @@ export interface RevocationOutbox {
    * fixed before delivery is given up.
    */
   isUnsupported(connection: About): Promise<boolean>;
+  /** Whether where its grant comes from is stored with it: it is asked there. */
+  hasSource(connection: About): Promise<boolean>;
   /**
    * A lane for a revocation that a caller waits for; undefined: the provider has enough under way, or its circuit is open, so
    * that the outbox delivers it when it can. It is to be given to `deliver`, or back with `release`.
@@ -104,7 +107,7 @@ export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
       const tokens = decrypted(pending);
       if (!tokens) return 'failed';
       if (found instanceof Refusal) return retry();
-      const target = targets.targetOf(found, pending);
+      const target = targetAt(targets.targetOf(found, pending), tokens.source);
       if (!hasEndpoint(target)) return isComplete(found, pending) ? 'unsupported' : retry();
       const use = await sharedGrants.use(pending, target);
       if (use === 'kept') return 'kept_for_other_connection';
@@ -114,7 +117,8 @@ export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
       if ('retryIn' in permit) return retry(permit.retryIn);
       let isReported = false;
       try {
-        const result = await provider.revoke(target, tokens, pending.captured);
+        const { source: _, ...spent } = tokens;
+        const result = await provider.revoke(target, spent, pending.captured);
         circuits.report(permit, revocationReport(result.ok ? undefined : result.fault));
         isReported = true;
         if (result.ok) return result.value;
@@ -131,7 +135,8 @@ export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
   }
 
   /** What can be decrypted of the tokens; undefined: nothing can, and retrying does not help. */
-  function decrypted({ connectionId, integration, owner, label, accessToken, refreshToken }: PendingRevocation) {
+  function decrypted({ connectionId, integration, owner, label, ...encrypted }: PendingRevocation) {
+    const { accessToken, refreshToken, credentials } = encrypted;
     const place = { id: connectionId, integration, owner, label };
     let failure: unknown;
     const open = (decrypt: typeof decryptAccessToken, secret: Ciphertext | null) => {
@@ -145,6 +150,7 @@ export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
     const tokens = {
       accessToken: open(decryptAccessToken, accessToken),
       refreshToken: open(decryptRefreshToken, refreshToken),
+      source: parseStoredCredentials(open(decryptKeyMaterial, credentials)).source,
     };
     if (!failure) return tokens;
     const isLost = refreshToken !== null ? tokens.refreshToken === null : tokens.accessToken === null;
@@ -197,11 +203,21 @@ export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
       try {
         const found = await targets.find(connection.integration);
         if (found instanceof Refusal) return false;
-        return !hasEndpoint(targets.targetOf(found, connection)) && isComplete(found, connection);
+        const target = targets.targetOf(found, connection);
+        // What was found at a resource is encrypted with the connection.
+        return target.resource === null && !hasEndpoint(target) && isComplete(found, connection);
       } catch (error) {
         const { id, integration } = connection;
         const fields = { err: error, connection: id, integration };
         log.error(fields, 'revocation: the integration cannot be read, its provider is asked later');
+        return false;
+      }
+    },
+    async hasSource({ integration }) {
+      try {
+        const found = await targets.find(integration);
+        return !(found instanceof Refusal) && protectedResourceOf(found.auth) !== undefined;
+      } catch {
         return false;
       }
     },

@@ -36,6 +36,8 @@ export async function revokeReplaced(
     id: newId('rev', now),
     accessToken: isReissued ? null : replaced.accessToken,
     refreshToken: replaced.refreshToken,
+    // Of the server that granted it, which may be another one than that of its successor.
+    credentials: target.resource === null ? null : replaced.credentials,
     attempts: 0,
     nextAt: now,
     claimedUntil: null,

@@ -95,6 +95,7 @@ const CONTEXT_ROWS: Record<SecretColumn['table'], string> = {
   candidates: 'candidates',
   portal_sessions: 'portal_sessions',
   outbox_revocations: 'connections',
+  client_registrations: 'client_registrations',
   unreadable_responses: 'unreadable_responses',
   captured_calls: 'captured_calls',
   audit_seals: 'audit_seals',

@@ -102,7 +102,7 @@ export function createConnectionCheck(parts: ConnectionCheckParts): ConnectionCh
     first: Outcome,
     signal: AbortSignal,
   ): Promise<{ served: ServedToken; outcome: Outcome } | Refusal> {
-    const renewed = await reader.refresh(call, served.connection.id, served.accessToken, USE);
+    const renewed = await reader.refresh(call, served.connection.id, { rejectedToken: served.accessToken }, USE);
     if (!(renewed instanceof Refusal)) {
       const outcome = await attempt(call, found, renewed, signal);
       return outcome instanceof Refusal ? outcome : { served: renewed, outcome };

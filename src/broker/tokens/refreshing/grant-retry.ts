@@ -22,6 +22,7 @@ const RETRYABLE: ReadonlySet<ReauthReason> = new Set<ReauthReason>([
   'refresh_outcome_unknown',
   'credentials_rejected',
   'deauthorized',
+  'authorization_server_changed',
 ]);
 
 export interface GrantRetryParts {

@@ -15,6 +15,6 @@ const USE: TokenUse = { action: 'connections:write', audit: 'connection.refresh_
 export const createOnDemandRefresh =
   ({ reader }: { reader: Pick<TokenReader, 'refresh'> }): OnDemandRefresh =>
   async (call, id) => {
-    const served = await reader.refresh(call, id, undefined, USE);
+    const served = await reader.refresh(call, id, {}, USE);
     return served instanceof Refusal ? served : served.connection;
   };

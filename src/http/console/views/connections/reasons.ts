@@ -7,6 +7,7 @@ export const REASONS: Readonly<Record<ReauthReason | HoldReason, string>> = {
   grant_expired: 'grant expired',
   deauthorized: 'app uninstalled or withdrawn',
   identity_changed: 'another account',
+  authorization_server_changed: 'another authorization server',
   refresh_outcome_unknown: 'answer to a refresh lost',
   credentials_rejected: 'credentials rejected',
   not_refreshable: 'no refresh token',

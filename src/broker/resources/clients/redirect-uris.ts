@@ -1,0 +1,33 @@
+// The redirect URI and the client id metadata document of an integration: its own, or one for each issuer where connections say
+// which server it is (RFC 9700 4.4.2), so that a code of one issuer is never taken for one of another.
+import { protectedResourceOf } from '../../../domain/auth-modes.ts';
+import { placeholders } from '../../../domain/fields.ts';
+import { connectionFields } from '../../../domain/provider.ts';
+import type { ResolvedIntegration } from '../../integrations/index.ts';
+import { digest } from '../../secrets/index.ts';
+
+/** The first 16 hexadecimal digits of its SHA-256. */
+const issuerHash = (issuer: string): string => digest(issuer).slice(0, 16);
+
+/** Whether each connection says which resource it is for. */
+export function isPerIssuer({ provider, auth }: Pick<ResolvedIntegration, 'provider' | 'auth'>): boolean {
+  const rule = protectedResourceOf(auth);
+  const fields = connectionFields(provider, auth);
+  return rule !== undefined && placeholders(rule.url).some((name) => Object.hasOwn(fields, name));
+}
+
+export interface RedirectUris {
+  /** Of the authorization requests to this issuer. */
+  redirectUri(found: ResolvedIntegration, issuer: string): string;
+  /** Where the broker publishes the client id metadata document for this issuer. */
+  documentUrl(found: ResolvedIntegration, issuer: string): string;
+}
+
+export function redirectUris(publicUrl: string): RedirectUris {
+  const place = (found: ResolvedIntegration, issuer: string) =>
+    `${found.integration.id}${isPerIssuer(found) ? `/${issuerHash(issuer)}` : ''}`;
+  return {
+    redirectUri: (found, issuer) => `${publicUrl}/oauth2/callback/${place(found, issuer)}`,
+    documentUrl: (found, issuer) => `${publicUrl}/oauth2/clients/${place(found, issuer)}.json`,
+  };
+}

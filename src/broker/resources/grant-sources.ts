@@ -1,0 +1,128 @@
+// Grant sources: which authorization server grants access to a protected resource, and as which client the broker asks it.
+import { LRUCache } from 'lru-cache';
+import { protectedResourceOf } from '../../domain/auth-modes.ts';
+import { upTo } from '../../domain/cache-bounds.ts';
+import { fill } from '../../domain/fields.ts';
+import type { GrantSource, ServerMetadata, SourceClient } from '../../domain/grant-source.ts';
+import type { Target } from '../../domain/target.ts';
+import { RESOURCE_METADATA_TTL_MS } from '../../domain/time-limits.ts';
+import type {
+  Clock,
+  FoundResource,
+  ProviderFault,
+  ProviderResult,
+  ResourceChallenge,
+  ResourceDiscovery,
+} from '../../ports/index.ts';
+import type { ResolvedIntegration } from '../integrations/index.ts';
+import type { RedirectUris } from './clients/redirect-uris.ts';
+import type { Registrations } from './clients/registrations.ts';
+
+/** `since`: what was found before (ms since the epoch) is not used. */
+export interface Freshness {
+  since?: number | undefined;
+  challenge?: ResourceChallenge | undefined;
+}
+
+export interface FoundSource {
+  /** Its `asked` is empty. */
+  source: GrantSource;
+  /** To be asked for where no one names others. */
+  scopes: string[];
+}
+
+export interface GrantSources {
+  /**
+   * The source of a new grant, found at the resource now or a minute ago at most; its client is registered if it has to be.
+   * Undefined: the provider's endpoints are known otherwise. Rejects with `StoreError`.
+   */
+  find(
+    found: ResolvedIntegration,
+    target: Target,
+    freshness?: Freshness,
+  ): Promise<ProviderResult<FoundSource | undefined>>;
+  /** Only what the resource and its authorization server say. Precondition: the target has a resource. */
+  discover(found: ResolvedIntegration, target: Target, freshness?: Freshness): Promise<ProviderResult<FoundResource>>;
+}
+
+const MAX_RESOURCES = 1_000;
+
+interface Parts {
+  discovery: Pick<ResourceDiscovery, 'discover'>;
+  registrations: Pick<Registrations, 'clientFor'>;
+  uris: RedirectUris;
+  clock: Pick<Clock, 'now'>;
+}
+
+export function createGrantSources({ discovery, registrations, uris, clock }: Parts): GrantSources {
+  const cache = new LRUCache<string, { found: FoundResource; at: number }>(upTo(MAX_RESOURCES));
+  const inFlight = new Map<string, Promise<ProviderResult<FoundResource>>>();
+
+  async function read(key: string, target: Target, challenge?: ResourceChallenge) {
+    const answer = await discovery.discover(target, challenge);
+    if (answer.ok) cache.set(key, { found: answer.value, at: clock.now() });
+    return answer;
+  }
+
+  async function discover(
+    { integration }: ResolvedIntegration,
+    target: Target,
+    { since = 0, challenge }: Freshness = {},
+  ): Promise<ProviderResult<FoundResource>> {
+    const key = JSON.stringify([integration.id, integration.version, integration.createdAt, target.resource]);
+    if (challenge) return read(key, target, challenge);
+    const known = cache.get(key);
+    const notBefore = Math.max(since, clock.now() - RESOURCE_METADATA_TTL_MS);
+    if (known && known.at >= notBefore && known.at <= clock.now()) return { ok: true, value: known.found };
+    const running = inFlight.get(key);
+    if (running) return running;
+    const work = read(key, target).finally(() => inFlight.delete(key));
+    inFlight.set(key, work);
+    return work;
+  }
+
+  async function clientAt(
+    found: ResolvedIntegration,
+    { values, auth }: Target,
+    server: ServerMetadata,
+    redirectUri: string,
+  ): Promise<ProviderResult<SourceClient>> {
+    const { id: integration, clientId } = found.integration;
+    if (clientId !== '') return { ok: true, value: { kind: 'integration' } };
+    const hosted = protectedResourceOf(auth)?.client_metadata_url;
+    const elsewhere = hosted === undefined ? undefined : fill(hosted, values);
+    const document = elsewhere ?? uris.documentUrl(found, server.issuer);
+    if (server.client_id_metadata_document_supported === true && isReachable(document, server.issuer))
+      return { ok: true, value: { kind: 'document', id: document } };
+    if (server.registration_endpoint !== undefined)
+      return registrations.clientFor({ integration, server, redirectUri });
+    return { ok: false, fault: noClient(server, redirectUri) };
+  }
+
+  return {
+    discover,
+    async find(found, target, freshness) {
+      if (protectedResourceOf(found.auth) === undefined) return { ok: true, value: undefined };
+      const answer = await discover(found, target, freshness);
+      if (!answer.ok) return answer;
+      const { resource, server, scopes } = answer.value;
+      const redirectUri = uris.redirectUri(found, server.issuer);
+      const client = await clientAt(found, target, server, redirectUri);
+      if (!client.ok) return client;
+      const source: GrantSource = { resource, server, client: client.value, redirectUri, asked: [] };
+      return { ok: true, value: { source, scopes } };
+    },
+  };
+}
+
+/** The authorization server fetches it, over https; one on the same machine may fetch it over http. */
+const isReachable = (document: string, issuer: string): boolean =>
+  document.startsWith('https:') || issuer.startsWith('http:');
+
+const noClient = ({ issuer }: ServerMetadata, redirectUri: string): ProviderFault => ({
+  kind: 'misconfigured',
+  code: 'client_not_registered',
+  detail: `the authorization server ${issuer} takes neither client id metadata documents nor registrations: register a client there by hand, with the redirect URI ${redirectUri}, and set the integration's client_id`,
+  retryAfter: undefined,
+  outcomeUnknown: false,
+});

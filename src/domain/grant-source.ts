@@ -1,0 +1,61 @@
+// Where a grant comes from, where that was found when its owner connected: the authorization server, the resource, and the client
+// there. It is stored, encrypted, with the grant: refreshes and revocations go there, and nowhere else, without discovery.
+import { z } from 'zod';
+
+const Methods = z.array(z.string()).optional();
+
+/** Authorization server metadata (RFC 8414 2, RFC 9207 3, RFC 9126 5), as far as it is used. */
+export const ServerMetadata = z.object({
+  issuer: z.string(),
+  authorization_endpoint: z.string(),
+  token_endpoint: z.string(),
+  revocation_endpoint: z.string().optional(),
+  registration_endpoint: z.string().optional(),
+  pushed_authorization_request_endpoint: z.string().optional(),
+  require_pushed_authorization_requests: z.boolean().optional(),
+  token_endpoint_auth_methods_supported: Methods,
+  code_challenge_methods_supported: Methods,
+  scopes_supported: Methods,
+  authorization_response_iss_parameter_supported: z.boolean().optional(),
+  client_id_metadata_document_supported: z.boolean().optional(),
+});
+export type ServerMetadata = z.infer<typeof ServerMetadata>;
+
+/**
+ * - `integration`: the integration's own client, registered by hand
+ * - `document`: its id is the URL of a client id metadata document
+ * - `registered`: by RFC 7591, one for all connections of the integration at this issuer
+ */
+export type SourceClient =
+  | { kind: 'integration' }
+  | { kind: 'document'; id: string }
+  | { kind: 'registered'; id: string; secret: string | null; method: string };
+
+export interface GrantSource {
+  /** As the resource publishes it, byte for byte (RFC 8707). */
+  resource: string;
+  /** Its `issuer` is what authorization responses are compared with. */
+  server: ServerMetadata;
+  client: SourceClient;
+  /** What the client is registered with. */
+  redirectUri: string;
+  /** The scopes of the authorization request. */
+  asked: string[];
+}
+
+/**
+ * Whether a refresh token of one may be sent to the other. Undefined: where the provider's endpoints are those of the catalogue
+ * or the integration.
+ */
+export function isSameSource(one: GrantSource | undefined, other: GrantSource | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return (
+    one.server.issuer === other.server.issuer &&
+    one.server.token_endpoint === other.server.token_endpoint &&
+    one.resource === other.resource &&
+    clientIdOf(one.client) === clientIdOf(other.client)
+  );
+}
+
+/** Null: the integration's. */
+export const clientIdOf = (client: SourceClient): string | null => (client.kind === 'integration' ? null : client.id);

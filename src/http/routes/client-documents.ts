@@ -1,0 +1,64 @@
+// Client id metadata documents: authorization servers read here who the broker is, where its client id is the URL of a document.
+import { createRoute, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { ClientDocument, EXAMPLE } from '../../api/index.ts';
+import type { ClientDocuments } from '../../broker/resources/index.ts';
+import { CLIENT_DOCUMENT_MAX_AGE_MS } from '../../domain/time-limits.ts';
+import type { Env } from '../env.ts';
+import { respond } from '../errors/respond.ts';
+import { HEADERS_TOO_LARGE, idOf, json, problems, router } from '../openapi/route-parts.ts';
+
+const common = { method: 'get' as const, tags: ['oauth'], security: [] };
+const integration = z.object({ integration: idOf('integration', EXAMPLE.integration) });
+const responses = {
+  200: json(ClientDocument, 'The document'),
+  ...HEADERS_TOO_LARGE,
+  ...problems('not_found'),
+};
+
+const ofIntegration = createRoute({
+  ...common,
+  operationId: 'getClientMetadataDocument',
+  path: '/oauth2/clients/{integration}.json',
+  summary: 'Get a client id metadata document',
+  description:
+    'What the broker is, for authorization servers at which its client id is the URL of this document. Of integrations whose authorization server is found at a protected resource.',
+  request: { params: integration },
+  responses,
+});
+
+const ofIssuer = createRoute({
+  ...common,
+  operationId: 'getClientMetadataDocumentOfIssuer',
+  path: '/oauth2/clients/{integration}/{issuer}.json',
+  summary: 'Get the client id metadata document for one issuer',
+  description: 'The same of an integration whose connections say which server it is: one client for each issuer.',
+  request: {
+    params: integration.extend({
+      issuer: z.string().openapi({
+        description: 'The first 16 hexadecimal digits of the SHA-256 of the issuer',
+        example: '1f3870be274f6c49',
+      }),
+    }),
+  },
+  responses,
+});
+
+export function clientDocumentRoutes({ clientDocuments }: { clientDocuments: ClientDocuments }) {
+  async function answer(c: Context<Env>, id: string, issuer?: string) {
+    return respond(c, await clientDocuments.read(id, issuer), (document) => {
+      c.header('Cache-Control', `max-age=${CLIENT_DOCUMENT_MAX_AGE_MS / 1_000}`);
+      return c.json(document, 200);
+    });
+  }
+
+  const routes = router();
+  for (const route of [ofIntegration, ofIssuer]) routes.openAPIRegistry.registerPath(route);
+  routes.get('/oauth2/clients/:file{[^/]+\\.json}', (c) => answer(c, idIn(c.req.param('file'))));
+  routes.get('/oauth2/clients/:integration/:file{[0-9a-f]{16}\\.json}', (c) =>
+    answer(c, c.req.param('integration'), idIn(c.req.param('file'))),
+  );
+  return routes;
+}
+
+const idIn = (file: string): string => file.slice(0, -'.json'.length);

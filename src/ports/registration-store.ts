@@ -1,0 +1,37 @@
+// Clients that the broker has registered at authorization servers of others (RFC 7591), as a store keeps them: one for each
+// integration and issuer, whatever the number of its connections and of the processes.
+import type { AuditEntry } from '../domain/audit.ts';
+import type { Ciphertext } from '../domain/connection.ts';
+
+export interface ClientRegistration {
+  /** `{integration}/{SHA-256 of the issuer}`. */
+  id: string;
+  integration: string;
+  issuer: string;
+  /** An encrypted record: the client, its secret, and what it was registered with. Null: it is being registered. */
+  client: Ciphertext | null;
+  /** Counts the clients that there were. */
+  version: number;
+  /** Who registers the next one; null: no one. */
+  claimedBy: string | null;
+  /** Until then at most, in ms. */
+  claimedUntil: number | null;
+  createdAt: number;
+  updatedAt: number;
+}
+
+export interface RegistrationStore {
+  clientRegistration(id: string): Promise<ClientRegistration | undefined>;
+  /**
+   * The claim to register the next client, which ends by itself: of several processes, one has it. False: another one has it, or
+   * there is another version by now (0: there is none), or the integration is not there.
+   */
+  claimRegistration(
+    place: Pick<ClientRegistration, 'id' | 'integration' | 'issuer' | 'version'>,
+    claim: { by: string; now: number; until: number },
+  ): Promise<boolean>;
+  /** The next client, by who holds the claim, which ends. False: it holds the claim no longer, and nothing was stored. */
+  storeRegistration(id: string, by: string, client: Ciphertext, now: number, audit: AuditEntry): Promise<boolean>;
+  /** Ends the claim without a client. Without effect where another one has it. */
+  releaseRegistration(id: string, by: string): Promise<void>;
+}
