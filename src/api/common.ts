@@ -113,7 +113,7 @@ export const Challenge = z
       .regex(/^[\t\x20-\x7e\x80-\xff]+$/, 'a header field, on one line')
       .openapi({ description: 'Its field `WWW-Authenticate`, as it is' }),
   })
-  .openapi('Challenge', {
+  .openapi({
     description: 'The answer of an API that rejects the token of the connection, or wants further scopes (RFC 6750 3)',
     example: {
       status: 403,

@@ -227,8 +227,15 @@ export interface CreateConnectSessionRequest {
    * Renews this connection; its id stays
    */
   connection_id?: string;
-  challenge?: Challenge & {
-    [k: string]: unknown;
+  /**
+   * With `connection_id`: what the API has answered. The owner is asked for the scopes that were asked for before and those that it names, three times within an hour at most.
+   */
+  challenge?: {
+    status: 401 | 403;
+    /**
+     * Its field `WWW-Authenticate`, as it is
+     */
+    www_authenticate: string;
   };
   /**
    * True: two-phase. Nothing is connected before `POST /v1/connect-sessions/{id}/finish`, in which you say who is signed in. Needs `return_url`, where the browser is sent with `status=confirm` and `finish_code`.

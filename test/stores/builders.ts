@@ -188,7 +188,7 @@ export const aFlow = (sessionId: string, given: Partial<Flow> = {}): Flow => ({
   scopes: ['chat:write'],
   params: { shop: 'acme' },
   accountPrompt: null,
-  source: aCiphertext('source'),
+  source: null,
   expiresAt: NOW + 700_000,
   ...given,
 });
@@ -204,7 +204,7 @@ export const aRevocation = (given: Partial<PendingRevocation> = {}): PendingRevo
   captured: { uid: '42' },
   accessToken: aCiphertext('access_token'),
   refreshToken: aCiphertext('refresh_token'),
-  credentials: aCiphertext('credentials'),
+  credentials: null,
   attempts: 1,
   nextAt: NOW,
   claimedUntil: null,
@@ -392,7 +392,10 @@ export async function fill(store: Store): Promise<void> {
   await store.hold(suspended.id, 'account_disabled', NOW, anEntry());
   const session = aSession({ connectionId: connection.id, account: connection.account });
   await store.addSession(session, anEntry());
-  const [flow, consumed] = [aFlow(session.id, { accountPrompt: 'login' }), aFlow(session.id)];
+  const [flow, consumed] = [
+    aFlow(session.id, { accountPrompt: 'login', source: aCiphertext('source') }),
+    aFlow(session.id),
+  ];
   for (const one of [flow, consumed])
     if ((await store.beginFlow(one, NOW)) !== 'begun') throw new Error('no flow begun');
   if (!(await store.consumeFlow(consumed.stateDigest, consumed.browserDigest, NOW))) throw new Error('not consumed');
@@ -403,7 +406,14 @@ export async function fill(store: Store): Promise<void> {
   await store.addPortalSession(portal, anEntry());
   const { content, expiresAt } = portal;
   await store.enterPortalSession(portal.id, { content, expiresAt, browserDigest: anId('browser') }, anEntry());
-  await store.addPendingRevocation(aRevocation({ claimedUntil: NOW + 60_000 }));
+  await store.addPendingRevocation(
+    aRevocation({ claimedUntil: NOW + 60_000, credentials: aCiphertext('credentials') }),
+  );
+  const registration = { id: 'slack/abc', integration: 'slack', issuer: 'https://as.example' };
+  for (const version of [0, 1]) {
+    await store.claimRegistration({ ...registration, version }, { by: 'reg_1', now: NOW, until: NOW + 60_000 });
+    if (version === 0) await store.storeRegistration(registration.id, 'reg_1', aCiphertext('client'), NOW, anEntry());
+  }
   await store.addUnreadableResponse(anUnreadableResponse(), { ofOne: 3, ofIntegration: 100 });
   await store.startCapture({ connectionId: connection.id, startedAt: NOW, until: NOW + 1 }, anEntry());
   await store.addCapturedCall(aCapturedCall({ connectionId: connection.id }), 200);

@@ -8,7 +8,7 @@ import type { Env } from '../env.ts';
 import { respond } from '../errors/respond.ts';
 import { HEADERS_TOO_LARGE, idOf, json, problems, router } from '../openapi/route-parts.ts';
 
-const common = { method: 'get' as const, tags: ['oauth'], security: [] };
+const common = { method: 'get' as const, tags: ['integrations'], security: [] };
 const integration = z.object({ integration: idOf('integration', EXAMPLE.integration) });
 const responses = {
   200: json(ClientDocument, 'The document'),
@@ -55,7 +55,7 @@ export function clientDocumentRoutes({ clientDocuments }: { clientDocuments: Cli
   const routes = router();
   for (const route of [ofIntegration, ofIssuer]) routes.openAPIRegistry.registerPath(route);
   routes.get('/oauth2/clients/:file{[^/]+\\.json}', (c) => answer(c, idIn(c.req.param('file'))));
-  routes.get('/oauth2/clients/:integration/:file{[0-9a-f]{16}\\.json}', (c) =>
+  routes.get('/oauth2/clients/:integration/:file{[^/]+\\.json}', (c) =>
     answer(c, c.req.param('integration'), idIn(c.req.param('file'))),
   );
   return routes;

@@ -42,6 +42,24 @@ export function connectSessions(at: Opened): void {
     await expect(added({ secretDigest })).rejects.toBeInstanceOf(StoreError);
   });
 
+  test('of the step-up sessions of one connection within a time, no more than the most are stored', async () => {
+    const stepUps = { since: NOW - 1_000, most: 3 };
+    const stepUp = (given: Partial<ConnectSession> = {}) =>
+      aSession({ connectionId: 'con_1', isStepUp: true, ...given });
+    // None of these count.
+    await added({ connectionId: 'con_1', isStepUp: false });
+    await added({ connectionId: 'con_2', isStepUp: true });
+    await added({ connectionId: 'con_1', isStepUp: true, createdAt: NOW - 1_001 });
+    const [first, ...others] = Array.from({ length: 4 }, () => stepUp());
+    expect(await at.store.addSession(first!, anEntry(), undefined, stepUps)).toBe('added');
+    const got = [];
+    for (const one of others) got.push(await at.store.addSession(one, anEntry(), undefined, stepUps));
+    expect(got).toEqual(['added', 'added', 'exhausted']);
+    expect(await at.store.session(others[2]!.id)).toBeUndefined();
+    const later = { since: NOW + 1, most: 3 };
+    expect(await at.store.addSession(stepUp(), anEntry(), undefined, later)).toBe('added');
+  });
+
   describe('chooseIntegration', () => {
     test('a pending session becomes one of it, with its code; its flows elsewhere are deleted', async () => {
       const session = await added({ integration: '' });

@@ -7,6 +7,7 @@ import { callers } from './callers.ts';
 import { candidates } from './candidates.ts';
 import { capturedCalls } from './captured-calls.ts';
 import { changeFeed } from './change-feed.ts';
+import { clientRegistrations } from './client-registrations.ts';
 import { connectSessions } from './connect-sessions.ts';
 import { connections } from './connections.ts';
 import { consoleSessions } from './console-sessions.ts';
@@ -54,6 +55,7 @@ const PARTS = {
   holds,
   'rate buckets': rateBuckets,
   revocations,
+  'client registrations': clientRegistrations,
   audit: auditLog,
   'audit seals': auditSeals,
   're-encryption': reencryption,

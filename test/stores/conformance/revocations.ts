@@ -43,6 +43,7 @@ export function revocations(at: Opened): void {
         captured: connection.captured,
         accessToken: credentials.accessToken,
         refreshToken: credentials.refreshToken,
+        credentials: null,
         attempts: 0,
         nextAt: NOW + 10,
         claimedUntil: NOW + 10,
@@ -63,6 +64,12 @@ export function revocations(at: Opened): void {
       expect(outcome).toMatchObject({ already: false, pending: null });
       expect(await shown(connection.id)).toBe('unsupported');
       expect(await allDue()).toEqual([]);
+    });
+
+    test('moves where the grant comes from only where it is asked to: other credentials are deleted', async () => {
+      const { connection, credentials } = await connected(at.store);
+      await at.store.revoke(connection.id, 'pending', NOW, anEntry(), true);
+      expect(await allDue()).toMatchObject([{ credentials: credentials.credentials }]);
     });
 
     test('moves missing tokens as null', async () => {
