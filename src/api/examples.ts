@@ -13,6 +13,7 @@ export const EXAMPLE = {
   consoleSession: 'cse_01k9d3q1v6b8n0m2z4x5c7v9aw',
   delivery: 'dlv_01k9d3q1v7s4d6f8g0h2j4k6lz',
   job: 'job_01k9d3q1v6b8n0m2z4x5c7v9jb',
+  signingKey: 'jwk_01k9d2z4y8b3c5d7e9f1g2h4ij',
   request: '0d6c8f2e-6d0b-4a8e-9b57-3f1f3a1c2d4e',
   link: 'https://valetkey.acme.example/connect/pR4nZ7qXv2mLc9bTs6wKd1yHg8fJu5eA0oIiV3xBkNU',
   provider: 'slack',

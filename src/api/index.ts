@@ -20,6 +20,7 @@ export * from './operations.ts';
 export * from './portal-sessions.ts';
 export * from './providers.ts';
 export * from './signals.ts';
+export * from './signing-keys.ts';
 export * from './tokens.ts';
 export * from './webhook-endpoints.ts';
 export * from './webhooks.ts';

@@ -100,6 +100,15 @@ export const IntrospectionAnswer = z.looseObject({ active: z.boolean() }).openap
   },
 });
 
+export const IntrospectionJwt = z
+  .string()
+  .regex(/^[\w-]+\.[\w-]+\.[\w-]+$/)
+  .openapi('IntrospectionJwt', {
+    description:
+      'A JWT of the type `token-introspection+jwt` (RFC 9701 5) with `iss`, `aud` (the id of the caller), `iat`, and `token_introspection`: the members of an `IntrospectionResponse`. The keys are in `GET /oauth2/jwks`.',
+    example: 'eyJ0eXAiOiJ0b2tlbi1pbnRyb3NwZWN0aW9uK2p3dCIsImFsZyI6IkVTMjU2In0.eyJhdWQiOiJjbHJfMDFrIn0.c2ln',
+  });
+
 export const OAuthError = z
   .looseObject({
     error: z.string(),
@@ -121,24 +130,31 @@ export const OAuthError = z
 export const ServerMetadata = z
   .object({
     issuer: z.string(),
+    jwks_uri: z.string().openapi({ description: 'The keys of the JWTs that the broker signs' }),
     token_endpoint: z.string().optional().openapi({ description: 'Where the port that was asked serves it' }),
     introspection_endpoint: z.string().optional(),
     response_types_supported: z.array(z.string()),
     grant_types_supported: z.array(z.string()),
     token_endpoint_auth_methods_supported: z.array(z.string()).optional(),
     introspection_endpoint_auth_methods_supported: z.array(z.string()).optional(),
+    introspection_signing_alg_values_supported: z
+      .array(z.string())
+      .optional()
+      .openapi({ description: 'Of answers as JWTs (RFC 9701 7)' }),
     service_documentation: z.string().optional(),
   })
   .openapi('AuthorizationServerMetadata', {
     description: 'Authorization server metadata (RFC 8414 2).',
     example: {
       issuer: 'https://valetkey.acme.example',
+      jwks_uri: 'https://valetkey.acme.example/oauth2/jwks',
       token_endpoint: 'https://valetkey.acme.example/oauth2/token',
       introspection_endpoint: 'https://valetkey.acme.example/oauth2/introspect',
       response_types_supported: [],
       grant_types_supported: [TOKEN_EXCHANGE],
       token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
       introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+      introspection_signing_alg_values_supported: ['ES256'],
       service_documentation: 'https://valetkey.acme.example/docs',
     },
   });

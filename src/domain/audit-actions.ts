@@ -367,7 +367,16 @@ export const AUDIT_ACTIONS = {
   },
   'signing_key.added': {
     subject: 'signing key',
-    description: 'The broker made a key that signs deliveries, or an operator rotated it. `detail` is its id.',
+    description:
+      'The broker made a key that signs deliveries (`sgk_…`) or JWTs (`jwk_…`), or an operator rotated it. `detail` is its id.',
+  },
+  'signing_key.activated': {
+    subject: 'signing key',
+    description: 'A key began to sign JWTs, in place of the one before. `detail` is its id.',
+  },
+  'signing_key.withdrawn': {
+    subject: 'signing key',
+    description: 'An admin deleted a key that signed JWTs, so that no verifier finds it any more. `detail` is its id.',
   },
   'key.protection': {
     subject: 'encryption key',

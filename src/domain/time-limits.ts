@@ -588,6 +588,23 @@ export const WEBHOOK_TOLERANCE_S = 300;
 /** The longest that an admin may have a handshake waited for. */
 export const HANDSHAKE_WINDOW_MAX_MS = HOUR_MS;
 
+// Keys that sign JWTs.
+
+/** The `max-age` of the published keys: so long a verifier does not ask for them again. */
+export const JWKS_MAX_AGE_S = 300;
+/** A new key is published for this long before it signs: twice the `max-age`, and what replicas and clocks differ by. */
+export const SIGNING_KEY_LEAD_MS = 15 * MINUTE_MS;
+/** A JWT that the broker signs lives for this long at most. */
+export const SIGNED_JWT_MAX_TTL_MS = 15 * MINUTE_MS;
+/** A retired key stays published for this long: longer than the tokens that it has signed live, whose clocks may differ. */
+export const SIGNING_KEY_RETIRED_MS = HOUR_MS;
+/** A retired key is listed for this long, then deleted. */
+export const SIGNING_KEY_LISTED_MS = 30 * DAY_MS;
+/** Each process looks this often whether a key is due. */
+export const SIGNING_KEY_CHECK_MS = 30 * SECOND_MS;
+/** While the store is away, the keys in memory are used for this long before it is asked again. */
+export const SIGNING_KEYS_RETRY_MS = SECOND_MS;
+
 // Signals: security events, and back-channel logout.
 
 /** A logout token is sent at once, and lives for two minutes where the specification is followed; senders retry for some more. */

@@ -16,6 +16,7 @@ import type { Explanations, ReadLimits, ReadStatus, ReadSystem } from '../broker
 import type { Portal } from '../broker/portal/index.ts';
 import type { ApiDescriptions, CallCaptures, ConnectionCheck, ProxyCalls } from '../broker/proxy/index.ts';
 import type { ClientDocuments } from '../broker/resources/index.ts';
+import type { Signing } from '../broker/signing/index.ts';
 import type { Tokens } from '../broker/tokens/index.ts';
 import type {
   Inbox,
@@ -26,6 +27,7 @@ import type {
   WebhookReceiver,
 } from '../broker/webhooks/index.ts';
 import type { Provider } from '../domain/provider.ts';
+import type { SigningAlgorithm } from '../domain/signing-key.ts';
 import { basePath } from '../domain/urls.ts';
 import type { Clock, Logger, MetricsState, Store, Telemetry, Vault } from '../ports/index.ts';
 import { toResponse } from './answer.ts';
@@ -73,6 +75,7 @@ import { descriptionRoutes } from './routes/openapi.ts';
 import { portalRoutes } from './routes/portal.ts';
 import { portalSessionRoutes } from './routes/portal-sessions.ts';
 import { signalRoutes } from './routes/signals.ts';
+import { signingKeyRoutes } from './routes/signing-keys.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { webhookEndpointRoutes } from './routes/webhook-endpoints.ts';
@@ -102,6 +105,9 @@ export interface HttpParts extends AuthenticationParts {
   deliveries: Deliveries;
   jobs: JobAdmin;
   webhookKeys: WebhookKeys;
+  signing: Pick<Signing, 'signer' | 'admin' | 'published'>;
+  /** Of the JWTs that are signed, as they are announced. */
+  signingAlgorithm: SigningAlgorithm;
   eventFeed: EventFeed;
   connectionCheck: ConnectionCheck;
   captures: CallCaptures;
@@ -230,6 +236,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
   app.route('/', webhookEndpointRoutes(parts));
   app.route('/', deliveryRoutes(parts));
   app.route('/', jobRoutes(parts));
+  app.route('/', signingKeyRoutes(parts));
   app.route('/', eventRoutes(parts));
   app.route('/', auditRoutes(parts));
   app.route('/', statusRoutes(parts));

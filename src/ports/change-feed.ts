@@ -9,6 +9,8 @@ export type Change =
   | { kind: 'callers' }
   /** Which connections have their calls captured. */
   | { kind: 'captures' }
+  /** The keys that the deployment signs with. */
+  | { kind: 'signing_keys' }
   /**
    * The store can be reached again, and may be another server than before that lacks the last commits: recent commits may
    * have to be repeated.

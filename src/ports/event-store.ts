@@ -5,7 +5,6 @@ import type { AuditEntry } from '../domain/audit.ts';
 import type { Caller } from '../domain/caller.ts';
 import type { Ciphertext, Connection } from '../domain/connection.ts';
 import type { EventType, NewEvent, StoredEvent } from '../domain/events.ts';
-import type { SigningKey } from '../domain/signing-key.ts';
 import type { Delivery, DeliveryStatus, DisabledReason, WebhookEndpoint } from '../domain/webhook-endpoint.ts';
 import type { Page, PageRequest } from './rows.ts';
 
@@ -135,9 +134,4 @@ export interface WebhookEndpointStore {
   ): Promise<{ deliveries: number; next: string | null }>;
   /** For metrics: open deliveries, the creation of the oldest, and how many endpoints are disabled. */
   deliveryState(): Promise<{ open: number; oldestAt: number | null; dead: number; disabledEndpoints: number }>;
-
-  /** The keys that sign, the newest first, and those that have been retired since. */
-  signingKeys(purpose: SigningKey['purpose'], retiredSince: number): Promise<SigningKey[]>;
-  /** Adds a key unless there is one that signs (`unlessAny`), and retires the others. Returns the keys that sign then. */
-  addSigningKey(key: SigningKey, unlessAny: boolean, audit: AuditEntry | undefined): Promise<SigningKey[]>;
 }

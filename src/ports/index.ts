@@ -25,6 +25,7 @@ export * from './rows.ts';
 export * from './secret-store.ts';
 export * from './security-events.ts';
 export * from './session-store.ts';
+export * from './signing-key-store.ts';
 export * from './store.ts';
 export * from './telemetry.ts';
 export * from './upstream.ts';

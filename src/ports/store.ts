@@ -20,6 +20,7 @@ import type { RevocationStore } from './revocation-store.ts';
 import type { DeclaredRows, IntegrationInUse, IntegrationSettings, Page, PageRequest, ReceiverChange } from './rows.ts';
 import type { SecretStore, UnreadableResponseStore } from './secret-store.ts';
 import type { SessionStore } from './session-store.ts';
+import type { SigningKeyStore } from './signing-key-store.ts';
 
 /**
  * Each method is one atomic operation.
@@ -51,6 +52,7 @@ export interface Store
     ReceivedWebhookStore,
     EventStore,
     WebhookEndpointStore,
+    SigningKeyStore,
     CounterStore,
     JobStore,
     HousekeepingStore {

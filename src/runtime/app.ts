@@ -34,7 +34,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     await closeFoundation(foundation);
     throw error;
   }
-  const { audit, cache, connections, refresh, webhooks, events, outbound, upstream, proxy, counter } = broker;
+  const { audit, cache, connections, refresh, webhooks, events, outbound, upstream, proxy, counter, signing } = broker;
 
   // Started from the first to the last, stopped from the last to the first.
   const rooms: Room[] = [
@@ -59,6 +59,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     { name: 'housekeeping', start: connections.start, stop: connections.stop },
     { name: 'received webhooks', start: webhooks.start, stop: webhooks.stop },
     { name: 'event housekeeping', start: events.housekeeping.start, stop: events.housekeeping.stop },
+    { name: 'signing keys', start: signing.housekeeping.start, stop: signing.housekeeping.stop },
     { name: 'jobs', start: () => broker.jobs.runner.start(tuning.jobsEveryMs), stop: broker.jobs.runner.stop },
     {
       name: 'requests',
@@ -91,12 +92,13 @@ const issuesOf = ({ fault }: Refusal, declared: Config['declared']): string[] =>
     : [`VALETKEY_CONFIG: ${fault.code}`];
 
 async function followChanges(broker: Broker, log: Logger): Promise<void> {
-  const { store, cache, integrations, tokens, refresh, proxy } = broker;
+  const { store, cache, integrations, tokens, refresh, proxy, signing } = broker;
   const { delivery, everyMs } = await cache.followChanges({
     integrationChanged: integrations.changed,
     connectionsChanged: proxy.connectionsChanged,
     capturesChanged: proxy.capturesChanged,
     callersChanged: proxy.callersChanged,
+    signingKeysChanged: signing.keysChanged,
     reload: tokens.reader.readRow,
     recommitLost: refresh.recommitLost,
   });

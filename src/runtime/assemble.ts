@@ -1,7 +1,7 @@
 // Puts a broker together: adapters, then the rooms of the broker, then HTTP. Nothing is started and nothing is read here.
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import { signAssertion, signProof } from '../adapters/jwt/sign.ts';
+import { signAssertion, signJwt, signProof } from '../adapters/jwt/sign.ts';
 import { createJwtVerifier } from '../adapters/jwt/verify.ts';
 import { createProviderClient } from '../adapters/oauth/provider-client.ts';
 import { createResourceDiscovery } from '../adapters/oauth/resource-discovery.ts';
@@ -48,6 +48,7 @@ import {
 } from '../broker/refresh/index.ts';
 import { createResources, type Resources } from '../broker/resources/index.ts';
 import { authenticateStore, reportRefusals } from '../broker/secrets/index.ts';
+import { createSigning, type Signing } from '../broker/signing/index.ts';
 import { createTokens, type Tokens } from '../broker/tokens/index.ts';
 import { createWebhooks, type Webhooks } from '../broker/webhooks/index.ts';
 import { createAddressOf } from '../http/client-address.ts';
@@ -83,6 +84,8 @@ export interface Tuning {
   upstreamTimeouts?: { connectMs: number; firstByteMs: number; idleMs: number };
   /** How often due jobs are looked for, in ms. */
   jobsEveryMs?: number;
+  /** How often it is looked whether a key that signs JWTs is due, in ms. */
+  signingKeysEveryMs?: number;
   /** Called at the points of each refresh. */
   reached?: (point: RefreshPoint) => void;
 }
@@ -99,6 +102,7 @@ interface Assembly extends Foundation {
 interface Rooms {
   audit: Audit;
   cache: Cache;
+  signing: Signing;
   integrations: Integrations;
   callers: Callers;
   resources: Resources;
@@ -226,6 +230,11 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
   const { access, strangers } = audit;
   const cache = createCache({ store, adminKey, rateLimit, clock, log });
   const { tokens: tokenCache, callers: callerCache, untilApplied } = cache;
+  const signing = createSigning({
+    ...{ store, vault, access, clock, log, verifier, signJwt, publicUrl, untilApplied },
+    ...config.signing,
+    everyMs: tuning.signingKeysEveryMs,
+  });
   const integrations = createIntegrations({
     store,
     vault,
@@ -359,7 +368,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
     endpoints: events.endpoints,
   });
   return {
-    ...{ audit, cache, integrations, callers, resources, connections, refresh },
+    ...{ audit, cache, signing, integrations, callers, resources, connections, refresh },
     ...{ tokens, jwt, webhooks, events, apply, proxy, portal, console, jobs },
   };
 }
@@ -400,6 +409,8 @@ function createServer(parts: Omit<Common, 'vault'> & Pick<Foundation, 'vault'> &
     webhookEndpoints: events.endpoints,
     deliveries: events.deliveries,
     webhookKeys: events.keys,
+    signing: parts.signing,
+    signingAlgorithm: config.signing.algorithm,
     eventFeed: events.feed,
     proxy,
     connectionCheck: proxy.check,

@@ -6,6 +6,7 @@ import { DeclaredFile } from '../api/index.ts';
 import { loadCatalogue } from '../catalogue/load.ts';
 import type { IpRange } from '../domain/ip-ranges.ts';
 import type { Provider } from '../domain/provider.ts';
+import type { SigningAlgorithm } from '../domain/signing-key.ts';
 import { overlappingOwners } from '../domain/trusted-issuer.ts';
 import { isLoopback } from '../domain/urls.ts';
 import { readDeclared } from './declarative-file.ts';
@@ -40,6 +41,8 @@ export interface Config {
   auditDays: number | null;
   /** Events, deliveries and received webhooks older than this are deleted. */
   eventDays: number;
+  /** The algorithm of the JWTs that the broker signs, and after how many days their key is replaced. */
+  signing: { algorithm: SigningAlgorithm; days: number };
   refreshLimits: { concurrency: number; perSecond: number };
   logLevel: string;
 }
@@ -101,6 +104,7 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
       },
       auditDays: e.VALETKEY_AUDIT_DAYS,
       eventDays: e.VALETKEY_EVENT_DAYS,
+      signing: { algorithm: e.VALETKEY_SIGNING_ALG, days: e.VALETKEY_SIGNING_KEY_DAYS },
       rateLimit: e.VALETKEY_RATE_LIMIT ?? null,
       refreshLimits: { concurrency: e.VALETKEY_REFRESH_CONCURRENCY, perSecond: e.VALETKEY_REFRESH_RATE },
       logLevel: e.VALETKEY_LOG_LEVEL,

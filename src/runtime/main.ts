@@ -15,7 +15,7 @@ import { type Config, parseConfig } from './config.ts';
 import { unmarkMigratedSource } from './data-migration.ts';
 import { runKeyRotation } from './keys.ts';
 import { SetupError } from './setup-error.ts';
-import { runSigningKeyRotation } from './signing-keys.ts';
+import { type OpenSigningKeys, withSigningKeys } from './signing-keys.ts';
 import { listUnreadable, readUnreadable } from './unreadable-responses.ts';
 
 type Read = Awaited<ReturnType<typeof readUnreadable>>;
@@ -59,13 +59,9 @@ export async function rotate({ json }: { json: boolean }): Promise<void> {
   }, 2);
 }
 
-/** Signs deliveries with a new key. Undefined: it failed, which is printed. */
-export async function rotateSigningKeys(): Promise<string | undefined> {
-  let kid: string | undefined;
-  await configured(async (config, log) => {
-    kid = await runSigningKeyRotation(config, log);
-  }, 2);
-  return kid;
+/** Lists or rotates the keys that the deployment signs with. */
+export async function useSigningKeys(work: (opened: OpenSigningKeys) => Promise<void>): Promise<void> {
+  await configured((config, log) => withSigningKeys(config, log, work), 2);
 }
 
 /** Verifies the audit log. Prints text, or one JSON object; exit code 1 if its chain is broken. */

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { parseKeyRing } from '../adapters/keyring/keyring.ts';
 import { parseAllow, parseNoProxy, parseProxyUrl } from '../adapters/outbound/outbound.ts';
 import { parseIp, parseTrustedProxies } from '../domain/ip-ranges.ts';
+import { SIGNING_ALGORITHMS } from '../domain/signing-key.ts';
 import { basePath } from '../domain/urls.ts';
 
 interface Setting {
@@ -252,6 +253,18 @@ export const SETTINGS = {
     default: '30',
     without: '',
     description: 'The number of days that events, their deliveries and received webhooks are stored.',
+  },
+  VALETKEY_SIGNING_ALG: {
+    parser: z.enum(SIGNING_ALGORITHMS, { error: `one of ${SIGNING_ALGORITHMS.join(', ')}` }),
+    default: 'ES256',
+    without: '',
+    description: `The algorithm of the JWTs that the broker signs ([signing keys](operations.md#signing-keys)): ${SIGNING_ALGORITHMS.map((alg) => `\`${alg}\``).join(', ')}. \`EdDSA\` is the older name of \`Ed25519\`, for verifiers that do not know the new one. If it is changed, the next key has the new one.`,
+  },
+  VALETKEY_SIGNING_KEY_DAYS: {
+    parser: wholeNumber(3_650),
+    default: '30',
+    without: '',
+    description: 'After so many days, the key that signs JWTs is replaced by a new one.',
   },
   VALETKEY_LOG_LEVEL: {
     parser: z.enum(LEVELS, { error: `one of ${LEVELS.join(', ')}` }),

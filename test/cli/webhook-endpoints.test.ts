@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
-import { runSigningKeyRotation } from '../../src/runtime/signing-keys.ts';
+import { withSigningKeys } from '../../src/runtime/signing-keys.ts';
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createTerminal, type Valetkey } from '../support/terminal.ts';
 import { startWebhookReceiver, status, type WebhookReceiver } from '../support/webhook-receiver.ts';
@@ -96,6 +96,6 @@ test('signing-keys rotate: the new key is published, and the one before still is
   const [before] = await published();
   const parsed = parseConfig({ ...env, VALETKEY_ADMIN_KEY: broker.adminKey }, () => '');
   if (!parsed.ok) throw new Error(parsed.issues.join());
-  const kid = await runSigningKeyRotation(parsed.config, createLogger('silent'));
+  const kid = await withSigningKeys(parsed.config, createLogger('silent'), (keys) => keys.rotateWebhookKey());
   expect((await published()).map((key) => key.kid)).toEqual([kid, before?.kid]);
 });

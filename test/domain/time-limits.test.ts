@@ -454,6 +454,21 @@ const relations: Record<string, Relation[]> = {
       SIGNING_KEY_PUBLISHED_MS,
     ],
   ],
+  'keys that sign JWTs': [
+    [
+      'a key is known to every verifier before it signs, though a replica hears of it late and the clocks differ',
+      2 * 1_000 * limits.JWKS_MAX_AGE_S + SIGNING_KEYS_CACHE_MS + 1_000 * CLOCK_TOLERANCE_S,
+      limits.SIGNING_KEY_LEAD_MS,
+    ],
+    [
+      'a retired key is published until the last token that it has signed is dead, also one of a replica that hears of it late',
+      limits.SIGNED_JWT_MAX_TTL_MS + SIGNING_KEYS_CACHE_MS + 1_000 * CLOCK_TOLERANCE_S,
+      limits.SIGNING_KEY_RETIRED_MS,
+      limits.SIGNING_KEY_LISTED_MS,
+    ],
+    ['the next key signs soon after it may', limits.SIGNING_KEY_CHECK_MS, limits.SIGNING_KEY_LEAD_MS],
+    ['keys are published for longer than they are cached', limits.SIGNING_KEYS_RETRY_MS, SIGNING_KEYS_CACHE_MS],
+  ],
   'limits of APIs': [
     [
       'a refusal that does not say how long is waited for by more and more, and no longer than one that does',

@@ -67,6 +67,7 @@ test.each([
 
 test.each([
   ['/.well-known/oauth-authorization-server', 200],
+  ['/oauth2/jwks', 200],
   ['/oauth2/callback/nobody?state=x', 403],
   ['/connect/nothing', 404],
 ])('%s is published', async (target, status) => {
@@ -79,10 +80,16 @@ test.each([
 test('the metadata of each port name what it serves: the public one no token endpoint', async () => {
   const WELL_KNOWN = '/.well-known/oauth-authorization-server';
   const open = await fetch(new URL(WELL_KNOWN, broker.url));
-  expect(await open.json()).toEqual({ issuer: broker.url, response_types_supported: [], grant_types_supported: [] });
+  const jwks_uri = `${broker.url}/oauth2/jwks`;
+  const none = { response_types_supported: [], grant_types_supported: [] };
+  expect(await open.json()).toEqual({ issuer: broker.url, jwks_uri, ...none });
   const inside = await fetch(new URL(WELL_KNOWN, broker.internalUrl));
   const metadata = (await inside.json()) as Record<string, string>;
-  expect(metadata).toMatchObject({ issuer: broker.url, token_endpoint: `${broker.internalUrl}/oauth2/token` });
+  expect(metadata).toMatchObject({
+    issuer: broker.url,
+    jwks_uri,
+    token_endpoint: `${broker.internalUrl}/oauth2/token`,
+  });
   // Each is served where it is said to be.
   for (const name of ['token_endpoint', 'introspection_endpoint'])
     expect((await fetch(metadata[name]!, { method: 'POST' })).status, name).toBe(400);

@@ -47,6 +47,7 @@ describe('settings', () => {
       outboundAllow: [],
       auditDays: 400,
       eventDays: 30,
+      signing: { algorithm: 'ES256', days: 30 },
       logLevel: 'info',
     });
   });

@@ -338,6 +338,7 @@ export const aSigningKey = (given: Partial<SigningKey> = {}): SigningKey => ({
   privateKey: aCiphertext('private_key'),
   publicKey: { kty: 'OKP', crv: 'Ed25519', x: 'x' },
   createdAt: NOW,
+  signingSince: NOW,
   retiredAt: null,
   ...given,
 });
@@ -437,7 +438,7 @@ export async function fill(store: Store): Promise<void> {
   await store.receive(aReceivedWebhook(), { 0: anId('digest') }, 10);
   await store.addAuditSeal(anAuditSeal(), anAuditSeal({ id: HEAD, previous: sealId(1) }));
   await fillDeliveries(store, connection.id);
-  for (const key of [aSigningKey(), aSigningKey()]) await store.addSigningKey(key, false, undefined);
+  await store.swapSigningKeys('webhook', [], [aSigningKey(), aSigningKey({ retiredAt: NOW })], []);
   await store.setIntegrationFault('slack', 'invalid_client', anEntry({ action: 'integration.misconfigured' }));
   const [ending] = await store.endingConnections(Number.MAX_SAFE_INTEGER, undefined, 1);
   await store.putReauthNotice(ending!, 1, undefined);

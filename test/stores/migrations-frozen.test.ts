@@ -113,6 +113,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795935221035,
       sha256: 'b5547dea34de54a1a75dd37482953eb35ac32c679facc20f007987a7ff388e1c',
     },
+    '0025_signing_keys': {
+      when: 1795936272988,
+      sha256: '7a01d27ed157ca36677ec1d801600f5b4d05b57359ad29be60cab625049720a3',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -212,6 +216,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0024_mcp': {
       when: 1795935235285,
       sha256: '0546d2333d99b8f557903ee30c438bb969f0fb805b73386effa4e24f2dc2aa31',
+    },
+    '0025_signing_keys': {
+      when: 1795936284971,
+      sha256: '83aec110b78fbfa1c2739d246d8da188ecf9caa2afdf397a8799e880891a647f',
     },
   },
 };

@@ -73,7 +73,7 @@ export async function startTestBroker(
   log: Logger = createLogger('silent'),
 ): Promise<TestBroker> {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-test-'));
-  const adminKey = randomBytes(32).toString('base64url');
+  const adminKey = env.VALETKEY_ADMIN_KEY ?? randomBytes(32).toString('base64url');
   const database = join(folder, 'valetkey.db');
   const parsed = parseConfig(
     {

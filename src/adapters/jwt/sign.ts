@@ -1,6 +1,7 @@
-// Signs JWTs: assertions for token endpoints (RFC 7523), self-signed access tokens, and DPoP proofs for APIs (RFC 9449).
+// Signs JWTs: assertions for token endpoints (RFC 7523), self-signed access tokens, DPoP proofs for APIs (RFC 9449), and what the
+// broker says itself.
 import { createPrivateKey, createPublicKey, hash, type KeyObject, randomUUID } from 'node:crypto';
-import { SignJWT } from 'jose';
+import { type JWTHeaderParameters, type JWTPayload, SignJWT } from 'jose';
 import type { SignProof } from '../../ports/index.ts';
 
 interface Assertion {
@@ -13,16 +14,20 @@ interface Assertion {
   lifetime: number;
 }
 
+/** A compact JWS (RFC 7515) of these claims. Rejects when the key is not one for the algorithm. */
+export const signJwt = (key: KeyObject, header: JWTHeaderParameters, claims: JWTPayload): Promise<string> =>
+  new SignJWT(claims).setProtectedHeader(header).sign(key);
+
 /** A compact JWS (RFC 7515), with a `jti` of its own. Rejects when the key is not one for the algorithm. */
 export const signAssertion = (
   key: KeyObject,
   { alg, header, claims, issuedAt, lifetime }: Assertion,
 ): Promise<string> =>
-  new SignJWT({ jti: randomUUID(), ...claims })
-    .setProtectedHeader({ alg, typ: 'JWT', ...header })
-    .setIssuedAt(issuedAt)
-    .setExpirationTime(issuedAt + lifetime)
-    .sign(key);
+  signJwt(
+    key,
+    { alg, typ: 'JWT', ...header },
+    { jti: randomUUID(), ...claims, iat: issuedAt, exp: issuedAt + lifetime },
+  );
 
 export const signProof: SignProof = async (pem, { method, url, accessToken, nonce, issuedAt }) => {
   const key = createPrivateKey(pem);

@@ -16,6 +16,8 @@ export interface ChangeHandlers {
   callersChanged: () => void;
   /** Which connections have their calls captured may have changed. */
   capturesChanged: () => Promise<unknown>;
+  /** The keys that the deployment signs with may have changed. */
+  signingKeysChanged: () => void;
   /** Reads a connection from the store into the token cache. */
   reload: (connectionId: string) => Promise<unknown>;
   /** The store was away and may have lost the last commits: commit what it lacks again. Rejects if that has to be retried. */
@@ -45,6 +47,7 @@ export async function startInvalidation({
   connectionsChanged,
   callersChanged,
   capturesChanged,
+  signingKeysChanged,
   reload,
   recommitLost,
   log,
@@ -134,6 +137,7 @@ export async function startInvalidation({
     ];
     if (everything) applying.push(compareAll(tokenCache.cachedIds(), () => false));
     if (everything) integrationChanged(undefined);
+    if (everything || kinds.has('signing_keys')) signingKeysChanged();
     if (everything || kinds.has('reconnected')) void retryUntilDone('committing lost refreshes again', recommitLost);
     if (everything || kinds.has('callers'))
       applying.push(retryUntilDone('reading callers', callerCache.reload).then(callersChanged));

@@ -38,6 +38,7 @@ export type IdPrefix =
   | 'dlv'
   | 'whr'
   | 'sgk'
+  | 'jwk'
   | 'cse'
   | 'reg';
 

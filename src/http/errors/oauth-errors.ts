@@ -159,11 +159,11 @@ export function oauthErrorOfThrown(thrown: unknown): OAuthError {
 
 const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' };
 
-/** 200 with JSON that must not be stored (RFC 6749 5.1). */
-export const oauthSuccess = (body: object): Answer => ({
+/** 200 with JSON, or a text of this type, that must not be stored (RFC 6749 5.1). */
+export const oauthSuccess = (body: object | string, type = 'application/json'): Answer => ({
   status: 200,
-  headers: { 'content-type': 'application/json', ...NO_STORE },
-  body: JSON.stringify(body),
+  headers: { 'content-type': type, ...NO_STORE },
+  body: typeof body === 'string' ? body : JSON.stringify(body),
 });
 
 /** `authorization`: the header as it was sent. */

@@ -30,6 +30,7 @@ const TAGS = {
     'What providers send: security events (RFC 8417, RFC 8935) and back-channel logout. Authenticated by their signatures; refusals without a body, or as their specifications have them.',
   browser: "The steps of the connect flow in an owner's browser. Each response is a page or a redirect.",
   jobs: 'Long work that any replica goes on with: bulk revocation, replays, key rotation.',
+  'signing keys': 'See and rotate the keys of the JWTs that the broker signs.',
   console: 'Links that sign in to the browser console, and who is signed in.',
   operations: 'Health checks, metrics and API documentation.',
 };

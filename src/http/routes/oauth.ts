@@ -3,11 +3,13 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { ExchangeAnswer, IntrospectionAnswer, IntrospectionForm } from '../../api/index.ts';
+import { ExchangeAnswer, IntrospectionAnswer, IntrospectionForm, IntrospectionJwt } from '../../api/index.ts';
 import type { Call } from '../../broker/audit/index.ts';
 import type { JwtVerification } from '../../broker/jwt/index.ts';
+import type { Signing } from '../../broker/signing/index.ts';
 import type { TokenExchange } from '../../broker/tokens/index.ts';
 import { Refusal } from '../../domain/errors.ts';
+import type { SigningAlgorithm } from '../../domain/signing-key.ts';
 import type { Clock } from '../../ports/index.ts';
 import { type Answer, toResponse } from '../answer.ts';
 import type { Env } from '../env.ts';
@@ -28,6 +30,7 @@ import { readForm, type SentForm } from '../middleware/form.ts';
 import { createGrantTypes, type GrantType, grantTypeOf } from '../oauth-grants/index.ts';
 import { OF_ALL, oauthErrors } from '../openapi/oauth-errors.ts';
 import { json, router } from '../openapi/route-parts.ts';
+import { jwksRoutes } from './jwks.ts';
 import { serverMetadataRoutes } from './server-metadata.ts';
 
 const security = [{ caller_key: [] }, { caller_basic: [] }];
@@ -38,6 +41,8 @@ const form = <T extends z.ZodType>(schema: T) => ({
 });
 
 const TOKEN_PATH = '/oauth2/token';
+/** RFC 9701 4. */
+const INTROSPECTION_JWT = 'application/token-introspection+jwt';
 
 /** The credentials that are in the form. */
 const FORM_CREDENTIALS = ['none', 'client_secret_post', 'client_assertion'] as const;
@@ -75,11 +80,18 @@ const introspect = createRoute({
   path: '/oauth2/introspect',
   tags: ['oauth'],
   summary: 'Introspect a token',
-  description: 'Verifies a JWT of a trusted issuer (RFC 7662).',
+  description:
+    'Verifies a JWT of a trusted issuer (RFC 7662). With `Accept: application/token-introspection+jwt`, the answer is a JWT of that type (RFC 9701), signed by the broker for the caller that asks: its `aud` is the id of the caller, and its `token_introspection` has the members of the other form.',
   security,
   request: { body: form(IntrospectionForm) },
   responses: {
-    200: json(IntrospectionAnswer, '`active: true` with the claims of the token, or `active: false`'),
+    200: {
+      description: '`active: true` with the claims of the token, or `active: false`',
+      content: {
+        'application/json': { schema: IntrospectionAnswer },
+        [INTROSPECTION_JWT]: { schema: IntrospectionJwt },
+      },
+    },
     ...oauthErrors(...OF_ALL, 'insufficient_scope'),
   },
 });
@@ -90,14 +102,17 @@ interface Parts {
   exchange: TokenExchange;
   verification: JwtVerification;
   clock: Clock;
+  signing: Pick<Signing, 'signer' | 'published'>;
+  signingAlgorithm: SigningAlgorithm;
   publicUrl: string;
   hasInternalPort: boolean;
 }
 
-type Handler = (call: Call, form: SentForm) => Promise<Answer | OAuthRefusal>;
+type Handler = (call: Call, form: SentForm, accept: string | undefined) => Promise<Answer | OAuthRefusal>;
 
 export function oauthRoutes(parts: Parts) {
-  const { admit, failures, exchange, verification, clock, publicUrl, hasInternalPort } = parts;
+  const { admit, failures, exchange, verification, signing, clock, publicUrl, hasInternalPort, signingAlgorithm } =
+    parts;
   const grantTypes = createGrantTypes({ exchange, clock, publicUrl });
 
   const refused = (c: Context<Env>, error: OAuthError) =>
@@ -119,7 +134,7 @@ export function oauthRoutes(parts: Parts) {
     // Of a key or a token in the header, the form may say whose it is.
     if (late.callerId !== undefined && late.callerId !== call.principal.caller.id)
       return new OAuthRefusal(oauthErrorOfFault({ code: 'unauthenticated', reason: 'unknown' }));
-    return handle(call, form);
+    return handle(call, form, c.req.header('accept'));
   }
 
   const endpoint = (handle: Handler) => async (c: Context<Env>) => {
@@ -132,19 +147,29 @@ export function oauthRoutes(parts: Parts) {
     return grantType instanceof OAuthRefusal ? grantType : grantType.handle(call, form);
   };
 
-  const introspectToken: Handler = async (call, sent) => {
-    const form = sent.parse(IntrospectionForm);
-    if (form instanceof OAuthRefusal) return form;
+  /** The members of RFC 7662 2.2. */
+  async function introspected(call: Call, form: z.infer<typeof IntrospectionForm>): Promise<object | OAuthRefusal> {
     // Without an audience: a token for any configured audience of its issuer, or for the broker.
     const audiences = form.audience === undefined ? [undefined, publicUrl] : [form.audience];
     for (const audience of audiences) {
       const verdict = await verification.verify(call, { token: form.token, audience });
       if (verdict instanceof Refusal) return new OAuthRefusal(oauthErrorOfFault(verdict.fault));
-      if (verdict.active) return oauthSuccess({ ...verdict.claims, active: true, ...tokenTypeOf(verdict.claims) });
+      if (verdict.active) return { ...verdict.claims, active: true, ...tokenTypeOf(verdict.claims) };
       if (verdict.reason === 'issuer_unavailable') return new OAuthRefusal(issuerUnavailable('the token'));
       if (verdict.reason !== 'audience_mismatch') break;
     }
-    return oauthSuccess({ active: false });
+    return { active: false };
+  }
+
+  const introspectToken: Handler = async (call, sent, accept) => {
+    const form = sent.parse(IntrospectionForm);
+    if (form instanceof OAuthRefusal) return form;
+    const found = await introspected(call, form);
+    if (found instanceof OAuthRefusal) return found;
+    if (!prefersJwt(accept)) return oauthSuccess(found);
+    // No `sub` and no `exp`: it must not be taken for an access token (RFC 9701 5).
+    const claims = { aud: call.principal.caller.id, iat: Math.floor(clock.now() / 1_000), token_introspection: found };
+    return oauthSuccess(await signing.signer.sign('token-introspection+jwt', claims), INTROSPECTION_JWT);
   };
 
   const routes = router();
@@ -168,7 +193,8 @@ export function oauthRoutes(parts: Parts) {
   routes.post(introspect.path, endpoint(introspectToken));
 
   const paths = { tokenPath: TOKEN_PATH, introspectionPath: introspect.path };
-  routes.route('/', serverMetadataRoutes({ publicUrl, hasInternalPort, grantTypes, ...paths }));
+  routes.route('/', jwksRoutes(signing));
+  routes.route('/', serverMetadataRoutes({ publicUrl, hasInternalPort, grantTypes, signingAlgorithm, ...paths }));
 
   routes.onError((error, c) => {
     c.get('logFailure')(error, c.get('requestId'));
@@ -180,3 +206,15 @@ export function oauthRoutes(parts: Parts) {
 /** RFC 9449 6.2: of a token that is bound to a DPoP key, the answer says so. */
 const tokenTypeOf = ({ cnf }: Record<string, unknown>): { token_type: 'DPoP' } | undefined =>
   typeof cnf === 'object' && cnf !== null && 'jkt' in cnf ? { token_type: 'DPoP' } : undefined;
+
+/** Whether the client accepts the answer of an introspection as a JWT, and likes it no less than JSON (RFC 9110 12.5.1). */
+function prefersJwt(accept: string | undefined): boolean {
+  const ranges = (accept ?? '').split(',').map((range) => {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
+    const weight = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2);
+    return { type, weight: weight === undefined ? 1 : Number(weight) };
+  });
+  const weightOf = (wanted: string) => ranges.find(({ type }) => type === wanted)?.weight ?? 0;
+  const weight = weightOf(INTROSPECTION_JWT);
+  return weight > 0 && weight >= weightOf('application/json');
+}

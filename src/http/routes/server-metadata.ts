@@ -2,9 +2,11 @@
 import { createRoute, type z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { ServerMetadata } from '../../api/index.ts';
+import type { SigningAlgorithm } from '../../domain/signing-key.ts';
 import type { Env } from '../env.ts';
 import { oauthErrors } from '../openapi/oauth-errors.ts';
 import { HEADERS_TOO_LARGE, json, router } from '../openapi/route-parts.ts';
+import { JWKS_PATH } from './jwks.ts';
 
 const route = createRoute({
   operationId: 'getAuthorizationServerMetadata',
@@ -13,7 +15,7 @@ const route = createRoute({
   tags: ['oauth'],
   summary: 'Get authorization server metadata',
   description:
-    'The endpoints and capabilities of the OAuth interfaces (RFC 8414). With `VALETKEY_INTERNAL_PORT`, the internal port names them at the address that it was asked at, and the public port names none, since it serves none.',
+    'The endpoints and capabilities of the OAuth interfaces (RFC 8414). With `VALETKEY_INTERNAL_PORT`, the internal port names them at the address that it was asked at, and the public port names only `jwks_uri`, since it serves no other.',
   security: [],
   responses: { 200: json(ServerMetadata, 'The metadata'), ...HEADERS_TOO_LARGE, ...oauthErrors('internal') },
 });
@@ -25,12 +27,21 @@ interface Parts {
   grantTypes: readonly { name: string }[];
   tokenPath: string;
   introspectionPath: string;
+  /** Of the JWTs that are signed. */
+  signingAlgorithm: SigningAlgorithm;
 }
 
 const CLIENT_AUTHENTICATION = ['client_secret_basic', 'client_secret_post'];
 
-export function serverMetadataRoutes({ publicUrl, hasInternalPort, grantTypes, tokenPath, introspectionPath }: Parts) {
-  const none = { issuer: publicUrl, response_types_supported: [], grant_types_supported: [] };
+export function serverMetadataRoutes(parts: Parts) {
+  const { publicUrl, hasInternalPort, grantTypes, tokenPath, introspectionPath, signingAlgorithm } = parts;
+  const none = {
+    issuer: publicUrl,
+    // Published on both ports: who verifies a token need not be who may ask for one.
+    jwks_uri: `${publicUrl}${JWKS_PATH}`,
+    response_types_supported: [],
+    grant_types_supported: [],
+  };
   const at = (base: string): z.infer<typeof ServerMetadata> => ({
     ...none,
     token_endpoint: `${base}${tokenPath}`,
@@ -38,6 +49,7 @@ export function serverMetadataRoutes({ publicUrl, hasInternalPort, grantTypes, t
     grant_types_supported: grantTypes.map(({ name }) => name),
     token_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
     introspection_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
+    introspection_signing_alg_values_supported: [signingAlgorithm],
     service_documentation: `${base}/docs`,
   });
   const everywhere = at(publicUrl);

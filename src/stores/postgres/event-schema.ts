@@ -197,5 +197,6 @@ export const signingKeys = pgTable('signing_keys', {
   privateKey: ciphertext('private_key').notNull(),
   publicKey: json<Record<string, unknown>>('public_key').notNull(),
   createdAt: time('created_at').notNull(),
+  signingSince: time('signing_since'),
   retiredAt: time('retired_at'),
 });

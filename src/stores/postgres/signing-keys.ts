@@ -1,40 +1,33 @@
 // Keys that the deployment signs with, in PostgreSQL.
-import { and, desc, eq, gte, isNull, ne, or, sql } from 'drizzle-orm';
+import { desc, eq, sql } from 'drizzle-orm';
 import type { SigningKey } from '../../domain/signing-key.ts';
-import type { WebhookEndpointStore } from '../../ports/index.ts';
+import type { SigningKeyStore } from '../../ports/index.ts';
+import { SIGNING_KEYS_CHANGED, signingKeyChanges } from '../shared/signing-keys.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { signingKeys } from './schema.ts';
 
-/** A lock of the transaction: of two replicas that make the first key, one finds that of the other. */
+/** A lock of the transaction: of two replicas that change the keys at once, one finds what the other has made of them. */
 const SIGNING_KEYS_LOCK = sql.raw(String(0x76_6b_73_6b));
 
-export function createSigningKeyStore({
-  autocommit,
-  transaction,
-  record,
-}: PostgresAccess): Pick<WebhookEndpointStore, 'signingKeys' | 'addSigningKey'> {
-  const { id, purpose, retiredAt } = signingKeys;
-  const signing = (orm: Orm, of: SigningKey['purpose'], retiredSince: number) =>
-    orm
-      .select()
-      .from(signingKeys)
-      .where(and(eq(purpose, of), or(isNull(retiredAt), gte(retiredAt, retiredSince))))
-      .orderBy(desc(id));
+export function createSigningKeyStore({ autocommit, transaction, record }: PostgresAccess): SigningKeyStore {
+  const { id, purpose, createdAt } = signingKeys;
+  const all = (orm: Orm, of: SigningKey['purpose']) =>
+    orm.select().from(signingKeys).where(eq(purpose, of)).orderBy(desc(createdAt), desc(id));
 
   return {
-    signingKeys: (of, retiredSince) => autocommit((orm) => signing(orm, of, retiredSince)),
-    addSigningKey: (key, unlessAny, audit) =>
+    signingKeys: (of) => autocommit((orm) => all(orm, of)),
+    swapSigningKeys: (of, read, next, audit) =>
       transaction(async (orm) => {
         await orm.execute(sql`select pg_advisory_xact_lock(${SIGNING_KEYS_LOCK})`);
-        const current = await signing(orm, key.purpose, Number.MAX_SAFE_INTEGER);
-        if (unlessAny && current.length > 0) return current;
-        await orm.insert(signingKeys).values(key);
-        await orm
-          .update(signingKeys)
-          .set({ retiredAt: key.createdAt })
-          .where(and(eq(purpose, key.purpose), isNull(retiredAt), ne(id, key.id)));
-        if (audit) await record(orm, audit);
-        return [key];
+        const changes = signingKeyChanges(await all(orm, of), read, next);
+        if (!changes) return false;
+        for (const key of changes.added) await orm.insert(signingKeys).values(key);
+        for (const one of changes.deleted) await orm.delete(signingKeys).where(eq(id, one));
+        for (const { id: one, signingSince, retiredAt } of changes.changed)
+          await orm.update(signingKeys).set({ signingSince, retiredAt }).where(eq(id, one));
+        for (const entry of audit) await record(orm, entry);
+        await record(orm, undefined, SIGNING_KEYS_CHANGED);
+        return true;
       }),
   };
 }

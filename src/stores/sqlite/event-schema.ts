@@ -197,5 +197,6 @@ export const signingKeys = sqliteTable('signing_keys', {
   privateKey: ciphertext('private_key').notNull(),
   publicKey: json<Record<string, unknown>>('public_key').notNull(),
   createdAt: integer('created_at').notNull(),
+  signingSince: integer('signing_since'),
   retiredAt: integer('retired_at'),
 });

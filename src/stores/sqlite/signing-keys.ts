@@ -1,39 +1,33 @@
 // Keys that the deployment signs with, in SQLite.
-import { and, desc, eq, gte, isNull, ne, or } from 'drizzle-orm';
+import { desc, eq } from 'drizzle-orm';
 import type { SigningKey } from '../../domain/signing-key.ts';
-import type { WebhookEndpointStore } from '../../ports/index.ts';
+import type { SigningKeyStore } from '../../ports/index.ts';
+import { SIGNING_KEYS_CHANGED, signingKeyChanges } from '../shared/signing-keys.ts';
 import type { SqliteAccess } from './client.ts';
 import { signingKeys } from './schema.ts';
 
-export function createSigningKeyStore({
-  orm,
-  read,
-  write,
-  record,
-}: SqliteAccess): Pick<WebhookEndpointStore, 'signingKeys' | 'addSigningKey'> {
-  const { id, purpose, retiredAt } = signingKeys;
-  const signing = (of: SigningKey['purpose'], retiredSince: number) =>
-    orm
-      .select()
-      .from(signingKeys)
-      .where(and(eq(purpose, of), or(isNull(retiredAt), gte(retiredAt, retiredSince))))
-      .orderBy(desc(id))
-      .all();
+export function createSigningKeyStore({ orm, read, write, record }: SqliteAccess): SigningKeyStore {
+  const { id, purpose, createdAt } = signingKeys;
+  const all = (of: SigningKey['purpose']) =>
+    orm.select().from(signingKeys).where(eq(purpose, of)).orderBy(desc(createdAt), desc(id)).all();
 
   return {
-    signingKeys: (of, retiredSince) => read(() => signing(of, retiredSince)),
-    addSigningKey: (key, unlessAny, audit) =>
+    signingKeys: (of) => read(() => all(of)),
+    swapSigningKeys: (of, before, next, audit) =>
       write(() => {
-        const current = signing(key.purpose, Number.MAX_SAFE_INTEGER).filter((one) => one.retiredAt === null);
-        if (unlessAny && current.length > 0) return current;
-        orm.insert(signingKeys).values(key).run();
-        orm
-          .update(signingKeys)
-          .set({ retiredAt: key.createdAt })
-          .where(and(eq(purpose, key.purpose), isNull(retiredAt), ne(id, key.id)))
-          .run();
-        if (audit) record(audit);
-        return [key];
+        const changes = signingKeyChanges(all(of), before, next);
+        if (!changes) return false;
+        for (const key of changes.added) orm.insert(signingKeys).values(key).run();
+        for (const one of changes.deleted) orm.delete(signingKeys).where(eq(id, one)).run();
+        for (const { id: one, ...state } of changes.changed)
+          orm
+            .update(signingKeys)
+            .set({ signingSince: state.signingSince, retiredAt: state.retiredAt })
+            .where(eq(id, one))
+            .run();
+        for (const entry of audit) record(entry);
+        record(undefined, SIGNING_KEYS_CHANGED);
+        return true;
       }),
   };
 }

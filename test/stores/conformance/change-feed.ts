@@ -6,6 +6,7 @@ import {
   aKey,
   anEntry,
   anIntegration,
+  aSigningKey,
   connected,
   NOW,
   someCredentials,
@@ -64,6 +65,12 @@ export function changeFeed(at: Opened): void {
       await receives({ kind: 'integration', id: 'github' });
       await store.deleteCaller(caller.id, anEntry());
       await receives({ kind: 'callers' });
+    });
+
+    test('of signing keys', async () => {
+      const { receives } = await watching(at.store);
+      await (await writer()).swapSigningKeys('jwt', [], [aSigningKey({ purpose: 'jwt' })], [anEntry()]);
+      await receives({ kind: 'signing_keys' });
     });
 
     test('of captures, started and ended', async () => {

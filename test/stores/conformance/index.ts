@@ -26,6 +26,7 @@ import { receivedWebhooks } from './received-webhooks.ts';
 import { reencryption } from './reencryption.ts';
 import { refreshes } from './refreshes.ts';
 import { revocations } from './revocations.ts';
+import { signingKeys } from './signing-keys.ts';
 import { unreadableResponses } from './unreadable-responses.ts';
 import { webhookEndpoints } from './webhook-endpoints.ts';
 
@@ -67,6 +68,7 @@ const PARTS = {
   events,
   'events of changes': eventHook,
   'webhook endpoints': webhookEndpoints,
+  'signing keys': signingKeys,
   deliveries,
   counters,
   housekeeping,

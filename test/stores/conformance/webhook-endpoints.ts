@@ -1,6 +1,6 @@
-// The contract of the store: webhook endpoints of callers, and the keys that sign for them.
+// The contract of the store: webhook endpoints of callers.
 import { expect, test } from 'vitest';
-import { aCaller, aCiphertext, anEndpoint, anEntry, anEvent, aSigningKey, FIRST, NOW, recorded } from '../builders.ts';
+import { aCaller, aCiphertext, anEndpoint, anEntry, anEvent, FIRST, NOW, recorded } from '../builders.ts';
 import { feedOf } from './events.ts';
 import type { Opened } from './index.ts';
 
@@ -83,29 +83,5 @@ export function webhookEndpoints(at: Opened): void {
     expect((await feedOf(at.store)).map(({ type }) => type)).toEqual(['webhook_endpoint.disabled']);
     const { data } = await at.store.deliveries({}, FIRST);
     expect(data.map(({ endpointId }) => endpointId)).toEqual([other.id]);
-  });
-
-  test('of signing keys, the newest signs, and the others are retired', async () => {
-    const [first, one, second, elsewhere] = [
-      aSigningKey(),
-      aSigningKey(),
-      aSigningKey({ createdAt: NOW + 9 }),
-      aSigningKey({ purpose: 'jwt' }),
-    ];
-    expect(await at.store.addSigningKey(elsewhere, true, undefined)).toEqual([elsewhere]);
-    const other = await at.another();
-    const made = await Promise.all([
-      at.store.addSigningKey(first, true, undefined),
-      other.addSigningKey(one, true, undefined),
-    ]);
-    expect(made[0]).toEqual(made[1]);
-    const [current] = made[0];
-    const audit = anEntry();
-    expect(await at.store.addSigningKey(second, false, audit)).toEqual([second]);
-    expect(await recorded(at.store, audit)).toBe(true);
-    const retired = { ...current, retiredAt: NOW + 9 };
-    expect(await at.store.signingKeys('webhook', NOW + 9)).toEqual([second, retired]);
-    expect(await at.store.signingKeys('webhook', NOW + 10)).toEqual([second]);
-    expect(await at.store.signingKeys('jwt', NOW)).toEqual([elsewhere]);
   });
 }

@@ -2,7 +2,7 @@
 // Nothing here waits for a count of all rows.
 import type { AuditSeal } from '../../../domain/audit-seal.ts';
 import type { Refusal } from '../../../domain/errors.ts';
-import type { SigningKey } from '../../../domain/signing-key.ts';
+import { type SigningKey, type SigningKeyState, stateOf } from '../../../domain/signing-key.ts';
 import { SIGNING_KEY_PUBLISHED_MS } from '../../../domain/time-limits.ts';
 import type { Clock, MetricsState, RowProtection, Store, Vault } from '../../../ports/index.ts';
 import { type Access, type Call, endFault } from '../../audit/index.ts';
@@ -30,7 +30,10 @@ export interface SystemState {
   /** When the secrets were counted; null: not yet. */
   keysCountedAt: number | null;
   protection: RowProtection;
+  /** Of deliveries: those that sign, and those that are still published. */
   signingKeys: Pick<SigningKey, 'id' | 'createdAt' | 'retiredAt'>[];
+  /** Of JWTs: all that are stored. */
+  jwtKeys: (Pick<SigningKey, 'id' | 'createdAt' | 'retiredAt'> & { algorithm: string; state: SigningKeyState })[];
   /** `last` null: no audit entry is sealed yet. `fault`: what is wrong at its end. */
   auditChain: { last: Pick<AuditSeal, 'id' | 'sealedAt' | 'entries'> | null; fault: string | null };
   /** Integrations where revocations wait to be told to the provider, and are due. */
@@ -56,12 +59,13 @@ export function systemReader({ store, vault, state, keyUsage, access, clock, ver
     const denied = access.denied(call, 'admin:read', '*', '*');
     if (denied) return denied;
     const now = clock.now();
-    const [metrics, checks, counted, replicas, signingKeys, end, dueRevocations] = await Promise.all([
+    const [metrics, checks, counted, replicas, webhookKeys, jwtKeys, end, dueRevocations] = await Promise.all([
       state(),
       store.keyChecks(),
       keyUsage.counted(),
       store.countProcesses(),
-      store.signingKeys('webhook', now - SIGNING_KEY_PUBLISHED_MS),
+      store.signingKeys('webhook'),
+      store.signingKeys('jwt'),
       store.auditChainEnd(),
       store.dueRevocations(now),
     ]);
@@ -81,7 +85,14 @@ export function systemReader({ store, vault, state, keyUsage, access, clock, ver
       })),
       keysCountedAt: counted?.at ?? null,
       protection: vault.protection(),
-      signingKeys: signingKeys.map(({ id, createdAt, retiredAt }) => ({ id, createdAt, retiredAt })),
+      signingKeys: webhookKeys
+        .filter(({ retiredAt }) => retiredAt === null || retiredAt >= now - SIGNING_KEY_PUBLISHED_MS)
+        .map(({ id, createdAt, retiredAt }) => ({ id, createdAt, retiredAt })),
+      jwtKeys: jwtKeys.map((key) => ({
+        ...{ id: key.id, createdAt: key.createdAt, retiredAt: key.retiredAt },
+        algorithm: String(key.publicKey.alg),
+        state: stateOf(key),
+      })),
       auditChain: {
         last: last ? { id: last.id, sealedAt: last.sealedAt, entries: last.entries } : null,
         fault: endFault(vault, end) ?? null,

@@ -102,10 +102,16 @@ function keyStatus({ encrypts, inRing, isProven }: Key): Html {
     : status('off', 'protects nothing: it can be removed');
 }
 
+const JWT_KEY_STATES = {
+  signing: status('good', 'signs'),
+  published: status('busy', 'published, will sign'),
+  retired: status('off', 'replaced'),
+} as const;
+
 export const keysPart = (
   { base }: PlainSite,
   visit: Visit,
-  { keys, keysCountedAt, signingKeys }: SystemState,
+  { keys, keysCountedAt, signingKeys, jwtKeys }: SystemState,
   now: number,
 ): Html => html`
   <h2>Keys</h2>
@@ -154,4 +160,17 @@ export const keysPart = (
     ],
     rows: signingKeys,
     empty: 'None yet: the first one is made when an event is delivered.',
-  })}`;
+  })}
+  ${table<SystemState['jwtKeys'][number]>({
+    caption: 'Keys that sign JWTs',
+    columns: [
+      { heading: 'Key', isName: true, cell: ({ id }) => copied(id, 'the id of the key') },
+      { heading: 'Algorithm', cell: ({ algorithm }) => algorithm },
+      { heading: 'State', cell: ({ state }) => JWT_KEY_STATES[state] },
+      { heading: 'Created', cell: ({ createdAt }) => when(createdAt, now) },
+      { heading: 'Replaced', cell: ({ retiredAt }) => when(retiredAt, now) },
+    ],
+    rows: jwtKeys,
+    empty: 'None yet: the first one is made when it is asked for.',
+  })}
+  <p class="quiet">They are rotated on time. <code>valetkey signing-keys rotate</code> does it now, and withdraws a key that has leaked.</p>`;
