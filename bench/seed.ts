@@ -178,6 +178,10 @@ const by = (at: number): AuditEntry => ({
   clientRequestId: null,
   traceId: null,
   changed: null,
+  session: null,
+  agentId: null,
+  agentName: null,
+  purpose: null,
   detail: null,
   count: 1,
 });

@@ -65,6 +65,12 @@ export const AuditView = z
       .array(z.string())
       .nullable()
       .openapi({ description: 'Of a change of an integration or a caller: the members that were changed, by name' }),
+    session: z.string().nullable().openapi({ description: 'The agent session that acted, or that was made or ended' }),
+    agent: z
+      .object({ id: z.string(), name: z.string().nullable() })
+      .nullable()
+      .openapi({ description: 'Who acts with the session: its `actor`' }),
+    purpose: z.string().nullable().openapi({ description: 'What the session is for' }),
     count: z.int().openapi({
       description:
         'How many identical events within one second, or of strangers within one minute, this entry stands for',
@@ -88,6 +94,9 @@ export const AuditView = z
       trace_id: '0af7651916cd43dd8448eb211c80319c',
       detail: null,
       changed: null,
+      session: EXAMPLE.agentSession,
+      agent: { id: 'release-notes', name: 'Release notes agent' },
+      purpose: 'Summarise the channel of the release',
       count: 3,
     },
   });

@@ -2,12 +2,13 @@
 import { z } from '@hono/zod-openapi';
 import { ACTIONS } from '../domain/caller.ts';
 import { normalisedPath, PathFault } from '../domain/request-path.ts';
+import { AGENT_SESSION_TTL_MAX_S } from '../domain/time-limits.ts';
 import { pattern, plain, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 import { MAX_MAX_AGE_S } from './trusted-issuers.ts';
 
 /** As paths of calls are compared: in their normal form. */
-const PathPattern = z
+export const PathPattern = z
   .string()
   .max(1_024)
   .superRefine((text, { addIssue }) => {
@@ -18,6 +19,8 @@ const PathPattern = z
     if (normal instanceof PathFault) return report(`a path that begins with /, or * for all. ${normal.detail}`);
     if (`${alias}${normal}${star}` !== text) report(`its normal form is ${alias}${normal}${star}`);
   });
+
+export const Method = z.string().regex(/^(?:[A-Z][A-Z-]{0,31}|\*)$/, 'a method in upper case, or * for all');
 
 export const CallerGrant = z
   .strictObject({
@@ -41,7 +44,7 @@ export const CallerGrant = z
           'For `token`: how many refreshes may be forced, at all connections that this grant covers together: a bucket of `requests`, which fills up in `window` seconds and which all replicas share. Default: no limit.',
       }),
     methods: z
-      .array(z.string().regex(/^(?:[A-Z][A-Z-]{0,31}|\*)$/, 'a method in upper case, or * for all'))
+      .array(Method)
       .min(1)
       .max(20)
       .optional()
@@ -112,12 +115,21 @@ const RateLimit = z
   .strictObject({ requests: z.int().min(1).max(999_999_999), window: z.int().min(1).max(86_400) })
   .openapi('RateLimit', { description: 'At most `requests` requests in each window of `window` seconds.' });
 
+const MaxSessionTtl = z
+  .int()
+  .min(1)
+  .max(AGENT_SESSION_TTL_MAX_S)
+  .openapi({
+    description: `The longest that a session of the caller may last, in seconds. Null or omitted: ${AGENT_SESSION_TTL_MAX_S}`,
+  });
+
 export const CallerPut = z
   .strictObject({
     name: plain(100),
     grants: z.array(CallerGrant).max(100),
     workloads: z.array(Workload).max(50).optional(),
     rate_limit: RateLimit.nullish().openapi({ description: 'Null or omitted: the default of the deployment' }),
+    max_session_ttl: MaxSessionTtl.nullish(),
   })
   .openapi('ReplaceCallerRequest', { example: { ...service, workloads: [workload], rate_limit: limit } });
 
@@ -144,6 +156,7 @@ export const CallerCreated = z
     grants: z.array(CallerGrant),
     workloads: z.array(WorkloadView),
     rate_limit: RateLimit.nullable(),
+    max_session_ttl: MaxSessionTtl.nullable(),
     created_at: Time,
   })
   .openapi('CreatedCaller', {
@@ -156,6 +169,7 @@ export const CallerCreated = z
       key_expires_at: null,
       workloads: [],
       rate_limit: null,
+      max_session_ttl: null,
       created_at: EXAMPLE.made,
     },
   });
@@ -174,6 +188,7 @@ export const CallerView = z
     grants: z.array(CallerGrant),
     workloads: z.array(WorkloadView),
     rate_limit: RateLimit.nullable(),
+    max_session_ttl: MaxSessionTtl.nullable(),
     keys: z.array(KeyView),
     warnings: z
       .array(z.object({ path: z.string(), message: z.string() }))
@@ -186,6 +201,7 @@ export const CallerView = z
       ...service,
       workloads: [{ id: EXAMPLE.workload, ...workload }],
       rate_limit: limit,
+      max_session_ttl: 900,
       keys: [{ ...key, last_used_at: EXAMPLE.changed }],
       warnings: [],
       created_at: EXAMPLE.made,
@@ -209,6 +225,15 @@ export const Whoami = z
         id: z.string(),
         issuer: z.string(),
         subject: z.string().nullable(),
+        expires_at: Time,
+      }),
+      z.object({
+        kind: z.literal('session'),
+        id: z.string(),
+        owner: z.string(),
+        purpose: z.string(),
+        actor: z.object({ id: z.string(), name: z.string().nullable() }).nullable(),
+        tools: z.array(z.string()).nullable(),
         expires_at: Time,
       }),
     ]),

@@ -4,6 +4,7 @@ export const EXAMPLE = {
   connection: 'con_01k9d3m6x2f8v5t7q4w1z0y9ab',
   session: 'cs_01k9d3k8p5r0n2c4x6b7h9j1me',
   portal: 'ps_01k9d3k8q2w4e6r8t0y2u4i6op',
+  agentSession: 'ses_01k9d3k8p5r0n2c4x6b7h9j1ag',
   caller: 'clr_01k9d2z4y7t9w1q3e5r8u0i2op',
   key: 'key_01k9d2z4y8a3s5d7f9g1h2j4kl',
   workload: 'wl_63fc91512c17fd50eead1274e7',

@@ -1,4 +1,5 @@
 // The public schemas: requests and responses of the HTTP API, by resource.
+export * from './agent-sessions.ts';
 export * from './api-descriptions.ts';
 export * from './audit.ts';
 export * from './callers.ts';

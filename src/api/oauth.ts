@@ -1,5 +1,6 @@
 // The OAuth interfaces: token exchange (RFC 8693), introspection (RFC 7662), metadata (RFC 8414). Forms in, JSON out.
 import { z } from '@hono/zod-openapi';
+import { Purpose } from './agent-sessions.ts';
 import { Label } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 
@@ -8,6 +9,8 @@ const JWT = 'eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.eyJzdWIiOiJ1c2VyXzQyIn0.c2ln';
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 export const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 export const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+/** draft-ietf-oauth-spiffe-client-auth: the assertion is a JWT-SVID. */
+export const JWT_SPIFFE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
 /** Accepted types of a subject token, all of them JWTs (RFC 8693 3). */
 const SUBJECT_TYPES = ['access_token', 'id_token', 'jwt'].map((name) => `urn:ietf:params:oauth:token-type:${name}`);
 
@@ -15,9 +18,9 @@ const text = (max: number) => z.string().min(1).max(max);
 
 /** Client authentication in the form (RFC 6749 2.3.1, RFC 7523 2.2). The Authorization header is preferred. */
 const ClientAuthentication = {
-  client_id: text(64).optional(),
+  client_id: text(2_048).optional(),
   client_secret: text(512).optional().openapi({ description: 'A key of the caller' }),
-  client_assertion_type: z.literal(JWT_BEARER).optional(),
+  client_assertion_type: z.enum([JWT_BEARER, JWT_SPIFFE]).optional(),
   client_assertion: text(16_384).optional().openapi({ description: 'The token of a workload identity of the caller' }),
 };
 
@@ -35,11 +38,23 @@ export const ExchangeForm = z
     }),
     actor_token_type: z.enum(SUBJECT_TYPES).optional().openapi({ description: 'Required with `actor_token`' }),
     audience: text(255).optional().openapi({ description: 'The id of the integration' }),
-    resource: text(2_048)
-      .optional()
-      .openapi({ description: 'The integration as a URI: `<public URL>/v1/integrations/<id>`' }),
-    scope: z.string().max(16_384).optional().openapi({ description: 'The scopes that the token must have' }),
+    resource: text(2_048).optional().openapi({
+      description:
+        'The integration as a URI: `<public URL>/v1/integrations/<id>`. The public URL itself: an agent session is issued.',
+    }),
+    scope: z.string().max(16_384).optional().openapi({
+      description: 'The scopes that the token must have; of a session, the ids of its integrations',
+    }),
     requested_token_type: z.literal(ACCESS_TOKEN).optional(),
+    purpose: Purpose.optional().openapi({ description: 'Of a session: what it is for. Default: `token exchange`' }),
+    actions: text(255).optional().openapi({
+      description: 'Of a session: its actions, with spaces between. Default: `proxy`',
+    }),
+    ttl: z
+      .string()
+      .regex(/^[1-9]\d{0,5}$/, 'whole seconds')
+      .optional()
+      .openapi({ description: 'Of a session: how long it lasts, in seconds' }),
     label: Label.optional(),
     min_ttl: z
       .string()
@@ -66,8 +81,9 @@ export const ExchangeAnswer = z
       .int()
       .optional()
       .openapi({ description: 'Remaining lifetime in seconds. Omitted if the token does not expire.' }),
-    scope: z.string().openapi({ description: 'All scopes of the token' }),
-    connection_id: z.string(),
+    scope: z.string().openapi({ description: 'All scopes of the token; of a session, the ids of its integrations' }),
+    connection_id: z.string().optional().openapi({ description: 'Of a token of a connection' }),
+    session_id: z.string().optional().openapi({ description: 'Of a session' }),
   })
   .openapi('TokenExchangeResponse', {
     example: {
@@ -119,6 +135,11 @@ export const OAuthError = z
       .nullable()
       .optional()
       .openapi({ description: 'With `interaction_required`: send the user to this URL' }),
+    interaction_uri: z
+      .string()
+      .nullable()
+      .optional()
+      .openapi({ description: 'The same as `connect_url`, under the name that some clients expect' }),
     connection_id: z.string().optional().openapi({ description: 'The connection to renew' }),
     reason: z.string().optional(),
   })

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Json } from './broker.ts';
 import { misused } from './failure.ts';
-import { given, jsonObject, pairs, several, wholeNumber } from './options.ts';
+import { given, jsonObject, pairs, secondsOf, several, wholeNumber } from './options.ts';
 
 export interface CallerOptions {
   action?: string[];
@@ -16,6 +16,7 @@ export interface CallerOptions {
   workloadClaim?: Record<string, string>;
   workloadMaxAge?: number;
   rateLimit?: string;
+  maxSessionTtl?: number;
 }
 
 export const callerOptions = (command: Command): Command =>
@@ -34,7 +35,8 @@ export const callerOptions = (command: Command): Command =>
     .option('--workload-audience <audience>', 'the audience of these tokens')
     .option('--workload-claim <name=value>', 'a claim of these tokens; repeatable', pairs)
     .option('--workload-max-age <seconds>', 'how old these tokens may be at most', wholeNumber)
-    .option('--rate-limit <requests/seconds>', 'limit of requests per seconds, such as 100/60');
+    .option('--rate-limit <requests/seconds>', 'limit of requests per seconds, such as 100/60')
+    .option('--max-session-ttl <duration>', 'the longest that its sessions may last, such as 15m', secondsOf);
 
 /** One grant from `--action` and the options that go with it, and one from each `--grant`. */
 export function grantsOf({ action, integration, owner, scope, maxMinTtl, grant = [] }: CallerOptions): Json[] {

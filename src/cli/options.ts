@@ -26,6 +26,14 @@ export function duration(text: string): number | undefined {
   return unit === undefined ? undefined : Number(count) * UNITS[unit as keyof typeof UNITS] * 1_000;
 }
 
+/** Whole seconds of a duration such as `15m`, or of a number of seconds. */
+export function secondsOf(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  const ms = duration(text);
+  if (ms === undefined) throw new InvalidArgumentError('It must be a duration, such as 90s or 15m.');
+  return ms / 1_000;
+}
+
 const RFC_3339 = /^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/;
 
 /** Parses an RFC 3339 time, or a duration before (-1) or after (1) now. Returns RFC 3339 in UTC. */

@@ -20,6 +20,7 @@ import { jobCommands } from './jobs.ts';
 import { localCommands } from './local.ts';
 import { portalCommand } from './portal.ts';
 import { providerCommands } from './providers.ts';
+import { sessionCommands } from './sessions.ts';
 import { signalCommands } from './signals.ts';
 import { statusCommand } from './status.ts';
 import { tokenCommand } from './token.ts';
@@ -82,6 +83,7 @@ export function commandTree(io: Io): Command {
   connectCommand(program, io);
   connectSessionCommands(program, io);
   portalCommand(program, io);
+  sessionCommands(program, io);
   tokenCommand(program, io);
   callCommand(program, io);
   connectionCommands(program, io);

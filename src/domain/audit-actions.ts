@@ -8,6 +8,7 @@ interface ActionDescription {
     | 'connections'
     | 'connect session'
     | 'portal session'
+    | 'session'
     | 'integration'
     | 'caller'
     | 'caller key'
@@ -92,6 +93,16 @@ export const AUDIT_ACTIONS = {
   'portal_session.ended': {
     subject: 'portal session',
     description: "The pages of an owner's connections ended, since a caller revoked all of them.",
+  },
+  'session.created': {
+    subject: 'session',
+    description:
+      'A caller made an agent session. `detail` has its id, and its actions; `session`, `agent` and `purpose` are its own. `*` as `integration` means several.',
+  },
+  'session.ended': {
+    subject: 'session',
+    description:
+      'An agent session was ended, with all below it: by a caller, or since the provider said that the account of its owner is suspended, gone or signed out (`owner_signal`). `detail` is its id.',
   },
   'connection.created': {
     subject: 'connection',

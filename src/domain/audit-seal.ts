@@ -63,6 +63,10 @@ const MEMBERS = Object.keys({
   detail: true,
   changed: true,
   count: true,
+  session: true,
+  agentId: true,
+  agentName: true,
+  purpose: true,
 } satisfies Record<keyof StoredAuditEntry, true>) as (keyof StoredAuditEntry)[];
 
 /** Without members that are null: entries keep their text when later versions add members. */

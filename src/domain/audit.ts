@@ -30,6 +30,13 @@ export interface AuditEntry {
   detail: string | null;
   /** The names of the members that were changed, separated by spaces. */
   changed: string | null;
+  /** The agent session that acted, or that was made or ended. */
+  session: string | null;
+  /** Who acts with it, as its caller named them. */
+  agentId: string | null;
+  agentName: string | null;
+  /** What it is for. */
+  purpose: string | null;
   /** The number of equal events within one second that this entry stands for. */
   count: number;
 }

@@ -1,4 +1,5 @@
 // Internal services, their keys, and what they may do.
+import type { AgentSession } from './agent-session.ts';
 
 export const ACTIONS = [
   'token',
@@ -33,6 +34,11 @@ export interface Permission {
    * the API; `*` is all of all hosts. Normalised. Undefined: any.
    */
   paths?: string[] | undefined;
+  /**
+   * Of a session, for `proxy`: patterns of the tools of an MCP server that a call may use. Where it is not known which tool a call
+   * uses, they do not cover it. Undefined: any.
+   */
+  tools?: string[] | undefined;
 }
 
 /** A workload binding: JWTs of this issuer and audience, with these claims, authenticate the caller. */
@@ -61,6 +67,8 @@ export interface Caller {
   workloads: Workload[];
   /** Null: the deployment's. */
   rateLimit: RateLimit | null;
+  /** The longest that its agent sessions may last, in seconds. Null or undefined: `AGENT_SESSION_TTL_MAX_S`. */
+  maxSessionTtl?: number | null | undefined;
   createdAt: number;
   /** The message authentication code of the row; null: stored before rows had one. */
   mac?: string | null | undefined;
@@ -89,12 +97,17 @@ export type Credential =
   /** `id` is that of the workload binding. */
   | { kind: 'workload'; id: string; issuer: string; subject: string | null; expiresAt: number }
   /** `id` is that of the session. */
-  | { kind: 'console'; id: string; expiresAt: number };
+  | { kind: 'console'; id: string; expiresAt: number }
+  /** An agent session; `id` is its id. `expiresAt`: when it ends, or what it was made with. */
+  | { kind: 'session'; id: string; expiresAt: number };
 
 /** The authenticated caller of a request. */
 export interface Principal {
-  caller: Pick<Caller, 'id' | 'name' | 'permissions'>;
+  /** Of an agent session: the caller that it is within, with what is left of its permissions. */
+  caller: Pick<Caller, 'id' | 'name' | 'permissions' | 'maxSessionTtl'>;
   credential: Credential;
+  /** That authenticated the request. */
+  session?: AgentSession | undefined;
   /** Null: none. */
   rateLimit: RateLimit | null;
 }
@@ -119,6 +132,8 @@ export interface ProxiedCall {
   methods: readonly string[];
   /** Normalised: below the base URL, after the alias of another host and a colon where it goes to one. */
   path: string;
+  /** Of an MCP server. Undefined: it is not known which, if any. */
+  tool?: string | undefined;
 }
 
 /** Who may change something may also read it. */
@@ -146,6 +161,9 @@ const uncoveredMethod = ({ methods: allowed }: Permission, call: ProxiedCall | u
 const uncoveredPath = ({ paths: allowed }: Permission, call: ProxiedCall | undefined): string | undefined =>
   allowed === undefined || call === undefined || matchesAny(allowed, call.path) ? undefined : call.path;
 
+const coversTool = ({ tools: allowed }: Permission, call: ProxiedCall | undefined): boolean =>
+  allowed === undefined || call === undefined || (call.tool !== undefined && matchesAny(allowed, call.tool));
+
 /** The permissions that cover the action on this integration and owner, with their places in the list. */
 export const permissionsFor = (
   permissions: readonly Permission[],
@@ -171,7 +189,8 @@ export const allows = (
       !exceedsMinTtl(g, extent?.minTtlMs) &&
       uncoveredScopes(g, extent?.scopes).length === 0 &&
       uncoveredMethod(g, extent?.proxied) === undefined &&
-      uncoveredPath(g, extent?.proxied) === undefined,
+      uncoveredPath(g, extent?.proxied) === undefined &&
+      coversTool(g, extent?.proxied),
   );
 
 /** Through these, a caller may know of an integration and its owners. A verification of a JWT concerns neither. */
@@ -205,6 +224,8 @@ export interface MissingPermission {
   method?: string;
   /** Of a call through the proxy: normalised. */
   path?: string;
+  /** Of an MCP server. `*`: it is not known which tool a call uses. */
+  tool?: string;
 }
 
 /** Undefined: allowed. */
@@ -224,6 +245,7 @@ export function missingPermission(
       tooLong: exceedsMinTtl(g, extent.minTtlMs),
       method: uncoveredMethod(g, extent.proxied),
       path: uncoveredPath(g, extent.proxied),
+      tool: coversTool(g, extent.proxied) ? undefined : (extent.proxied?.tool ?? '*'),
     }))
     .sort((a, b) => lackOf(a) - lackOf(b))[0];
   return {
@@ -232,6 +254,7 @@ export function missingPermission(
     ...(closest?.tooLong && { min_ttl: Math.ceil(extent.minTtlMs! / 1_000) }),
     ...(closest?.method !== undefined && { method: closest.method }),
     ...(closest?.path !== undefined && { path: closest.path }),
+    ...(closest?.tool !== undefined && { tool: closest.tool }),
   };
 }
 
@@ -240,11 +263,15 @@ interface Lack {
   tooLong: boolean;
   method: string | undefined;
   path: string | undefined;
+  tool: string | undefined;
 }
 
 /** How far a permission is from covering a request: scopes first, since a grant has to be widened for each. */
-const lackOf = ({ scopes, tooLong, method, path }: Lack): number =>
-  scopes.length * 8 + Number(path !== undefined) * 4 + Number(method !== undefined) * 2 + Number(tooLong);
+const lackOf = ({ scopes, tooLong, method, path, tool }: Lack): number =>
+  (scopes.length + Number(tool !== undefined)) * 8 +
+  Number(path !== undefined) * 4 +
+  Number(method !== undefined) * 2 +
+  Number(tooLong);
 
 /** The integrations and owners that permissions cover for an action: what a list may show. */
 export interface Scope {

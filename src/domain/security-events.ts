@@ -35,6 +35,15 @@ const EFFECTS: ReadonlyMap<string, SignalEffect> = new Map<string, SignalEffect>
 /** Of a type that is not known, callers are told. */
 export const effectOf = (type: string): SignalEffect => EFFECTS.get(type) ?? 'tell';
 
+const SESSIONS_REVOKED: ReadonlySet<string> = new Set([
+  `${OPENID}risc/event-type/sessions-revoked`,
+  `${OPENID}caep/event-type/session-revoked`,
+]);
+
+/** Whether what acts for the owner has to stop: the account is suspended, gone or signed out, or its grants have ended. */
+export const endsAgentSessions = (type: string): boolean =>
+  ['end', 'hold', 'destroy'].includes(effectOf(type)) || SESSIONS_REVOKED.has(type) || type === LOGOUT_EVENT;
+
 /** The last part of a known type, for metrics. */
 export const shortTypeOf = (type: string): string =>
   EFFECTS.has(type) ? type.slice(type.lastIndexOf('/') + 1) : type === LOGOUT_EVENT ? 'backchannel-logout' : 'other';

@@ -343,6 +343,10 @@ export const CONSOLE_LINK_TTL_MS = 10 * MINUTE_MS;
 export const PORTAL_LINK_TTL_MS = 10 * MINUTE_MS;
 /** The page of an owner's connections is open this long: an owner who leaves it on a shared machine does not leave it for long. */
 export const PORTAL_SESSION_TTL_MS = HOUR_MS;
+/** An agent session lasts this long unless the caller says otherwise … */
+export const AGENT_SESSION_TTL_S = 15 * 60;
+/** … and never longer than this: what was made with a key that has leaked ends soon. */
+export const AGENT_SESSION_TTL_MAX_S = 3_600;
 /** Anyone can ask for a stylesheet that no theme has: the integrations are searched for it this seldom. */
 export const THEME_SEARCH_INTERVAL_MS = SECOND_MS;
 /** The same connect link is returned for this long to a caller that asks again. */

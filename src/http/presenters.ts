@@ -6,8 +6,9 @@ import type { CallerWithKeys } from '../broker/callers/index.ts';
 import type { CheckedConnection, DescribedApi } from '../broker/proxy/index.ts';
 import type { Proof } from '../broker/tokens/index.ts';
 import type { SignalView } from '../broker/webhooks/index.ts';
+import { type AgentSession, statusOfSession } from '../domain/agent-session.ts';
 import type { StoredAuditEntry } from '../domain/audit.ts';
-import type { CallerKey, Principal } from '../domain/caller.ts';
+import type { CallerKey, Permission, Principal } from '../domain/caller.ts';
 import type { Connection } from '../domain/connection.ts';
 import { type Explanation, explainEndpoint } from '../domain/explanation.ts';
 import type { ConnectSession, Integration } from '../domain/integration.ts';
@@ -186,13 +187,41 @@ export const presentCaller = ({ caller, keys, warnings }: CallerWithKeys): View<
     ...(maxAge !== undefined && { max_age: maxAge }),
   })),
   rate_limit: caller.rateLimit,
+  max_session_ttl: caller.maxSessionTtl ?? null,
   keys: keys.map(presentKey),
   warnings,
   created_at: time(caller.createdAt),
 });
 
+export const presentAgentSession = (s: AgentSession, now: number): View<typeof api.AgentSessionView> => ({
+  id: s.id,
+  status: statusOfSession(s, now),
+  owner: s.owner,
+  integrations: s.integrations,
+  actions: s.actions,
+  scopes: s.scopes,
+  methods: s.methods,
+  paths: s.paths,
+  tools: s.tools,
+  purpose: s.purpose,
+  actor: s.agent,
+  max_uses: s.maxUses,
+  uses: s.maxUses === null ? null : s.uses,
+  caller_id: s.callerId,
+  parent_id: s.parentId,
+  created_at: time(s.createdAt),
+  expires_at: time(s.expiresAt),
+  last_used_at: timeOrNull(s.lastUsedAt),
+  ended_at: timeOrNull(s.endedAt),
+  end_reason: s.endReason,
+});
+
+/** Without those that nothing is left of. */
+const grantsOf = (permissions: readonly Permission[]) =>
+  permissions.filter(({ actions }) => actions.length > 0).map(({ tools: _, ...grant }) => grant);
+
 export const presentWhoami = ({
-  principal: { caller, credential: c, rateLimit },
+  principal: { caller, credential: c, session, rateLimit },
   key,
 }: {
   principal: Principal;
@@ -200,12 +229,19 @@ export const presentWhoami = ({
 }): View<typeof api.Whoami> => ({
   id: caller.id,
   name: caller.name,
-  grants: caller.permissions,
-  authenticated_by:
-    c.kind === 'workload'
+  grants: grantsOf(caller.permissions),
+  authenticated_by: session
+    ? presentSessionOf(session, c.expiresAt ?? session.expiresAt)
+    : c.kind === 'workload'
       ? { kind: 'workload', id: c.id, issuer: c.issuer, subject: c.subject, expires_at: time(c.expiresAt) }
       : { kind: 'key', id: c.id, prefix: key?.prefix ?? null, expires_at: timeOrNull(c.expiresAt) },
   rate_limit: rateLimit,
+});
+
+const presentSessionOf = ({ id, owner, purpose, agent, tools }: AgentSession, expiresAt: number) => ({
+  kind: 'session' as const,
+  ...{ id, owner, purpose, actor: agent, tools },
+  expires_at: time(expiresAt),
 });
 
 export const presentCheck = (check: CheckedConnection): View<typeof api.CheckView> => ({
@@ -245,6 +281,9 @@ export const presentAuditEntry = (e: StoredAuditEntry): View<typeof api.AuditVie
   trace_id: e.traceId,
   detail: e.detail,
   changed: e.changed?.split(' ') ?? null,
+  session: e.session,
+  agent: e.agentId === null ? null : { id: e.agentId, name: e.agentName },
+  purpose: e.purpose,
   count: e.count,
 });
 

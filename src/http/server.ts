@@ -2,6 +2,7 @@
 import { createMiddleware } from 'hono/factory';
 import { HTTPException } from 'hono/http-exception';
 import { routePath } from 'hono/route';
+import type { AgentSessions } from '../broker/agents/index.ts';
 import type { Apply } from '../broker/apply/index.ts';
 import type { AuditBuffer, AuditLog } from '../broker/audit/index.ts';
 import type { CallerAdmin } from '../broker/callers/index.ts';
@@ -54,6 +55,7 @@ import { router } from './openapi/route-parts.ts';
 import { createBrowserPages } from './pages/browser-pages.ts';
 import { createSites } from './pages/sites.ts';
 import { isPublished } from './published-paths.ts';
+import { agentSessionRoutes } from './routes/agent-sessions.ts';
 import { apiDescriptionRoutes } from './routes/api-descriptions.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
@@ -88,6 +90,7 @@ export interface HttpParts extends AuthenticationParts {
   connections: ConnectionResource;
   revoker: Revoker;
   sessions: ConnectSessions;
+  agentSessions: AgentSessions;
   connectFlow: ConnectFlow;
   clientDocuments: ClientDocuments;
   portal: Portal;
@@ -228,6 +231,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
   app.route('/', captureRoutes(parts));
   app.route('/', sessionRoutes(parts));
   app.route('/', portalSessionRoutes(parts));
+  app.route('/', agentSessionRoutes(parts));
   app.route('/', integrationRoutes(parts));
   app.route('/', webhookRoutes(parts));
   app.route('/', callerRoutes(parts));

@@ -7,6 +7,8 @@ export type Change =
   | { kind: 'integration'; id: string }
   /** Callers, their permissions, or their keys. */
   | { kind: 'callers' }
+  /** An agent session has ended before its time. */
+  | { kind: 'session_ended'; id: string }
   /** Which connections have their calls captured. */
   | { kind: 'captures' }
   /** The keys that the deployment signs with. */

@@ -1,4 +1,5 @@
 // The ports: what the broker needs from the world. Adapters and stores implement them.
+export * from './agent-session-store.ts';
 export * from './audit-store.ts';
 export * from './capture-store.ts';
 export * from './change-feed.ts';

@@ -2,6 +2,7 @@
 import type { AuditEntry } from '../domain/audit.ts';
 import type { Caller, CallerKey } from '../domain/caller.ts';
 import type { Integration } from '../domain/integration.ts';
+import type { AgentSessionStore } from './agent-session-store.ts';
 import type { AuditSealStore, AuditStore } from './audit-store.ts';
 import type { CaptureStore } from './capture-store.ts';
 import type { Change, ChangeFeed } from './change-feed.ts';
@@ -37,6 +38,7 @@ export interface Store
     DeclarativeFileStore,
     SessionStore,
     PortalStore,
+    AgentSessionStore,
     ConnectionStore,
     RefreshStore,
     HoldStore,
@@ -116,11 +118,14 @@ export interface CallerStore {
    */
   updateCaller(caller: Caller, audit: AuditEntry): Promise<'updated' | 'absent'>;
   addCallerKey(key: CallerKey, audit: AuditEntry): Promise<'added' | 'absent'>;
-  /** With its keys, webhook endpoints and their deliveries. The open connect sessions that it created are cancelled. */
+  /**
+   * With its keys, webhook endpoints and their deliveries. The open connect sessions that it created are cancelled, and its agent
+   * sessions end.
+   */
   deleteCaller(id: string, audit: AuditEntry): Promise<'deleted' | 'absent'>;
-  /** The open connect sessions that were created with it are cancelled. */
+  /** The open connect sessions that were created with it are cancelled, and agent sessions that were made with it end. */
   deleteCallerKey(callerId: string, keyId: string, audit: AuditEntry): Promise<'deleted' | 'absent'>;
-  /** Moves `lastUsedAt` forward, never back. */
+  /** Moves `lastUsedAt` forward, never back; also of agent sessions, by their ids. */
   touchKeys(uses: { keyId: string; at: number }[]): Promise<void>;
 }
 
@@ -134,8 +139,8 @@ export interface DeclarativeFileStore {
 
 export interface HousekeepingStore {
   /**
-   * Deletes flows, console sessions, portal sessions, and sessions without a candidate, that expired before this, and changes that
-   * every subscriber has read: up to `limit` of each.
+   * Deletes flows, console sessions, portal sessions, agent sessions, and sessions without a candidate, that expired before this,
+   * and changes that every subscriber has read: up to `limit` of each.
    * True: there may be more.
    */
   deleteExpired(before: number, limit: number): Promise<boolean>;

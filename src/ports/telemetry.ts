@@ -1,5 +1,6 @@
 // Metrics and logs. Labels and fields are ids and codes, never secrets. No method throws.
 
+import type { SessionEnd } from '../domain/agent-session.ts';
 import type { UpstreamRevocation } from '../domain/connection.ts';
 import type { UpstreamLimitScope } from '../domain/errors.ts';
 import type { EventType } from '../domain/events.ts';
@@ -30,6 +31,8 @@ export interface Telemetry {
   endpointDisabled(reason: DisabledReason): void;
   /** An event was stored by this process. */
   event(type: EventType): void;
+  agentSessionMade(): void;
+  agentSessionsEnded(reason: SessionEnd, count: number): void;
   /** A signal arrived. `outcome`: `taken`, `duplicate`, `refused`, `unavailable`, `full`, … */
   signal(integration: string, outcome: string): void;
   /** What one event of a signal came to. `type`: of `shortTypeOf`. */
@@ -73,6 +76,8 @@ export interface MetricsState {
   deliveries: { open: number; oldestMs: number; dead: number; disabledEndpoints: number } | null;
   /** Jobs that have not ended, of which some fail, and those that were given up within the hour; null: not known. */
   jobs: { open: number; failing: number; failed: number } | null;
+  /** Agent sessions that can be used; null: not known. */
+  agentSessions: number | null;
   /** Audit entries that are not written yet, and those that were dropped since the start. */
   audit: { waiting: number; lost: number };
 }

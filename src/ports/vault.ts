@@ -17,8 +17,8 @@ export interface AuthenticatedRow<Table extends AuthenticatedTable = Authenticat
   /** Null and undefined count as absent. */
   values: Readonly<Record<string, unknown>>;
 }
-export type AuthenticatedTable = ReauthenticatedTable | 'console_sessions';
-/** Those whose codes a key rotation replaces. Sessions of the console end before an old key is removed, or with it. */
+export type AuthenticatedTable = ReauthenticatedTable | 'console_sessions' | 'agent_sessions';
+/** Those whose codes a key rotation replaces. Sessions of the console and of agents end before an old key is removed, or with it. */
 export type ReauthenticatedTable = 'integrations' | 'callers' | 'caller_keys' | 'connect_sessions' | 'jobs';
 
 /**

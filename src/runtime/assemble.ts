@@ -12,6 +12,7 @@ import { createWebhookSender } from '../adapters/outbound/webhook-sender.ts';
 import { instrumentStore } from '../adapters/telemetry/instrumented-store.ts';
 import { createMetrics } from '../adapters/telemetry/metrics.ts';
 import { createWebhookVerifier } from '../adapters/webhooks/webhook-verifier.ts';
+import { type AgentSessions, createAgentSessions } from '../broker/agents/index.ts';
 import { type Apply, createApply } from '../broker/apply/index.ts';
 import { type Audit, createAudit, refusedRows } from '../broker/audit/index.ts';
 import { type Cache, createCache } from '../broker/cache/index.ts';
@@ -106,6 +107,7 @@ interface Rooms {
   integrations: Integrations;
   callers: Callers;
   resources: Resources;
+  agentSessions: AgentSessions;
   connections: Connections;
   refresh: RefreshEngine;
   tokens: Tokens;
@@ -264,6 +266,10 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
     appName: config.appName,
   });
   const provider = { ...parts.provider, refresh: resources.refresh };
+  const agentSessions = createAgentSessions({
+    ...{ store, callerCache, untilApplied, access, telemetry, clock },
+    callersChanged: () => proxy.callersChanged(),
+  });
   const shared = { store, vault, provider, targets, tokenCache, access, telemetry, clock, log };
   const revocationCircuits = circuitBreakers({ clock, log, random: Math.random });
   const connections = createConnections({
@@ -303,6 +309,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
     verifier,
     trustedIssuers,
     sessions: connections.sessions,
+    agentSessions,
     signProof,
     publicUrl,
   });
@@ -317,6 +324,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
     checkUrl: (url) => checkUrl(url, outboundAllow),
     endUserSessions: async ({ integration, ...user }) =>
       integration === declared.console?.integration ? console.sessions.endOf(user) : 0,
+    endAgentSessions: agentSessions.endByOwnerSignal,
     pollEveryMs: tuning.signalPollEveryMs,
     publicUrl,
     days: config.eventDays,
@@ -368,7 +376,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
     endpoints: events.endpoints,
   });
   return {
-    ...{ audit, cache, signing, integrations, callers, resources, connections, refresh },
+    ...{ audit, cache, signing, integrations, callers, agentSessions, resources, connections, refresh },
     ...{ tokens, jwt, webhooks, events, apply, proxy, portal, console, jobs },
   };
 }
@@ -391,6 +399,7 @@ function createServer(parts: Omit<Common, 'vault'> & Pick<Foundation, 'vault'> &
     jwt,
     connections: connections.connections,
     sessions: connections.sessions,
+    agentSessions: parts.agentSessions,
     connectFlow: connections.flow,
     clientDocuments: parts.resources.documents,
     portal: parts.portal,

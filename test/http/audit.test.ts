@@ -58,6 +58,9 @@ test('audit log: the life of a connection, newest first', async () => {
     trace_id: null,
     changed: null,
     detail: null,
+    session: null,
+    agent: null,
+    purpose: null,
     count: 1,
   });
   expect(entries[1]?.request_id).toBe(revoking.headers.get('x-request-id'));

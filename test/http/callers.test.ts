@@ -35,6 +35,7 @@ describe('caller key', () => {
       grants: [everything],
       workloads: [],
       rate_limit: null,
+      max_session_ttl: null,
       created_at: expect.stringMatching(RFC3339_UTC),
     });
     expect(await entry(key)).toBe(200);

@@ -1,5 +1,6 @@
 // Rows for the store's tests: every field set to something that is not the default, with new ids each time.
 
+import type { AgentSession } from '../../src/domain/agent-session.ts';
 import type { AuditEntry } from '../../src/domain/audit.ts';
 import { type AuditSeal, HEAD, sealId } from '../../src/domain/audit-seal.ts';
 import type { Caller, CallerKey } from '../../src/domain/caller.ts';
@@ -108,6 +109,7 @@ export const aCaller = (given: Partial<Caller> = {}): Caller => ({
   permissions: [{ actions: ['token', 'connections:read'], integrations: ['slack'], owners: ['user:*'] }],
   workloads: [{ id: 'wl_1', issuer: 'https://op.example', audience: 'valetkey', claims: { sub: 'mailer' } }],
   rateLimit: { requests: 100, window: 60 },
+  maxSessionTtl: 900,
   createdAt: NOW,
   mac: 'm1.test.caller',
   ...given,
@@ -122,6 +124,34 @@ export const aKey = (callerId: string, given: Partial<CallerKey> = {}): CallerKe
   expiresAt: NOW + 1000,
   lastUsedAt: NOW + 5,
   mac: 'm1.test.key',
+  ...given,
+});
+
+export const anAgentSession = (given: Partial<AgentSession> = {}): AgentSession => ({
+  id: anId('ses'),
+  digest: anId('digest'),
+  callerId: 'clr_1',
+  createdWith: 'key_1',
+  parentId: null,
+  ancestors: [],
+  owner: 'user:1',
+  integrations: ['slack'],
+  actions: ['proxy', 'sessions'],
+  scopes: ['chat:*'],
+  methods: ['GET'],
+  paths: ['/repos/*'],
+  tools: ['read_*'],
+  purpose: 'summarise the week',
+  agent: { id: 'agent-1', name: 'Summariser' },
+  maxUses: null,
+  counted: [],
+  createdAt: NOW,
+  expiresAt: NOW + 900_000,
+  uses: 0,
+  lastUsedAt: null,
+  endedAt: null,
+  endReason: null,
+  mac: 'm1.test.session',
   ...given,
 });
 
@@ -359,6 +389,10 @@ export const anEntry = (given: Partial<AuditEntry> = {}): AuditEntry => ({
   clientRequestId: 'theirs-1',
   traceId: '0af7651916cd43dd8448eb211c80319c',
   changed: 'scopes',
+  session: 'ses_1',
+  agentId: 'agent-1',
+  agentName: 'Summariser',
+  purpose: 'summarise the week',
   detail: 'as asked',
   count: 1,
   ...given,
@@ -407,6 +441,12 @@ export async function fill(store: Store): Promise<void> {
   await store.addPortalSession(portal, anEntry());
   const { content, expiresAt } = portal;
   await store.enterPortalSession(portal.id, { content, expiresAt, browserDigest: anId('browser') }, anEntry());
+  const maker = { callerId: undefined, keyId: null, mostLive: 10 };
+  const agent = anAgentSession({ maxUses: 3, parentId: null, ancestors: ['ses_0'] });
+  await store.addAgentSession(agent, maker, anEntry());
+  await store.addAgentSession(anAgentSession({ parentId: agent.id }), maker, anEntry());
+  await store.countSessionUse([agent.id], NOW);
+  await store.endAgentSessions([agent.id], 'revoked', anEntry());
   await store.addPendingRevocation(
     aRevocation({ claimedUntil: NOW + 60_000, credentials: aCiphertext('credentials') }),
   );

@@ -117,6 +117,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795936272988,
       sha256: '7a01d27ed157ca36677ec1d801600f5b4d05b57359ad29be60cab625049720a3',
     },
+    '0026_agent_sessions': {
+      when: 1795936763803,
+      sha256: 'c44314c039dc1b5fc29a30fc654d98ebbb92352be412b088d5840dcd3e69c739',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -220,6 +224,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0025_signing_keys': {
       when: 1795936284971,
       sha256: '83aec110b78fbfa1c2739d246d8da188ecf9caa2afdf397a8799e880891a647f',
+    },
+    '0026_agent_sessions': {
+      when: 1795936776288,
+      sha256: '9083b50138605b5fde89cec99f858c67e1da61ad626082a722a50fbd06dbd6e7',
     },
   },
 };

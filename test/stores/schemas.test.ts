@@ -52,7 +52,15 @@ describe('the schemas of SQLite and PostgreSQL', () => {
 
   test('are covered by a data migration, but for what belongs to one database', () => {
     const names = tablesOf(postgres).map(([, table]) => getTableName(table));
-    const local = ['changes', 'connection_counts', 'console_sessions', 'paces', 'rate_buckets', 'replicas'];
+    const local = [
+      'agent_sessions',
+      'changes',
+      'connection_counts',
+      'console_sessions',
+      'paces',
+      'rate_buckets',
+      'replicas',
+    ];
     expect([...MIGRATED_TABLES, ...local].sort()).toEqual(names.sort());
     for (const [name, table] of tablesOf(sqlite))
       expect(Object.values(getTableColumns(table))[0]!.primary, name).toBe(true);

@@ -58,6 +58,9 @@ async function causeFailures(broker: TestSetup['broker']): Promise<void> {
   const inside = new Database(broker.database);
   inside.prepare(`update connections set owner = 'mallory' where owner = 'grace'`).run();
   await broker.ask('GET', '/v1/token?integration=acme&owner=mallory');
+  const session = { owner: 'ada', integrations: ['acme'], actions: ['proxy'], purpose: 'metrics' };
+  const { body: agent } = await broker.ask('POST', '/v1/sessions', session);
+  await broker.ask('DELETE', `/v1/sessions/${agent.id}`);
   inside.exec('alter table connect_sessions rename to elsewhere');
   inside.close();
   await broker.ask('POST', '/v1/connect-sessions', { integration: 'acme', owner: 'edsger' });

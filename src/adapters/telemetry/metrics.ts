@@ -191,6 +191,22 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     registers,
   });
   for (const type of EVENT_TYPES) events.inc({ type }, 0);
+  const sessionsMade = new Counter({
+    name: 'valetkey_sessions_created_total',
+    help: 'Agent sessions that this process has made.',
+    registers,
+  });
+  const sessionsEnded = new Counter({
+    name: 'valetkey_sessions_ended_total',
+    help: 'Agent sessions that this process has ended before their time, by reason.',
+    labelNames: ['reason'],
+    registers,
+  });
+  const sessionsLive = new Gauge({
+    name: 'valetkey_sessions',
+    help: 'Agent sessions that can be used.',
+    registers,
+  });
   const storeErrors = new Counter({
     name: 'valetkey_store_errors_total',
     help: 'Store operations that failed, by operation.',
@@ -269,6 +285,8 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     delivery: (outcome) => deliveries.inc({ outcome }),
     endpointDisabled: (reason) => endpointsDisabled.inc({ reason }),
     event: (type) => events.inc({ type }),
+    agentSessionMade: () => sessionsMade.inc(),
+    agentSessionsEnded: (reason, count) => sessionsEnded.inc({ reason }, count),
     signal: (integration, outcome) => signals.inc({ integration, outcome }),
     signalProcessed: (integration, type, outcome) => signalsProcessed.inc({ integration, type, outcome }),
     storeError: (operation) => storeErrors.inc({ operation }),
@@ -294,6 +312,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
       changeFeedLag.set(state.changeFeedLagMs / 1_000);
       for (const name of ['open', 'failing', 'failed'] as const)
         if (state.jobs) jobs.set({ state: name }, state.jobs[name]);
+      sessionsLive.set(state.agentSessions ?? Number.NaN);
       inboxDepth.set(state.inbox.open);
       inboxOldest.set(state.inbox.oldestMs / 1_000);
       rescueFile.set(state.rescued);

@@ -1,6 +1,7 @@
 // The choke point: every use case that serves a caller authorises here, and makes its audit entries here.
 
 import { LRUCache } from 'lru-cache';
+import type { AgentSession } from '../../domain/agent-session.ts';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { AuditAction } from '../../domain/audit-actions.ts';
 import { upTo } from '../../domain/cache-bounds.ts';
@@ -46,7 +47,12 @@ export interface Subject {
   detail?: string | null;
   /** The names of the members that were changed. */
   changed?: readonly string[];
+  /** The agent session that is made or ended. Undefined: that of the request, if any. */
+  session?: SessionOfEntry | undefined;
 }
+
+/** What an entry says of an agent session: who acts with it, and what for. */
+export type SessionOfEntry = Pick<AgentSession, 'id' | 'agent' | 'purpose'>;
 
 export interface Access {
   /**
@@ -89,12 +95,13 @@ export interface Access {
 
 export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer; clock: Clock }): Access {
   const entry = (
-    { client, ...who }: Who,
+    { client, session: acting, ...who }: Who,
     action: AuditAction,
     subject: Subject,
     outcome: AuditEntry['outcome'] = 'ok',
   ): AuditEntry => {
     const at = clock.now();
+    const session = subject.session ?? acting;
     return {
       id: newId('evt', at),
       at,
@@ -108,6 +115,10 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
       clientRequestId: client?.requestId ?? null,
       traceId: client?.traceId ?? null,
       changed: subject.changed ? bounded(subject.changed.join(' '), MAX_CHANGED) : null,
+      session: session?.id ?? null,
+      agentId: bounded(session?.agent?.id, MAX_DETAIL),
+      agentName: bounded(session?.agent?.name, MAX_DETAIL),
+      purpose: bounded(session?.purpose, MAX_DETAIL),
       count: 1,
     };
   };
@@ -118,6 +129,7 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
     address,
     requestId,
     client,
+    session: principal.session,
   });
 
   /** Events with the same key within one second are counted in one entry. */
@@ -216,6 +228,7 @@ const MAX_REFUSED_CALLERS = 1_000;
 
 type Who = Pick<AuditEntry, 'actor' | 'keyId' | 'subject' | 'address' | 'requestId'> & {
   client?: ClientContext | undefined;
+  session?: SessionOfEntry | undefined;
 };
 
 /** Characters. Some of it comes from providers and strangers. */
@@ -234,11 +247,12 @@ const subjectOf = ({ credential }: Principal): string | null =>
   credential.kind === 'workload' ? credential.subject : null;
 
 /** Scopes are cut off at 200 characters. */
-const describe = ({ action, scopes, min_ttl, method, path }: MissingPermission): string =>
+const describe = ({ action, scopes, min_ttl, method, path, tool }: MissingPermission): string =>
   [
     `no grant for ${action}`,
     ...(scopes ? [`with ${scopes[0] === '*' ? 'unknown scopes' : scopes.join(' ').slice(0, 200)}`] : []),
     ...(min_ttl === undefined ? [] : [`with min_ttl ${min_ttl}`]),
     ...(method === undefined ? [] : [`with method ${method.slice(0, 20)}`]),
     ...(path === undefined ? [] : [`at ${pathTemplate(path)}`]),
+    ...(tool === undefined ? [] : [`with tool ${tool.slice(0, 60)}`]),
   ].join(' ');

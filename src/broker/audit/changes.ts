@@ -50,11 +50,12 @@ const describeIntegration = (i: Integration | IntegrationSettings) => ({
   theme: i.theme,
 });
 
-const describeCaller = ({ name, permissions: grants, workloads, rateLimit }: Caller) => ({
+const describeCaller = ({ name, permissions: grants, workloads, rateLimit, maxSessionTtl }: Caller) => ({
   name,
   grants,
   workloads: workloads.map(({ id: _, maxAge, ...workload }) => ({ ...workload, max_age: maxAge })),
   rate_limit: rateLimit,
+  max_session_ttl: maxSessionTtl,
 });
 
 /** `after`: undefined keeps the stored secret, null removes it. */

@@ -3,11 +3,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { RateLimit } from '../../domain/caller.ts';
 import { REPLICAS_WAIT_MS } from '../../domain/time-limits.ts';
 import type { ChangeFeed, Clock, Logger, Store } from '../../ports/index.ts';
-import { type CallerCache, createCallerCache } from './caller-cache.ts';
+import { type CallerCache, createCallerCache } from './callers/caller-cache.ts';
 import { type ChangeHandlers, startInvalidation } from './invalidation.ts';
 import { createTokenCache, type TokenCache } from './token-cache.ts';
 
-export type { CallerCache, WorkloadBinding } from './caller-cache.ts';
+export type { CallerCache, WorkloadBinding } from './callers/caller-cache.ts';
 export { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from './token-cache.ts';
 
 export interface Cache {
@@ -27,7 +27,17 @@ export interface Cache {
 }
 
 interface Parts {
-  store: Pick<Store, 'callers' | 'storedKeys' | 'subscribe' | 'untilApplied' | 'connectionVersions'>;
+  store: Pick<
+    Store,
+    | 'callers'
+    | 'storedKeys'
+    | 'agentSessionsByDigest'
+    | 'endedAgentSessions'
+    | 'countSessionUse'
+    | 'subscribe'
+    | 'untilApplied'
+    | 'connectionVersions'
+  >;
   adminKey: string | undefined;
   /** For callers that have none of their own; null: none. */
   rateLimit: RateLimit | null;
@@ -37,7 +47,7 @@ interface Parts {
 
 export function createCache({ store, adminKey, rateLimit, clock, log }: Parts): Cache {
   const tokens = createTokenCache({ clock });
-  const callers = createCallerCache({ store, adminKey, rateLimit });
+  const callers = createCallerCache({ store, adminKey, rateLimit, clock });
   let feed: ChangeFeed | undefined;
   return {
     tokens,

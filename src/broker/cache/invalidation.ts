@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Connection } from '../../domain/connection.ts';
 import { INVALIDATION_RETRY_MS } from '../../domain/time-limits.ts';
 import type { Change, ChangeFeed, Logger, Store } from '../../ports/index.ts';
-import type { CallerCache } from './caller-cache.ts';
+import type { CallerCache } from './callers/caller-cache.ts';
 import type { TokenCache } from './token-cache.ts';
 
 /** What other rooms do about a change. */
@@ -12,7 +12,7 @@ export interface ChangeHandlers {
   integrationChanged: (id: string | undefined) => void;
   /** Connections have changed, here or in another process; undefined: any may have. */
   connectionsChanged: (ids: readonly string[] | undefined) => void;
-  /** Callers may have changed: those in memory are what is stored now. */
+  /** Callers may have changed, or agent sessions have ended: those in memory are what is stored now. */
   callersChanged: () => void;
   /** Which connections have their calls captured may have changed. */
   capturesChanged: () => Promise<unknown>;
@@ -27,7 +27,7 @@ export interface ChangeHandlers {
 interface Parts extends ChangeHandlers {
   store: Pick<Store, 'subscribe' | 'connectionVersions'>;
   tokenCache: TokenCache;
-  callerCache: Pick<CallerCache, 'reload'>;
+  callerCache: Pick<CallerCache, 'reload' | 'sessionsEnded' | 'recheckSessions'>;
   log: Logger;
 }
 
@@ -130,6 +130,9 @@ export async function startInvalidation({
       // A new connection is in no cached set of an owner yet.
       if (change.generation === 1) tokenCache.invalidateOwners();
     }
+    const ended = changes.flatMap((change) => (change.kind === 'session_ended' ? [change.id] : []));
+    callerCache.sessionsEnded(ended);
+    if (ended.length > 0) callersChanged();
     const generations = generationsOf(changes);
     connectionsChanged(everything ? undefined : [...generations.keys()]);
     const applying: Promise<void>[] = [
@@ -141,6 +144,10 @@ export async function startInvalidation({
     if (everything || kinds.has('reconnected')) void retryUntilDone('committing lost refreshes again', recommitLost);
     if (everything || kinds.has('callers'))
       applying.push(retryUntilDone('reading callers', callerCache.reload).then(callersChanged));
+    if (everything)
+      applying.push(
+        retryUntilDone('reading which sessions have ended', callerCache.recheckSessions).then(callersChanged),
+      );
     if (everything || kinds.has('captures'))
       applying.push(retryUntilDone('reading captures', async () => void (await capturesChanged())));
     return Promise.all(applying);

@@ -15,14 +15,21 @@ export interface CallerSetup {
   workloads?: Omit<Workload, 'id'>[] | undefined;
   /** Null or undefined: the deployment's. */
   rateLimit?: RateLimit | null | undefined;
+  /** Seconds. Null or undefined: the longest that there is. */
+  maxSessionTtl?: number | null | undefined;
 }
 
-export const callerOf = (id: string, { name, grants, workloads, rateLimit }: CallerSetup, now: number): Caller => ({
+export const callerOf = (
+  id: string,
+  { name, grants, workloads, rateLimit, maxSessionTtl }: CallerSetup,
+  now: number,
+): Caller => ({
   id,
   name,
   permissions: grants,
   workloads: (workloads ?? []).map(workloadOf),
   rateLimit: rateLimit ?? null,
+  maxSessionTtl: maxSessionTtl ?? null,
   createdAt: now,
 });
 

@@ -1,14 +1,16 @@
-// The format of caller keys: secret scanners recognise it, and its checksum tells a mistyped key from an unknown one.
+// The format of caller keys and of the tokens of agent sessions: secret scanners recognise it, and its checksum tells a mistyped
+// one from an unknown one.
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
-const PREFIX = 'vk_';
+const KEY = 'vk_';
+const SESSION = 'vs_';
 /** Digits that hold 256 bits. */
 const SECRET_LENGTH = 43;
 /** Digits that hold 32 bits. */
 const CHECKSUM_LENGTH = 6;
-const FORM = /^(vk_[0-9A-Za-z]{43})([0-9A-Za-z]{6})$/;
+const FORM = /^(v[ks]_[0-9A-Za-z]{43})([0-9A-Za-z]{6})$/;
 
 function inDigits(value: bigint, length: number): string {
   let text = '';
@@ -18,15 +20,20 @@ function inDigits(value: bigint, length: number): string {
 
 const checksum = (text: string): string => inDigits(BigInt(crc32(text)), CHECKSUM_LENGTH);
 
-/** `vk_`, 256 random bits in base 62, and the CRC-32 of all that in base 62. */
-export function newCallerKey(): string {
-  const text = PREFIX + inDigits(BigInt(`0x${randomBytes(32).toString('hex')}`), SECRET_LENGTH);
+/** The prefix, 256 random bits in base 62, and the CRC-32 of all that in base 62. */
+function made(prefix: string): string {
+  const text = prefix + inDigits(BigInt(`0x${randomBytes(32).toString('hex')}`), SECRET_LENGTH);
   return text + checksum(text);
 }
 
-/** Whether it has the prefix of a caller key but cannot be one: characters are missing, wrong or too many. */
-export function isMistyped(key: string): boolean {
-  if (!key.startsWith(PREFIX)) return false;
-  const [, text, sum] = FORM.exec(key) ?? [];
+export const newCallerKey = (): string => made(KEY);
+export const newSessionToken = (): string => made(SESSION);
+
+export const isSessionToken = (presented: string): boolean => presented.startsWith(SESSION);
+
+/** Whether it has the prefix of a caller key or a session token but cannot be one: characters are missing, wrong or too many. */
+export function isMistyped(presented: string): boolean {
+  if (!presented.startsWith(KEY) && !isSessionToken(presented)) return false;
+  const [, text, sum] = FORM.exec(presented) ?? [];
   return text === undefined || checksum(text) !== sum;
 }

@@ -25,6 +25,7 @@ export type IdPrefix =
   | 'con'
   | 'cs'
   | 'ps'
+  | 'ses'
   | 'clr'
   | 'key'
   | 'evt'

@@ -1,7 +1,7 @@
 // The secrets room: ids, randomness, digests, caller keys, and the encryption of credentials and of unreadable responses.
 // Functions without state.
 
-export { isMistyped, newCallerKey } from './caller-keys.ts';
+export { isMistyped, isSessionToken, newCallerKey, newSessionToken } from './caller-keys.ts';
 export { digest, firstId, newId, newSecret } from './ids.ts';
 export {
   callerKeyRow,

@@ -25,7 +25,7 @@ import { createReceiverSettings } from './settings/receiver-settings.ts';
 import { createReceivingAdmin, type ReceivingAdmin } from './settings/receiving-setup.ts';
 import { createWebhookAdmin, type WebhookAdmin } from './settings/webhook-admin.ts';
 import type { PostJson } from './signals/polling.ts';
-import type { EndUserSessions } from './signals/process-signal.ts';
+import type { EndAgentSessions, EndUserSessions } from './signals/process-signal.ts';
 import { createSignals, type Signals } from './signals/signals.ts';
 
 export type { Inbox, ShownWebhook } from './inbox.ts';
@@ -66,6 +66,8 @@ interface Parts {
   checkUrl: (url: string) => string | undefined;
   /** Of those who sign out at their provider. */
   endUserSessions: EndUserSessions;
+  /** Of an owner whose account is suspended, gone or signed out. */
+  endAgentSessions: EndAgentSessions;
   /** How often they are polled, in ms. */
   pollEveryMs?: number | undefined;
   telemetry: Telemetry;

@@ -21,13 +21,14 @@ export function faultDetails(fault: Fault): FaultDetails {
       };
     case 'forbidden': {
       const { missing } = fault;
-      const { action, integration, owner, scopes, min_ttl, method, path } = missing;
+      const { action, integration, owner, scopes, min_ttl, method, path, tool } = missing;
       const what = [
         `${action} on integration ${integration}, owner ${owner}`,
         ...(scopes ? [scopes[0] === '*' ? 'with unknown scopes' : `with ${scopes.join(', ')}`] : []),
         ...(min_ttl === undefined ? [] : [`with a min_ttl of ${min_ttl} seconds`]),
         ...(method === undefined ? [] : [`with the method ${method}`]),
         ...(path === undefined ? [] : [`at the path ${path}`]),
+        ...(tool === undefined ? [] : [tool === '*' ? 'with a tool that is not known' : `with the tool ${tool}`]),
       ].join(' ');
       return { detail: `This caller has no grant for ${what}.`, members: { missing } };
     }
@@ -184,9 +185,11 @@ const attemptsLeft = (left: number): string =>
 
 const UNAUTHENTICATED: Record<string, string | undefined> = {
   missing: 'Send a caller key ("Authorization: Bearer vk_…"), or a workload token that a caller is bound to.',
-  mistyped: 'This is not a valid caller key: characters are missing, wrong or added. Copy the key again.',
-  unknown: 'This caller key does not exist, or it was deleted.',
-  expired: 'This caller key or token has expired.',
+  mistyped: 'This is not a valid caller key or session token: characters are missing, wrong or added. Copy it again.',
+  unknown: 'This caller key or session does not exist, or it was deleted.',
+  expired: 'This caller key, session or token has expired.',
+  ended: 'This session has ended, or the caller or key that made it is gone. Make a new one.',
+  used_up: 'This session, or one above it, has been used as often as it may be. Make a new one.',
   untrusted_issuer:
     'The issuer of this token is not listed in trusted_issuers of the file of VALETKEY_CONFIG, or no caller is bound to it.',
   sender_constrained: 'The token is bound to a key (cnf), and cannot be used as a bearer token. Send one that is not.',

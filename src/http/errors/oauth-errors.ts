@@ -106,7 +106,12 @@ export function oauthErrorOfExchange(fault: ExchangeFault): OAuthError {
         status: 400,
         error: 'interaction_required',
         description: `The owner must ${what} (${reason}): ${how}.`,
-        members: { reason, connect_url: url, ...(connectionId !== null && { connection_id: connectionId }) },
+        members: {
+          reason,
+          connect_url: url,
+          interaction_uri: url,
+          ...(connectionId !== null && { connection_id: connectionId }),
+        },
       };
     }
   }

@@ -91,7 +91,9 @@ export const PROBLEMS = {
     status: 401,
     title: 'Not authenticated',
     members: {
-      reason: text('`missing`, `mistyped`, `unknown` or `expired`; for a workload token, also what is wrong with it'),
+      reason: text(
+        '`missing`, `mistyped`, `unknown` or `expired`; of a session also `ended` or `used_up`; for a workload token, also what is wrong with it',
+      ),
     },
     headers: ['WWW-Authenticate'],
     example: { code: 'unauthenticated', reason: 'missing' },
@@ -133,6 +135,7 @@ export const PROBLEMS = {
           min_ttl: count('Seconds requested, more than any grant allows'),
           method: text('The method of a proxied call that no grant allows'),
           path: text('The path of a proxied call that no grant allows, normalised'),
+          tool: text('The tool of an MCP server that no grant allows; `*`: it is not known which one is called'),
         },
         required: ['action', 'integration', 'owner'],
       },

@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuditBuffer, Call } from '../../broker/audit/index.ts';
 import type { CallerCache } from '../../broker/cache/index.ts';
+import type { Principal } from '../../domain/caller.ts';
 import type { Clock, Telemetry } from '../../ports/index.ts';
 import { type Answer, writeHead } from '../answer.ts';
 import type { AddressOf } from '../client-address.ts';
@@ -26,8 +27,9 @@ export interface FastRequest {
 
 export interface FastPath {
   /**
-   * Authenticates a request by its key. Undefined: it is the framework's (no key, an unknown one, or a caller with a rate
-   * limit, whose answers have more headers). Nothing is noted yet, so that `next` may still be called.
+   * Authenticates a request by its key or session. Undefined: it is the framework's (none, an unknown one, a session whose uses
+   * are counted, or a caller with a rate limit, whose answers have more headers). Nothing is noted yet, so that `next` may still
+   * be called.
    */
   admit(request: IncomingMessage): FastRequest | undefined;
   /** Writes the answer; counts the request, and notes that its key was used. `length`: of the body, in bytes. */
@@ -68,7 +70,7 @@ export function createFastPath(parts: FastPathParts): FastPath {
       const { authorization, traceparent, 'x-request-id': sent } = request.headers;
       if (!authorization?.startsWith('Bearer ')) return undefined;
       const principal = callerCache.find(authorization.slice(7), clock.now());
-      if (!principal || principal.rateLimit) return undefined;
+      if (!principal || principal.rateLimit || isCounted(principal)) return undefined;
       const client = clientContext(typeof sent === 'string' ? sent : undefined, traceparent as string | undefined);
       const requestId = newRequestId();
       return { call: { principal, address: addressOf(request), requestId, client }, started: clock.monotonic() };
@@ -83,6 +85,8 @@ export function createFastPath(parts: FastPathParts): FastPath {
     },
   };
 }
+
+const isCounted = ({ session }: Principal): boolean => session !== undefined && session.counted.length > 0;
 
 /**
  * Ends the answers of one turn of the event loop together, after all requests that have arrived were read. A write between

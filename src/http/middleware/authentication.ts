@@ -71,7 +71,7 @@ function createAuthentication({ callerCache, workloads, failures, clock }: Authe
     const refused = callerCache.whyNot(key);
     if (refused !== 'unknown') return { refused };
     const found = await callerCache.lookUp(key, clock.now());
-    return found === 'busy' ? tooMany(AUTHENTICATION_BUSY_RETRY_S) : (found ?? { refused });
+    return found === 'busy' ? tooMany(AUTHENTICATION_BUSY_RETRY_S) : (found ?? { refused: callerCache.whyNot(key) });
   }
 
   return async function identify(
@@ -112,23 +112,31 @@ export type Admission = (
 ) => Promise<Call | Refusal>;
 
 export function createAdmission(parts: AuthenticationParts): Admission {
-  const { limits, auditBuffer, strangers, clock } = parts;
+  const { callerCache, limits, auditBuffer, strangers, clock } = parts;
   const identify = createAuthentication(parts);
+
+  function refused(
+    { address, requestId }: Origin,
+    value: string | undefined,
+    { refusal, why }: NotIdentified,
+  ): Refusal {
+    const { fault } = refusal;
+    const reason = fault.code === 'unauthenticated' ? fault.reason : fault.code;
+    const presented = presentedAs(value);
+    const request = { action: 'authentication.failed' as const, reason, why, presented, integration: null, address };
+    strangers.note(request, requestId);
+    return refusal;
+  }
+
   return async (from, credential, setHeader, callerId) => {
-    const { address, requestId } = from;
-    const principal = await identify(credential, address, callerId);
-    if ('refusal' in principal) {
-      const { refusal, why } = principal;
-      const { fault } = refusal;
-      const reason = fault.code === 'unauthenticated' ? fault.reason : fault.code;
-      const presented = presentedAs(credential.value);
-      const request = { action: 'authentication.failed' as const, reason, why, presented, integration: null, address };
-      strangers.note(request, requestId);
-      return refusal;
-    }
+    const principal = await identify(credential, from.address, callerId);
+    if ('refusal' in principal) return refused(from, credential.value, principal);
     const status = await limits.count(principal);
     for (const [name, value] of Object.entries(status?.headers ?? {})) setHeader(name, value);
     if (status?.exceeded) return refuse({ code: 'rate_limited', limit: status.limit, retryAfter: status.resetIn });
+    const over = await callerCache.countUse(principal, clock.now());
+    if (over !== undefined)
+      return refused(from, credential.value, { refusal: refuse({ code: 'unauthenticated', reason: over }) });
     auditBuffer.used(principal.credential.id, clock.now());
     return { ...from, principal };
   };

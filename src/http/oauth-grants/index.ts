@@ -1,5 +1,5 @@
 // The table of grant types of `POST /oauth2/token`, and the choice of one by `grant_type`.
-import type { TokenExchange } from '../../broker/tokens/index.ts';
+import type { SessionExchange, TokenExchange } from '../../broker/tokens/index.ts';
 import type { Clock } from '../../ports/index.ts';
 import { invalidRequest, OAuthRefusal } from '../errors/oauth-errors.ts';
 import { type SentForm, sentTwice } from '../middleware/form.ts';
@@ -10,6 +10,7 @@ export type { GrantType } from './grant-type.ts';
 
 interface Parts {
   exchange: TokenExchange;
+  sessionExchange: SessionExchange;
   clock: Clock;
   publicUrl: string;
 }

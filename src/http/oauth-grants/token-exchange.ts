@@ -1,8 +1,8 @@
-// The grant type of RFC 8693: a user's JWT for that user's token at a third party.
+// The grant type of RFC 8693: a user's JWT for that user's token at a third party, or for an agent session of that user.
 import type { z } from '@hono/zod-openapi';
 import { ACCESS_TOKEN, type ExchangeAnswer, ExchangeForm, Slug, TOKEN_EXCHANGE } from '../../api/index.ts';
 import type { ServedToken } from '../../broker/cache/index.ts';
-import type { TokenExchange } from '../../broker/tokens/index.ts';
+import type { SessionExchange, TokenExchange } from '../../broker/tokens/index.ts';
 import { Refusal } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
 import {
@@ -15,14 +15,17 @@ import {
 import type { SentForm } from '../middleware/form.ts';
 import { expiryOf } from '../presenters.ts';
 import type { GrantType } from './grant-type.ts';
+import { asksForSession, createSessionExchangeHandler } from './session-exchange.ts';
 
 interface Parts {
   exchange: TokenExchange;
+  sessionExchange: SessionExchange;
   clock: Clock;
   publicUrl: string;
 }
 
-export function createTokenExchangeGrant({ exchange, clock, publicUrl }: Parts): GrantType {
+export function createTokenExchangeGrant({ exchange, sessionExchange, clock, publicUrl }: Parts): GrantType {
+  const handleSession = createSessionExchangeHandler({ sessionExchange, clock, publicUrl });
   const present = (served: ServedToken): z.infer<typeof ExchangeAnswer> => {
     const { connection } = served;
     const left = expiryOf(served, clock).in;
@@ -44,6 +47,7 @@ export function createTokenExchangeGrant({ exchange, clock, publicUrl }: Parts):
       if (form instanceof OAuthRefusal) return form;
       if ((form.actor_token === undefined) !== (form.actor_token_type === undefined))
         return invalidRequest('actor_token and actor_token_type: both or neither (RFC 8693 2.1)');
+      if (asksForSession(sent, publicUrl)) return handleSession(call, sent, form);
       const integration = integrationOf(sent, publicUrl);
       if (integration instanceof OAuthRefusal) return integration;
       const result = await exchange.exchange(call, {

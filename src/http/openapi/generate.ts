@@ -16,6 +16,7 @@ const TAGS = {
   connections: "Manage connections. A connection is an owner's grant at an integration, kept alive by the broker.",
   'connect sessions': "Create single-use links with which an owner's browser creates or renews a connection.",
   'portal sessions': 'Create links to the page on which owners see, renew and end their own connections.',
+  sessions: 'Make agent sessions: narrow, short-lived credentials for a process that should not hold a caller key.',
   integrations: 'Manage integrations: providers configured in this deployment.',
   providers: 'Read the provider catalogue: how each third-party system authenticates, and which parameters it needs.',
   callers: 'Manage callers: internal services, their keys and their permissions.',

@@ -110,10 +110,16 @@ const removeKey = createRoute({
 });
 
 /** From the public names to the internal ones. */
-export const callerSetupOf = ({ rate_limit, workloads, ...rest }: z.infer<typeof CallerPut>): CallerSetup => ({
+export const callerSetupOf = ({
+  rate_limit,
+  max_session_ttl,
+  workloads,
+  ...rest
+}: z.infer<typeof CallerPut>): CallerSetup => ({
   ...rest,
   workloads: workloads?.map(({ max_age: maxAge, ...workload }) => ({ ...workload, maxAge })),
   rateLimit: rate_limit,
+  maxSessionTtl: max_session_ttl,
 });
 
 const msOrNull = (text: string | undefined) => (text === undefined ? null : Date.parse(text));

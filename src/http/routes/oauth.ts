@@ -7,7 +7,7 @@ import { ExchangeAnswer, IntrospectionAnswer, IntrospectionForm, IntrospectionJw
 import type { Call } from '../../broker/audit/index.ts';
 import type { JwtVerification } from '../../broker/jwt/index.ts';
 import type { Signing } from '../../broker/signing/index.ts';
-import type { TokenExchange } from '../../broker/tokens/index.ts';
+import type { SessionExchange, TokenExchange } from '../../broker/tokens/index.ts';
 import { Refusal } from '../../domain/errors.ts';
 import type { SigningAlgorithm } from '../../domain/signing-key.ts';
 import type { Clock } from '../../ports/index.ts';
@@ -24,7 +24,7 @@ import {
 } from '../errors/oauth-errors.ts';
 import { BODY_LIMIT, tooLarge } from '../errors/problem-table.ts';
 import type { ContextAdmission } from '../middleware/authentication.ts';
-import { clientFault, clientOfForm, clientOfHeader } from '../middleware/client-authentication.ts';
+import { clientFault, clientOfForm, clientOfHeader, isNamed } from '../middleware/client-authentication.ts';
 import type { FailureLimits } from '../middleware/failure-limits.ts';
 import { readForm, type SentForm } from '../middleware/form.ts';
 import { createGrantTypes, type GrantType, grantTypeOf } from '../oauth-grants/index.ts';
@@ -56,7 +56,8 @@ const tokenRoute = (grantTypes: readonly GrantType[]) =>
     path: TOKEN_PATH,
     tags: ['oauth'],
     summary: 'Exchange a token',
-    description: "Exchanges a user's JWT for that user's access token at a third party (RFC 8693).",
+    description:
+      "Exchanges a user's JWT for that user's access token at a third party (RFC 8693); with the public URL of the broker as `resource`, for an agent session of that user at the integrations that `scope` names.",
     security,
     request: { body: form(anyOf(grantTypes.map(({ schema }) => schema))) },
     responses: {
@@ -100,6 +101,7 @@ interface Parts {
   admit: ContextAdmission;
   failures: Pick<FailureLimits, 'waitOf'>;
   exchange: TokenExchange;
+  sessionExchange: SessionExchange;
   verification: JwtVerification;
   clock: Clock;
   signing: Pick<Signing, 'signer' | 'published'>;
@@ -111,9 +113,9 @@ interface Parts {
 type Handler = (call: Call, form: SentForm, accept: string | undefined) => Promise<Answer | OAuthRefusal>;
 
 export function oauthRoutes(parts: Parts) {
-  const { admit, failures, exchange, verification, signing, clock, publicUrl, hasInternalPort, signingAlgorithm } =
-    parts;
-  const grantTypes = createGrantTypes({ exchange, clock, publicUrl });
+  const { admit, failures, exchange, sessionExchange, verification, signing, clock, publicUrl } = parts;
+  const { hasInternalPort, signingAlgorithm } = parts;
+  const grantTypes = createGrantTypes({ exchange, sessionExchange, clock, publicUrl });
 
   const refused = (c: Context<Env>, error: OAuthError) =>
     toResponse(c, oauthAnswer(error, c.get('requestId'), c.req.header('authorization')));
@@ -132,7 +134,7 @@ export function oauthRoutes(parts: Parts) {
     const call = admitted ?? (await admit(c, late.credential, late.callerId));
     if (call instanceof Refusal) return new OAuthRefusal(oauthErrorOfFault(call.fault));
     // Of a key or a token in the header, the form may say whose it is.
-    if (late.callerId !== undefined && late.callerId !== call.principal.caller.id)
+    if ((late.callerId !== undefined && late.callerId !== call.principal.caller.id) || !isNamed(late, call))
       return new OAuthRefusal(oauthErrorOfFault({ code: 'unauthenticated', reason: 'unknown' }));
     return handle(call, form, c.req.header('accept'));
   }

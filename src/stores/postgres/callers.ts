@@ -3,12 +3,14 @@ import { and, asc, eq, inArray, notInArray, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
 import type { CallerStore } from '../../ports/index.ts';
+import { isSessionId, madeBy, madeWithLostBinding } from '../shared/agent-sessions.ts';
 import { CALLERS_CHANGED, callersFrom } from '../shared/caller-rows.ts';
 import { createdBy, lostBy } from '../shared/connect-sessions.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
+import { endSessions } from './agent-sessions.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
-import { callerKeys, callers, connectSessions, webhookEndpoints } from './schema.ts';
+import { agentSessions, callerKeys, callers, connectSessions, webhookEndpoints } from './schema.ts';
 import { deleteDeliveriesOf, deleteEndpoints } from './webhook-endpoints.ts';
 
 /** Inside a transaction. Undefined keys: the stored ones stay. */
@@ -19,6 +21,7 @@ export const callerWriter =
     await orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set });
     if (keys !== undefined) await replaceKeys(orm, caller.id, keys, audit.at);
     await cancelSessions(orm, lostBy(connectSessions, caller), audit.at);
+    await endSessions(orm, madeWithLostBinding(agentSessions, caller), 'key_deleted', audit.at);
     await audienceChanged(orm);
     await record(orm, audit, CALLERS_CHANGED);
   };
@@ -31,7 +34,7 @@ async function replaceKeys(orm: Orm, callerId: string, keys: CallerKey[], now: n
     .where(and(ofCaller, notInArray(callerKeys.digest, digests)))
     .returning({ id: callerKeys.id });
   const ids = deleted.map(({ id }) => id);
-  if (ids.length > 0) await cancelSessions(orm, createdBy(connectSessions, callerId, ids), now);
+  if (ids.length > 0) await endWithKeys(orm, callerId, ids, now);
   const stored = await orm
     .select({ digest: callerKeys.digest })
     .from(callerKeys)
@@ -46,6 +49,12 @@ async function replaceKeys(orm: Orm, callerId: string, keys: CallerKey[], now: n
     else await orm.insert(callerKeys).values(key);
 }
 
+/** What was made with keys that are deleted. Other replicas read of agent sessions that their key is gone. */
+async function endWithKeys(orm: Orm, callerId: string, keyIds: string[], now: number): Promise<void> {
+  await cancelSessions(orm, createdBy(connectSessions, callerId, keyIds), now);
+  await endSessions(orm, madeBy(agentSessions, callerId, keyIds), 'key_deleted', now);
+}
+
 /** Inside a transaction; `deleteDeliveriesOf` follows it. Returns the webhook endpoints that went with it; undefined: absent. */
 export const callerRemover =
   ({ record, audienceChanged }: Pick<PostgresAccess, 'record' | 'audienceChanged'>) =>
@@ -53,6 +62,7 @@ export const callerRemover =
     const deleted = await orm.delete(callers).where(eq(callers.id, id)).returning({ id: callers.id });
     if (deleted.length === 0) return undefined;
     await cancelSessions(orm, createdBy(connectSessions, id), audit.at);
+    await endSessions(orm, madeBy(agentSessions, id), 'caller_deleted', audit.at);
     const endpoints = await deleteEndpoints({ audienceChanged }, orm, eq(webhookEndpoints.callerId, id));
     await record(orm, audit, CALLERS_CHANGED);
     return endpoints;
@@ -67,6 +77,13 @@ export function createCallerStore(access: PostgresAccess): CallerStore {
       .set({ lastUsedAt: sql`greatest(${callerKeys.lastUsedAt}, ${placeholderFor(callerKeys.lastUsedAt, 'at')})` })
       .where(eq(callerKeys.id, sql.placeholder('keyId')))
       .prepare(name('touch_key')),
+    touchSession: orm
+      .update(agentSessions)
+      .set({
+        lastUsedAt: sql`greatest(${agentSessions.lastUsedAt}, ${placeholderFor(agentSessions.lastUsedAt, 'at')})`,
+      })
+      .where(eq(agentSessions.id, sql.placeholder('keyId')))
+      .prepare(name('touch_session')),
     all: orm
       .select({ caller: callers, key: callerKeys })
       .from(callers)
@@ -93,6 +110,7 @@ export function createCallerStore(access: PostgresAccess): CallerStore {
         const updated = await orm.update(callers).set(rest).where(eq(callers.id, id)).returning({ id: callers.id });
         if (updated.length === 0) return 'absent';
         await cancelSessions(orm, lostBy(connectSessions, { ...rest, id }), audit.at);
+        await endSessions(orm, madeWithLostBinding(agentSessions, { ...rest, id }), 'key_deleted', audit.at);
         await audienceChanged(orm);
         await record(orm, audit, CALLERS_CHANGED);
         return 'updated';
@@ -116,7 +134,7 @@ export function createCallerStore(access: PostgresAccess): CallerStore {
         const theKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));
         const deleted = await orm.delete(callerKeys).where(theKey).returning({ id: callerKeys.id });
         if (deleted.length === 0) return 'absent';
-        await cancelSessions(orm, createdBy(connectSessions, callerId, [keyId]), audit.at);
+        await endWithKeys(orm, callerId, [keyId], audit.at);
         await record(orm, audit, CALLERS_CHANGED);
         return 'deleted';
       }),
@@ -125,8 +143,8 @@ export function createCallerStore(access: PostgresAccess): CallerStore {
       // Always in this order: two replicas that touch the same keys would deadlock.
       const ordered = [...uses].sort((a, b) => (a.keyId < b.keyId ? -1 : 1));
       await transaction(async (orm) => {
-        const { touch } = statements(orm);
-        await Promise.all(ordered.map((use) => touch.execute(use)));
+        const { touch, touchSession } = statements(orm);
+        await Promise.all(ordered.map((use) => (isSessionId(use.keyId) ? touchSession : touch).execute(use)));
       });
     },
   };

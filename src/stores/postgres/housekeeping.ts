@@ -4,7 +4,15 @@ import { CHANGE_RETENTION_MS } from '../../domain/time-limits.ts';
 import type { HousekeepingStore } from '../../ports/index.ts';
 import type { PostgresAccess } from './client.ts';
 import type { Liveness } from './liveness.ts';
-import { candidates, changes, connectSessions, consoleSessions, flows, portalSessions } from './schema.ts';
+import {
+  agentSessions,
+  candidates,
+  changes,
+  connectSessions,
+  consoleSessions,
+  flows,
+  portalSessions,
+} from './schema.ts';
 
 export const createHousekeepingStore = (
   { autocommit, transaction }: PostgresAccess,
@@ -23,6 +31,11 @@ export const createHousekeepingStore = (
       const old = orm.select({ seq: changes.seq }).from(changes).where(sql`${changes.at} < ${since}`).limit(limit);
       const isLeft = lt(consoleSessions.expiresAt, before);
       const left = orm.select({ id: consoleSessions.id }).from(consoleSessions).where(isLeft).limit(limit);
+      const agents = orm
+        .select({ id: agentSessions.id })
+        .from(agentSessions)
+        .where(lt(agentSessions.expiresAt, before))
+        .limit(limit);
       const portals = orm
         .select({ id: portalSessions.id })
         .from(portalSessions)
@@ -32,6 +45,7 @@ export const createHousekeepingStore = (
         await orm.delete(flows).where(inArray(stateDigest, ended)),
         await orm.delete(connectSessions).where(inArray(id, over)),
         await orm.delete(portalSessions).where(inArray(portalSessions.id, portals)),
+        await orm.delete(agentSessions).where(inArray(agentSessions.id, agents)),
         await orm.delete(changes).where(inArray(changes.seq, old)),
         await orm.delete(consoleSessions).where(inArray(consoleSessions.id, left)),
       ];

@@ -1,6 +1,7 @@
 // The store on a PostgreSQL database, composed of its parts.
 import type { Store } from '../../ports/index.ts';
 import type { ProcessLocks } from '../shared/process-locks.ts';
+import { createAgentSessionStore } from './agent-sessions.ts';
 import { createAuditStore } from './audit.ts';
 import { createAuditSealStore } from './audit-seals.ts';
 import { createBarrier } from './barrier.ts';
@@ -70,6 +71,7 @@ export async function openPostgres(
       ...createDeclarativeFileStore(access),
       ...createSessionStore(access),
       ...createPortalStore(access),
+      ...createAgentSessionStore(access),
       ...createConnectionStore(access),
       ...createConnectionLists(access),
       ...createCounterStore(access),

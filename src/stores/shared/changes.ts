@@ -11,5 +11,5 @@ export interface ChangeRow {
 
 export function changeFrom({ kind, id, generation }: ChangeRow): Change {
   if (kind === 'connection') return { kind, id: id!, generation: generation! };
-  return kind === 'integration' ? { kind, id: id! } : { kind };
+  return kind === 'integration' || kind === 'session_ended' ? { kind, id: id! } : { kind };
 }

@@ -3,12 +3,14 @@ import { and, asc, eq, inArray, notInArray, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
 import type { CallerStore } from '../../ports/index.ts';
+import { isSessionId, madeBy, madeWithLostBinding } from '../shared/agent-sessions.ts';
 import { CALLERS_CHANGED, callersFrom } from '../shared/caller-rows.ts';
 import { createdBy, lostBy } from '../shared/connect-sessions.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
+import { endSessions } from './agent-sessions.ts';
 import type { SqliteAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
-import { callerKeys, callers, connectSessions, webhookEndpoints } from './schema.ts';
+import { agentSessions, callerKeys, callers, connectSessions, webhookEndpoints } from './schema.ts';
 import { deleteDeliveriesOf, deleteEndpoints } from './webhook-endpoints.ts';
 
 /** Inside an operation. Undefined keys: the stored ones stay. */
@@ -19,6 +21,7 @@ export const callerWriter =
     orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set }).run();
     if (keys !== undefined) replaceKeys(orm, caller.id, keys, audit.at);
     cancelSessions(orm, lostBy(connectSessions, caller), audit.at);
+    endSessions(orm, madeWithLostBinding(agentSessions, caller), 'key_deleted', audit.at);
     events.audienceChanged();
     record(audit, CALLERS_CHANGED);
   };
@@ -32,7 +35,7 @@ function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey
     .returning({ id: callerKeys.id })
     .all();
   const ids = deleted.map(({ id }) => id);
-  if (ids.length > 0) cancelSessions(orm, createdBy(connectSessions, callerId, ids), now);
+  if (ids.length > 0) endWithKeys(orm, callerId, ids, now);
   const stored = orm
     .select({ digest: callerKeys.digest })
     .from(callerKeys)
@@ -49,12 +52,19 @@ function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey
     else orm.insert(callerKeys).values(key).run();
 }
 
+/** What was made with keys that are deleted. Other replicas read of agent sessions that their key is gone. */
+function endWithKeys(orm: SqliteAccess['orm'], callerId: string, keyIds: string[], now: number): void {
+  cancelSessions(orm, createdBy(connectSessions, callerId, keyIds), now);
+  endSessions(orm, madeBy(agentSessions, callerId, keyIds), 'key_deleted', now);
+}
+
 /** Inside an operation; `deleteDeliveriesOf` follows it. Returns the webhook endpoints that went with it; undefined: absent. */
 export const callerRemover =
   ({ orm, record, events }: Pick<SqliteAccess, 'orm' | 'record' | 'events'>) =>
   (id: string, audit: AuditEntry): string[] | undefined => {
     if (orm.delete(callers).where(eq(callers.id, id)).run().changes === 0) return undefined;
     cancelSessions(orm, createdBy(connectSessions, id), audit.at);
+    endSessions(orm, madeBy(agentSessions, id), 'caller_deleted', audit.at);
     const deleted = deleteEndpoints({ orm, events }, eq(webhookEndpoints.callerId, id));
     record(audit, CALLERS_CHANGED);
     return deleted;
@@ -68,6 +78,11 @@ export function createCallerStore(access: SqliteAccess): CallerStore {
     .update(callerKeys)
     .set({ lastUsedAt: sql`max(coalesce(${callerKeys.lastUsedAt}, 0), ${at})` })
     .where(eq(callerKeys.id, sql.placeholder('keyId')))
+    .prepare();
+  const touchSession = orm
+    .update(agentSessions)
+    .set({ lastUsedAt: sql`max(coalesce(${agentSessions.lastUsedAt}, 0), ${at})` })
+    .where(eq(agentSessions.id, sql.placeholder('keyId')))
     .prepare();
   const all = orm
     .select({ caller: callers, key: callerKeys })
@@ -96,6 +111,7 @@ export function createCallerStore(access: SqliteAccess): CallerStore {
       write(() => {
         if (orm.update(callers).set(rest).where(eq(callers.id, id)).run().changes === 0) return 'absent';
         cancelSessions(orm, lostBy(connectSessions, { ...rest, id }), audit.at);
+        endSessions(orm, madeWithLostBinding(agentSessions, { ...rest, id }), 'key_deleted', audit.at);
         events.audienceChanged();
         record(audit, CALLERS_CHANGED);
         return 'updated';
@@ -117,12 +133,13 @@ export function createCallerStore(access: SqliteAccess): CallerStore {
       write(() => {
         const theKey = and(eq(callerKeys.callerId, callerId), eq(callerKeys.id, keyId));
         if (orm.delete(callerKeys).where(theKey).run().changes === 0) return 'absent';
-        cancelSessions(orm, createdBy(connectSessions, callerId, [keyId]), audit.at);
+        endWithKeys(orm, callerId, [keyId], audit.at);
         record(audit, CALLERS_CHANGED);
         return 'deleted';
       }),
     touchKeys: async (uses) => {
-      if (uses.length > 0) await write(() => uses.forEach((use) => void touch.run(use)));
+      if (uses.length === 0) return;
+      await write(() => uses.forEach((use) => void (isSessionId(use.keyId) ? touchSession : touch).run(use)));
     },
   };
 }

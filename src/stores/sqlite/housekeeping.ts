@@ -3,7 +3,15 @@ import { and, eq, inArray, lt, notExists, sql } from 'drizzle-orm';
 import { CHANGE_RETENTION_MS } from '../../domain/time-limits.ts';
 import type { HousekeepingStore } from '../../ports/index.ts';
 import type { SqliteAccess } from './client.ts';
-import { candidates, changes, connectSessions, consoleSessions, flows, portalSessions } from './schema.ts';
+import {
+  agentSessions,
+  candidates,
+  changes,
+  connectSessions,
+  consoleSessions,
+  flows,
+  portalSessions,
+} from './schema.ts';
 import { truncateWal } from './secure-delete.ts';
 
 const isInMemory = ({ memory }: SqliteAccess['orm']['$client']): boolean => memory;
@@ -21,6 +29,11 @@ export const createHousekeepingStore = ({ orm, write }: SqliteAccess): Housekeep
       const old = orm.select({ seq: changes.seq }).from(changes).where(isOld).limit(limit);
       const isLeft = lt(consoleSessions.expiresAt, before);
       const left = orm.select({ id: consoleSessions.id }).from(consoleSessions).where(isLeft).limit(limit);
+      const agents = orm
+        .select({ id: agentSessions.id })
+        .from(agentSessions)
+        .where(lt(agentSessions.expiresAt, before))
+        .limit(limit);
       const portals = orm
         .select({ id: portalSessions.id })
         .from(portalSessions)
@@ -30,6 +43,7 @@ export const createHousekeepingStore = ({ orm, write }: SqliteAccess): Housekeep
         orm.delete(flows).where(inArray(stateDigest, ended)).run(),
         orm.delete(connectSessions).where(inArray(id, over)).run(),
         orm.delete(portalSessions).where(inArray(portalSessions.id, portals)).run(),
+        orm.delete(agentSessions).where(inArray(agentSessions.id, agents)).run(),
         orm.delete(changes).where(inArray(changes.seq, old)).run(),
         orm.delete(consoleSessions).where(inArray(consoleSessions.id, left)).run(),
       ];

@@ -11,6 +11,7 @@ import type { Theme } from '../../domain/theme.ts';
 import type { ChangeKind } from '../../ports/index.ts';
 import { ciphertext, json } from './columns.ts';
 
+export * from './agent-session-schema.ts';
 export * from './console-schema.ts';
 export * from './counter-schema.ts';
 export * from './event-schema.ts';
@@ -256,6 +257,8 @@ export const callers = sqliteTable('callers', {
   permissions: json<Permission[]>('grants').notNull(),
   workloads: json<Workload[]>('workloads').notNull(),
   rateLimit: json<RateLimit>('rate_limit'),
+  /** Null: the longest that there is. */
+  maxSessionTtl: integer('max_session_ttl'),
   createdAt: integer('created_at').notNull(),
   mac: text('mac'),
 });
@@ -366,6 +369,10 @@ export const audit = sqliteTable(
     clientRequestId: text('client_request_id'),
     traceId: text('trace_id'),
     changed: text('changed'),
+    session: text('session'),
+    agentId: text('agent_id'),
+    agentName: text('agent_name'),
+    purpose: text('purpose'),
     /**
      * The place in the order in which audit entries are sealed, given by the database. Null: stored before the
      * audit log had seals.
@@ -382,6 +389,7 @@ export const audit = sqliteTable(
     index('audit_of_actor').on(t.actor, t.id),
     index('audit_of_action').on(t.action, t.id),
     index('audit_of_integration').on(t.integration, t.id),
+    index('audit_of_session').on(t.session, t.id).where(sql`session is not null`),
     index('audit_not_ok').on(t.outcome, t.id).where(sql`outcome <> 'ok'`),
   ],
 );

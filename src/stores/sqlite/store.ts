@@ -5,6 +5,7 @@ import type { Store } from '../../ports/index.ts';
 import { createInstants } from '../shared/instants.ts';
 import { createListeners } from '../shared/listeners.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
+import { createAgentSessionStore } from './agent-sessions.ts';
 import { auditWriter, createAuditStore } from './audit.ts';
 import { createAuditSealStore } from './audit-seals.ts';
 import { createBarrier } from './barrier.ts';
@@ -87,6 +88,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createDeclarativeFileStore(access, counts),
     ...createSessionStore(access),
     ...createPortalStore(access),
+    ...createAgentSessionStore(access),
     ...createConnectionStore(access),
     ...createConnectionLists(access),
     ...createColdRead(client),

@@ -1,10 +1,16 @@
 // The caller cache: which reload makes workload tokens be verified again.
 import { describe, expect, test } from 'vitest';
-import { createCallerCache } from '../../../src/broker/cache/caller-cache.ts';
+import { createCallerCache } from '../../../src/broker/cache/callers/caller-cache.ts';
 import { digest } from '../../../src/broker/secrets/ids.ts';
 import type { Caller, CallerKey } from '../../../src/domain/caller.ts';
 
 const NOW = 1_795_824_000_000;
+const performanceClock = { monotonic: () => performance.now() };
+const NO_SESSIONS = {
+  agentSessionsByDigest: async () => [],
+  endedAgentSessions: async () => [],
+  countSessionUse: async () => 'ended' as const,
+};
 const workload = { id: 'wl_1', issuer: 'https://op.example', audience: 'valetkey', claims: { sub: 'billing' } };
 const caller: Caller = {
   id: 'clr_1',
@@ -34,9 +40,10 @@ const credential = {
 async function withRememberedToken() {
   let stored: { caller: Caller; keys: CallerKey[] }[] = [{ caller, keys: [key] }];
   const cache = createCallerCache({
-    store: { callers: async () => structuredClone(stored), storedKeys: async () => [] },
+    store: { callers: async () => structuredClone(stored), storedKeys: async () => [], ...NO_SESSIONS },
     adminKey: undefined,
     rateLimit: null,
+    clock: performanceClock,
   });
   await cache.reload();
   cache.remember(cache.boundTo(workload.issuer).ticket, 'a.b.c', { caller, workload }, credential, 60_000);
@@ -64,9 +71,14 @@ test('caller cache: a reload that finds a changed caller makes workload tokens b
 test('caller cache: of two reloads that overlap, the later one wins, whichever is answered first', async () => {
   const answers: ((callers: { caller: Caller; keys: CallerKey[] }[]) => void)[] = [];
   const cache = createCallerCache({
-    store: { callers: () => new Promise((resolve) => answers.push(resolve)), storedKeys: async () => [] },
+    store: {
+      callers: () => new Promise((resolve) => answers.push(resolve)),
+      storedKeys: async () => [],
+      ...NO_SESSIONS,
+    },
     adminKey: undefined,
     rateLimit: null,
+    clock: performanceClock,
   });
   const secret = 'vk_a-key-that-is-deleted';
   const before = [{ caller, keys: [{ ...key, digest: digest(secret) }] }];
@@ -96,9 +108,11 @@ describe('caller cache: a key that is not in memory', () => {
           return [{ caller, keys: [{ ...key, digest: digest(secret) }] }];
         },
         storedKeys: isStored,
+        ...NO_SESSIONS,
       },
       adminKey: undefined,
       rateLimit: null,
+      clock: performanceClock,
     });
     return { cache, loads };
   }

@@ -12,6 +12,7 @@ function counted() {
   const state = createMetricsState({
     store: {
       inboxState: async () => ({ open: 0, oldestAt: null }),
+      countLiveAgentSessions: async () => 0,
       jobState: async () => ({ open: 0, failing: 0, failed: 0 }),
       async countConnections() {
         counts++;

@@ -35,6 +35,7 @@ test.each([
       },
       logOut: async () => 'kept',
     },
+    endAgentSessions: async () => 0,
     endUserSessions: () => Promise.reject(new Error('no one has signed out')),
     targets: { find: () => Promise.reject(new Error('not asked')) },
     access: { recordSystem: () => ({}) as never },

@@ -70,6 +70,7 @@ export function callers(at: Opened): void {
       permissions: [],
       workloads: [],
       rateLimit: null,
+      maxSessionTtl: null,
       createdAt: NOW + 9,
       mac: null,
     };

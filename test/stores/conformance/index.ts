@@ -1,6 +1,7 @@
 // What every store has to pass: the contract of `Store` in `src/ports/index.ts`, outcome by outcome.
 import { afterAll, afterEach, beforeAll, beforeEach, describe } from 'vitest';
 import type { Store } from '../../../src/ports/index.ts';
+import { agentSessions } from './agent-sessions.ts';
 import { auditLog } from './audit.ts';
 import { auditSeals } from './audit-seals.ts';
 import { callers } from './callers.ts';
@@ -63,6 +64,7 @@ const PARTS = {
   'unreadable responses': unreadableResponses,
   'captured calls': capturedCalls,
   'console sessions': consoleSessions,
+  'agent sessions': agentSessions,
   jobs,
   'received webhooks': receivedWebhooks,
   events,

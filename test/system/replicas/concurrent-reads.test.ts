@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { createCallerCache } from '../../../src/broker/cache/caller-cache.ts';
+import { createCallerCache } from '../../../src/broker/cache/callers/caller-cache.ts';
 import { startInvalidation } from '../../../src/broker/cache/invalidation.ts';
 import { createTokenCache, toServedToken } from '../../../src/broker/cache/token-cache.ts';
 import { digest } from '../../../src/broker/secrets/ids.ts';
@@ -60,7 +60,7 @@ test('caller deleted while a broker starts: refused', async () => {
   });
   const caller = aCaller();
   await other.addCaller(caller, aKey(caller.id, { digest: digest('a key'), expiresAt: null }), anEntry());
-  const callerCache = createCallerCache({ store, adminKey: undefined, rateLimit: null });
+  const callerCache = createCallerCache({ store, adminKey: undefined, rateLimit: null, clock });
   await callerCache.reload();
   expect(callerCache.find('a key', NOW)).toBeDefined();
   await other.deleteCaller(caller.id, anEntry());
@@ -105,7 +105,11 @@ test.each([
       },
     },
     tokenCache,
-    callerCache: { reload: async () => undefined },
+    callerCache: {
+      reload: async () => undefined,
+      sessionsEnded: () => undefined,
+      recheckSessions: async () => undefined,
+    },
     integrationChanged: () => undefined,
     reload: async () => undefined,
     connectionsChanged: () => undefined,

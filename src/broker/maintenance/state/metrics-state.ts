@@ -16,7 +16,10 @@ import type { RefreshEngine } from '../../refresh/index.ts';
 const REST = 200;
 
 interface Parts {
-  store: Pick<Store, 'countConnections' | 'countDue' | 'inboxState' | 'deliveryState' | 'jobState' | 'ping'>;
+  store: Pick<
+    Store,
+    'countConnections' | 'countDue' | 'inboxState' | 'deliveryState' | 'jobState' | 'countLiveAgentSessions' | 'ping'
+  >;
   vault: Pick<Vault, 'protection'>;
   engine: Pick<RefreshEngine, 'state'>;
   auditBuffer: Pick<AuditBuffer, 'state'>;
@@ -43,12 +46,13 @@ export function createMetricsState({
   const inbox = rested({ ...counted, read: () => store.inboxState() });
   const delivered = rested({ ...counted, read: () => store.deliveryState() });
   const jobs = rested({ ...counted, read: () => store.jobState(clock.now() - JOB_FAILED_COUNTED_MS) });
+  const sessions = rested({ ...counted, read: () => store.countLiveAgentSessions(clock.now()) });
   const proveWrites = () => store.ping().then(() => true);
   const ping = rested({ read: proveWrites, maxAgeMs: METRICS_PING_MAX_AGE_MS, isKept: false, now });
 
   return async () => {
-    const [stored, dueNow, waiting, open, work, up] = await Promise.all([
-      ...([connections(), due(), inbox(), delivered(), jobs(), ping()] as const),
+    const [stored, dueNow, waiting, open, work, live, up] = await Promise.all([
+      ...([connections(), due(), inbox(), delivered(), jobs(), sessions(), ping()] as const),
     ]);
     const oldestAt = waiting?.value.oldestAt ?? null;
     const rows = stored?.value ?? [];
@@ -64,6 +68,7 @@ export function createMetricsState({
       inbox: { open: waiting?.value.open ?? 0, oldestMs: oldestAt === null ? 0 : clock.now() - oldestAt },
       deliveries: open ? deliveriesOf(open.value, clock.now()) : null,
       jobs: work?.value ?? null,
+      agentSessions: live?.value ?? null,
       storeUp: up?.value ?? false,
       rowsEnforced: vault.protection() === 'enforced',
       changeFeedLagMs: cache.changeFeedLagMs(),

@@ -1,5 +1,6 @@
 // What is authenticated of a row: all that says who may do what, and where secrets are sent. New members of these types are
 // covered unless they are listed here as what a broker changes later.
+import type { AgentSession } from '../../../domain/agent-session.ts';
 import type { Caller, CallerKey } from '../../../domain/caller.ts';
 import type { ConsoleSession } from '../../../domain/console.ts';
 import type { ConnectSession, Integration } from '../../../domain/integration.ts';
@@ -34,6 +35,12 @@ export function sessionRow(session: ConnectSession): AuthenticatedRow<Reauthenti
 /** By its digest, so that a row cannot be given to another browser. */
 export function consoleSessionRow({ digest, lastSeenAt: _l, mac: _m, ...values }: ConsoleSession): AuthenticatedRow {
   return { table: 'console_sessions', id: digest, values };
+}
+
+/** By its digest, so that a row cannot be given to another token. That it has ended is not covered: nothing makes it last again. */
+export function agentSessionRow({ id, digest, ...session }: AgentSession): AuthenticatedRow {
+  const { uses: _u, lastUsedAt: _l, endedAt: _e, endReason: _r, mac: _m, ...values } = session;
+  return { table: 'agent_sessions', id: digest, values: { ...values, id } };
 }
 
 /** What it is to do, and for whom. While it has not ended. */

@@ -1,5 +1,6 @@
 // The store as the broker sees it: rows that say who may do what, and where secrets go, are written with a message
 // authentication code and verified where they enter memory. What does not verify is reported and not used.
+import type { AgentSession } from '../../../domain/agent-session.ts';
 import type { Caller, CallerKey } from '../../../domain/caller.ts';
 import type { ConsoleSession } from '../../../domain/console.ts';
 import type { ConnectSession, Integration } from '../../../domain/integration.ts';
@@ -14,6 +15,7 @@ import type {
   Vault,
 } from '../../../ports/index.ts';
 import {
+  agentSessionRow,
   callerKeyRow,
   callerRow,
   consoleSessionRow,
@@ -52,6 +54,8 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
     verified(integrationRow(integration), integration.mac) ? integration : { ...integration, isAuthentic: false };
   const isGenuineConsole = (session: ConsoleSession): boolean =>
     verified(consoleSessionRow(session), session.mac, session.id);
+  const isGenuineAgent = (session: AgentSession): boolean =>
+    verified(agentSessionRow(session), session.mac, session.id);
   const isGenuine = (session: ConnectSession): boolean =>
     !isOpen(session) || verified(sessionRow(session), session.mac);
   const genuine = <S extends ConnectSession>(session: S | undefined): S | undefined =>
@@ -108,6 +112,20 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
           audit,
         })),
       }),
+
+    addAgentSession: (session, maker, audit) =>
+      store.addAgentSession(withMac(session, agentSessionRow(session)), maker, audit),
+    async agentSessionsByDigest(digests) {
+      return (await store.agentSessionsByDigest(digests)).filter(isGenuineAgent);
+    },
+    async agentSession(id) {
+      const session = await store.agentSession(id);
+      return session && isGenuineAgent(session) ? session : undefined;
+    },
+    async agentSessions(filter, page) {
+      const { data, next } = await store.agentSessions(filter, page);
+      return { data: data.filter(isGenuineAgent), next };
+    },
 
     addConsoleSession: (session, audit, replaces) =>
       store.addConsoleSession(withMac(session, consoleSessionRow(session)), audit, replaces),

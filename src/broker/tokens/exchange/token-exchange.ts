@@ -8,12 +8,8 @@ import { type Access, type Call, sees } from '../../audit/index.ts';
 import type { ServedToken } from '../../cache/index.ts';
 import type { ConnectSessionRequest, ConnectSessions } from '../../connections/index.ts';
 import type { TokenReader } from '../token-reader.ts';
-import {
-  createExchangedIdentity,
-  type ExchangedIdentity,
-  type ExchangedIdentityParts,
-  type InvalidToken,
-} from './exchanged-identity.ts';
+import type { IdentifyExchange, InvalidToken } from './exchanged-identity.ts';
+import { refusedInWords, subjectInWords } from './in-words.ts';
 
 export interface ExchangeRequest {
   subjectToken: string;
@@ -42,7 +38,8 @@ export interface TokenExchange {
   exchange(call: Call, request: ExchangeRequest): Promise<ServedToken | ExchangeFault | Refusal>;
 }
 
-export interface TokenExchangeParts extends ExchangedIdentityParts {
+export interface TokenExchangeParts {
+  identify: IdentifyExchange;
   reader: Pick<TokenReader, 'read'>;
   sessions: Pick<ConnectSessions, 'createForTokenExchange'>;
   store: Pick<Store, 'integration' | 'session'>;
@@ -51,8 +48,7 @@ export interface TokenExchangeParts extends ExchangedIdentityParts {
 }
 
 export function createTokenExchange(parts: TokenExchangeParts): TokenExchange {
-  const { reader, sessions, store, access, clock } = parts;
-  const identify = createExchangedIdentity(parts);
+  const { identify, reader, sessions, store, access, clock } = parts;
   const recentLinks = new LRUCache<string, { id: string; url: string }>({ max: 1_000, ttl: CONNECT_LINK_REUSE_MS });
 
   /** Where the owner connects. The subject token permits a link for its owner, and for no one else. */
@@ -118,20 +114,3 @@ export function createTokenExchange(parts: TokenExchangeParts): TokenExchange {
     },
   };
 }
-
-/** Characters of a subject: issuers choose them. */
-const SUBJECT_LENGTH = 255;
-
-const party = ({ issuer, subject }: { issuer?: string | undefined; subject?: string | undefined }): string =>
-  [
-    ...(subject === undefined ? [] : [`subject ${subject.slice(0, SUBJECT_LENGTH)}`]),
-    ...(issuer ? [`of ${issuer}`] : []),
-  ].join(' ');
-
-const subjectInWords = (found: ExchangedIdentity): string =>
-  [party(found), ...(found.actor ? [`actor: ${party(found.actor)}`] : [])].join('; ');
-
-const refusedInWords = ({ token, reason, why, ...who }: InvalidToken): string => {
-  const whose = party(who);
-  return `${token} token: ${reason}${whose === '' ? '' : ` (${whose})`}${why === undefined ? '' : `; ${why}`}`;
-};

@@ -4,7 +4,7 @@ import type { Connection } from '../../../domain/connection.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import type { NewEvent } from '../../../domain/events.ts';
 import type { ReceivedWebhook } from '../../../domain/received-webhook.ts';
-import { effectOf, LOGOUT_EVENT, shortTypeOf } from '../../../domain/security-events.ts';
+import { effectOf, endsAgentSessions, LOGOUT_EVENT, shortTypeOf } from '../../../domain/security-events.ts';
 import type { Clock, Logger, Store, Telemetry, Vault } from '../../../ports/index.ts';
 import type { Access } from '../../audit/index.ts';
 import type { Targets } from '../../integrations/index.ts';
@@ -32,12 +32,16 @@ export interface SignedOutUser {
 /** Ends the sessions that this user has with the broker itself; returns how many there were. Rejects with `StoreError`. */
 export type EndUserSessions = (user: SignedOutUser) => Promise<number>;
 
+/** Ends the agent sessions of an owner whose account is suspended, gone or signed out; returns how many. Rejects with `StoreError`. */
+export type EndAgentSessions = (owner: string) => Promise<number>;
+
 interface Parts {
   store: Pick<Store, 'settleReceived' | 'connectionsByValue' | 'connection' | 'appendAudit'>;
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
   receivers: Pick<SignalReceivers, 'find'>;
   actions: SignalActions;
   endUserSessions: EndUserSessions;
+  endAgentSessions: EndAgentSessions;
   targets: Pick<Targets, 'find'>;
   access: Pick<Access, 'recordSystem'>;
   /** Waits for the other replicas. */
@@ -50,8 +54,8 @@ interface Parts {
 type Event = StoredSignal['events'][number];
 
 export function createSignalProcessing(parts: Parts): ProcessSignal {
-  const { store, vault, receivers, actions, endUserSessions, targets, access, untilApplied, telemetry, clock, log } =
-    parts;
+  const { store, vault, receivers, actions, endUserSessions, endAgentSessions } = parts;
+  const { targets, access, untilApplied, telemetry, clock, log } = parts;
   /** One after the other, as they were claimed: a later signal may undo what an earlier one has done. */
   let last: Promise<unknown> = Promise.resolve();
 
@@ -105,6 +109,9 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
       else for (const one of connections) hasChanged = (await actions.act(one, effect, event)) || hasChanged;
       all.push(...connections);
     }
+    if (endsAgentSessions(event.type))
+      for (const owner of new Set(all.map((one) => one.owner)))
+        if ((await endAgentSessions(owner)) > 0) hasChanged = true;
     // Before callers are told of it, no replica serves what has ended or is on hold.
     if (hasChanged) await untilApplied();
     return { connections: all, isOfUser };

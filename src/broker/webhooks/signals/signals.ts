@@ -8,7 +8,12 @@ import type { AccountHolds } from '../processing/account-holds.ts';
 import { createAdmission } from '../receiving/admission.ts';
 import { createSignalActions } from './actions.ts';
 import { createSignalPolling, type PostJson } from './polling.ts';
-import { createSignalProcessing, type EndUserSessions, type ProcessSignal } from './process-signal.ts';
+import {
+  createSignalProcessing,
+  type EndAgentSessions,
+  type EndUserSessions,
+  type ProcessSignal,
+} from './process-signal.ts';
 import { createSignalReceivers } from './receivers.ts';
 import { createSignalReceiving, type SignalReceiving } from './receiving.ts';
 import { createSignalAdmin, type SignalAdmin } from './signal-admin.ts';
@@ -34,6 +39,7 @@ interface Parts {
   tokenCache: Pick<TokenCache, 'invalidate'>;
   holds: AccountHolds;
   endUserSessions: EndUserSessions;
+  endAgentSessions: EndAgentSessions;
   verifier: SecurityEventVerifier;
   post: PostJson;
   checkUrl: (url: string) => string | undefined;

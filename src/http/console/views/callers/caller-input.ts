@@ -18,12 +18,13 @@ export const setupWith = (caller: Caller, changed: Partial<CallerSetup>): Caller
   grants: caller.permissions,
   workloads: caller.workloads,
   rateLimit: caller.rateLimit,
+  maxSessionTtl: caller.maxSessionTtl,
   ...changed,
 });
 
 /** By which a form says what it was made of: a change of someone else in between is not overwritten. */
-export const fingerprint = ({ name, permissions, workloads, rateLimit }: Caller): string =>
-  digest(JSON.stringify([name, permissions, workloads, rateLimit])).slice(0, 32);
+export const fingerprint = ({ name, permissions, workloads, rateLimit, maxSessionTtl }: Caller): string =>
+  digest(JSON.stringify([name, permissions, workloads, rateLimit, maxSessionTtl])).slice(0, 32);
 
 const number = (form: URLSearchParams, name: string): number | undefined => {
   const text = field(form, name);
@@ -32,12 +33,13 @@ const number = (form: URLSearchParams, name: string): number | undefined => {
 
 /** As the API would have it checked: the whole caller. */
 export function checkedSetup(setup: CallerSetup, names: readonly string[]): CallerSetup | { issues: Issues } {
-  const { name, grants, workloads = [], rateLimit = null } = setup;
+  const { name, grants, workloads = [], rateLimit = null, maxSessionTtl = null } = setup;
   const parsed = CallerPut.safeParse({
     name,
     grants,
     workloads: workloads.map(({ issuer, audience, claims, maxAge }) => ({ issuer, audience, claims, max_age: maxAge })),
     rate_limit: rateLimit,
+    max_session_ttl: maxSessionTtl,
   });
   if (parsed.success) return callerSetupOf(parsed.data);
   const issues = parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));

@@ -1,7 +1,8 @@
-// Callers by what they present, in memory, so that authenticating a request asks no store. A key is found by its digest;
-// a workload's token too, once it has been verified.
+// Callers by what they present, in memory, so that authenticating a request asks no store. A key is found by its digest; a
+// workload's token too, once it has been verified, and the token of an agent session.
 import { LRUCache } from 'lru-cache';
-import { upTo } from '../../domain/cache-bounds.ts';
+import type { AgentSession } from '../../../domain/agent-session.ts';
+import { upTo } from '../../../domain/cache-bounds.ts';
 import {
   ADMIN_ID,
   type Caller,
@@ -9,11 +10,12 @@ import {
   type Principal,
   type RateLimit,
   type Workload,
-} from '../../domain/caller.ts';
-import { ADMIN_CALLER_NAME } from '../../domain/reserved-names.ts';
-import type { Store } from '../../ports/index.ts';
-import { digest, isMistyped } from '../secrets/index.ts';
-import { createKeyLookup } from './key-lookups.ts';
+} from '../../../domain/caller.ts';
+import { ADMIN_CALLER_NAME } from '../../../domain/reserved-names.ts';
+import type { Clock, Store } from '../../../ports/index.ts';
+import { digest, isMistyped, isSessionToken } from '../../secrets/index.ts';
+import { createBatchedLookup } from './batched-lookups.ts';
+import { createSessionCache, type SessionCache, type SessionMakerState } from './session-cache.ts';
 
 /** The caller behind `VALETKEY_ADMIN_KEY`, for the first set-up. It has every permission and is in no table. */
 const ADMIN: Principal = {
@@ -41,14 +43,14 @@ export interface CallerCache {
   /** Undefined: unknown or expired. `now` in ms since the epoch. */
   find(presented: string, now: number): Principal | undefined;
   /**
-   * For a key that `find` does not know: asks the store, in case another replica has made it. `busy`: too many are being looked
-   * up. Rejects with `StoreError`.
+   * For a key or a session that `find` does not know: asks the store, in case another replica has made it. `busy`: too many are
+   * being looked up. Rejects with `StoreError`.
    */
   lookUp(presented: string, now: number): Promise<Principal | undefined | 'busy'>;
   /** The caller of a request as it is now; undefined: it is gone, or what authenticated the request is. */
   callerOf(principal: Principal): Pick<Caller, 'id' | 'permissions'> | undefined;
-  /** Why a key was not found. */
-  whyNot(presented: string): 'expired' | 'mistyped' | 'unknown';
+  /** Why a key or the token of a session was not found. */
+  whyNot(presented: string): 'expired' | 'mistyped' | 'unknown' | 'ended' | 'used_up';
   /** Whether it can identify itself at all: by a key that has not expired, or by a workload binding. `now` in ms since the epoch. */
   canAct(callerId: string, now: number): boolean;
   /** The permissions of a caller as they are now; undefined: it is gone. */
@@ -68,27 +70,38 @@ export interface CallerCache {
   ): Principal;
   /** To be called when trusted issuers have changed: every token has to be verified again. */
   invalidateWorkloads(): void;
+  /**
+   * Counts a request of a session whose uses are limited, or of one below such a session. Undefined: it was counted, or need not
+   * be. Rejects with `StoreError`.
+   */
+  countUse(principal: Principal, now: number): Promise<'used_up' | 'ended' | undefined>;
+  /** These sessions have ended, here or elsewhere. */
+  sessionsEnded(ids: readonly string[]): void;
+  /** Ends of sessions may have been missed. Rejects with `StoreError`. */
+  recheckSessions(): Promise<void>;
   /** Reads all callers. To be awaited after each change before the answer, so that a deleted key stops working at once. */
   reload(): Promise<void>;
 }
 
 interface Parts {
-  store: Pick<Store, 'callers' | 'storedKeys'>;
+  store: Pick<Store, 'callers' | 'storedKeys' | 'agentSessionsByDigest' | 'endedAgentSessions' | 'countSessionUse'>;
   adminKey: string | undefined;
   /** For callers that have none of their own; null: none. */
   rateLimit: RateLimit | null;
+  clock: Pick<Clock, 'monotonic'>;
 }
 
-export function createCallerCache({ store, adminKey, rateLimit }: Parts): CallerCache {
+export function createCallerCache({ store, adminKey, rateLimit, clock }: Parts): CallerCache {
   let keys = new Map<string, Principal>();
   let bindings = new Map<string, WorkloadBinding[]>();
   /** Until when callers can act, in ms since the epoch. */
   let ableUntil = new Map<string, number>();
   let permissions = new Map<string, readonly Permission[]>();
   /** By the id of the key or of the workload binding. */
-  let byCredential = new Map<string, Caller>();
+  let byCredential = new Map<string, { caller: Caller; endsAt: number }>();
   const workloadTokens = new LRUCache<string, Principal>(upTo(MAX_WORKLOAD_TOKENS));
   let current: VerificationTicket = Symbol();
+  let version = Symbol();
   let loaded: string | undefined;
   /** Reloads overlap: how many have begun, and which of them brought what is in memory. */
   let begun = 0;
@@ -101,10 +114,27 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
 
   const limitOf = (caller: Caller) => caller.rateLimit ?? rateLimit;
 
+  function makerOf({ callerId, createdWith }: AgentSession): SessionMakerState | undefined {
+    if (callerId === ADMIN_ID) {
+      const isThere = adminKey !== undefined && createdWith === ADMIN.credential.id;
+      return isThere ? { caller: ADMIN.caller, rateLimit: null, endsAt: Number.POSITIVE_INFINITY } : undefined;
+    }
+    const found = byCredential.get(createdWith);
+    return found?.caller.id === callerId ? { ...found, rateLimit: limitOf(found.caller) } : undefined;
+  }
+
+  const sessions: SessionCache = createSessionCache({
+    store,
+    makerOf,
+    callersVersion: () => version,
+    reloadCallers: () => reload(),
+    clock,
+  });
+
   function find(presented: string, now: number): Principal | undefined {
     const key = digest(presented);
     const found = keys.get(key) ?? workloadTokens.get(key);
-    if (!found) return undefined;
+    if (!found) return isSessionToken(presented) ? sessions.find(key, now) : undefined;
     const { expiresAt } = found.credential;
     return expiresAt === null || expiresAt > now ? found : undefined;
   }
@@ -120,7 +150,7 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
     if (content === loaded) return;
     const nextKeys = new Map<string, Principal>();
     const nextBindings = new Map<string, WorkloadBinding[]>();
-    const nextByCredential = new Map<string, Caller>();
+    const nextByCredential = new Map<string, { caller: Caller; endsAt: number }>();
     const nextAble = new Map<string, number>();
     const nextPermissions = new Map<string, readonly Permission[]>();
     if (adminKey !== undefined) {
@@ -136,8 +166,9 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
       );
       nextAble.set(caller.id, Math.max(0, ...ends));
       nextPermissions.set(caller.id, caller.permissions);
-      for (const { id } of [...own, ...caller.workloads]) nextByCredential.set(id, caller);
+      for (const { id } of caller.workloads) nextByCredential.set(id, { caller, endsAt: Number.POSITIVE_INFINITY });
       for (const { id, digest: known, expiresAt } of own) {
+        nextByCredential.set(id, { caller, endsAt: expiresAt ?? Number.POSITIVE_INFINITY });
         nextKeys.set(known, { caller, credential: { kind: 'key', id, expiresAt }, rateLimit: limitOf(caller) });
       }
       for (const workload of caller.workloads) {
@@ -151,24 +182,36 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
     permissions = nextPermissions;
     byCredential = nextByCredential;
     loaded = content;
+    version = Symbol();
     invalidateWorkloads();
   }
 
-  const isStored = createKeyLookup({ store, reload });
+  const isStored = createBatchedLookup<true>(async (digests) => {
+    const found = await store.storedKeys(digests);
+    if (found.length > 0) await reload();
+    return new Map(found.map((one) => [one, true]));
+  });
 
   return {
     find,
 
     async lookUp(presented, now) {
-      const stored = await isStored(digest(presented));
-      return stored === true ? find(presented, now) : stored || undefined;
+      const key = digest(presented);
+      if (isSessionToken(presented)) return sessions.lookUp(key, now);
+      const stored = await isStored(key);
+      return stored === true ? find(presented, now) : stored;
     },
 
-    callerOf: ({ caller, credential }) => (caller.id === ADMIN_ID ? ADMIN.caller : byCredential.get(credential.id)),
+    callerOf({ caller, credential, session }) {
+      if (session) return sessions.callerOf(session);
+      return caller.id === ADMIN_ID ? ADMIN.caller : byCredential.get(credential.id)?.caller;
+    },
 
     whyNot(presented) {
-      if (keys.has(digest(presented))) return 'expired';
-      return isMistyped(presented) ? 'mistyped' : 'unknown';
+      const key = digest(presented);
+      if (keys.has(key)) return 'expired';
+      if (isMistyped(presented)) return 'mistyped';
+      return isSessionToken(presented) ? sessions.whyNot(key) : 'unknown';
     },
 
     canAct: (callerId, now) => (ableUntil.get(callerId) ?? 0) > now,
@@ -184,6 +227,11 @@ export function createCallerCache({ store, adminKey, rateLimit }: Parts): Caller
     },
 
     invalidateWorkloads,
+
+    countUse: async ({ session }, now) =>
+      session && session.counted.length > 0 ? sessions.countUse(session, now) : undefined,
+    sessionsEnded: sessions.noteEnded,
+    recheckSessions: sessions.recheck,
 
     reload,
   };

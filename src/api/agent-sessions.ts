@@ -1,0 +1,181 @@
+// Agent sessions: narrow, short-lived credentials that a caller makes for the process beside a model.
+import { z } from '@hono/zod-openapi';
+import { SESSION_ACTIONS } from '../domain/agent-session.ts';
+import { AGENT_SESSION_TTL_MAX_S, AGENT_SESSION_TTL_S } from '../domain/time-limits.ts';
+import { Method, PathPattern } from './callers.ts';
+import { Owner, PageQuery, pattern, Slug, Time } from './common.ts';
+import { EXAMPLE } from './examples.ts';
+
+/** One line, for people: an audit log shows it. */
+const Line = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .regex(/^\P{Cc}*[^\s\p{Cc}]\P{Cc}*$/u, 'one line that is not empty, without control characters');
+
+export const Purpose = Line(500).openapi({
+  description: 'What it is for, in words. The audit log shows it with each use.',
+});
+const Actor = z
+  .strictObject({ id: Line(255), name: Line(255).optional() })
+  .openapi('SessionActor', { description: 'The agent that acts with the session, as its caller names it' });
+
+const Limits = {
+  owner: Owner,
+  integrations: z.array(Slug).min(1).max(20),
+  actions: z
+    .array(z.enum(SESSION_ACTIONS))
+    .min(1)
+    .max(SESSION_ACTIONS.length)
+    .openapi({
+      description:
+        '`proxy`: calls APIs through the broker; `token`: is given tokens; `connections:read`; `sessions`: makes narrower sessions, three levels below the caller at most',
+      example: ['proxy'],
+    }),
+};
+const narrow = {
+  scopes: z.array(pattern(512)).min(1).max(50).openapi({ description: 'The scopes that a token may have' }),
+  methods: z
+    .array(Method)
+    .min(1)
+    .max(20)
+    .openapi({ description: 'For `proxy`: as in a grant of a caller', example: ['GET'] }),
+  paths: z
+    .array(PathPattern)
+    .min(1)
+    .max(50)
+    .openapi({ description: 'For `proxy`: as in a grant of a caller', example: ['/repos/*'] }),
+  tools: z
+    .array(pattern(128))
+    .min(1)
+    .max(50)
+    .openapi({
+      description:
+        'For `proxy`: the tools of an MCP server that may be called; a trailing `*` matches a prefix. Calls of which the broker does not know the tool are refused: all that do not go through the MCP gateway.',
+      example: ['read_*'],
+    }),
+};
+
+const example = {
+  owner: EXAMPLE.owner,
+  integrations: [EXAMPLE.integration],
+  actions: ['proxy' as const],
+  purpose: 'Summarise the channel of the release',
+  actor: { id: 'release-notes', name: 'Release notes agent' },
+};
+
+export const AgentSessionPost = z
+  .strictObject({
+    ...Limits,
+    scopes: narrow.scopes.optional(),
+    methods: narrow.methods.optional(),
+    paths: narrow.paths.optional(),
+    tools: narrow.tools.optional(),
+    ttl: z
+      .int()
+      .min(1)
+      .max(AGENT_SESSION_TTL_MAX_S)
+      .optional()
+      .openapi({
+        description: `How long it lasts, in seconds: ${AGENT_SESSION_TTL_MAX_S} at most, and no longer than \`max_session_ttl\` of the caller. Default: ${AGENT_SESSION_TTL_S}. It also ends with the key or the session that made it.`,
+      }),
+    purpose: Purpose,
+    actor: Actor.optional(),
+    max_uses: z.int().min(1).max(1_000_000).optional().openapi({
+      description: 'How many requests it authenticates, those of the sessions below it included. Default: any number.',
+    }),
+  })
+  .openapi('CreateSessionRequest', {
+    description:
+      'What the session may do at most. What is left out may be anything that the caller may do, by the grants that it has then.',
+    example,
+  });
+
+const Status = z.enum(['active', 'ended', 'expired', 'used_up']);
+
+export const AgentSessionView = z
+  .object({
+    id: z.string(),
+    status: Status,
+    ...Limits,
+    scopes: narrow.scopes.nullable(),
+    methods: narrow.methods.nullable(),
+    paths: narrow.paths.nullable(),
+    tools: narrow.tools.nullable(),
+    purpose: Purpose,
+    actor: z.object({ id: z.string(), name: z.string().nullable() }).nullable(),
+    max_uses: z.int().nullable(),
+    uses: z.int().nullable().openapi({ description: 'Counted only where `max_uses` limits them. Null: not counted' }),
+    caller_id: z.string().openapi({ description: 'The caller within whose grants it is' }),
+    parent_id: z.string().nullable().openapi({ description: 'The session that made it. Null: the caller itself' }),
+    created_at: Time,
+    expires_at: Time,
+    last_used_at: Time.nullable(),
+    ended_at: Time.nullable(),
+    end_reason: z
+      .enum(['revoked', 'parent_ended', 'caller_deleted', 'key_deleted', 'owner_signal'])
+      .nullable()
+      .openapi({
+        description:
+          'Why it ended before its time. `owner_signal`: the provider said that the account of the owner is suspended, gone or signed out',
+      }),
+  })
+  .openapi('Session', {
+    example: {
+      id: EXAMPLE.agentSession,
+      status: 'active',
+      ...example,
+      scopes: null,
+      methods: ['GET'],
+      paths: null,
+      tools: null,
+      max_uses: null,
+      uses: null,
+      caller_id: EXAMPLE.caller,
+      parent_id: null,
+      created_at: EXAMPLE.made,
+      expires_at: '2026-03-02T09:45:00.000Z',
+      last_used_at: null,
+      ended_at: null,
+      end_reason: null,
+    },
+  });
+
+/** Has the form of a token, but a wrong checksum. */
+const token = 'vs_Yh3kq0cVt8mPz5sXbN1wLr7dGf2uJe9aTi4oKyC6vQMaaaaaa';
+
+export const AgentSessionCreated = z
+  .object({ ...AgentSessionView.shape, token: z.string() })
+  .openapi('CreatedSession', {
+    description:
+      'A new session. Only this response shows its `token`, which authenticates like a caller key: `Authorization: Bearer vs_…`.',
+    example: {
+      id: EXAMPLE.agentSession,
+      token,
+      status: 'active',
+      ...example,
+      scopes: null,
+      methods: null,
+      paths: null,
+      tools: null,
+      max_uses: null,
+      uses: null,
+      caller_id: EXAMPLE.caller,
+      parent_id: null,
+      created_at: EXAMPLE.made,
+      expires_at: '2026-03-02T09:45:00.000Z',
+      last_used_at: null,
+      ended_at: null,
+      end_reason: null,
+    },
+  });
+
+export const AgentSessionQuery = PageQuery.extend({
+  owner: z.string().max(255).optional().openapi({ description: 'Only sessions of this owner', example: EXAMPLE.owner }),
+  status: z.enum(['active']).optional().openapi({ description: 'Only sessions whose time is not over' }),
+});
+
+export const AgentSessionsEnd = z.object({ owner: Owner });
+export const AgentSessionsEnded = z
+  .object({ ended: z.int().openapi({ description: 'How many sessions were ended' }) })
+  .openapi('EndedSessions', { example: { ended: 3 } });

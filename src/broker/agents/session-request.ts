@@ -1,0 +1,116 @@
+// What a caller asks of a new agent session, and whether it has all of that itself: a session is narrower than what makes it, and
+// never wider.
+import { type Agent, MAX_SESSION_DEPTH, type SessionAction, type SessionLimits } from '../../domain/agent-session.ts';
+import type { MissingPermission, Permission, Principal } from '../../domain/caller.ts';
+import type { InputIssue } from '../../domain/errors.ts';
+import { coversWanted, intersection, permissionOfSession, type Wanted } from '../../domain/narrowed-permissions.ts';
+import { AGENT_SESSION_TTL_MAX_S, AGENT_SESSION_TTL_S } from '../../domain/time-limits.ts';
+
+export interface AgentSessionRequest {
+  owner: string;
+  integrations: string[];
+  actions: SessionAction[];
+  /** Undefined, here and below: as far as the caller may. */
+  scopes?: string[] | undefined;
+  methods?: string[] | undefined;
+  paths?: string[] | undefined;
+  tools?: string[] | undefined;
+  /** Seconds. */
+  ttl?: number | undefined;
+  purpose: string;
+  agent?: Agent | undefined;
+  maxUses?: number | undefined;
+}
+
+/** The first of what is asked for that no permission covers; undefined: all is covered. */
+export function missingFor(
+  permissions: readonly Permission[],
+  request: AgentSessionRequest,
+): MissingPermission | undefined {
+  const { owner, integrations, actions, scopes } = request;
+  for (const integration of integrations)
+    for (const action of new Set<SessionAction>(['sessions', ...actions])) {
+      const plain: Wanted = { action, integration, owner };
+      if (!coversWanted(permissions, plain)) return { action, integration, owner };
+      if (action === 'sessions' || action === 'connections:read') continue;
+      const uncovered = scopes?.filter((scope) => !coversWanted(permissions, { ...plain, scopes: [scope] })) ?? [];
+      if (uncovered.length > 0) return { action, integration, owner, scopes: uncovered };
+      const missing = action === 'proxy' ? missingCall(permissions, { ...plain, scopes }, request) : undefined;
+      if (missing) return missing;
+      // Each is covered, and not by one permission together.
+      if (!coversWanted(permissions, { ...plain, scopes })) return { action, integration, owner, scopes: scopes ?? [] };
+    }
+  return undefined;
+}
+
+/** Each method at each path has to be covered by one permission. */
+function missingCall(
+  permissions: readonly Permission[],
+  wanted: Wanted,
+  { methods = [], paths = [], tools = [] }: AgentSessionRequest,
+): MissingPermission | undefined {
+  const { action, integration, owner } = wanted;
+  for (const method of orNone(methods))
+    for (const path of orNone(paths))
+      for (const tool of orNone(tools))
+        if (!coversWanted(permissions, { ...wanted, method, path, tool }))
+          return {
+            ...{ action, integration, owner },
+            ...(method !== undefined && { method }),
+            ...(path !== undefined && { path }),
+            ...(tool !== undefined && { tool }),
+          };
+  return undefined;
+}
+
+const orNone = (list: readonly string[]): readonly (string | undefined)[] => (list.length === 0 ? [undefined] : list);
+
+/** How long it lasts, in seconds, or what is wrong with that. */
+export function ttlOf({ caller }: Principal, wanted: number | undefined): number | InputIssue {
+  const own = caller.maxSessionTtl ?? AGENT_SESSION_TTL_MAX_S;
+  const most = Math.min(own, AGENT_SESSION_TTL_MAX_S);
+  const ttl = wanted ?? Math.min(AGENT_SESSION_TTL_S, most);
+  if (ttl <= most) return ttl;
+  const whose =
+    own < AGENT_SESSION_TTL_MAX_S ? 'the max_session_ttl of the caller' : 'the longest that a session lasts';
+  return { path: 'ttl', message: `is more than ${most} seconds, ${whose}` };
+}
+
+/** What is wrong with it, whatever the caller may do. */
+export function requestIssues(
+  { actions, methods, paths, tools }: AgentSessionRequest,
+  { session }: Principal,
+): InputIssue[] {
+  const issues: InputIssue[] = [];
+  if (!actions.includes('proxy'))
+    for (const [path, value] of Object.entries({ methods, paths, tools }))
+      if (value !== undefined) issues.push({ path, message: 'only for sessions with the action proxy' });
+  if (tools !== undefined && actions.includes('token'))
+    issues.push({ path: 'tools', message: 'not with the action token: who has the token may call every tool' });
+  if (session && session.ancestors.length + 1 >= MAX_SESSION_DEPTH)
+    issues.push({ path: 'actions', message: `sessions are made ${MAX_SESSION_DEPTH} levels below a caller at most` });
+  return issues;
+}
+
+/** Within those of the session that makes it, if one does. */
+export function limitsOf(request: AgentSessionRequest, { session }: Principal): SessionLimits {
+  const { owner, integrations, actions, scopes, methods, paths, tools } = request;
+  const wanted: SessionLimits = {
+    owner,
+    integrations: [...new Set(integrations)],
+    actions: [...new Set(actions)],
+    scopes: scopes ?? null,
+    methods: methods ?? null,
+    paths: paths ?? null,
+    tools: tools ?? null,
+  };
+  if (!session) return wanted;
+  const both = intersection(permissionOfSession(session), permissionOfSession(wanted));
+  return {
+    ...wanted,
+    scopes: both.scopes ?? null,
+    methods: both.methods ?? null,
+    paths: both.paths ?? null,
+    tools: both.tools ?? null,
+  };
+}

@@ -1,0 +1,103 @@
+// Agent sessions in SQLite.
+import { and, count, desc, eq, inArray, isNotNull, type SQL, sql } from 'drizzle-orm';
+import type { SessionEnd } from '../../domain/agent-session.ts';
+import type { AgentSessionStore } from '../../ports/index.ts';
+import { endedBy, isLiveSession, madeBy, matchesAgentSession, sessionsEnded, useOf } from '../shared/agent-sessions.ts';
+import { pageOf } from '../shared/pages.ts';
+import type { SqliteAccess } from './client.ts';
+import { isCreatorThere } from './connect-sessions.ts';
+import { agentSessions } from './schema.ts';
+
+export function createAgentSessionStore({ orm, read, write, record }: SqliteAccess): AgentSessionStore {
+  const { id, digest, parentId, uses, lastUsedAt, endedAt } = agentSessions;
+  const live = (where: SQL | undefined, now: number) =>
+    orm
+      .select({ n: count() })
+      .from(agentSessions)
+      .where(and(where, isLiveSession(agentSessions, now)))
+      .get()!.n;
+
+  return {
+    addAgentSession: (session, { callerId, keyId, mostLive }, audit) =>
+      write(() => {
+        const { createdAt: now } = session;
+        if (callerId !== undefined && !isCreatorThere(orm, { callerId, keyId })) return 'maker_gone';
+        if (session.parentId !== null && live(eq(id, session.parentId), now) === 0) return 'maker_gone';
+        if (live(madeBy(agentSessions, session.callerId), now) >= mostLive) return 'too_many';
+        orm.insert(agentSessions).values(session).run();
+        record(audit);
+        return 'added';
+      }),
+    agentSessionsByDigest: (digests) =>
+      read(() =>
+        orm
+          .select()
+          .from(agentSessions)
+          .where(inArray(digest, [...digests]))
+          .all(),
+      ),
+    endedAgentSessions: (ids) =>
+      read(() => {
+        const found = orm
+          .select({ id })
+          .from(agentSessions)
+          .where(and(inArray(id, [...ids]), sql`${endedAt} is null`))
+          .all();
+        const going = new Set(found.map((one) => one.id));
+        return ids.filter((one) => !going.has(one));
+      }),
+    agentSession: (one) => read(() => orm.select().from(agentSessions).where(eq(id, one)).get()),
+    agentSessions: (filter, { limit, after }) =>
+      read(() => {
+        const rows = orm
+          .select()
+          .from(agentSessions)
+          .where(matchesAgentSession(agentSessions, filter, after))
+          .orderBy(desc(id))
+          .limit(limit + 1);
+        return pageOf(rows.all(), limit);
+      }),
+    endAgentSessions: (ids, reason, audit) =>
+      write(() => {
+        const ended = endSessions(orm, inArray(id, [...ids]), reason, audit.at);
+        for (let above = ids; above.length > 0; ) {
+          const below = orm
+            .select({ id })
+            .from(agentSessions)
+            .where(and(isNotNull(parentId), inArray(parentId, [...above])));
+          above = below.all().map((one) => one.id);
+          if (above.length > 0) ended.push(...endSessions(orm, inArray(id, [...above]), 'parent_ended', audit.at));
+        }
+        if (ended.length > 0) record(audit, ...sessionsEnded(ended));
+        return ended;
+      }),
+    countSessionUse: (ids, now) =>
+      write(() => {
+        const which = inArray(id, [...ids]);
+        const outcome = useOf(ids, orm.select().from(agentSessions).where(which).all(), now);
+        if (outcome === 'counted')
+          orm
+            .update(agentSessions)
+            .set({ uses: sql`${uses} + 1`, lastUsedAt: sql`max(coalesce(${lastUsedAt}, 0), ${now})` })
+            .where(which)
+            .run();
+        return outcome;
+      }),
+    countLiveAgentSessions: (now) => read(() => live(undefined, now)),
+  };
+}
+
+/** Inside an operation: ends those that match and are not over; returns their ids. */
+export const endSessions = (
+  orm: SqliteAccess['orm'],
+  matching: SQL | undefined,
+  reason: SessionEnd,
+  now: number,
+): string[] =>
+  orm
+    .update(agentSessions)
+    .set(endedBy(reason, now))
+    .where(and(matching, isLiveSession(agentSessions, now)))
+    .returning({ id: agentSessions.id })
+    .all()
+    .map((one) => one.id);
