@@ -3,7 +3,7 @@ import { z } from '@hono/zod-openapi';
 import { SESSION_ACTIONS } from '../domain/agent-session.ts';
 import { AGENT_SESSION_TTL_MAX_S, AGENT_SESSION_TTL_S } from '../domain/time-limits.ts';
 import { Method, PathPattern } from './callers.ts';
-import { Owner, PageQuery, pattern, Slug, Time } from './common.ts';
+import { Id, Owner, PageQuery, pattern, Slug, Time } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 
 /** One line, for people: an audit log shows it. */
@@ -172,6 +172,7 @@ export const AgentSessionCreated = z
 
 export const AgentSessionQuery = PageQuery.extend({
   owner: z.string().max(255).optional().openapi({ description: 'Only sessions of this owner', example: EXAMPLE.owner }),
+  caller_id: Id.optional().openapi({ description: 'Only sessions of this caller', example: EXAMPLE.caller }),
   status: z.enum(['active']).optional().openapi({ description: 'Only sessions whose time is not over' }),
 });
 

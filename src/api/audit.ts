@@ -26,6 +26,10 @@ export const AuditQuery = PageQuery.extend({
     .optional()
     .openapi({ description: `Only entries of this action: ${ACTIONS}`, example: 'connection.revoked' }),
   outcome: Outcome.optional().openapi({ description: 'Only entries with this outcome' }),
+  session: Id.optional().openapi({
+    description: 'Only entries of this agent session',
+    example: EXAMPLE.agentSession,
+  }),
   request_id: Id.optional().openapi({
     description: 'Only entries of this request. Say a time as well: all entries within it are looked through',
     example: EXAMPLE.request,

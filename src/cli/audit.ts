@@ -14,6 +14,7 @@ const COLUMNS: Columns = {
   INTEGRATION: (e) => e.integration ?? '-',
   OWNER: (e) => e.owner ?? '-',
   CONNECTION: (e) => e.connection_id ?? '-',
+  AGENT: (e) => (e.agent as { id: string } | null)?.id ?? null,
   DETAIL: (e) => e.detail,
   COUNT: (e) => e.count,
 };
@@ -26,6 +27,7 @@ interface Options {
   actor?: string;
   action?: string;
   outcome?: string;
+  session?: string;
   since?: string;
   until?: string;
   limit?: number;
@@ -42,6 +44,7 @@ export function auditCommand(program: Command, io: Io): void {
     .option('--actor <id>', 'only of this actor: a caller id, system, or browser (an owner)')
     .option('--action <action>', 'only this action, such as token.read')
     .option('--outcome <outcome>', 'only this outcome: ok, denied or failed')
+    .option('--session <id>', 'only of this agent session')
     .option('--since <time>', 'from this time: a duration such as 1h or 7d, or a time such as 2027-01-31T12:00:00Z')
     .option('--until <time>', 'before this time, in the same format')
     .option('--limit <count>', `maximum number of entries; default ${DEFAULT_LIMIT}`, wholeNumber)
@@ -51,9 +54,9 @@ export function auditCommand(program: Command, io: Io): void {
     'valetkey audit --outcome denied --since 1h',
     'valetkey audit --action token.read --owner user_42',
   ).action(async (options: Options, command: Command) => {
-    const { integration, owner, connection, actor, action, outcome, since, until, limit, all } = options;
+    const { integration, owner, connection, actor, action, outcome, session, since, until, limit, all } = options;
     const query = {
-      ...{ integration, owner, actor, action, outcome, connection_id: connection },
+      ...{ integration, owner, actor, action, outcome, session, connection_id: connection },
       from: since === undefined ? undefined : moment(since, io.now(), -1),
       to: until === undefined ? undefined : moment(until, io.now(), -1),
     };

@@ -47,10 +47,10 @@ export const consoleActor = ({ issuer, subject }: Pick<ConsoleSession, 'issuer' 
 const EVERYTHING = { integrations: ['*'], owners: ['*'] };
 const READ: Permission['actions'] = ['connections:read', 'audit:read', 'admin:read'];
 
-/** `operator` also revokes, makes connect links, checks, retries and replays, and reads what providers have sent. */
+/** `operator` also revokes, ends agent sessions, makes connect links, checks, retries and replays, and reads what providers have sent. */
 export const ROLE_PERMISSIONS: Readonly<Record<ConsoleRole, Permission[]>> = {
   viewer: [{ actions: READ, ...EVERYTHING }],
-  operator: [{ actions: [...READ, 'connections:write', 'webhooks', 'events'], ...EVERYTHING }],
+  operator: [{ actions: [...READ, 'connections:write', 'sessions', 'webhooks', 'events'], ...EVERYTHING }],
   admin: [{ actions: ['*'], ...EVERYTHING }],
 };
 

@@ -64,6 +64,8 @@ export interface AuditFilter {
   actor?: string | undefined;
   action?: string | undefined;
   outcome?: AuditEntry['outcome'] | undefined;
+  /** An agent session. */
+  session?: string | undefined;
   /** Of our own making. No index finds it: name a time as well. */
   requestId?: string | undefined;
   /** All but reads: of tokens, through the proxy, and of connections. */

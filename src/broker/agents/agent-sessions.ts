@@ -1,6 +1,6 @@
 // Agent sessions: made by callers for the processes beside their models, listed, and ended.
 import { type AgentSession, type SessionEnd, statusOfSession } from '../../domain/agent-session.ts';
-import { ADMIN_ID, allows } from '../../domain/caller.ts';
+import { ADMIN_ID, allows, matches, scopesOf } from '../../domain/caller.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import { coversWanted } from '../../domain/narrowed-permissions.ts';
 import type { Clock, Page, PageRequest, Store, Telemetry } from '../../ports/index.ts';
@@ -17,6 +17,7 @@ export interface CreatedAgentSession {
 
 export interface AgentSessionList {
   owner?: string | undefined;
+  callerId?: string | undefined;
   /** Only those that can be used now. */
   isLive?: boolean | undefined;
 }
@@ -36,7 +37,7 @@ export interface AgentSessions {
   list(call: Call, filter: AgentSessionList, page: PageRequest): Promise<Page<AgentSession> | Refusal>;
   /** With all below it. It has no effect any more once this is fulfilled, on other replicas after half a second at most. */
   end(call: Call, id: string): Promise<AgentSession | Refusal>;
-  /** All of an owner that the caller may end. Returns how many there were. */
+  /** All of an owner that the caller may end. Returns how many there were; refuses a caller that could make none for this owner. */
   endOf(call: Call, owner: string): Promise<number | Refusal>;
   /** The account of the owner is suspended, gone or signed out. Returns how many there were. */
   endByOwnerSignal(owner: string): Promise<number>;
@@ -171,9 +172,9 @@ export function createAgentSessions(parts: Parts): AgentSessions {
       return session && (maySee(call, session) || readsAll(call)) ? session : absent(id);
     },
 
-    async list(call, { owner, isLive }, page) {
+    async list(call, { owner, callerId, isLive }, page) {
       const { data, next } = await store.agentSessions(
-        { owner, ...(isLive && { liveAt: clock.now() }), ...(readsAll(call) ? {} : ofSession(call)) },
+        { owner, callerId, ...(isLive && { liveAt: clock.now() }), ...(readsAll(call) ? {} : ofSession(call)) },
         page,
       );
       return { data: readsAll(call) ? data : data.filter((one) => maySee(call, one)), next };
@@ -196,6 +197,8 @@ export function createAgentSessions(parts: Parts): AgentSessions {
       const entry = (session: AgentSession) => access.record(call, 'session.ended', subjectOf(session));
       const count = await endAll(owner, 'revoked', (session) => mayEnd(call, session), entry);
       if (count > 0) await untilApplied();
+      else if (!mayMakeFor(call, owner))
+        return access.deniedDelegation(call, { action: 'sessions', integration: '*', owner });
       return count;
     },
 
@@ -221,6 +224,10 @@ function maySee({ principal }: Call, session: AgentSession): boolean {
     coversWanted(caller.permissions, { action: 'sessions', integration, owner }),
   );
 }
+
+/** At some integration. */
+const mayMakeFor = ({ principal }: Call, owner: string): boolean =>
+  scopesOf(principal.caller.permissions, 'sessions').some(({ owners }) => owners.some((one) => matches(one, owner)));
 
 const mayEnd = (call: Call, session: AgentSession): boolean =>
   maySee(call, session) || allows(call.principal.caller.permissions, 'admin', '*', '*');

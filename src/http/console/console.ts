@@ -15,6 +15,7 @@ import { FORM_LIMIT, formToken, postedForm } from './forms.ts';
 import { consolePage, entrancePage } from './layout.ts';
 import { consoleSecurity } from './security.ts';
 import { signInRoutes } from './sign-in.ts';
+import { type AgentSessionsViewParts, agentSessionsView } from './views/agent-sessions.ts';
 import { type AuditViewParts, auditViews } from './views/audit/index.ts';
 import { callerViews } from './views/callers/caller-routes.ts';
 import type { CallerViewParts } from './views/callers/frame.ts';
@@ -28,6 +29,7 @@ import { type SystemViewParts, systemViews } from './views/system/index.ts';
 type ViewParts = HomeParts &
   IntegrationViewParts &
   CallerViewParts &
+  AgentSessionsViewParts &
   AuditViewParts &
   EventViewParts &
   LimitsViewParts &
@@ -102,6 +104,7 @@ export function consoleRoutes(parts: ConsoleParts): Hono<ConsoleEnv> {
   routes.route('/', integrationViews(parts));
   routes.route('/', eventViews(parts));
   routes.route('/', callerViews(parts));
+  routes.route('/', agentSessionsView(parts));
   routes.route('/', auditViews(parts));
   routes.route('/', limitsView(parts));
   routes.route('/', connectionsView(parts));

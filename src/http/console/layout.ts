@@ -12,6 +12,7 @@ export const SECTIONS = {
   connections: 'Connections',
   integrations: 'Integrations',
   callers: 'Callers',
+  sessions: 'Agent sessions',
   events: 'Events and webhooks',
   limits: 'Limits and circuits',
   audit: 'Audit log',

@@ -7,6 +7,8 @@ interface NoticeText {
 }
 
 export const NOTICES = {
+  session_ended: { kind: 'done', text: 'The session was ended, with those that were made with it.' },
+  sessions_ended: { kind: 'done', text: 'All sessions of this owner were ended.' },
   signed_out_session: { kind: 'done', text: 'The session was ended.' },
   refreshed: { kind: 'done', text: 'The token was refreshed.' },
   revoked: { kind: 'done', text: 'The connection was revoked here; the provider is told as well.' },

@@ -77,7 +77,7 @@ const endAll = createRoute({
   summary: 'End all sessions of an owner',
   description: 'Those that the caller may end, such as when the owner signs out.',
   request: { query: AgentSessionsEnd },
-  responses: { 200: json(AgentSessionsEnded, 'How many were ended'), ...problems() },
+  responses: { 200: json(AgentSessionsEnded, 'How many were ended'), ...problems('forbidden') },
 });
 
 /** From the public names to the internal ones. */
@@ -99,8 +99,8 @@ export function agentSessionRoutes({ agentSessions, clock }: { agentSessions: Ag
       return respond(c, created, ({ session, token }) => c.json({ ...present(session), token }, 201));
     })
     .openapi(list, async (c) => {
-      const { limit, cursor, owner, status } = c.req.valid('query');
-      const filter = { owner, isLive: status === 'active' };
+      const { limit, cursor, owner, status, caller_id: callerId } = c.req.valid('query');
+      const filter = { owner, callerId, isLive: status === 'active' };
       const found = await paged(c, { limit, cursor }, (request) => agentSessions.list(c.get('call'), filter, request));
       return respond(c, found, (some) => c.json(page(c, some, present), 200));
     })

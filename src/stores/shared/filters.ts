@@ -70,7 +70,7 @@ export const matchesConnection = (
 const isBefore = ({ status }: Columns<'status'>, column: Value, ms: number): SQL | undefined =>
   and(sql`${status} = 'active'`, lt(column as Column, ms));
 
-const AUDIT_FIELDS = ['connectionId', 'owner', 'actor', 'outcome', 'action', 'integration'] as const;
+const AUDIT_FIELDS = ['session', 'connectionId', 'owner', 'actor', 'outcome', 'action', 'integration'] as const;
 type AuditColumns = Columns<'id' | 'at' | 'requestId' | (typeof AUDIT_FIELDS)[number]>;
 /** The value by which an index finds audit entries in the order of their ids; undefined: all of them. */
 export type AuditRange = (typeof AUDIT_FIELDS)[number] | undefined;

@@ -70,6 +70,7 @@ function filters(path: string, { query, issues }: AskedEntries): Html {
         ['failed', 'failed'],
       ],
     })}
+    ${textField({ ...of('session'), label: 'Agent session' })}
     ${textField({ ...of('request_id'), label: 'Request id' })}
     ${textField({ ...of('from'), label: 'From (UTC)', type: isTime('from') ? 'datetime-local' : 'text' })}
     ${textField({ ...of('to'), label: 'Before (UTC)', type: isTime('to') ? 'datetime-local' : 'text' })}
@@ -87,13 +88,21 @@ const what = ({
   ${detail === null ? '' : html`<div>${detail}</div>`}
   ${changed === null ? '' : html`<div class="quiet">changed: ${changed.split(' ').join(', ')}</div>`}`;
 
-function who(base: string, { actor, keyId, subject, address }: StoredAuditEntry): Html {
+function who(base: string, entry: StoredAuditEntry): Html {
+  const { actor, keyId, subject, address, session, agentId, agentName, purpose } = entry;
   const name = actor.startsWith('clr_')
     ? html`<a href="${base}/console/callers/${encodeURIComponent(actor)}">${actor}</a>`
     : actor;
   return html`${name}
     ${subject === null ? '' : html`<div class="quiet">as ${subject}</div>`}
-    ${keyId === null ? '' : html`<div class="quiet">with ${keyId}</div>`}
+    ${agentId === null ? '' : html`<div>agent ${agentName ?? agentId}</div>`}
+    ${purpose === null ? '' : html`<div class="quiet">to ${purpose}</div>`}
+    ${
+      session === null
+        ? ''
+        : html`<div class="quiet"><a href="${base}/console/audit?${new URLSearchParams({ session })}">${session}</a></div>`
+    }
+    ${keyId === null || keyId === session ? '' : html`<div class="quiet">with ${keyId}</div>`}
     ${address === null ? '' : html`<div class="quiet">from ${address}</div>`}`;
 }
 

@@ -4,7 +4,7 @@ import type { AuditFilter } from '../../../../ports/index.ts';
 import { type Issues, issuesOf } from '../../parts/fields.ts';
 
 export const FILTERS = [
-  ...['integration', 'owner', 'connection_id', 'actor', 'action', 'outcome', 'request_id', 'from', 'to'],
+  ...['integration', 'owner', 'connection_id', 'actor', 'action', 'outcome', 'session', 'request_id', 'from', 'to'],
 ] as const;
 
 export interface AskedEntries {

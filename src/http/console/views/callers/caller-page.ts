@@ -46,11 +46,13 @@ export function callerPage(base: string, visit: Visit, { found, query, now }: Ca
             ? `${rateLimit.requests.toLocaleString('en')} requests in ${rateLimit.window} s`
             : 'as the deployment has it',
         ],
+        ...(caller.maxSessionTtl == null ? [] : [['Its sessions last', `${caller.maxSessionTtl} s at most`] as const]),
         ['Made', when(caller.createdAt, now)],
       ])}
       <div class="row">
         ${isAdmin ? html`<a class="button button-quiet" href="${path}/edit">Change its name or rate limit</a>` : ''}
         <a class="button button-quiet" href="${base}/console/audit?${new URLSearchParams({ actor: caller.id })}">What it has done</a>
+        <a class="button button-quiet" href="${base}/console/sessions?${new URLSearchParams({ caller_id: caller.id })}">Its agent sessions</a>
       </div>
     </section>
     ${grants(path, visit, found)} ${mayIt(query, caller.permissions)} ${keysOf(path, visit, keys, now)}
