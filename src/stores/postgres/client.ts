@@ -74,13 +74,14 @@ interface Parts {
   /** False: statements are not named. */
   usesNames: boolean;
   liveness: Pick<Liveness, 'isDown' | 'onDown'>;
+  monotonic: () => number;
   /** Called when names turn out to be lost on the way to the server; none are used from then on. */
   onNamesLost: () => void;
   /** Called after a commit with changes. */
   onChanges: () => void;
 }
 
-export function createAccess({ pool, usesNames, liveness, onNamesLost, onChanges }: Parts): PostgresAccess {
+export function createAccess({ pool, usesNames, liveness, monotonic, onNamesLost, onChanges }: Parts): PostgresAccess {
   let isNamed = usesNames;
   const orms = new WeakMap<PoolClient, Orm>();
   const ormOf = (client: PoolClient): Orm => {
@@ -173,12 +174,12 @@ export function createAccess({ pool, usesNames, liveness, onNamesLost, onChanges
 
   async function withRetries<T>(operation: Operation, attempt: () => Promise<T>, isRepeatable: boolean): Promise<T> {
     for (let attempts = 1; ; attempts++) {
-      const begun = performance.now();
+      const begun = monotonic();
       try {
         return await attempt();
       } catch (error) {
         if (attempts === ATTEMPTS || operation.isAborted) throw error;
-        const wasBrokenBefore = isBroken(error) && performance.now() - begun < POSTGRES_BROKEN_MS;
+        const wasBrokenBefore = isBroken(error) && monotonic() - begun < POSTGRES_BROKEN_MS;
         if (isForeignName(error)) stopNaming();
         else if (!isWorthRetrying(error) && !(isRepeatable && wasBrokenBefore)) throw error;
         await pause(POSTGRES_CONFLICT_BACKOFF_MS * 2 ** attempts);

@@ -62,7 +62,7 @@ export async function openPostgres(
     if (usesNames !== address.isNamed) onNamesLost();
     const liveness = await startLiveness(aside, monotonic, locks);
     const changeFeed = openChangeFeed({ ...liveness, address, pool: aside, now: monotonic });
-    const access = createAccess({ pool, usesNames, liveness, onNamesLost, onChanges: changeFeed.notify });
+    const access = createAccess({ pool, usesNames, liveness, monotonic, onNamesLost, onChanges: changeFeed.notify });
     let closing: Promise<void> | undefined;
     return {
       traits: { mayLoseCommits: true, changeFeed: 'pushed' },

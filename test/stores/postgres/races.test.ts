@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { POSTGRES_ANSWER_TIMEOUT_MS } from '../../../src/domain/time-limits.ts';
 import { type Change, type Claimed, type RefreshFailure, type Store, StoreError } from '../../../src/ports/index.ts';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
 import { aDatabase, asked, POSTGRES_MIGRATIONS } from '../../support/postgres.ts';
@@ -227,14 +228,16 @@ describe('a lost connection', () => {
     for (const outcome of await Promise.allSettled(asking))
       expect(outcome).toMatchObject({ status: 'rejected', reason: expect.any(StoreError) });
     proxy.set('open');
-    await vi.waitFor(() => store.ping(), { timeout: 10_000 });
+    await vi.waitFor(() => store.ping(), { timeout: 30_000 });
     expect((await store.servedRow(connection.id))?.connection).toEqual(connection);
   });
 
   test('a read is repeated on another connection', async () => {
     const link = await startTcpProxy(await createMigratedDatabase());
     onTestFinished(() => link.close());
-    const store = await openTestStore(link.url);
+    // A clock that stands still: however late the machine notices it, the connection was broken before.
+    const store = await openPostgres(link.url, undefined, () => 0);
+    onTestFinished(() => store.close());
     const { connection } = await connected(store);
     const lost = link.dropResponseTo('connections').then(async () => {
       await expect.poll(() => link.connections().open, { interval: 1 }).toBe(0);
@@ -253,11 +256,11 @@ describe('a lost connection', () => {
     const asking = [store.ping(), store.putIntegration(anIntegration(), anEntry()), store.servedRow('con_1')];
     for (const outcome of await Promise.allSettled(asking))
       expect(outcome).toMatchObject({ status: 'rejected', reason: expect.any(StoreError) });
-    expect(performance.now() - since).toBeLessThan(5_000);
+    // The heartbeat has noticed it: a statement alone would wait for its answer.
+    expect(performance.now() - since).toBeLessThan(POSTGRES_ANSWER_TIMEOUT_MS);
     proxy.set('open');
-    await vi.waitFor(() => store.ping(), { timeout: 10_000 });
+    await vi.waitFor(() => store.ping(), { timeout: 30_000 });
     await store.close();
-    expect(performance.now() - since).toBeLessThan(9_000);
   });
 
   test('changes meanwhile are reported afterwards', async () => {
@@ -271,10 +274,10 @@ describe('a lost connection', () => {
     await other.putIntegration(anIntegration({ id: 'meanwhile' }), anEntry());
     proxy.set('open');
     await vi.waitFor(() => expect(reported).toContainEqual({ kind: 'integration', id: 'meanwhile' }), {
-      timeout: 10_000,
+      timeout: 30_000,
     });
     await other.putIntegration(anIntegration({ id: 'after' }), anEntry());
-    await vi.waitFor(() => expect(reported).toContainEqual({ kind: 'integration', id: 'after' }), { timeout: 10_000 });
+    await vi.waitFor(() => expect(reported).toContainEqual({ kind: 'integration', id: 'after' }), { timeout: 30_000 });
   });
 
   test('a process without heartbeats is dead, and another takes over its lease', {
@@ -290,13 +293,13 @@ describe('a lost connection', () => {
     expect(await other.claim(connection.id, { ...claim, attempt: 'att_2' })).toBe('busy');
     expect(await other.unresolvedRefreshes()).toEqual([]);
     await vi.waitFor(async () => expect(await other.unresolvedRefreshes()).toHaveLength(1), {
-      timeout: 15_000,
+      timeout: 30_000,
       interval: 200,
     });
     const second = (await other.claim(connection.id, { ...claim, attempt: 'att_2' })) as Claimed;
     expect(second).toMatchObject({ unresolved: { attempt: 'att_1', startedAt: NOW } });
     proxy.set('open');
-    await vi.waitFor(() => cutOff.ping(), { timeout: 10_000 });
+    await vi.waitFor(() => cutOff.ping(), { timeout: 30_000 });
     expect(first.isStillHeld()).toBe(false);
     const held = { fence: first.fence, generation: 1 };
     expect(await cutOff.recordRefreshFailure(connection.id, held, aFailure(), anEntry())).toBe('superseded');
@@ -318,7 +321,7 @@ describe('a lost connection', () => {
     await expect(cutOff.claim(id, claim)).rejects.toBeInstanceOf(StoreError);
     await lost;
     link.heal();
-    await vi.waitFor(() => cutOff.ping(), { timeout: 10_000 });
+    await vi.waitFor(() => cutOff.ping(), { timeout: 30_000 });
     expect(await other.unresolvedRefreshes()).toEqual([]);
     expect(await cutOff.unresolvedRefreshes()).toEqual([{ id, startedAt: NOW }]);
     const again = await cutOff.claim(id, { ...claim, attempt: 'att_2' });
