@@ -16,9 +16,9 @@ export default defineConfig({
     // Loading all modules again for each file takes as long as the tests. No file changes state that another one sees.
     isolate: false,
     sequence: { sequencer: LongestFirst },
-    // What is waited for comes late on a machine that does more than this.
-    expect: { poll: { timeout: 10_000 } },
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // What is waited for comes late on a machine that does more than this: only what hangs is a failure.
+    expect: { poll: { timeout: 30_000 } },
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });

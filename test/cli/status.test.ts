@@ -45,7 +45,7 @@ test('status: ok while circuits are closed; degraded, with the integration, once
   const connections = async () =>
     (await broker.ask('GET', '/v1/status')).body.integrations as { connections: object }[];
   await expect
-    .poll(async () => (await connections())[0]!.connections, { timeout: 15_000 })
+    .poll(async () => (await connections())[0]!.connections, { timeout: 30_000 })
     .toMatchObject({ active: 6, failing: 5 });
   const ill = await valetkey(['status']);
   expect(ill).toMatchObject({ code: 1, err: expect.stringMatching(/^degraded: .*circuit breakers not closed: acme;/) });

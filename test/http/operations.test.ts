@@ -158,7 +158,7 @@ describe.concurrent('a process', { timeout: 60_000 }, () => {
       const reading = ask(url, adminKey, 'GET', `/v1/connections/${id}/token`);
       await testSetup.proxy.untilHeld(1);
       const gone = broker.stop('SIGTERM');
-      await expect.poll(() => broker?.output(), { interval: 20, timeout: 5_000 }).toContain('"event":"stopping"');
+      await expect.poll(() => broker?.output(), { interval: 20, timeout: 30_000 }).toContain('"event":"stopping"');
       await expect
         .poll(
           () =>
@@ -166,7 +166,7 @@ describe.concurrent('a process', { timeout: 60_000 }, () => {
               () => 'open',
               () => 'closed',
             ),
-          { interval: 20, timeout: 5_000 },
+          { interval: 20, timeout: 30_000 },
         )
         .toBe('closed');
       testSetup.proxy.release();

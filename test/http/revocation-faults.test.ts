@@ -7,7 +7,7 @@ import { newOwner, queryDatabase } from '../support/owner-browser.ts';
 import { type ScriptedResponse, type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
 const DAY = 24 * 3_600_000;
-const SOON = { interval: 20, timeout: 10_000 };
+const SOON = { interval: 20, timeout: 30_000 };
 
 let testSetup: TestSetup;
 let server: ScriptedServer;

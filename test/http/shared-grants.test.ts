@@ -19,7 +19,7 @@ import {
 } from '../support/owner-browser.ts';
 import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
-const SOON = { interval: 20, timeout: 10_000 };
+const SOON = { interval: 20, timeout: 30_000 };
 
 let testSetup: TestSetup;
 beforeAll(async () => {

@@ -170,7 +170,7 @@ const status = async (id: string) => {
 const read = (id: string) => broker.ask('GET', `/v1/connections/${id}/token`);
 const metrics = async () => (await fetch(`${broker.url}/metrics`)).text();
 const counted = async (line: RegExp) => Number(line.exec(await metrics())?.[1] ?? 0);
-const WAIT = { timeout: 10_000, interval: 50 };
+const WAIT = { timeout: 30_000, interval: 50 };
 
 describe('RISC', () => {
   test('token-revoked: the grant of that refresh token ends, by its beginning or its hash, and no other', async () => {
@@ -552,6 +552,6 @@ test('keys that cannot be fetched: 503 with Retry-After, and the event is taken 
   const answer = await push(token, 'late');
   expect([answer.status, Number(answer.headers.get('retry-after')) > 0]).toEqual([503, true]);
   keysFail = false;
-  await expect.poll(async () => (await push(token, 'late')).status, { timeout: 20_000, interval: 500 }).toBe(202);
+  await expect.poll(async () => (await push(token, 'late')).status, { timeout: 30_000, interval: 500 }).toBe(202);
   await other.close();
 });

@@ -253,7 +253,7 @@ describe('concurrent token reads', () => {
     expect(await Promise.all(asked)).toEqual(['AbortError', 'AbortError', 'AbortError']);
     testSetup.proxy.release();
     testSetup.proxy.setRule('pass');
-    await expect.poll(async () => (await connection(id)).generation, { interval: 20, timeout: 5_000 }).toBe(2);
+    await expect.poll(async () => (await connection(id)).generation, { interval: 20, timeout: 30_000 }).toBe(2);
     expect(await tokenOf(id)).toBe(testSetup.proxy.forwarded('refresh_token').at(-1)?.answer.access_token);
     expect(testSetup.refreshCount()).toBe(before);
   });

@@ -151,7 +151,7 @@ test('a reconnect with more scopes at another replica: the old token at most, th
         expect(body.access_token ?? '').not.toBe('wide');
         return status;
       },
-      { timeout: 10_000 },
+      { timeout: 30_000 },
     )
     .toBe(403);
 });

@@ -514,7 +514,7 @@ export const FIRST = { limit: 500, after: undefined };
 
 /** For many items, so that none waits for a connection of the pool for longer than the store's own limit. */
 export async function inBatches<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
-  for (let i = 0; i < items.length; i += 50) await Promise.all(items.slice(i, i + 50).map(work));
+  for (let i = 0; i < items.length; i += 10) await Promise.all(items.slice(i, i + 10).map(work));
 }
 
 export const aJob = (given: Partial<Job> = {}): Job => ({

@@ -185,7 +185,7 @@ describe.each(releases)('a database of the release of %s', (release) => {
       expect(expectOk(await ask('GET', `/v1/connect-sessions/${session!.id}`))).toMatchObject(CONNECT_SESSION);
       expect(await query('select * from flows')).toHaveLength(1);
       // The revocation that waited for the provider is done.
-      await expect.poll(() => query('select * from outbox_revocations'), { timeout: 5_000 }).toEqual([]);
+      await expect.poll(() => query('select * from outbox_revocations'), { timeout: 30_000 }).toEqual([]);
       expect(provider.received.filter(({ path }) => path === '/revoke').map(({ form }) => form.get('token'))).toEqual(
         expect.arrayContaining([refreshToken(OWNERS.revoked)]),
       );
@@ -218,7 +218,7 @@ describe.each(releases)('a database of the release of %s', (release) => {
       const done = await runKeyRotation(parsed.config, createLogger('silent'), async () => undefined);
       expect(done).toMatchObject({ protection: 'enforced', remaining: [], inauthentic: [], unopenable: { count: 0 } });
       expect(done.authenticated).toBeGreaterThanOrEqual(4);
-      await expect.poll(enforced, { timeout: 10_000 }).toBe('1');
+      await expect.poll(enforced, { timeout: 30_000 }).toBe('1');
 
       expect(expectOk(await tokenOf(OWNERS.active)).access_token).toBe(accessToken(OWNERS.active, 2));
       expectOk(await broker.ask('POST', `/v1/connections/${active!.id}/refresh`, {}, callerKey(release)));
@@ -229,7 +229,7 @@ describe.each(releases)('a database of the release of %s', (release) => {
       expectProblem(await tokenOf('user:mallory'), 500, 'not_authentic');
       await query(`update callers set mac = null returning id`);
       await query(`insert into changes (kind) values ('callers') returning seq`);
-      await expect.poll(async () => (await tokenOf(OWNERS.inDoubt)).status, { timeout: 10_000 }).toBe(401);
+      await expect.poll(async () => (await tokenOf(OWNERS.inDoubt)).status, { timeout: 30_000 }).toBe(401);
     });
   });
 });

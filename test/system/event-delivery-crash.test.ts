@@ -15,7 +15,7 @@ import { hang, startWebhookReceiver, status, type WebhookReceiver } from '../sup
 
 /** Process starts are slow on a busy machine. */
 vi.setConfig({ testTimeout: 90_000 });
-const PATIENT = { timeout: 20_000, interval: 50 };
+const PATIENT = { timeout: 30_000, interval: 50 };
 
 let folder: string;
 let receiver: WebhookReceiver;

@@ -143,6 +143,6 @@ describe('a large form that no one has signed', () => {
     const verdict = await engine.verify(webhooks, asked, keysOf({ secrets: ['secret'], clientSecret: 'secret' }));
     expect(verdict).toMatchObject({ kind: 'refused', reason: 'wrong_signature' });
     // A look through the form for each name would take minutes.
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(performance.now() - started).toBeLessThan(20_000);
   });
 });

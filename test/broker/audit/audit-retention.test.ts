@@ -35,7 +35,7 @@ async function brokerOn(env: Record<string, string>) {
 
 test('audit retention: deletes older entries batch by batch, and nothing else', async () => {
   const { left } = await brokerOn({ VALETKEY_AUDIT_DAYS: '30' });
-  await vi.waitFor(async () => expect(await left('clr_old')).toBe(0), 10_000);
+  await vi.waitFor(async () => expect(await left('clr_old')).toBe(0), { timeout: 30_000 });
   expect(await left('clr_young')).toBe(500);
 });
 

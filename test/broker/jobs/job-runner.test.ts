@@ -58,7 +58,7 @@ async function setUp() {
       at += ms;
     },
     becomes: (job: Job, fields: Partial<Job>) =>
-      expect.poll(() => store.job(job.id), { timeout: 15_000 }).toMatchObject(fields),
+      expect.poll(() => store.job(job.id), { timeout: 30_000 }).toMatchObject(fields),
   };
 }
 

@@ -92,7 +92,7 @@ const refresh = (id: string) => broker.ask('POST', `/v1/connections/${id}/refres
 const connection = async (id: string): Promise<Json> => expectOk(await broker.ask('GET', `/v1/connections/${id}`));
 const statuses = async (ids: string[]) => (await Promise.all(ids.map(connection))).map(({ status }) => status);
 const all = (count: number, status: string) => Array.from({ length: count }, () => status);
-const SOON = { timeout: 8_000, interval: 20 };
+const SOON = { timeout: 30_000, interval: 20 };
 
 describe('client fault', () => {
   test('all are refused alike: 502, one alert, few requests, connections active, recovery at once', async () => {

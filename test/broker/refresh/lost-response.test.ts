@@ -8,7 +8,7 @@ import {
   startScriptedServer,
 } from '../../support/scripted-server.ts';
 
-const SOON = { timeout: 8_000, interval: 20 };
+const SOON = { timeout: 30_000, interval: 20 };
 
 let moved: number;
 let broker: TestBroker;

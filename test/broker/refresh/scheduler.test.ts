@@ -12,7 +12,7 @@ let moved: number;
 let broker: TestBroker;
 let server: ScriptedServer;
 let answer: (request: ReceivedRequest) => ScriptedResponse;
-const SOON = { timeout: 8_000, interval: 20 };
+const SOON = { timeout: 30_000, interval: 20 };
 
 beforeEach(async () => {
   moved = 0;
@@ -114,7 +114,7 @@ describe('scheduler, provider that is down', () => {
       moved += 20_000;
       return (await Promise.all(ids.map(generation))).filter((g) => g === 2).length;
     };
-    await expect.poll(refreshed, { timeout: 15_000, interval: 100 }).toBe(60);
+    await expect.poll(refreshed, { timeout: 30_000, interval: 100 }).toBe(60);
     for (const id of ids) expect((await connection(id)).status).toBe('active');
   });
 });

@@ -8,7 +8,7 @@ import type { Tuning } from '../../../src/runtime/app.ts';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { type ScriptedResponse, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
-const SOON = { timeout: 10_000, interval: 20 };
+const SOON = { timeout: 30_000, interval: 20 };
 /** Readers are told so once the refresh is slow. */
 const SLOW_RETRY_AFTER = '5';
 
@@ -256,7 +256,7 @@ test('stopped provider: slow requests give their place to others, then one at a 
   }, 50);
   try {
     for (const id of ids)
-      await expect.poll(async () => (await read(id)).status, { ...SOON, timeout: 20_000 }).toBe(200);
+      await expect.poll(async () => (await read(id)).status, { ...SOON, timeout: 30_000 }).toBe(200);
   } finally {
     clearInterval(answer);
   }

@@ -156,7 +156,7 @@ describe('a renewal', () => {
     code = () => ({ body: tokens({ access_token: 'stray-at', refresh_token: 'stray-rt' }) });
     userinfo = () => ({ body: { sub: 'a stranger' } });
     await consent({ integration: 'told', owner, connection_id: id });
-    await vi.waitFor(() => expect(revoked()).toContain('stray-rt'), { timeout: 10_000 });
+    await vi.waitFor(() => expect(revoked()).toContain('stray-rt'), { timeout: 30_000 });
     expect(await viewOf(id)).toMatchObject({ status: 'active', upstream_revocation: null });
   });
 
@@ -177,7 +177,7 @@ describe('a renewal', () => {
     // Where a revocation ends the token alone, one that only the stranger's grant has is revoked.
     code = () => ({ body: tokens({ access_token: 'stray-at-2', refresh_token: 'stray-rt-2' }) });
     await consent({ integration: 'told', owner, connection_id: id });
-    await vi.waitFor(() => expect(revoked()).toContain('stray-rt-2'), { timeout: 10_000 });
+    await vi.waitFor(() => expect(revoked()).toContain('stray-rt-2'), { timeout: 30_000 });
   });
 
   test('while the provider cannot say whose it is: provider_unavailable, and nothing changes', async () => {
@@ -271,10 +271,10 @@ describe('a renewal without a refresh token', () => {
     });
     refresh = () => held.then(() => ({ body: tokens({ refresh_token: 'successor' }) }));
     const refreshing = refreshed(id);
-    await vi.waitFor(() => expect(forms('refresh_token')).toHaveLength(1));
+    await vi.waitFor(() => expect(forms('refresh_token')).toHaveLength(1), { timeout: 30_000 });
     code = () => ({ body: bare({ access_token: 'at-of-renewal' }) });
     const renewing = consent({ integration: 'told', owner, connection_id: id });
-    await vi.waitFor(() => expect(forms('authorization_code').length).toBeGreaterThan(1));
+    await vi.waitFor(() => expect(forms('authorization_code').length).toBeGreaterThan(1), { timeout: 30_000 });
     respond();
     expectOk(await refreshing);
     expect((await renewing).session).toMatchObject({ status: 'completed' });

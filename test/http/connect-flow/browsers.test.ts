@@ -245,7 +245,7 @@ describe('Stop, and a second click', () => {
     const stop = new AbortController();
     const headers = { cookie: jar.header(new URL(callback)) ?? '' };
     const stopped = fetch(callback, { headers, signal: stop.signal, redirect: 'manual' }).catch(() => undefined);
-    await vi.waitUntil(() => provider.received.length > before);
+    await vi.waitUntil(() => provider.received.length > before, { timeout: 30_000 });
     stop.abort();
     await stopped;
     const reloaded = visit(callback, jar);

@@ -19,7 +19,7 @@ import {
 } from '../../support/owner-browser.ts';
 import { confirmed, createPkce, RETURN_URL, startTwoPhase, type TwoPhase } from '../../support/two-phase.ts';
 
-const SOON = { interval: 20, timeout: 10_000 };
+const SOON = { interval: 20, timeout: 30_000 };
 const FORGED = 'A'.repeat(43);
 
 let it: TwoPhase;

@@ -284,7 +284,7 @@ describe('console: connections', () => {
     expect(done.url.pathname).toMatch(/\/console\/connections\/revoke\/job_\w+$/);
     const progress = done.url.pathname.replace('/console/connections', '');
     await expect
-      .poll(async () => (await see(progress)).text, { timeout: 10_000 })
+      .poll(async () => (await see(progress)).text, { timeout: 30_000 })
       .toContain('done : 2 of about 2 revoked');
     expect((await press(`${progress}/cancel`)).text).toContain('done');
     expect((await see('/revoke/job_none')).status).toBe(404);

@@ -10,7 +10,7 @@ const XSS = '<img src=x onerror=alert(1)>';
 const ESCAPED = '&lt;img src=x onerror=alert(1)&gt;';
 const ROLES = ['viewer', 'operator', 'admin'] as const;
 type Role = (typeof ROLES)[number];
-const PATIENT = { timeout: 10_000, interval: 50 };
+const PATIENT = { timeout: 30_000, interval: 50 };
 
 describe('console: events and webhooks', () => {
   let team: TeamSetup;

@@ -7,7 +7,7 @@ import { callApi, type LimitedApi, startLimitedApi } from '../../support/limited
 import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 import { startWebhookReceiver, status, type WebhookReceiver } from '../../support/webhook-receiver.ts';
 
-const PATIENT = { timeout: 20_000, interval: 50 };
+const PATIENT = { timeout: 30_000, interval: 50 };
 const CANARY = 'canary-of-the-provider';
 
 describe('console: limits and circuits', () => {

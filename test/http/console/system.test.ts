@@ -6,7 +6,7 @@ import { type ConsoleBrowser, consoleBrowser, openLink } from '../../support/con
 const ROLES = ['viewer', 'operator', 'admin'] as const;
 type Role = (typeof ROLES)[number];
 const XSS = '<img src=x onerror=alert(1)>';
-const PATIENT = { timeout: 20_000, interval: 50 };
+const PATIENT = { timeout: 30_000, interval: 50 };
 
 describe('console: keys and system', () => {
   let broker: TestBroker;

@@ -9,7 +9,7 @@ import type { Json } from '../../support/broker.ts';
 import { startTestSetup, type TestSetup } from '../../support/broker-setup.ts';
 
 const DAY_MS = 86_400_000;
-const SOON = { timeout: 10_000 };
+const SOON = { timeout: 30_000 };
 
 let setup: TestSetup;
 let broker: TestSetup['broker'];
@@ -213,6 +213,6 @@ describe('what the broker tells by itself', () => {
     const started = performance.now();
     await Promise.all([waiting, setup.broker.stop()]);
     expect((await waiting).data).toEqual([]);
-    expect(performance.now() - started).toBeLessThan(8_000);
+    expect(performance.now() - started).toBeLessThan(24_000);
   });
 });

@@ -206,7 +206,7 @@ describe('a call that fails', () => {
 });
 
 describe('a grant that ends', () => {
-  test('ends what runs within a second, and what comes then is 410', async () => {
+  test('ends what runs and would run for ever, and what comes then is 410', async () => {
     const id = await connect();
     const asked = new Promise<ReceivedRequest>((resolve) => {
       upstream.onHead = resolve;
@@ -218,10 +218,8 @@ describe('a grant that ends', () => {
     await stream.until(/data: 1/);
     const waiting = rawCall(setup.broker.url, head);
     while (upstream.requests.length < 2) await new Promise((resolve) => setImmediate(resolve));
-    const startedAt = performance.now();
     await setup.broker.ask('DELETE', `/v1/connections/${id}`);
     await Promise.all([closed, stream.closed, upstream.requests[1]!.closed]);
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
     expect((await waiting.answer).status).toBe(410);
     waiting.socket.destroy();
     const later = await call(id, 'GET');

@@ -23,11 +23,14 @@ const start = (id: string, body: Json = {}) => ask('POST', `/v1/connections/${id
 const list = async (id: string, query = '') =>
   expectOk(await ask('GET', `/v1/connections/${id}/captures${query}`)) as { data: Json[]; next_cursor: string | null };
 const captured = (id: string, count: number) =>
-  vi.waitFor(async () => {
-    const { data } = await list(id);
-    expect(data).toHaveLength(count);
-    return data as (Json & { request: Message; response: Message })[];
-  });
+  vi.waitFor(
+    async () => {
+      const { data } = await list(id);
+      expect(data).toHaveLength(count);
+      return data as (Json & { request: Message; response: Message })[];
+    },
+    { timeout: 30_000 },
+  );
 interface Message {
   headers: { name: string; value: string }[];
   body: { text: string | null; bytes: number; cut: boolean; omitted: string | null };
@@ -160,8 +163,9 @@ test.skipIf(process.env.VALETKEY_TEST_STORE === 'postgres')(
     setup.log.length = 0;
     const got = await setup.call(id, 'GET', '/lost');
     expect([got.status, got.isComplete]).toEqual([200, true]);
-    await vi.waitFor(() =>
-      expect(setup.log.map(({ message }) => message)).toContain('proxy: captured call could not be stored'),
+    await vi.waitFor(
+      () => expect(setup.log.map(({ message }) => message)).toContain('proxy: captured call could not be stored'),
+      { timeout: 30_000 },
     );
     inside.exec('alter table elsewhere rename to captured_calls');
     inside.close();

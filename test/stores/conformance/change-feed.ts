@@ -18,7 +18,7 @@ export function changeFeed(at: Opened): void {
   async function watching(store: Store) {
     const reported: Change[] = [];
     const feed = await store.subscribe((changes) => reported.push(...changes));
-    const receives = (change: Change) => vi.waitFor(() => expect(reported).toContainEqual(change), { timeout: 10_000 });
+    const receives = (change: Change) => vi.waitFor(() => expect(reported).toContainEqual(change), { timeout: 30_000 });
     return { reported, feed, receives };
   }
   const claimed = async (store: Store, id: string) => {
@@ -43,9 +43,9 @@ export function changeFeed(at: Opened): void {
       await receives({ kind: 'connection', id, generation: 3 });
       const before = reported.length;
       await store.recordRefreshFailure(id, await claimed(store, id), failure, anEntry());
-      await vi.waitFor(() => expect(reported.length).toBeGreaterThan(before), { timeout: 10_000 });
+      await vi.waitFor(() => expect(reported.length).toBeGreaterThan(before), { timeout: 30_000 });
       await store.revoke(id, 'unsupported', NOW, anEntry());
-      await vi.waitFor(() => expect(reported.length).toBeGreaterThan(before + 1), { timeout: 10_000 });
+      await vi.waitFor(() => expect(reported.length).toBeGreaterThan(before + 1), { timeout: 30_000 });
       const generations = reported.map((change) => (change.kind === 'connection' ? change.generation : undefined));
       const inOrder = generations.filter((generation) => generation !== undefined);
       expect(inOrder).toEqual(inOrder.toSorted());

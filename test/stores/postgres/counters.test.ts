@@ -40,7 +40,7 @@ test('the migration waits for writers that have begun, and counts what they comm
   await writer.query(`begin; ${adding(51, 60)}; update connections set failures = 2 where id = 'con_1'`);
   const migrating = migratePostgres(url);
   const waiting = `select 1 from pg_locks where not granted and relation = 'connections'::regclass`;
-  await expect.poll(() => asked(url, waiting), { timeout: 10_000 }).toHaveLength(1);
+  await expect.poll(() => asked(url, waiting), { timeout: 30_000 }).toHaveLength(1);
   await writer.query('commit');
   await migrating;
   const store = await openTestStore(url);

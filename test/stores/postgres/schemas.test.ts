@@ -173,7 +173,7 @@ describe('two deployments in two schemas of one database', () => {
     }
     const { connection: inOne } = await connected(one);
     const { connection: inTwo } = await connected(two);
-    await expect.poll(() => ids, { timeout: 10_000 }).toEqual({ one: [inOne.id], two: [inTwo.id] });
+    await expect.poll(() => ids, { timeout: 30_000 }).toEqual({ one: [inOne.id], two: [inTwo.id] });
   });
 
   test('an empty schema, with another deployment later in the search path: refused, not mixed up', async () => {

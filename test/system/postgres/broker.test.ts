@@ -94,7 +94,7 @@ describe('two brokers on one PostgreSQL database', () => {
     expect((await ask(heir.url, h.adminKey, 'GET', `${waited}/token`)).status).toBe(200);
     // The other connection is taken over without a read.
     const generation = async () => (await ask(heir.url, h.adminKey, 'GET', path!)).body.generation;
-    await vi.waitFor(async () => expect(await generation()).toBe(2), { timeout: 25_000, interval: 200 });
+    await vi.waitFor(async () => expect(await generation()).toBe(2), { timeout: 30_000, interval: 200 });
     expect((await ask(heir.url, h.adminKey, 'GET', `${path}/token`)).status).toBe(200);
   });
 

@@ -12,7 +12,7 @@ import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import { launchProvider } from '../chaos/processes.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
-const SOON = { timeout: 20_000, interval: 50 };
+const SOON = { timeout: 30_000, interval: 50 };
 const CONNECTIONS = 12;
 
 /** A database behind two proxies, and the actions of a standby. */

@@ -22,7 +22,7 @@ import { createMigratedDatabase } from '../../support/stores.ts';
  * Generous: the target is 500 ms, and this machine may be busy. Not polled more often, since too many wrong keys block an
  * address.
  */
-const PROPAGATION = { timeout: 5_000, interval: 100 };
+const PROPAGATION = { timeout: 30_000, interval: 100 };
 
 type Database = { url: string; stop(): Promise<void> };
 const nothing = async () => undefined;

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, test as anyTest, beforeAll, expect } from 'vitest';
+import { CHANGE_POLL_NOTIFIED_MS } from '../../../src/domain/time-limits.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectOk } from '../../support/contract.ts';
 import { asked, hasPostgres } from '../../support/postgres.ts';
@@ -12,7 +13,7 @@ import { createMigratedDatabase } from '../../support/stores.ts';
 
 const test = anyTest.skipIf(!hasPostgres());
 
-const FELT = { timeout: 10_000, interval: 100 };
+const FELT = { timeout: 30_000, interval: 100 };
 
 let folder: string;
 let url: string;
@@ -51,16 +52,17 @@ async function held(): Promise<string> {
 const statuses = (path: string, key?: string) =>
   Promise.all(brokers.map(async (broker) => (await broker.ask('GET', path, undefined, key)).status));
 
-test('revocation: the median reaches all replicas within 500 ms', async () => {
+test('revocation: most reach all replicas before they would be polled', async () => {
   const took: number[] = [];
-  for (let i = 0; i < 20; i++) {
+  for (let i = 0; i < 9; i++) {
     const path = `/v1/connections/${await held()}`;
     expectOk(await brokers[i % 3]!.ask('DELETE', path));
     const since = performance.now();
-    await expect.poll(() => statuses(`${path}/token`), { timeout: 10_000, interval: 5 }).toEqual([410, 410, 410]);
+    await expect.poll(() => statuses(`${path}/token`), { timeout: 30_000, interval: 5 }).toEqual([410, 410, 410]);
     took.push(performance.now() - since);
   }
-  expect(took.toSorted((a, b) => a - b)[10]).toBeLessThan(500);
+  // Polled, two of three would take longer, since both others have to.
+  expect(took.toSorted((a, b) => a - b)[4]).toBeLessThan(CHANGE_POLL_NOTIFIED_MS / 2);
 });
 
 test('database that lost its last commits: replicas compare their caches, and drop what has changed', async () => {

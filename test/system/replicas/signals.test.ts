@@ -13,7 +13,7 @@ import { createMigratedDatabase } from '../../support/stores.ts';
 import { pushEvent, startTransmitter, type Transmitter } from '../../support/transmitter.ts';
 
 const RISC = 'https://schemas.openid.net/secevent/risc/event-type';
-const WAIT = { timeout: 10_000, interval: 50 };
+const WAIT = { timeout: 30_000, interval: 50 };
 
 const stores: [string, (folder: string) => Promise<string>][] = [
   ['SQLite', async (folder) => `file:${join(folder, 'shared.db')}`],
