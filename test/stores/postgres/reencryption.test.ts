@@ -11,6 +11,7 @@ import { decryptAccessToken, encryptCredentials } from '../../../src/broker/secr
 import type { Ciphertext } from '../../../src/domain/connection.ts';
 import type { EncryptedSecret, Store } from '../../../src/ports/index.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
+import { isLong } from '../../support/long.ts';
 import { createMigratedDatabase, openTestStore } from '../../support/stores.ts';
 import {
   aConnection,
@@ -32,6 +33,7 @@ const ringOf = (...entries: string[]) => {
 const [OLD, NEW] = [generateKey('old'), generateKey('new')];
 const [old, both, fresh] = [ringOf(OLD), ringOf(NEW, OLD), ringOf(NEW)];
 const log = createLogger('silent');
+const ROUNDS = isLong ? 15 : 8;
 
 /** Stores of processes of their own, on one database with an integration. */
 async function replicas(count: number): Promise<{ url: string; stores: Store[] }> {
@@ -84,11 +86,11 @@ async function locked(url: string, id: string): Promise<() => Promise<unknown>> 
 
 test('three concurrent rotations re-encrypt each secret once, and all succeed', async () => {
   const { stores } = await replicas(3);
-  const ids = await adopted(stores[0]!, 300);
+  const ids = await adopted(stores[0]!, isLong ? 300 : 120);
   const done = await Promise.all(stores.map((store) => rotation(store)));
-  expect(done.map(({ reencrypted }) => reencrypted).reduce((sum, one) => sum + one)).toBe(600);
+  expect(done.map(({ reencrypted }) => reencrypted).reduce((sum, one) => sum + one)).toBe(2 * ids.length);
   for (const one of done)
-    expect(one).toMatchObject({ secrets: 600, remaining: [], removable: ['old'], unopenable: { count: 0 } });
+    expect(one).toMatchObject({ secrets: 2 * ids.length, remaining: [], removable: ['old'], unopenable: { count: 0 } });
   for (const id of ids) {
     const { connection, accessToken } = (await stores[0]!.servedRow(id))!;
     expect(decryptAccessToken(fresh, connection, accessToken)).toBe(`access of ${id}`);
@@ -97,21 +99,21 @@ test('three concurrent rotations re-encrypt each secret once, and all succeed', 
   expect(data).toHaveLength(1);
 });
 
-test('refreshes during a rotation: each is committed, none waits for long, and no token is overwritten', async () => {
+test('refreshes during a rotation: each is committed, none waits for a lock until it is cancelled, and no token is overwritten', async () => {
   const { stores } = await replicas(4);
   const broker = stores[0]!;
   /** Identifies a ciphertext, whichever key it names. */
   const identify = (ciphertext: string | null | undefined) => ciphertext?.split('.')[2];
   const reencrypt = ({ ciphertext }: EncryptedSecret) => ciphertext.replace(/^v2\.\w+\./, 'v2.new.') as Ciphertext;
-  const connections = await Promise.all(Array.from({ length: 100 }, () => connected(broker)));
+  const ids = Array.from({ length: 60 }, () => aConnection().id);
+  await inBatches(ids, (id) => connected(broker, { id }));
+  const refreshed = ids.slice(0, 10);
   let isOver = false;
-  let slowest = 0;
 
-  /** Twenty of them repeatedly, by a broker that still encrypts with another key. */
-  const refreshes = connections.slice(0, 20).map(async ({ connection: { id } }) => {
+  /** Ten of them repeatedly, by a broker that still encrypts with another key. */
+  const refreshes = refreshed.map(async (id) => {
     let last: string | undefined;
-    for (let generation = 1; generation <= 15; generation++) {
-      const since = performance.now();
+    for (let generation = 1; generation <= ROUNDS; generation++) {
       const claimed = await broker.claim(id, { attempt: 'att_1', generation, now: NOW, monotonic: 0 });
       if (typeof claimed === 'string') throw new Error(claimed);
       if (last !== undefined) expect(identify(claimed.credentials.accessToken)).toBe(last);
@@ -119,7 +121,6 @@ test('refreshes during a rotation: each is committed, none waits for long, and n
       const held = { fence: claimed.fence, generation };
       expect(await broker.commitRefresh(id, held, someRefreshedFields(), grant, anEntry())).toBe('committed');
       last = identify(grant.accessToken);
-      slowest = Math.max(slowest, performance.now() - since);
     }
     expect(identify((await broker.servedRow(id))?.accessToken)).toBe(last);
   });
@@ -136,13 +137,11 @@ test('refreshes during a rotation: each is committed, none waits for long, and n
   });
   const reencrypted = await Promise.all(rotations);
   // More than there were: what the refreshes committed was re-encrypted repeatedly.
-  expect(reencrypted.reduce((sum, one) => sum + one)).toBeGreaterThan(400);
-  expect(slowest).toBeLessThan(10_000);
+  expect(reencrypted.reduce((sum, one) => sum + one)).toBeGreaterThan(4 * ids.length);
 
   while ((await broker.reencryptBatch('new', null, 500, reencrypt)).reencrypted > 0);
-  for (const { connection } of connections.slice(0, 20))
-    expect(identify((await broker.servedRow(connection.id))?.accessToken)).toBe(`${connection.id}-15`);
-  expect(await broker.keysInUse()).toEqual([{ kid: 'new', secrets: 400, outdated: 0 }]);
+  for (const id of refreshed) expect(identify((await broker.servedRow(id))?.accessToken)).toBe(`${id}-${ROUNDS}`);
+  expect(await broker.keysInUse()).toEqual([{ kid: 'new', secrets: 4 * ids.length, outdated: 0 }]);
 });
 
 test('a locked row is skipped, not waited for', async () => {

@@ -1,0 +1,17 @@
+// `npm run test:long`: what `npm test` runs in its smallest form, in full.
+import { defineConfig } from 'vitest/config';
+import base from './vitest.config.ts';
+
+export default defineConfig({
+  test: {
+    ...base.test,
+    include: [
+      'test/stores/postgres/pooler.test.ts',
+      'test/stores/postgres/reencryption.test.ts',
+      'test/system/key-rotation.test.ts',
+      'test/system/crash.test.ts',
+      'test/system/chaos/*.test.ts',
+    ],
+    env: { VALETKEY_TEST_LONG: '1' },
+  },
+});
