@@ -8,6 +8,7 @@ import { type RunningBroker, startBroker } from '../../demo/broker.ts';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
 import { type Answer, ask, databaseIn, type Json } from './broker.ts';
 import { bundled } from './bundle.ts';
+import { clockAhead } from './clock-offset.ts';
 import { mintRefreshToken } from './minted-grant.ts';
 import { type ProviderProxy, startProviderProxy } from './provider-proxy.ts';
 
@@ -64,7 +65,7 @@ export async function startRestartableBroker({
       VALETKEY_ADMIN_KEY: adminKey,
       ...(first && !elsewhere && { VALETKEY_PORT: new URL(first.url).port }),
       ...env,
-      ...(aheadMs > 0 && { NODE_OPTIONS: `--import=${clockOffsetImport(aheadMs)}` }),
+      ...(aheadMs > 0 && clockAhead(aheadMs)),
     };
     const broker = await startBroker(environment, await bundled('main'));
     started.push(broker);
@@ -126,7 +127,3 @@ export async function startRestartableBroker({
   if (!empty) await restartable.ask('PUT', `/v1/integrations/${INTEGRATION}`, setup);
   return restartable;
 }
-
-/** An `--import` that moves the process's clock by this many milliseconds from its first line on. */
-const clockOffsetImport = (ms: number) =>
-  `data:text/javascript,${encodeURIComponent(`const now=Date.now;Date.now=()=>now.call(Date)+${ms}`)}`;

@@ -9,12 +9,13 @@ import { type RunningBroker, startBroker } from '../../demo/broker.ts';
 import { DELIVERY_CLAIM_MS } from '../../src/domain/time-limits.ts';
 import { ask, databaseIn, type Json } from '../support/broker.ts';
 import { bundled } from '../support/bundle.ts';
+import { clockAhead } from '../support/clock-offset.ts';
 import { hasPostgres } from '../support/postgres.ts';
 import { createMigratedDatabase } from '../support/stores.ts';
 import { hang, startWebhookReceiver, status, type WebhookReceiver } from '../support/webhook-receiver.ts';
 
 /** Process starts are slow on a busy machine. */
-vi.setConfig({ testTimeout: 90_000 });
+vi.setConfig({ testTimeout: 180_000 });
 const PATIENT = { timeout: 30_000, interval: 50 };
 
 let folder: string;
@@ -36,8 +37,7 @@ afterEach(async () => {
 
 /** `isLate`: by its clock, the claims of others have expired. */
 async function start(database: Record<string, string>, isLate = false): Promise<RunningBroker> {
-  const ahead = `const now=Date.now;Date.now=()=>now.call(Date)+${DELIVERY_CLAIM_MS + 1_000}`;
-  const clock = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(ahead)}` };
+  const clock = clockAhead(DELIVERY_CLAIM_MS + 1_000);
   const env = { ...database, VALETKEY_ADMIN_KEY: adminKey, VALETKEY_KEYS: keys, ...(isLate && clock) };
   const broker = await startBroker(env, await bundled('main'));
   started.push(broker);

@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, vi } from 'vitest';
 import { startBroker } from '../../demo/broker.ts';
+import { CLAIMED_DUE_AGAIN_MS } from '../../src/domain/time-limits.ts';
 import { ask, databaseIn, type Json } from '../support/broker.ts';
 import { bundled } from '../support/bundle.ts';
+import { clockAhead } from '../support/clock-offset.ts';
 import { startTokenEndpoint } from '../support/token-endpoint.ts';
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 180_000 });
 const SOON = { interval: 20, timeout: 40_000 };
 const ADMIN_KEY = randomBytes(32).toString('base64url');
 const SLOTS = 4;
@@ -25,7 +27,7 @@ async function brokerWith({ onTestFinished }: Hooks, connections: number) {
     VALETKEY_REFRESH_CONCURRENCY: String(SLOTS),
     NODE_EXTRA_CA_CERTS: provider.certificate,
   };
-  const start = async () => startBroker(env, await bundled('main'));
+  const start = async (more = {}) => startBroker({ ...env, ...more }, await bundled('main'));
   let broker = await start();
   const on = (method: string, path: string, body?: unknown) => ask(broker.url, ADMIN_KEY, method, path, body);
   onTestFinished(async () => {
@@ -43,8 +45,9 @@ async function brokerWith({ onTestFinished }: Hooks, connections: number) {
         return String(body.id);
       }),
     );
+  /** What was claimed and not sent is due again by then. */
   const restart = async () => {
-    broker = await start();
+    broker = await start(clockAhead(CLAIMED_DUE_AGAIN_MS + 1_000));
   };
   return { provider, importAll, on, restart, broker: () => broker };
 }
