@@ -2,15 +2,16 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, globSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { validate } from 'dockerfile-utils';
 import { describe, expect, it, vi } from 'vitest';
+import { bundled } from '../support/bundle.ts';
 import { buildImageFolder, copies, dockerfile, instructions, ROOT, shipped } from '../support/image.ts';
 
 /** For building the bundle. */
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000 });
 
 const only = (name: string) => {
   const found = shipped.filter((instruction) => instruction.name === name);
@@ -82,7 +83,7 @@ describe('the Dockerfile', () => {
   });
 
   it('starts from the copied files, passes its health check, opens no debugger on SIGUSR1, and stops on SIGTERM', async () => {
-    const { folder, remove } = await buildImageFolder();
+    const { folder, remove } = await buildImageFolder(dirname(await bundled('main')));
     expect(existsSync(join(folder, 'src/main.ts'))).toBe(false);
     const [, ...args] = commandOf(only('CMD'));
     const [, ...check] = commandOf(only('HEALTHCHECK'));

@@ -52,8 +52,8 @@ export interface Image {
   remove(): void;
 }
 
-/** Builds the bundle and copies the image's files into a new folder. */
-export async function buildImageFolder(): Promise<Image> {
+/** The image's files in a new folder, with the bundle of this folder; by default it is built, with its compile cache. */
+export async function buildImageFolder(bundle?: string): Promise<Image> {
   const folder = mkdtempSync(join(tmpdir(), 'valetkey-image-'));
   for (const { sources, to } of copies(shipped)) {
     for (const source of sources.flatMap((pattern) => globSync(pattern, { cwd: ROOT }))) {
@@ -61,6 +61,7 @@ export async function buildImageFolder(): Promise<Image> {
       cpSync(join(ROOT, source), join(folder, to.endsWith('/') ? join(to, basename(source)) : to), { recursive: true });
     }
   }
-  await promisify(execFile)(process.execPath, ['build.ts', join(folder, 'dist')], { cwd: ROOT });
+  if (bundle !== undefined) cpSync(bundle, join(folder, 'dist'), { recursive: true });
+  else await promisify(execFile)(process.execPath, ['build.ts', join(folder, 'dist')], { cwd: ROOT });
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
