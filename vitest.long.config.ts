@@ -9,6 +9,7 @@ export default defineConfig({
       'test/stores/postgres/pooler.test.ts',
       'test/stores/postgres/reencryption.test.ts',
       'test/system/key-rotation.test.ts',
+      'test/system/replicas/cache-invalidation.test.ts',
       'test/system/crash.test.ts',
       'test/system/chaos/*.test.ts',
     ],

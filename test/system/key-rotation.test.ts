@@ -184,7 +184,7 @@ it('keys rotate: under traffic, everything is served with the new key alone afte
   const again = await rotate(setting, fresh);
   expect(again).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Nothing to re-encrypt: all \d+ secrets/) });
   expect(secrets.foundIn(Buffer.from(stdout + again.stdout + again.stderr))).toEqual([]);
-}, 90_000);
+}, 180_000);
 
 it('keys rotate: killed several times, it continues, and every secret can be decrypted at any time', async (test) => {
   const setting = await setUp(test);
@@ -253,32 +253,39 @@ it('keys rotate: killed several times, it continues, and every secret can be dec
       column: '',
     }),
   ).toThrow('not in the key ring');
-}, 90_000);
+}, 180_000);
 
 describe.concurrent('keys rotate, when it cannot finish', () => {
-  it('exits 1 while a broker encrypts with the old key, and no broker starts without that key', async (test) => {
-    const setting = await setUp(test);
-    const { target, old, fresh, both, restart } = setting;
-    await restart(`${old},${fresh}`);
-    const ids = [await target.importConnection('ada'), await target.importConnection('grace')];
-    // Whatever the rotation re-encrypts is written with the old key again before it looks what is left, two seconds later.
-    const stopTraffic = traffic(target, ids, 50);
-    const { code, stdout, stderr } = await rotate(setting, both);
-    await stopTraffic();
-    expect(code).toBe(1);
-    expect(stdout).toMatch(/^\d+ re-encrypted: \d+ of \d+ secrets are encrypted with key k_new\.\n/);
-    expect(stdout).toMatch(/^\d+ still encrypted with key k_old: keep it\.$/m);
-    expect(stdout).toContain('A broker still encrypts with another key: put k_new first on every broker');
-    expect(stdout).not.toContain('Remove from VALETKEY_KEYS');
-    expect(stderr).toContain('"kid":"k_new"');
-    expect(checks(setting)).toEqual(['k_new', 'k_old']);
-    await expect(restart(fresh)).rejects.toThrow('key k_old encrypted this database and is not in VALETKEY_KEYS');
+  const itLong = it.runIf(isLong);
 
-    await restart(both);
-    expect((await rotate(setting, both)).stdout).toContain('Remove from VALETKEY_KEYS now, on every broker: k_old.');
-    await restart(fresh);
-    for (const id of ids) expect((await tokenOf(target, id)).status).toBe(200);
-  }, 90_000);
+  // In one process: test/broker/maintenance/key-rotation.test.ts.
+  itLong(
+    'exits 1 while a broker encrypts with the old key, and no broker starts without that key',
+    async (test) => {
+      const setting = await setUp(test);
+      const { target, old, fresh, both, restart } = setting;
+      await restart(`${old},${fresh}`);
+      const ids = [await target.importConnection('ada'), await target.importConnection('grace')];
+      // Whatever the rotation re-encrypts is written with the old key again before it looks what is left, two seconds later.
+      const stopTraffic = traffic(target, ids, 50);
+      const { code, stdout, stderr } = await rotate(setting, both);
+      await stopTraffic();
+      expect(code).toBe(1);
+      expect(stdout).toMatch(/^\d+ re-encrypted: \d+ of \d+ secrets are encrypted with key k_new\.\n/);
+      expect(stdout).toMatch(/^\d+ still encrypted with key k_old: keep it\.$/m);
+      expect(stdout).toContain('A broker still encrypts with another key: put k_new first on every broker');
+      expect(stdout).not.toContain('Remove from VALETKEY_KEYS');
+      expect(stderr).toContain('"kid":"k_new"');
+      expect(checks(setting)).toEqual(['k_new', 'k_old']);
+      await expect(restart(fresh)).rejects.toThrow('key k_old encrypted this database and is not in VALETKEY_KEYS');
+
+      await restart(both);
+      expect((await rotate(setting, both)).stdout).toContain('Remove from VALETKEY_KEYS now, on every broker: k_old.');
+      await restart(fresh);
+      for (const id of ids) expect((await tokenOf(target, id)).status).toBe(200);
+    },
+    90_000,
+  );
 
   it('names a damaged secret and re-encrypts the rest; a reconnect fixes it', async (test) => {
     const setting = await setUp(test);
@@ -309,25 +316,29 @@ describe.concurrent('keys rotate, when it cannot finish', () => {
     expect(await rotate(setting, both)).toMatchObject({ code: 0 });
     await restart(fresh);
     expect((await refresh(target, id)).status).toBe(200);
-  }, 90_000);
+  }, 180_000);
 
-  it('refuses keys that do not match the database, and changes nothing', async (test) => {
-    const setting = await setUp(test);
-    const before = secretsUnder(setting, 'k_old');
-    const refused = async (of: Setting, keys: string) => {
-      const { code, stdout, stderr } = await rotate(of, keys);
-      expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
-      return stderr;
-    };
-    expect(await refused(setting, setting.fresh)).toContain(
-      'key k_old encrypted this database and is not in VALETKEY_KEYS',
-    );
-    const impostor = `${setting.fresh},${generateKey('k_old')}`;
-    expect(await refused(setting, impostor)).toContain('key k_old in VALETKEY_KEYS is not the key of that id');
-    expect(secretsUnder(setting, 'k_old')).toBe(before);
-    expect(checks(setting)).toEqual(['k_old']);
-    // A database URL with a typing error.
-    const elsewhere = { ...setting, path: join(setting.target.folder, 'other.db') };
-    expect(await refused(elsewhere, setting.both)).toContain('no broker has used this database yet');
-  }, 90_000);
+  itLong(
+    'refuses keys that do not match the database, and changes nothing',
+    async (test) => {
+      const setting = await setUp(test);
+      const before = secretsUnder(setting, 'k_old');
+      const refused = async (of: Setting, keys: string) => {
+        const { code, stdout, stderr } = await rotate(of, keys);
+        expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
+        return stderr;
+      };
+      expect(await refused(setting, setting.fresh)).toContain(
+        'key k_old encrypted this database and is not in VALETKEY_KEYS',
+      );
+      const impostor = `${setting.fresh},${generateKey('k_old')}`;
+      expect(await refused(setting, impostor)).toContain('key k_old in VALETKEY_KEYS is not the key of that id');
+      expect(secretsUnder(setting, 'k_old')).toBe(before);
+      expect(checks(setting)).toEqual(['k_old']);
+      // A database URL with a typing error.
+      const elsewhere = { ...setting, path: join(setting.target.folder, 'other.db') };
+      expect(await refused(elsewhere, setting.both)).toContain('no broker has used this database yet');
+    },
+    90_000,
+  );
 });

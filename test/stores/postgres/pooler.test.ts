@@ -1,7 +1,8 @@
 // The PostgreSQL store behind a pooler in transaction mode, with three connections: the parts of the conformance suite whose
-// operations have several statements, take locks, or rely on their own connection.
+// operations have several statements, take locks, or rely on their own connection; all of them in the long run.
 import { afterAll } from 'vitest';
 import { openPostgres } from '../../../src/stores/postgres/store.ts';
+import { isLong } from '../../support/long.ts';
 import { type Pooler, startPooler } from '../../support/pooler.ts';
 import { clear } from '../../support/postgres.ts';
 import { createMigratedDatabase } from '../../support/stores.ts';
@@ -18,14 +19,8 @@ const running = () => {
 };
 afterAll(async () => (await started)?.pooler.stop());
 
-const PARTS = [
-  'connect sessions and flows',
-  'refreshes',
-  'rate buckets',
-  'revocations',
-  're-encryption',
-  'change feed',
-] as const;
+const LONG = ['connect sessions and flows', 'rate buckets', 'revocations', 'change feed'] as const;
+const PARTS = ['refreshes', 're-encryption', ...(isLong ? LONG : [])] as const;
 
 async function open() {
   const { direct, pooler } = await running();

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectOk, expectProblem } from '../../support/contract.ts';
 import { type Issuer, startIssuer } from '../../support/issuer.ts';
+import { isLong } from '../../support/long.ts';
 import { startPooler } from '../../support/pooler.ts';
 import { hasPostgres } from '../../support/postgres.ts';
 import {
@@ -49,7 +50,7 @@ const endpoint = ({ form, headers }: ReceivedRequest): ScriptedResponse => {
   return { body: { access_token: randomBytes(16).toString('hex'), token_type: 'Bearer', expires_in: 3_600 } };
 };
 
-describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
+describe.each(stores.slice(0, hasPostgres() ? (isLong ? 3 : 2) : 1))(
   'cache invalidation on %s: another replica applies',
   (_, openDatabase) => {
     let folder: string;
