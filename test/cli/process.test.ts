@@ -141,4 +141,4 @@ test.concurrent('audit verify: exit code 0 and the head for a chain that holds, 
   client.close();
   expect(await verify()).toMatchObject({ code: 1, ok: false, broken: { problem: expect.stringMatching(/deleted/) } });
   // Two processes, beside those of other tests.
-}, 60_000);
+}, 180_000);

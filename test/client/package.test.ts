@@ -12,7 +12,7 @@ import { ROOT } from '../support/image.ts';
 import { newOwner } from '../support/owner-browser.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 let client: ClientPackage;
 beforeAll(async () => {

@@ -93,7 +93,7 @@ test('docs/proxy.md: the service lists all repositories, through a 401, a limit 
     await broker.stop();
     await vendor.close();
   }
-}, 60_000);
+}, 180_000);
 
 /** A token endpoint with rotating refresh tokens, and four pages, each with its own trouble. */
 async function startVendor() {

@@ -137,7 +137,7 @@ describe('broker', () => {
 });
 
 // Four processes start from source at the same time: seconds of processor time each.
-describe.concurrent('a process', { timeout: 60_000 }, () => {
+describe.concurrent('a process', { timeout: 180_000 }, () => {
   test('start: creates a private key file on loopback and warns; SIGTERM: finishes open requests, exits 0', async ({
     expect,
   }) => {

@@ -18,7 +18,7 @@ import { expectOk } from '../support/contract.ts';
 import { buildImageFolder, type Image, ROOT } from '../support/image.ts';
 import { visit } from '../support/owner-browser.ts';
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 let image: Image;
 const elsewhere = mkdtempSync(join(tmpdir(), 'valetkey-bundle-'));

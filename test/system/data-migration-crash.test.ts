@@ -141,4 +141,4 @@ test('data migration to PostgreSQL, killed half-way and run again, and back: the
   });
   forced.stdout.on('data', (line) => String(line).includes('"listening"') && forced.kill('SIGTERM'));
   expect(await textOf(forced.stdout)).toContain('starting on the source because of --force');
-}, 120_000);
+}, 180_000);

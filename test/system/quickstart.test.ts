@@ -10,7 +10,7 @@ import { walkThrough } from '../../demo/browser.ts';
 import { buildClientPackage, type ClientPackage } from '../support/client-package.ts';
 import { ROOT } from '../support/image.ts';
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const page = readFileSync(join(ROOT, 'docs/quickstart.md'), 'utf8');
 const blocks = [...page.matchAll(/```(sh|js)\n([\s\S]*?)```/g)].map(([, language, code]) => ({

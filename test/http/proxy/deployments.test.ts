@@ -141,4 +141,4 @@ test('a broker that is killed in a stream: both sides see the end, and it works 
   api.upstream.onHead = ({ socket }) => socket.write(answer());
   expect((await callApi(broker, id)).status).toBe(200);
   expect(killed.current().output()).not.toContain('secret-of-ada');
-}, 60_000);
+}, 180_000);

@@ -15,7 +15,7 @@ import { searchTerms } from '../../../src/stores/shared/connection-search.ts';
 import { aDatabase, hasPostgres } from '../../support/postgres.ts';
 import { anEndpoint, anEntry, anEvent, connected, NOW } from '../builders.ts';
 
-vi.setConfig({ hookTimeout: 60_000 });
+vi.setConfig({ hookTimeout: 180_000 });
 
 let client: Client;
 beforeAll(async () => {

@@ -181,7 +181,7 @@ describe('the SQLite file', () => {
     expect((await store.audit({}, FIRST)).data.map((entry) => entry.id).sort()).toEqual(ids.sort());
     expect(raw(path).prepare('select count(*) from __drizzle_migrations').pluck().get()).toBe(MIGRATIONS.length);
     // Four processes that load their modules at the same time.
-  }, 60_000);
+  }, 180_000);
 
   test('a fulfilled write survives SIGKILL', async () => {
     const path = aPath();

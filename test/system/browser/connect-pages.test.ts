@@ -17,7 +17,7 @@ const ROOT = new URL('../../../', import.meta.url);
 
 const installed = inject('chromium');
 
-describe.skipIf(installed === undefined)('connect pages', { timeout: 60_000 }, () => {
+describe.skipIf(installed === undefined)('connect pages', { timeout: 180_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'valetkey-pages-'));
   let broker: TestBroker;
   let vendor: ScriptedServer;

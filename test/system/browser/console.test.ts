@@ -8,7 +8,7 @@ import { arriveAt, DESKTOP, expectNoViolations, heading, launch } from './page-i
 
 const installed = inject('chromium');
 
-describe.skipIf(installed === undefined)('console', { timeout: 120_000 }, () => {
+describe.skipIf(installed === undefined)('console', { timeout: 180_000 }, () => {
   let broker: TestBroker;
   let browser: Browser;
   const ids = { connection: '', dead: '', caller: '', endpoint: '' };

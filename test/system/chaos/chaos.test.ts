@@ -5,7 +5,7 @@ import { isLong } from '../../support/long.ts';
 import * as scenarios from './scenarios.ts';
 import { runScenarios, SEED } from './short-run.ts';
 
-vi.setConfig({ testTimeout: 90_000 });
+vi.setConfig({ testTimeout: 180_000 });
 
 describe.concurrent(`chaos, seed ${SEED} (CHAOS_SEED runs it again)`, () => {
   const {

@@ -4,7 +4,7 @@ import { isLong } from '../../support/long.ts';
 import { replicasFrozen } from './freezes.ts';
 import { runScenarios, SEED } from './short-run.ts';
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 180_000 });
 
 describe.concurrent(`chaos of frozen replicas, seed ${SEED} (CHAOS_SEED runs it again)`, () => {
   // On PostgreSQL, test/system/replicas/frozen.test.ts freezes a replica at each point.

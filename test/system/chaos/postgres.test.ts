@@ -5,7 +5,7 @@ import * as outages from './outages.ts';
 import * as scenarios from './scenarios.ts';
 import { runScenarios, SEED } from './short-run.ts';
 
-vi.setConfig({ testTimeout: 90_000 });
+vi.setConfig({ testTimeout: 180_000 });
 console.info(`chaos on PostgreSQL, seed ${SEED} (CHAOS_SEED runs it again)`);
 
 it('chaos on PostgreSQL: replicas that lose the database, and one that is killed meanwhile, lose no grant', async ({

@@ -97,7 +97,7 @@ beforeAll(async () => {
     metrics: Buffer.from(metrics),
     audit: Buffer.from(JSON.stringify(audit)),
   };
-}, 120_000);
+}, 180_000);
 afterAll(() => Promise.all([restartable?.close(), api?.close()]));
 
 /** Tokens in requests are arbitrary; the provider's real ones are added to the secrets. */

@@ -165,4 +165,4 @@ test('no signal or logout that was not signed for this receiver is taken', async
   });
   // A genuine one is still taken.
   expect((await pushEvent(broker.url, 'idp', await op.event(DISABLED, 'client', 'ada'))).status).toBe(202);
-}, 60_000);
+}, 180_000);

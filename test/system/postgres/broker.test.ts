@@ -13,7 +13,7 @@ import { INTEGRATION, type RestartableBroker, startRestartableBroker } from '../
 import { createMigratedDatabase } from '../../support/stores.ts';
 
 /** Process starts are slow on a busy machine. */
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000 });
 
 /** Both use the key file in one data directory. */
 async function restartable(): Promise<RestartableBroker> {

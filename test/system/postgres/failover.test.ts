@@ -11,7 +11,7 @@ import { createMigratedDatabase } from '../../support/stores.ts';
 import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import { launchProvider } from '../chaos/processes.ts';
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000 });
 const SOON = { timeout: 30_000, interval: 50 };
 const CONNECTIONS = 12;
 

@@ -15,7 +15,7 @@ import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import { launchProvider } from '../chaos/processes.ts';
 import type { Rules } from '../chaos/provider.ts';
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 180_000 });
 
 /** In a stall, the first requests wait for a heartbeat to fail; a statement alone would wait for its answer this long. */
 const FIRST_WITHIN_MS = POSTGRES_ANSWER_TIMEOUT_MS;
@@ -201,4 +201,4 @@ test('start with a database that does not respond: fails with an error', async (
   await expect(starting).rejects.toThrow(
     /VALETKEY_DATABASE_URL: PostgreSQL: Connection terminated due to connection timeout/,
   );
-}, 60_000);
+}, 180_000);

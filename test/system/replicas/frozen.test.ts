@@ -17,7 +17,7 @@ import { asked } from '../../support/postgres.ts';
 import { createMigratedDatabase } from '../../support/stores.ts';
 import { startTokenEndpoint } from '../../support/token-endpoint.ts';
 
-vi.setConfig({ testTimeout: 90_000 });
+vi.setConfig({ testTimeout: 180_000 });
 const SOON = { interval: 20, timeout: 30_000 };
 const ADMIN_KEY = randomBytes(32).toString('base64url');
 
