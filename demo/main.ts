@@ -239,6 +239,9 @@ async function stayUp(broker: RunningBroker, provider: LocalProvider, serviceKey
   const made = await fetch(new URL('/v1/console-links', broker.url), { method: 'POST', headers: admin, body: '{}' });
   const { url: consoleLink } = (await made.json()) as { url: string };
   console.log(`  The console          ${styleText('underline', consoleLink)} (once, within ten minutes)`);
+  console.log(
+    `  Acme for developers  ${styleText('underline', `${provider.issuer}/`)} (register an application, replace its secret, withdraw consents)`,
+  );
   console.log(`  Then read a token    curl -H 'Authorization: Bearer ${serviceKey}' \\
                          '${broker.url}/v1/token?integration=${INTEGRATION}&owner=${OWNER}'
   API reference        ${broker.url}/docs
@@ -259,7 +262,7 @@ export VALETKEY_URL=${broker.url} VALETKEY_KEY=${serviceKey} API_URL=${provider.
 }
 
 /** A provider file of one's own: the generic entry, and what its webhooks look like. */
-async function writeProvider(providers: string): Promise<void> {
+async function writeProvider(providers: string, docsUrl: string): Promise<void> {
   const generic = new URL('../src/catalogue/generic-oidc.json', import.meta.url);
   const { $schema: _, webhooks: __, ...entry } = JSON.parse(await readFile(generic, 'utf8'));
   const events = {
@@ -271,15 +274,15 @@ async function writeProvider(providers: string): Promise<void> {
     setup: { url: 'Settings, Webhooks', events: ['grant.revoked'] },
   };
   await mkdir(providers);
-  const file = { ...entry, id: PROVIDER, name: 'Acme', webhooks: { events } };
+  const file = { ...entry, id: PROVIDER, name: 'Acme', docs_url: docsUrl, webhooks: { events } };
   await writeFile(join(providers, `${PROVIDER}.json`), JSON.stringify(file));
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'valetkey-demo-'));
 const providers = join(folder, 'providers');
-await writeProvider(providers);
 const endpoint = await startEndpoint();
 const started = await startProvider();
+await writeProvider(providers, `${started.issuer}/`);
 // The issuer of an integration is trusted for its client id alone: for the tokens of other apps, it is listed.
 const config = join(folder, 'valetkey.json');
 await writeFile(config, JSON.stringify({ trusted_issuers: [{ issuer: started.issuer }] }));

@@ -10,7 +10,7 @@ interface Consent {
   account: string | undefined;
 }
 
-const page = (title: string, body: unknown) => html`<!doctype html>
+export const page = (title: string, body: unknown) => html`<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8" />
@@ -20,6 +20,7 @@ const page = (title: string, body: unknown) => html`<!doctype html>
       :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
       main { max-width: 26rem; margin: 12vh auto; padding: 0 1rem; }
       label, input { display: block; width: 100%; box-sizing: border-box; }
+      code { overflow-wrap: anywhere; }
       input { font: inherit; padding: 0.5rem; margin: 0.25rem 0 1rem; }
       button { font: inherit; padding: 0.5rem 1.25rem; margin-right: 0.5rem; }
     </style>

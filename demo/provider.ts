@@ -5,7 +5,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
 import { type ClientMetadata, type Configuration, errors, Provider } from 'oidc-provider';
-import { createMemory } from './provider-memory.ts';
+import { type AppRegistry, appsPage } from './provider-apps.ts';
+import { createMemory, type Memory } from './provider-memory.ts';
 import { consentPage, errorPage } from './provider-pages.ts';
 
 export interface ProviderOptions {
@@ -107,9 +108,14 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Loca
   });
 
   const answer = provider.callback();
+  const apps = createApps(memory);
+  const respond = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
+    if (req.url?.startsWith('/interaction/')) return interact(provider, options.audience, req, res);
+    const ours = await appsPage(apps, `${req.url}`, () => readForm(req));
+    return ours === undefined ? answer(req, res) : send(res, 200, ours);
+  };
   server.on('request', (req, res) => {
-    if (!req.url?.startsWith('/interaction/')) return void answer(req, res);
-    interact(provider, options.audience, req, res).catch((error: unknown) => {
+    respond(req, res).catch((error: unknown) => {
       // A stale page, a second submission, or a missing cookie.
       const known = error instanceof errors.OIDCProviderError;
       send(res, known ? 400 : 500, errorPage(known ? error.error : 'server_error', 'Please start again.'));
@@ -122,9 +128,8 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Loca
     clientSecret: clients[0]?.client_secret ?? '',
     provider,
     addClient: async (redirectUris) => {
-      const client = newClient(redirectUris);
-      await memory.open('Client').upsert(client.client_id, client, 0);
-      return { clientId: client.client_id, clientSecret: client.client_secret };
+      const { clientId, clientSecret } = await apps.register(...redirectUris);
+      return { clientId, clientSecret };
     },
     withdrawGrants: memory.withdrawGrants,
     close: () =>
@@ -135,10 +140,32 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Loca
   };
 }
 
+function createApps(memory: Memory): AppRegistry {
+  const clients = memory.open('Client');
+  const known = new Map<string, ReturnType<typeof newClient>>();
+  const store = async (client: ReturnType<typeof newClient>) => {
+    known.set(client.client_id, client);
+    await clients.upsert(client.client_id, client, 0);
+    return { clientId: client.client_id, clientSecret: client.client_secret };
+  };
+  return {
+    list: () =>
+      [...known.values()].map((one) => ({ clientId: one.client_id, redirectUri: one.redirect_uris.join(', ') })),
+    register: (...redirectUris) => store(newClient(redirectUris)),
+    replaceSecret: async (clientId) => {
+      const client = known.get(clientId);
+      return client && (await store({ ...client, client_secret: newSecret() })).clientSecret;
+    },
+    withdrawGrants: memory.withdrawGrants,
+  };
+}
+
+const newSecret = () => randomBytes(32).toString('base64url');
+
 /** A confidential web client (RFC 6749 2.1). */
 const newClient = (redirectUris: string[]) => ({
   client_id: `valetkey-${randomBytes(4).toString('hex')}`,
-  client_secret: randomBytes(32).toString('base64url'),
+  client_secret: newSecret(),
   client_name: 'Valetkey',
   redirect_uris: redirectUris,
   grant_types: ['authorization_code', 'refresh_token'],
