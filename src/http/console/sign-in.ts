@@ -31,8 +31,8 @@ interface Parts {
   site: PlainSite;
 }
 
-/** Paths below `/console`. A path to go on to: of ours, and never another site's. */
-const pathOf = (to: string | undefined): string => (to !== undefined && /^\/[^/\\]/.test(to) ? to : '');
+/** Paths below `/console`. A path to go on to: of ours, never another site's, and fit for a header. */
+const pathOf = (to: string | undefined): string => (to !== undefined && /^\/(?![/\\])\P{Cc}+$/u.test(to) ? to : '');
 
 export function signInRoutes({ console: { sessions, signIn }, cookies, site }: Parts): Hono<ConsoleEnv> {
   const at = (path: string) => `${site.base}/console${path}`;

@@ -150,6 +150,9 @@ describe('console: sign-in', () => {
       expect(page.html).not.toContain('evil');
       expect(page.html).not.toContain('alert');
     }
+    // What no header can have would end the sign-in with an error page.
+    const { page } = await signIn('vera', undefined, `/console/sign-in?${new URLSearchParams({ to: '/x\r\ny: z' })}`);
+    expect([page.status, page.url.pathname]).toEqual([200, '/console']);
   });
 
   it('a sign-in gives the browser another secret, and ends the session before', async () => {
