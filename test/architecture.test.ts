@@ -46,7 +46,7 @@ const rooms: Record<string, string[]> = {
   events: ['signing', 'audit', 'secrets'],
   webhooks: ['events', 'integrations', 'audit', 'cache', 'secrets'],
   jwt: ['callers', 'integrations', 'audit', 'secrets'],
-  console: ['callers', 'integrations', 'audit', 'secrets'],
+  console: ['callers', 'cache', 'integrations', 'audit', 'secrets'],
   apply: ['callers', 'integrations', 'audit', 'cache', 'secrets'],
   maintenance: ['refresh', 'connections', 'integrations', 'audit', 'cache', 'secrets'],
   jobs: ['maintenance', 'connections', 'events', 'audit', 'cache', 'secrets'],

@@ -365,6 +365,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
   const console = createConsole({
     ...shared,
     strangers: audit.strangers,
+    callerCache,
     settings: declared.console,
     url: declared.console?.url ?? parts.listeners.internalUrl ?? publicUrl,
     publicUrl,

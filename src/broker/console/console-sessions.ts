@@ -1,4 +1,5 @@
 // Sessions of the browser console: whose cookie a request has, and how sessions begin and end.
+import type { Permission } from '../../domain/caller.ts';
 import {
   type ConsoleRole,
   type ConsoleSession,
@@ -15,6 +16,7 @@ import {
 } from '../../domain/time-limits.ts';
 import type { Clock, EndedConsoleSessions, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
+import type { CallerCache } from '../cache/index.ts';
 import { digest, newId, newSecret } from '../secrets/index.ts';
 
 /** What is known of a browser's request before it is known who sends it. */
@@ -31,8 +33,11 @@ export interface OpenedConsoleSession {
 
 /** All reject with `StoreError`. */
 export interface ConsoleSessions {
-  /** Whose cookie this is, and that they are there now; undefined: no session has it, or that one has ended. */
-  authenticate(secret: string): Promise<ConsoleSession | undefined>;
+  /**
+   * Whose cookie this is; undefined: no session has it, or that one has ended. `isPerson`: they are there now, which is not known
+   * of a page that looks again by itself.
+   */
+  authenticate(secret: string, isPerson: boolean): Promise<ConsoleSession | undefined>;
   /**
    * Makes a link that signs in the first who opens it, within ten minutes, with the role; as the caller, in the audit log.
    * For callers that have all permissions of the role.
@@ -69,6 +74,9 @@ interface Parts {
   access: Access;
   /** Why the caller may not pass on these permissions; undefined: it may. */
   mayNotDelegate: (call: Call, permissions: (typeof ROLE_PERMISSIONS)[ConsoleRole]) => Refusal | undefined;
+  /** Whether who has the first permissions may pass on all of the others. */
+  mayPassOn: (own: readonly Permission[], wanted: readonly Permission[]) => boolean;
+  callerCache: Pick<CallerCache, 'canAct' | 'permissionsOf'>;
   clock: Clock;
   /** The issuer of links: this broker. */
   publicUrl: string;
@@ -79,20 +87,24 @@ interface Parts {
 const MOST_LISTED = 500;
 
 export function createConsoleSessions(parts: Parts): ConsoleSessions {
-  const { store, access, mayNotDelegate, clock, publicUrl, signsIn } = parts;
+  const { store, access, mayNotDelegate, mayPassOn, callerCache, clock, publicUrl, signsIn } = parts;
 
-  const isOver = ({ issuer, openedAt, lastSeenAt, expiresAt }: ConsoleSession): boolean =>
-    openedAt === null ||
-    expiresAt <= clock.now() ||
-    lastSeenAt + CONSOLE_IDLE_MS <= clock.now() ||
-    (issuer !== publicUrl && !signsIn());
+  const isOver = (session: ConsoleSession): boolean =>
+    session.openedAt === null ||
+    session.expiresAt <= clock.now() ||
+    session.lastSeenAt + CONSOLE_IDLE_MS <= clock.now() ||
+    (session.issuer === publicUrl ? !isVouchedFor(session) : !signsIn());
+  /** Of a link: by the caller that made it, with what it may do now. */
+  const isVouchedFor = ({ subject, role }: ConsoleSession): boolean =>
+    callerCache.canAct(subject, clock.now()) &&
+    mayPassOn(callerCache.permissionsOf(subject) ?? [], ROLE_PERMISSIONS[role]);
   const by = (session: ConsoleSession, visit: ConsoleVisit): Call => ({
     principal: consolePrincipal(session),
     ...visit,
   });
   const link = async (secret: string): Promise<ConsoleSession | undefined> => {
     const found = await store.consoleSession(digest(secret));
-    return found && found.openedAt === null && found.expiresAt > clock.now() ? found : undefined;
+    return found && found.openedAt === null && found.expiresAt > clock.now() && isVouchedFor(found) ? found : undefined;
   };
   function opened(session: Omit<ConsoleSession, 'digest' | 'openedAt' | 'lastSeenAt' | 'expiresAt' | 'mac'>) {
     const [secret, now] = [newSecret(), clock.now()];
@@ -101,11 +113,12 @@ export function createConsoleSessions(parts: Parts): ConsoleSessions {
   }
 
   return {
-    async authenticate(secret) {
+    async authenticate(secret, isPerson) {
       const session = await store.consoleSession(digest(secret));
       if (!session || isOver(session)) return undefined;
       const now = clock.now();
-      if (now - session.lastSeenAt >= CONSOLE_TOUCH_INTERVAL_MS) await store.touchConsoleSession(session.id, now);
+      if (isPerson && now - session.lastSeenAt >= CONSOLE_TOUCH_INTERVAL_MS)
+        await store.touchConsoleSession(session.id, now);
       return session;
     },
 

@@ -1,7 +1,7 @@
 // The console room: who uses the browser console. What they see and do there is in the other rooms, by the permissions of
 // their role.
 import type { Access, StrangerLog } from '../audit/index.ts';
-import { mayNotDelegate } from '../callers/index.ts';
+import { mayNotDelegate, undelegable } from '../callers/index.ts';
 import { type ConsoleSessions, createConsoleSessions } from './console-sessions.ts';
 import { type ConsoleSettings, createSignIn, type SignIn } from './sign-in.ts';
 
@@ -16,7 +16,7 @@ export interface Console {
 }
 
 interface Parts
-  extends Omit<Parameters<typeof createConsoleSessions>[0], 'mayNotDelegate' | 'signsIn'>,
+  extends Omit<Parameters<typeof createConsoleSessions>[0], 'mayNotDelegate' | 'mayPassOn' | 'signsIn'>,
     Omit<Parameters<typeof createSignIn>[0], 'noteStranger' | 'settings'> {
   access: Access;
   strangers: Pick<StrangerLog, 'note'>;
@@ -43,6 +43,7 @@ export function createConsole(parts: Parts): Console {
   const sessions = createConsoleSessions({
     ...parts,
     mayNotDelegate: (call, permissions) => mayNotDelegate(access, call, permissions),
+    mayPassOn: (own, wanted) => undelegable(own, wanted) === undefined,
     signsIn: () => settings !== undefined,
   });
   return { url, sessions, signIn };

@@ -7,7 +7,7 @@ import { consolePrincipal } from '../../domain/console.ts';
 import { CONSOLE_FRESH_MS } from '../../domain/time-limits.ts';
 import { type Clock, StoreError } from '../../ports/index.ts';
 import type { Cursors } from '../cursors.ts';
-import { ignoreHead } from '../middleware/navigation.ts';
+import { ignoreHead, isNoNavigation } from '../middleware/navigation.ts';
 import type { PlainSite } from '../pages/layout.ts';
 import { createConsoleCookies } from './cookies.ts';
 import type { ConsoleEnv } from './environment.ts';
@@ -54,7 +54,8 @@ export function consoleRoutes(parts: ConsoleParts): Hono<ConsoleEnv> {
 
   const signedIn: MiddlewareHandler<ConsoleEnv> = async (c, next) => {
     const secret = cookies.session(c);
-    const session = secret === undefined ? undefined : await room.sessions.authenticate(secret);
+    const isPerson = !isNoNavigation((name) => c.req.header(name));
+    const session = secret === undefined ? undefined : await room.sessions.authenticate(secret, isPerson);
     if (secret === undefined || !session) return c.redirect(entranceOf(c), 303);
     const from = { address: c.get('address'), requestId: c.get('requestId'), client: c.get('client') };
     c.set('cursors', cursors);

@@ -43,7 +43,7 @@ export function signInRoutes({ console: { sessions, signIn }, cookies, site }: P
   });
   const current = async (c: Context): Promise<ConsoleSession | undefined> => {
     const secret = cookies.session(c);
-    return secret === undefined ? undefined : sessions.authenticate(secret);
+    return secret === undefined ? undefined : sessions.authenticate(secret, true);
   };
   const entrance = (to: string, why?: keyof typeof FAILURES) => {
     const query = new URLSearchParams({ ...(to && { to }), ...(why && { why }) });

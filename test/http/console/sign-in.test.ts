@@ -105,6 +105,24 @@ describe('console: sign-in', () => {
     expect((await broker.ask('GET', '/v1/console-sessions', undefined, other)).status).toBe(403);
   });
 
+  it('a link and its session end with the caller that made it, and when it may no longer do what the role may', async () => {
+    const full = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
+    const { id, key } = (await broker.ask('POST', '/v1/callers', { name: 'leaver', grants: full })).body;
+    const made = async () => (await broker.ask('POST', '/v1/console-links', {}, String(key))).body.url;
+    const [browser, late] = [consoleBrowser(broker.url), new URL(String(await made())).pathname];
+    await openLink(browser, await made());
+    expect((await browser.get('/console')).url.pathname).toBe('/console');
+    const change = (grants: object[]) => broker.ask('PUT', `/v1/callers/${id}`, { name: 'leaver', grants });
+    expect((await change([{ ...full[0], actions: ['admin'] }])).status).toBe(200);
+    expect((await browser.get('/console')).url.pathname).toBe('/console/sign-in');
+    expect((await consoleBrowser(broker.url).get(late)).url.pathname).toBe('/console/sign-in');
+    await change(full);
+    expect((await browser.get('/console')).url.pathname).toBe('/console');
+    await broker.ask('DELETE', `/v1/callers/${id}`);
+    expect((await browser.get('/console')).url.pathname).toBe('/console/sign-in');
+    expect((await consoleBrowser(broker.url).post(late)).url.pathname).toBe('/console/sign-in');
+  });
+
   it('people sign in with the provider, with the highest role that a claim gives them', async () => {
     const { page } = await signIn('ada', undefined, '/console/nowhere?x=1');
     expect([page.status, page.url.pathname, page.url.search]).toEqual([404, '/console/nowhere', '?x=1']);
@@ -189,6 +207,15 @@ describe('console: sign-in', () => {
     expect((await browser.get('/console')).url.pathname).toBe('/console/sign-in');
     await openLink(browser, (await link()).url);
     late += CONSOLE_IDLE_MS;
+    expect((await browser.get('/console')).url.pathname).toBe('/console/sign-in');
+    // A page that looks again by itself is no one who is there.
+    await openLink(browser, (await link()).url);
+    const script = { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty' };
+    for (let n = 0; n < 2; n++) {
+      late += CONSOLE_IDLE_MS / 2 - 1_000;
+      expect((await browser.get('/console', { headers: script })).url.pathname).toBe('/console');
+    }
+    late += 2_000;
     expect((await browser.get('/console')).url.pathname).toBe('/console/sign-in');
     const old = await link();
     late += CONSOLE_LINK_TTL_MS;
