@@ -1,6 +1,6 @@
 // Long work that a caller starts and any replica goes on with: its kinds, its progress, and who it is done for. Times are
 // milliseconds since the epoch.
-import type { Credential, Permission } from './caller.ts';
+import type { Action, Credential, Permission } from './caller.ts';
 import type { DeliveryStatus } from './webhook-endpoint.ts';
 
 /** What a job is to do. */
@@ -13,6 +13,13 @@ export type JobInput =
 
 export const JOB_KINDS = ['connections.revoke', 'deliveries.replay', 'keys.rotate'] as const;
 export type JobKind = (typeof JOB_KINDS)[number];
+
+/** What a kind does is permitted by this action. */
+export const JOB_ACTIONS = {
+  'connections.revoke': 'connections:write',
+  'deliveries.replay': 'events',
+  'keys.rotate': 'admin',
+} as const satisfies Record<JobKind, Action>;
 
 /** `pending`: no process has begun; `failed`: it was given up, or its caller may not do this any more. */
 export const JOB_STATUSES = ['pending', 'running', 'completed', 'failed', 'cancelled'] as const;

@@ -1,13 +1,16 @@
 // Jobs, as callers start, watch and cancel them.
-import { ADMIN_ID, allows } from '../../domain/caller.ts';
+import { ADMIN_ID, allows, hasAction } from '../../domain/caller.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
-import type { Job, JobActor, JobStatus } from '../../domain/job.ts';
+import { JOB_ACTIONS, type Job, type JobActor, type JobStatus } from '../../domain/job.ts';
 import type { Clock, JobStore, Page, PageRequest } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import { newId } from '../secrets/index.ts';
 import type { JobKinds, JobWork, WantedJob } from './kinds/job-work.ts';
 
-/** A caller sees its own jobs; who may read everything sees all of them, and an admin may cancel them. */
+/**
+ * A caller sees its own jobs, and cancels those that it might still start; who may read everything sees all of them, and an
+ * admin may cancel them.
+ */
 export interface JobAdmin {
   /** Needs what the operation itself needs. It is begun within a second, by any replica. */
   start(call: Call, wanted: WantedJob): Promise<Job | Refusal>;
@@ -33,8 +36,12 @@ const MOST_OPEN = 20;
 export function createJobAdmin({ store, kinds, wake, access, clock }: JobAdminParts): JobAdmin {
   const has = ({ principal }: Call, action: 'admin' | 'admin:read') =>
     allows(principal.caller.permissions, action, '*', '*');
+  /** Users of console links are one caller, whatever their role is. */
+  const isOwn = ({ principal: { caller } }: Call, job: Job, action: 'admin' | 'admin:read') =>
+    job.callerId === caller.id &&
+    (action === 'admin:read' || caller.permissions.some((one) => hasAction(one, JOB_ACTIONS[job.kind])));
   const reaches = (call: Call, job: Job, action: 'admin' | 'admin:read') =>
-    job.callerId === call.principal.caller.id || has(call, action);
+    isOwn(call, job, action) || has(call, action);
   const absent = (id: string) => refuse({ code: 'not_found', what: 'job', id });
 
   async function find(call: Call, id: string, action: 'admin' | 'admin:read'): Promise<Job | Refusal> {

@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import { html } from 'hono/html';
 import type { JobAdmin } from '../../../../broker/jobs/index.ts';
 import { Refusal } from '../../../../domain/errors.ts';
-import { hasEnded, type Job, type JobInput, type JobStatus } from '../../../../domain/job.ts';
+import { hasEnded, JOB_ACTIONS, type Job, type JobInput, type JobStatus } from '../../../../domain/job.ts';
 import type { Clock } from '../../../../ports/index.ts';
 import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { type Place, refusedPage, seeOther, shown } from '../../answers.ts';
@@ -96,8 +96,8 @@ export function jobViews({ jobs, clock, site }: Parts): Hono<ConsoleEnv> {
 }
 
 /** Users of links have one identity for all roles. */
-const mayCancel = (visit: Visit, { callerId }: Job): boolean =>
-  may(visit, 'admin') || (may(visit, 'connections:write') && callerId === visit.call.principal.caller.id);
+const mayCancel = (visit: Visit, { callerId, kind }: Job): boolean =>
+  may(visit, 'admin') || (may(visit, JOB_ACTIONS[kind]) && callerId === visit.call.principal.caller.id);
 
 const jobPage = ({ base }: PlainSite, visit: Visit, job: Job, now: number): Html => html`
   <section class="card" id="job" data-live="3">
