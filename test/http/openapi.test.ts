@@ -260,8 +260,8 @@ test("OpenAPI document: passes the linter's recommended rules", { timeout: 30_00
     '~1connect~1portal~1connections~1{id}~1disconnect/post',
     '~1connect~1portal~1connections~1{id}~1reconnect/post',
     '~1oauth2~1callback~1{integration}/get',
-    '~1oauth2~1callback~1{integration}~1{issuer}/get',
     '~1oauth2~1callback~1{integration}/post',
+    '~1oauth2~1callback~1{integration}~1{issuer}/get',
     '~1connect~1sessions~1{id}/post',
   ].map((operation) => [
     'warn',

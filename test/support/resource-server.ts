@@ -225,14 +225,19 @@ function clientOf(state: AuthorizationServer, form: URLSearchParams, header: str
 }
 
 /** Walks the link through the authorization server and back; returns where it ended. */
-export async function walk(url: string, filled: Json = {}, jar: CookieJar = createCookieJar()): Promise<Page> {
+export async function walk(
+  url: string,
+  filled: Json = {},
+  jar: CookieJar = createCookieJar(),
+  change: (callback: string) => string = (callback) => callback,
+): Promise<Page> {
   const begun = await openLink(url, jar, filled as Record<string, string>);
   if (begun.location === null) return begun;
   const authorized = await fetch(begun.location, { redirect: 'manual' });
   const back = authorized.headers.get('location');
   if (back === null)
     return { status: authorized.status, headers: authorized.headers, text: await authorized.text(), location: null };
-  return visit(back, jar);
+  return visit(change(back), jar);
 }
 
 /** Connects an owner, and returns the id of the connection. */

@@ -58,8 +58,8 @@ export function createGrantSources({ discovery, registrations, uris, clock }: Pa
   const cache = new LRUCache<string, { found: FoundResource; at: number }>(upTo(MAX_RESOURCES));
   const inFlight = new Map<string, Promise<ProviderResult<FoundResource>>>();
 
-  async function read(key: string, target: Target, challenge?: ResourceChallenge) {
-    const answer = await discovery.discover(target, challenge);
+  async function read(key: string, target: Target): Promise<ProviderResult<FoundResource>> {
+    const answer = await discovery.discover(target);
     if (answer.ok) cache.set(key, { found: answer.value, at: clock.now() });
     return answer;
   }
@@ -70,7 +70,11 @@ export function createGrantSources({ discovery, registrations, uris, clock }: Pa
     { since = 0, challenge }: Freshness = {},
   ): Promise<ProviderResult<FoundResource>> {
     const key = JSON.stringify([integration.id, integration.version, integration.createdAt, target.resource]);
-    if (challenge) return read(key, target, challenge);
+    if (challenge) {
+      // Its scopes are those of one call, and are asked of no other owner. What is known may be out of date.
+      cache.delete(key);
+      return discovery.discover(target, challenge);
+    }
     const known = cache.get(key);
     const notBefore = Math.max(since, clock.now() - RESOURCE_METADATA_TTL_MS);
     if (known && known.at >= notBefore && known.at <= clock.now()) return { ok: true, value: known.found };

@@ -58,8 +58,8 @@ export function createConnectFlow(parts: FlowParts & { strangers: Pick<StrangerL
       request.about?.(session);
       return outcome.of(session, request);
     },
-    async callback(integration, response, request) {
-      const step = await callback(integration, response, request);
+    async callback(integration, response, request, issuer) {
+      const step = await callback(integration, response, request, issuer);
       if (step.kind === 'refused' && WITHOUT_SESSION.has(step.error)) {
         const named = SLUG.test(integration) ? integration : null;
         const { address, requestId } = request;

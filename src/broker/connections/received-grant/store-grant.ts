@@ -76,10 +76,11 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
     connection: Connection,
     replaced: EncryptedCredentials,
     received: ReceivedCredentials,
+    isElsewhere: boolean,
   ): Promise<void> {
     try {
       const target = targets.targetOf(resolved, connection);
-      await revokeReplaced(parts, target, connection, replaced, received.credentials);
+      await revokeReplaced(parts, target, connection, replaced, received.credentials, isElsewhere);
     } catch (error) {
       log.warn({ err: error, connection: connection.id }, 'connect: the replaced tokens cannot be revoked');
     }
@@ -100,7 +101,8 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
       const metadata = session.metadata ?? existing?.metadata ?? {};
       const place = { integration, owner, label, params, metadata };
       const stored = existing && (await store.storedCredentials(id));
-      const keeps = keepsRefreshToken(received, stored) && isOfSameSource(vault, existing, stored, received);
+      const isElsewhere = stored !== undefined && !isOfSameSource(vault, existing, stored, received);
+      const keeps = keepsRefreshToken(received, stored) && !isElsewhere;
       const fresh = newConnection(id, place, auth, received, receivedAt, existing, keeps);
       const connection = { ...fresh, createdAt: existing?.createdAt ?? now, updatedAt: now };
       const encrypted = encryptCredentials(vault, connection, received.credentials, namesTokens(resolved.provider));
@@ -120,7 +122,7 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
       if (done === 'gone' || (typeof done === 'object' && 'exists' in done)) continue;
 
       tokenCache.invalidate(connection, done === 'added' ? connection.generation : done.generation);
-      if (stored) await revokeEarlier(resolved, connection, stored, received);
+      if (stored) await revokeEarlier(resolved, connection, stored, received, isElsewhere);
       telemetry.connect(integration, 'ok');
       log.info(
         { connection: id, integration, action, lifetime_ms: lifetime(connection), kept_refresh_token: keeps },

@@ -13,7 +13,8 @@ export interface ReplacedGrantParts {
 /**
  * To be called after a new authorization has replaced these credentials; leaves them to the outbox. Only where it is known
  * that a revocation ends the token alone: elsewhere it could end the new grant as well. A token that the provider has issued
- * again is still in use, and with a refresh token so is all that was issued with it.
+ * again is still in use, and with a refresh token so is all that was issued with it. `isElsewhere`: the new grant is of another
+ * server or client, so that nothing of the earlier one is in use.
  */
 export async function revokeReplaced(
   { store, vault, clock }: ReplacedGrantParts,
@@ -21,12 +22,14 @@ export async function revokeReplaced(
   connection: Connection,
   replaced: EncryptedCredentials,
   received: Pick<Credentials, 'accessToken' | 'refreshToken'>,
+  isElsewhere = false,
 ): Promise<void> {
   const { id: connectionId, integration, owner, label, account, params, captured } = connection;
   if (revocationEnds(target) !== 'token') return;
   const accessToken = decryptAccessToken(vault, connection, replaced.accessToken);
   const refreshToken = decryptRefreshToken(vault, connection, replaced.refreshToken);
-  if (refreshToken !== null && (received.refreshToken ?? refreshToken) === refreshToken) return;
+  const isKept = (received.refreshToken ?? refreshToken) === refreshToken && !isElsewhere;
+  if (refreshToken !== null && isKept) return;
   const isReissued = accessToken === received.accessToken;
   if (refreshToken === null && (accessToken === null || isReissued)) return;
   const now = clock.now();

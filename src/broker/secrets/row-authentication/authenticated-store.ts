@@ -157,7 +157,7 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
       }
     },
 
-    addSession: (session, audit, creator) => store.addSession(withMac(session, sessionRow(session)), audit, creator),
+    addSession: (session, ...more) => store.addSession(withMac(session, sessionRow(session)), ...more),
     session: async (id) => genuine(await store.session(id)),
     async connectSessions(filter, page) {
       const { data, next } = await store.connectSessions(filter, page);
