@@ -32,6 +32,17 @@ export const JwkSet = z
     },
   });
 
+const KEY = {
+  id: EXAMPLE.signingKey,
+  algorithm: 'ES256',
+  state: 'signing',
+  published: true,
+  created_at: EXAMPLE.made,
+  signs_at: EXAMPLE.made,
+  retired_at: null,
+  published_until: null,
+};
+
 export const SigningKeyView = z
   .object({
     id: z.string().openapi({ description: 'The `kid`' }),
@@ -46,22 +57,14 @@ export const SigningKeyView = z
     retired_at: Time.nullable(),
     published_until: Time.nullable().openapi({ description: 'Of a retired key' }),
   })
-  .openapi('SigningKey', {
-    example: {
-      id: EXAMPLE.signingKey,
-      algorithm: 'ES256',
-      state: 'signing',
-      published: true,
-      created_at: EXAMPLE.made,
-      signs_at: EXAMPLE.made,
-      retired_at: null,
-      published_until: null,
-    },
-  });
+  .openapi('SigningKey', { example: KEY });
 
 export const SigningKeyList = z
   .object({ data: z.array(SigningKeyView), next_cursor: z.null() })
-  .openapi('SigningKeyList', { description: 'All of them, the newest first' });
+  .openapi('SigningKeyList', {
+    description: 'All of them, the newest first',
+    example: { data: [KEY], next_cursor: null },
+  });
 
 export const RotateSigningKeysPost = z
   .strictObject({
