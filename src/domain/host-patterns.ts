@@ -5,7 +5,7 @@ const LABEL = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';
 const HOST = `(?:\\*|(?:\\*\\.)?${LABEL}(?:\\.${LABEL})*|\\[[0-9a-f:.]+\\])(?::[0-9]{1,5})?`;
 
 /** What a list of patterns must match: separated by commas. */
-export const HOST_PATTERNS = `${HOST}(?:, ?${HOST})*`;
+const HOST_PATTERNS = `${HOST}(?:, ?${HOST})*`;
 
 /** RFC 3986 3.3 and 3.4. No fragment, and nothing that parsers of URLs read differently. */
 const PATH_AND_QUERY = "(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?(?:\\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?";

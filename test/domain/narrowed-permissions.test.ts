@@ -8,7 +8,7 @@ import {
   statusOfSession,
 } from '../../src/domain/agent-session.ts';
 import {
-  ACTIONS,
+  type ACTIONS,
   allows,
   type Extent,
   missingPermission,

@@ -1,6 +1,5 @@
 // The agent sessions room: narrow, short-lived credentials for the processes beside a model.
 export {
-  type AgentSessionList,
   type AgentSessions,
   type CreatedAgentSession,
   createAgentSessions,

@@ -9,10 +9,10 @@ import { createRegistrations, type RegistrationParts, type Registrations } from 
 import { createGrantSources, type GrantSources } from './grant-sources.ts';
 
 export type { Challenges } from './challenges.ts';
-export type { ClientDocument, ClientDocuments } from './clients/client-documents.ts';
+export type { ClientDocuments } from './clients/client-documents.ts';
 export { isUnknownClient } from './clients/registered-clients.ts';
 export type { Registrations } from './clients/registrations.ts';
-export type { FoundSource, GrantSources } from './grant-sources.ts';
+export type { GrantSources } from './grant-sources.ts';
 export { refusalOf } from './refusals.ts';
 
 export interface Resources {

@@ -6,7 +6,7 @@ import { createRotation, type RecordStep, type RotationParts } from './keys/rota
 import { createSigningKeyAdmin, presentKeys, type SigningKeyAdmin, type SigningKeyView } from './signing-key-admin.ts';
 
 export type { SigningHousekeeping } from './housekeeping.ts';
-export type { JwtSigner, SignedJwtType } from './jwt-signer.ts';
+export type { JwtSigner } from './jwt-signer.ts';
 export type { PublicKeySet } from './keys/cached-keys.ts';
 export { newSigningKey, type OpenKey, openKeys } from './keys/key-material.ts';
 export type { SigningKeyAdmin, SigningKeyView } from './signing-key-admin.ts';
