@@ -5,14 +5,16 @@ import { afterPrefix, ownerTerms } from '../../src/stores/shared/narrow-scopes.t
 
 type Row = { id: string };
 const idOf = (n: number) => `row_${String(n).padStart(7, '0')}`;
+const numberOf = (id: string) => Number(id.slice('row_'.length));
 
 /** A range of these numbers, of which the ones that match are wanted. Counts what is examined. */
 function range(numbers: number[], matches: (n: number) => boolean, direction: 1 | -1 = 1) {
   const ordered = numbers.toSorted((a, b) => direction * (a - b));
   const steps: number[] = [];
   const read: ReadStep<Row> = async (after, examine, wanted) => {
-    const beyond = ordered.filter((n) => after === undefined || (direction === 1 ? idOf(n) > after : idOf(n) < after));
-    const examined = beyond.slice(0, examine);
+    const last = after === undefined ? undefined : numberOf(after);
+    const begin = ordered.findIndex((n) => last === undefined || (direction === 1 ? n > last : n < last));
+    const examined = begin === -1 ? [] : ordered.slice(begin, begin + examine);
     steps.push(examined.length);
     const rows = examined
       .filter(matches)
