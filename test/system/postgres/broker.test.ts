@@ -3,37 +3,39 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { startBroker } from '../../../demo/broker.ts';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { type RunningBroker, startBroker } from '../../../demo/broker.ts';
 import { createCookieJar, walkThrough } from '../../../demo/browser.ts';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import { ask, type Json } from '../../support/broker.ts';
 import { bundled } from '../../support/bundle.ts';
+import { hasPostgres } from '../../support/postgres.ts';
 import { INTEGRATION, type RestartableBroker, startRestartableBroker } from '../../support/restartable-broker.ts';
 import { createMigratedDatabase } from '../../support/stores.ts';
 
 /** Process starts are slow on a busy machine. */
 vi.setConfig({ testTimeout: 180_000 });
 
-/** Both use the key file in one data directory. */
-async function restartable(): Promise<RestartableBroker> {
-  const folder = await mkdtemp(join(tmpdir(), 'valetkey-postgres-house-'));
-  const opened = await startRestartableBroker({
-    env: { VALETKEY_DATABASE_URL: await createMigratedDatabase(), VALETKEY_DATA_DIR: folder },
+describe.skipIf(!hasPostgres())('two brokers on one PostgreSQL database', () => {
+  /** Both use the key file in one data directory. The last test kills one. */
+  let folder: string;
+  let h: RestartableBroker;
+  let one: RunningBroker;
+  let other: RunningBroker;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'valetkey-postgres-house-'));
+    const env = { VALETKEY_DATABASE_URL: await createMigratedDatabase(), VALETKEY_DATA_DIR: folder };
+    h = await startRestartableBroker({ env });
+    one = h.current();
+    other = await h.start({ elsewhere: true });
   });
-  onTestFinished(async () => {
-    await opened.close();
-    await rm(folder, { recursive: true });
+  afterAll(async () => {
+    await h?.close();
+    if (folder !== undefined) await rm(folder, { recursive: true });
   });
-  return opened;
-}
 
-describe('two brokers on one PostgreSQL database', () => {
   test('each can connect, serve, refresh and revoke', async () => {
-    const h = await restartable();
-    const one = h.current();
-    const other = await h.start({ elsewhere: true });
-    const at = (broker: typeof one, method: string, path: string, body?: unknown) =>
+    const at = (broker: RunningBroker, method: string, path: string, body?: unknown) =>
       ask(broker.url, h.adminKey, method, path, body);
 
     const session = await at(one, 'POST', '/v1/connect-sessions', { integration: INTEGRATION, owner: 'user_42' });
@@ -60,33 +62,33 @@ describe('two brokers on one PostgreSQL database', () => {
   });
 
   test('an expired token is refreshed once, and served by both', async () => {
-    const h = await restartable();
-    const brokers = [h.current(), await h.start({ elsewhere: true })];
     h.proxy.setRule('withhold');
-    const path = `/v1/connections/${await h.importConnection('user_42')}/token`;
-    const reads = [0, 1, 0, 1, 0, 1].map((i) => ask(brokers[i]!.url, h.adminKey, 'GET', path));
+    const path = `/v1/connections/${await h.importConnection('user_44')}/token`;
+    h.proxy.requests.length = 0;
+    const reads = [0, 1, 0, 1, 0, 1].map((i) => ask([one, other][i]!.url, h.adminKey, 'GET', path));
     await h.proxy.untilHeld(1);
     h.proxy.release();
     const answers = await Promise.all(reads);
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200]);
     expect(h.proxy.requests).toHaveLength(1);
     expect(new Set(answers.map(({ body }) => body.access_token)).size).toBe(1);
+    h.proxy.setRule('pass');
   });
 
   test('the other takes over when one is killed during a refresh', async () => {
-    const h = await restartable();
     // Otherwise the dead one might only be frozen: test/system/replicas/frozen.test.ts.
     const params = { ...(h.integrationBody.params as Json), refresh_reuse_window: '60' };
     await h.ask('PUT', `/v1/integrations/${INTEGRATION}`, { ...h.integrationBody, params });
-    const [doomed, heir] = [h.current(), await h.start({ elsewhere: true })];
-    const [path, waited] = [await h.importConnection('user_42'), await h.importConnection('user_43')].map(
+    const [doomed, heir] = [one, other];
+    const [path, waited] = [await h.importConnection('user_45'), await h.importConnection('user_43')].map(
       (id) => `/v1/connections/${id}`,
     );
     h.proxy.setRule('stall');
     const lost = [path, waited].map((each) =>
       ask(doomed.url, h.adminKey, 'GET', `${each}/token`).catch(() => undefined),
     );
-    await h.proxy.untilHeld(2);
+    // One more was withheld before.
+    await h.proxy.untilHeld(3);
     await doomed.stop('SIGKILL');
     await Promise.all(lost);
     h.proxy.setRule('pass');
