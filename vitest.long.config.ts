@@ -10,6 +10,8 @@ export default defineConfig({
       'test/stores/postgres/reencryption.test.ts',
       'test/system/key-rotation.test.ts',
       'test/system/replicas/cache-invalidation.test.ts',
+      'test/system/replicas/frozen.test.ts',
+      'test/system/browser/con*.test.ts',
       'test/system/crash.test.ts',
       'test/system/chaos/*.test.ts',
     ],
