@@ -13,6 +13,7 @@ import { PROCESS_DEAD_AFTER_MS } from '../../../src/domain/time-limits.ts';
 import { ask, type Json } from '../../support/broker.ts';
 import { bundled } from '../../support/bundle.ts';
 import { codeMode, entry } from '../../support/entries.ts';
+import { isLong } from '../../support/long.ts';
 import { asked } from '../../support/postgres.ts';
 import { createMigratedDatabase } from '../../support/stores.ts';
 import { startTokenEndpoint } from '../../support/token-endpoint.ts';
@@ -164,23 +165,27 @@ describe.concurrent('replica that freezes', () => {
     expect(actions).toEqual(expect.arrayContaining(['connection.needs_reauth', 'connection.refreshed']));
   });
 
-  test('or is killed after it has sent the refresh token: recovers when it starts again in its place', async (test) => {
-    const { expect } = test;
-    const { provider, one, other, on, imported, start, silence } = await twoReplicas(test, { rotates: 'always' });
-    const id = await imported('fay', 7_200);
-    const answerNow = provider.hold();
-    const refreshing = on(one)('POST', `/v1/connections/${id}/refresh`, {}).catch(() => undefined);
-    await expect.poll(() => provider.received, SOON).toEqual(['fay-1']);
-    await one.stop('SIGKILL');
-    await refreshing;
-    answerNow();
-    await silence(10);
-    expect((await on(other)('POST', `/v1/connections/${id}/refresh`, {})).status).toBe(503);
-    expect(provider.received).toEqual(['fay-1']);
-    await start('one');
-    // The answer is lost, so that its successor can only ask again, at once.
-    await expect.poll(() => provider.received, SOON).toEqual(['fay-1', 'fay-1']);
-    const state = async () => (await on(other)('GET', `/v1/connections/${id}`)).body;
-    await expect.poll(state, SOON).toMatchObject({ status: 'needs_reauth', reason: 'refresh_outcome_unknown' });
-  });
+  // Of a process that is killed, also test/system/crash.test.ts and test/system/postgres/broker.test.ts.
+  test.runIf(isLong)(
+    'or is killed after it has sent the refresh token: recovers when it starts again in its place',
+    async (test) => {
+      const { expect } = test;
+      const { provider, one, other, on, imported, start, silence } = await twoReplicas(test, { rotates: 'always' });
+      const id = await imported('fay', 7_200);
+      const answerNow = provider.hold();
+      const refreshing = on(one)('POST', `/v1/connections/${id}/refresh`, {}).catch(() => undefined);
+      await expect.poll(() => provider.received, SOON).toEqual(['fay-1']);
+      await one.stop('SIGKILL');
+      await refreshing;
+      answerNow();
+      await silence(10);
+      expect((await on(other)('POST', `/v1/connections/${id}/refresh`, {})).status).toBe(503);
+      expect(provider.received).toEqual(['fay-1']);
+      await start('one');
+      // The answer is lost, so that its successor can only ask again, at once.
+      await expect.poll(() => provider.received, SOON).toEqual(['fay-1', 'fay-1']);
+      const state = async () => (await on(other)('GET', `/v1/connections/${id}`)).body;
+      await expect.poll(state, SOON).toMatchObject({ status: 'needs_reauth', reason: 'refresh_outcome_unknown' });
+    },
+  );
 });
