@@ -2,10 +2,6 @@
 // host), each with a port where it is not the default one of the scheme.
 
 const LABEL = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';
-const HOST = `(?:\\*|(?:\\*\\.)?${LABEL}(?:\\.${LABEL})*|\\[[0-9a-f:.]+\\])(?::[0-9]{1,5})?`;
-
-/** What a list of patterns must match: separated by commas. */
-const HOST_PATTERNS = `${HOST}(?:, ?${HOST})*`;
 
 /** RFC 3986 3.3 and 3.4. No fragment, and nothing that parsers of URLs read differently. */
 const PATH_AND_QUERY = "(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?(?:\\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?";

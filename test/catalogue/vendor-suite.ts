@@ -22,6 +22,7 @@ import { connectReadRefreshRevoke, createIntegration, type TestContext, withRequ
 /** Modes without an emulated vendor, and why. */
 const EXEMPT: Record<string, string> = {
   'generic-oidc oauth2_client_credentials': 'its endpoint is discovered: test/http/connect-flow/odd-servers.test.ts',
+  'mcp oauth2_code': 'its authorization server is found at the resource: test/http/resources/',
 };
 
 /** The suite of the providers whose ids `includes` accepts. Two files share them, so that two workers can run them. */

@@ -1,9 +1,10 @@
 // `valetkey connect` and `valetkey token`, with a real provider.
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { walkThrough } from '../../demo/browser.ts';
 import { type Json, startTestBroker } from '../support/broker.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectOk } from '../support/contract.ts';
+import { startResourceServer, walk } from '../support/resource-server.ts';
 import { createTerminal, type Valetkey } from '../support/terminal.ts';
 
 let testSetup: TestSetup;
@@ -30,6 +31,25 @@ test('connect: opens the browser, waits, and shows the connection; with --connec
   const renewed = await valetkey(['connect', '--connection', String(connection.id)], grantAccess);
   expect(renewed.out).toContain(`id\t${connection.id}\n`);
   expect(renewed.out).toContain('generation\t2\n');
+});
+
+test('connect: a remote MCP server by its URL alone', async () => {
+  const resource = await startResourceServer();
+  onTestFinished(() => resource.close());
+  const { host } = new URL(resource.url);
+  const put = await valetkey(['integrations', 'put', 'mcp', '--provider', 'mcp', '--param', `servers=${host}`]);
+  expect(put.code, put.err).toBe(0);
+  const open = async (url: string) => void (await walk(url));
+  const made = await valetkey(['connect', 'mcp', 'user_42', '--param', `server_url=${resource.url}`, '--json'], {
+    open,
+  });
+  expect(made.code, made.err).toBe(0);
+  expect(JSON.parse(made.out)).toMatchObject({ integration: 'mcp', status: 'active' });
+  const refused = await valetkey(['connect', 'mcp', 'user_42', '--param', 'server_url=https://evil.example/mcp']);
+  expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('params.server_url') });
+  resource.documents = {};
+  const broken = await valetkey(['connect', 'mcp', 'user_43', '--param', `server_url=${resource.url}?x=1`]);
+  expect(broken).toMatchObject({ code: 1, err: expect.stringContaining('no metadata of a protected resource') });
 });
 
 test('connect: exits with 1 and the reason when the owner declines, and after --timeout', async () => {

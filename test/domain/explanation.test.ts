@@ -55,6 +55,7 @@ describe('each reason of a state', () => {
     ['identity_changed', 'owner'],
     ['refresh_outcome_unknown', 'owner'],
     ['credentials_rejected', 'owner'],
+    ['authorization_server_changed', 'owner'],
     ['not_refreshable', 'owner'],
   ])('needs_reauth with %s: %s, since it was updated', (reason, fixableBy) => {
     const found = expectSentences(explain(facts({ status: 'needs_reauth', reason })), reason);
@@ -66,7 +67,7 @@ describe('each reason of a state', () => {
   });
 
   test('the table above is all of them', () => {
-    expect(Object.keys(REAUTH_CAUSES)).toHaveLength(7);
+    expect(Object.keys(REAUTH_CAUSES)).toHaveLength(8);
     const holds: HoldReason[] = ['account_disabled'];
     expect(Object.keys(HOLD_CAUSES)).toEqual(holds);
   });

@@ -394,6 +394,26 @@ const relations: Record<string, Relation[]> = {
     ['metadata are asked for again sooner after a failure', METADATA_RETRY_MS, METADATA_TTL_MS],
     ['clocks may differ by less than a token lives', CLOCK_TOLERANCE_S * 1_000, DEFAULT_MIN_TTL_MS],
   ],
+  'protected resources': [
+    ['a discovery takes several requests', limits.OUTBOUND_DEADLINE_MS, limits.DISCOVERY_DEADLINE_MS],
+    [
+      'a claim to register outlasts the registration, and others wait long enough to see its client',
+      10 * limits.REGISTRATION_POLL_MS,
+      limits.DISCOVERY_DEADLINE_MS,
+      limits.REGISTRATION_WAIT_MS,
+      limits.REGISTRATION_CLAIM_MS,
+    ],
+    [
+      'owners wait for a change of a resource for less than a link lives',
+      limits.DISCOVERY_RETRY_MS,
+      limits.RESOURCE_METADATA_TTL_MS,
+      SESSION_TTL_MS,
+    ],
+    ['discovery and registration end while an owner and proxies wait', 2 * limits.DISCOVERY_DEADLINE_MS, 60_000],
+    ['sessions are kept for as long as step-ups are counted', limits.STEP_UP_WINDOW_MS, ENDED_SESSION_RETENTION_MS],
+    ['a client is replaced while its secret still works', SESSION_TTL_MS, limits.REGISTRATION_MARGIN_MS],
+    ['documents are published for as long as a client may be in use', limits.CLIENT_DOCUMENT_MAX_AGE_MS, DAY_MS],
+  ],
   revocations: [
     ['replicas are waited for no longer than the provider', REPLICAS_POLL_MS, REPLICAS_WAIT_MS, REVOCATION_WAIT_MS],
     ['replicas that poll can apply a revocation in time', SQLITE_CHANGE_POLL_MS, CHANGE_POLL_MS, REPLICAS_WAIT_MS],
