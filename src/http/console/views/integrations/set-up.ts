@@ -2,7 +2,7 @@
 import { html } from 'hono/html';
 import type { ConnectSessions } from '../../../../broker/connections/index.ts';
 import type { WebhookView } from '../../../../broker/webhooks/index.ts';
-import { isCode } from '../../../../domain/auth-modes.ts';
+import { isCode, protectedResourceOf } from '../../../../domain/auth-modes.ts';
 import type { Refusal } from '../../../../domain/errors.ts';
 import type { ConnectSession, Integration } from '../../../../domain/integration.ts';
 import type { Html } from '../../../pages/layout.ts';
@@ -51,9 +51,11 @@ function atTheProvider({ provider, auth, integration, webhook, publicUrl }: SetU
     <h2 id="at-provider">At ${provider.name}</h2>
     <p>${elsewhere(provider.docs_url, `Open what ${provider.name} says about it`)}.</p>
     ${
-      isCode(auth)
-        ? html`<p>Register this redirect URI there, exactly as it is:</p>${facts([redirectFact(publicUrl, integration.id)])}`
-        : html`<p>Nothing is registered there for this mode: owners enter what they have, or you import it.</p>`
+      protectedResourceOf(auth) !== undefined && integration.clientId === ''
+        ? html`<p>Nothing is registered there by hand: the broker finds the authorization server, and is a client there by itself, when the first account is connected.</p>`
+        : isCode(auth)
+          ? html`<p>Register this redirect URI there, exactly as it is:</p>${facts([redirectFact(publicUrl, integration.id)])}`
+          : html`<p>Nothing is registered there for this mode: owners enter what they have, or you import it.</p>`
     }
     ${Object.entries(provider.webhooks).map(([name, endpoint]) => {
       const { title, path, configure, secret, expiry } = presentWebhooks(name, endpoint);
