@@ -6,7 +6,8 @@ import type { ConnectSessionFilter, Page, PageRequest, PendingRevocation } from 
 export interface SessionStore {
   /**
    * `creator_gone`: nothing was stored, since the caller that is named, or the key, has been deleted. `exhausted`: nor here, since
-   * the connection of this step-up session has had as many since `stepUps.since`.
+   * the connection of this step-up session has been authorized `stepUps.most` times since `stepUps.since`: steps up count when
+   * they are asked for, everything else, its first authorization included, when it is completed.
    */
   addSession(
     session: ConnectSession,

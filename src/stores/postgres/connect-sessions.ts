@@ -3,6 +3,7 @@ import { and, asc, count, desc, eq, gt, isNull, notInArray, or, type SQL, sql } 
 import type { SessionStore } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
 import {
+  authorizedSince,
   cancelled,
   changedByFlow,
   failedSince,
@@ -10,7 +11,6 @@ import {
   inSessionRange,
   isOpenSession,
   isRetriable,
-  isStepUpSince,
   MOST_FLOWS,
   matchesSession,
   whyNotBegin,
@@ -56,7 +56,7 @@ export function createSessionStore(access: PostgresAccess): SessionStore {
             .from(connections)
             .where(eq(id, session.connectionId ?? ''))
             .for('no key update');
-          const earlier = isStepUpSince(connectSessions, session, stepUps.since);
+          const earlier = authorizedSince(connectSessions, session, stepUps.since);
           const [found] = await orm.select({ n: count() }).from(connectSessions).where(earlier);
           if (found!.n >= stepUps.most) return 'exhausted';
         }

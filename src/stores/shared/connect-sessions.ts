@@ -141,15 +141,15 @@ export const failedSince = (
     gte(sessions.createdAt, since),
   );
 
-/** Those in which the same connection was to be authorized for further scopes. */
-export const isStepUpSince = (
-  sessions: Record<'owner' | 'connectionId' | 'isStepUp' | 'createdAt', Column>,
+/** Those in which the same connection was authorized, whatever for, or is to be for further scopes. */
+export const authorizedSince = (
+  sessions: Record<'owner' | 'connectionId' | 'isStepUp' | 'status' | 'createdAt', Column>,
   { owner, connectionId }: Pick<ConnectSession, 'owner' | 'connectionId'>,
   since: number,
 ): SQL | undefined =>
   and(
     eq(sessions.owner, owner),
     eq(sessions.connectionId, connectionId ?? ''),
-    eq(sessions.isStepUp, true),
+    or(eq(sessions.isStepUp, true), eq(sessions.status, 'completed')),
     gte(sessions.createdAt, since),
   );

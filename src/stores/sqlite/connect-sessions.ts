@@ -3,6 +3,7 @@ import { and, asc, count, desc, eq, gt, isNull, notInArray, or, type SQL, sql } 
 import type { SessionStore } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
 import {
+  authorizedSince,
   cancelled,
   changedByFlow,
   failedSince,
@@ -10,7 +11,6 @@ import {
   inSessionRange,
   isOpenSession,
   isRetriable,
-  isStepUpSince,
   MOST_FLOWS,
   matchesSession,
   whyNotBegin,
@@ -57,7 +57,7 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
       write(() => {
         if (creator && !isCreatorThere(orm, creator)) return 'creator_gone';
         if (stepUps) {
-          const earlier = isStepUpSince(connectSessions, session, stepUps.since);
+          const earlier = authorizedSince(connectSessions, session, stepUps.since);
           const found = orm.select({ n: count() }).from(connectSessions).where(earlier).get();
           if (found!.n >= stepUps.most) return 'exhausted';
         }

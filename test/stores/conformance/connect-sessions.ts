@@ -42,7 +42,7 @@ export function connectSessions(at: Opened): void {
     await expect(added({ secretDigest })).rejects.toBeInstanceOf(StoreError);
   });
 
-  test('of the step-up sessions of one connection within a time, no more than the most are stored', async () => {
+  test('a connection that was authorized as often as it may be within a time gets no further step-up session', async () => {
     const stepUps = { since: NOW - 1_000, most: 3 };
     const stepUp = (given: Partial<ConnectSession> = {}) =>
       aSession({ connectionId: 'con_1', isStepUp: true, ...given });
@@ -58,6 +58,12 @@ export function connectSessions(at: Opened): void {
     expect(await at.store.session(others[2]!.id)).toBeUndefined();
     const later = { since: NOW + 1, most: 3 };
     expect(await at.store.addSession(stepUp(), anEntry(), undefined, later)).toBe('added');
+    // What was completed counts, whatever it was for.
+    await added({ connectionId: 'con_3', isStepUp: false, status: 'completed' });
+    const ofAnother = () => stepUp({ connectionId: 'con_3' });
+    const most = { ...stepUps, most: 2 };
+    expect(await at.store.addSession(ofAnother(), anEntry(), undefined, most)).toBe('added');
+    expect(await at.store.addSession(ofAnother(), anEntry(), undefined, most)).toBe('exhausted');
   });
 
   describe('chooseIntegration', () => {

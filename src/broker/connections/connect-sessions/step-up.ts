@@ -7,13 +7,13 @@ import { STEP_UP_WINDOW_MS } from '../../../domain/time-limits.ts';
 import type { ResourceChallenge, Store } from '../../../ports/index.ts';
 import type { Challenges } from '../../resources/index.ts';
 
-/** Of one connection within `STEP_UP_WINDOW_MS`. */
-const MOST_STEP_UPS = 3;
+/** Of one connection within `STEP_UP_WINDOW_MS`, its first one and renewals included: a step-up is no further one. */
+const MOST_AUTHORIZATIONS = 3;
 
 export interface StepUp {
   /** The request with all scopes; without a challenge, as it is. Refuses with `invalid_request`. Rejects with `StoreError`. */
   widened<R extends StepUpRequest>(request: R): Promise<R | Refusal>;
-  /** Which sessions count, and how many there may be. */
+  /** Which authorizations count, and how many there may be. */
   counted(now: number): { since: number; most: number };
   exhausted(session: Pick<ConnectSession, 'connectionId'>): Refusal;
 }
@@ -43,7 +43,7 @@ export function createStepUp({ store, challenges }: Parts): StepUp {
       const all = new Set([...before, ...connection.scopes, ...scopes, ...(named.scopes ?? [])]);
       return { ...request, scopes: [...all] };
     },
-    counted: (now) => ({ since: now - STEP_UP_WINDOW_MS, most: MOST_STEP_UPS }),
+    counted: (now) => ({ since: now - STEP_UP_WINDOW_MS, most: MOST_AUTHORIZATIONS }),
     exhausted: ({ connectionId }) =>
       refuse({
         code: 'step_up_exhausted',
