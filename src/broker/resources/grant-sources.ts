@@ -96,7 +96,7 @@ export function createGrantSources({ discovery, registrations, uris, clock }: Pa
     const hosted = protectedResourceOf(auth)?.client_metadata_url;
     const elsewhere = hosted === undefined ? undefined : fill(hosted, values);
     const document = elsewhere ?? uris.documentUrl(found, server.issuer);
-    if (server.client_id_metadata_document_supported === true && isReachable(document, server.issuer))
+    if (server.client_id_metadata_document_supported === true && isClientId(document))
       return { ok: true, value: { kind: 'document', id: document } };
     if (server.registration_endpoint !== undefined)
       return registrations.clientFor({ integration, server, redirectUri });
@@ -119,9 +119,8 @@ export function createGrantSources({ discovery, registrations, uris, clock }: Pa
   };
 }
 
-/** The authorization server fetches it, over https; one on the same machine may fetch it over http. */
-const isReachable = (document: string, issuer: string): boolean =>
-  document.startsWith('https:') || issuer.startsWith('http:');
+/** Its URL is a client id only over https: a broker without a public address registers. */
+const isClientId = (document: string): boolean => document.startsWith('https:');
 
 const noClient = ({ issuer }: ServerMetadata, redirectUri: string): ProviderFault => ({
   kind: 'misconfigured',
