@@ -44,7 +44,9 @@ export interface BearerChallenge {
 /** RFC 9110 11.6.1: a scheme, then parameters; what does not follow the grammar is left out. Linear in its length. */
 export function parseBearerChallenge(field: string): BearerChallenge | undefined {
   const text = field.slice(0, MOST);
-  const start = /(?:^|,)[ \t]*bearer(?=[ \t,]|$)/i.exec(text);
+  // A quoted string may hold what looks like a challenge.
+  const outside = text.replace(/"(?:[^"\\]|\\.)*"?/g, (quoted) => '"'.repeat(quoted.length));
+  const start = /(?:^|,)[ \t]*bearer(?=[ \t,]|$)/i.exec(outside);
   if (start === null) return undefined;
   const found = new Map<string, string>();
   const parameter = /[ \t,]*([A-Za-z0-9!#$%&'*+.^_`|~-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))/y;
@@ -54,10 +56,7 @@ export function parseBearerChallenge(field: string): BearerChallenge | undefined
     const key = name.toLowerCase();
     if (!found.has(key)) found.set(key, quoted?.replace(/\\(.)/g, '$1') ?? token ?? '');
   }
-  const scopes = found
-    .get('scope')
-    ?.split(' ')
-    .filter((scope) => scope !== '');
+  const scopes = found.get('scope')?.split(' ').filter(isScopeToken);
   return {
     resourceMetadata: found.get('resource_metadata'),
     scopes: scopes === undefined || scopes.length === 0 ? undefined : [...new Set(scopes)],
@@ -65,3 +64,6 @@ export function parseBearerChallenge(field: string): BearerChallenge | undefined
 }
 
 const MOST = 8_192;
+
+/** RFC 6749 3.3. */
+export const isScopeToken = (scope: string): boolean => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope);

@@ -208,7 +208,7 @@ function createAdapters({ config, clock, tuning, log }: Common) {
   const verifyIdTokenSignature = verifier.verifySignature;
   const refreshDeadlineMs = tuning.refreshWait?.deadlineMs;
   const provider = createProviderClient({ outbound, clock, verifyIdTokenSignature, signAssertion, refreshDeadlineMs });
-  const discovery = createResourceDiscovery(outbound, clock);
+  const discovery = createResourceDiscovery(outbound, clock, (url) => checkUrl(url, config.outboundAllow));
   const webhookVerifier = createWebhookVerifier({ fetch: outbound, clock });
   const sender = createWebhookSender({ outbound, clock });
   return { outbound, upstream, verifier, provider, discovery, webhookVerifier, sender };

@@ -7,6 +7,7 @@ import type { Json } from '../../domain/json-path.ts';
 import {
   type BearerChallenge,
   isResourceOf,
+  isScopeToken,
   parseBearerChallenge,
   resourceMetadataUrls,
   serverMetadataUrls,
@@ -19,11 +20,14 @@ import { type DiscoveryRequests, discoveryRequests, orFault, refusedAt, type Ste
 
 const OFFLINE_ACCESS = 'offline_access';
 
-export function createResourceDiscovery(outbound: Outbound, clock: Clock): ResourceDiscovery {
+/** Why a URL may not be requested, in words; undefined when it may. */
+type CheckUrl = (url: string) => string | undefined;
+
+export function createResourceDiscovery(outbound: Outbound, clock: Clock, checkUrl: CheckUrl): ResourceDiscovery {
   return {
     async discover(target, challenge) {
       const requests = discoveryRequests(outbound, clock);
-      return orFault(() => find(requests, target, challenge));
+      return orFault(() => find(requests, checkUrl, target, challenge));
     },
     register: createClientRegistration(outbound, clock).register,
   };
@@ -31,6 +35,7 @@ export function createResourceDiscovery(outbound: Outbound, clock: Clock): Resou
 
 async function find(
   requests: DiscoveryRequests,
+  checkUrl: CheckUrl,
   target: Target,
   given: ResourceChallenge | undefined,
 ): Promise<FoundResource> {
@@ -50,7 +55,7 @@ async function find(
     throw refusedAt(step, 'issuer_mismatch', `it names other authorization servers than ${pinned}`);
   if (issuer === undefined)
     throw refusedAt(step, 'no_authorization_server', 'it names no authorization server ("authorization_servers")');
-  const server = await serverMetadata(requests, issuer);
+  const server = await serverMetadata(requests, checkUrl, issuer);
   const isAssumed = rule.pkce !== undefined && fill(rule.pkce, values) === 'assumed';
   if (!isAssumed && !server.code_challenge_methods_supported?.includes('S256'))
     throw refusedAt(
@@ -58,7 +63,7 @@ async function find(
       'pkce_unsupported',
       'it does not announce S256 in "code_challenge_methods_supported"; where it supports it nevertheless, the integration may say that it is assumed',
     );
-  const scopes = asked.challenge?.scopes ?? textsIn(document.scopes_supported);
+  const scopes = asked.challenge?.scopes ?? textsIn(document.scopes_supported).filter(isScopeToken);
   const isOffline = server.scopes_supported?.includes(OFFLINE_ACCESS) === true;
   return { resource, server, scopes: [...new Set([...scopes, ...(isOffline ? [OFFLINE_ACCESS] : [])])] };
 }
@@ -118,7 +123,11 @@ async function resourceMetadata(
     : refusedAt(step, 'no_resource_metadata', 'there is none (RFC 9728)');
 }
 
-async function serverMetadata(requests: DiscoveryRequests, issuer: string): Promise<ServerMetadata> {
+async function serverMetadata(
+  requests: DiscoveryRequests,
+  checkUrl: CheckUrl,
+  issuer: string,
+): Promise<ServerMetadata> {
   const parsed = URL.parse(issuer);
   const named: Step = { name: METADATA_OF_SERVER, url: issuer };
   // RFC 8414 2: no query and no fragment.
@@ -136,18 +145,25 @@ async function serverMetadata(requests: DiscoveryRequests, issuer: string): Prom
       throw refusedAt(step, 'invalid_metadata', `not valid: ${metadata.error.issues[0]?.path.join('.') ?? ''}`);
     const faulty = ENDPOINTS.find((name) => !isEndpoint(metadata.data[name], parsed));
     if (faulty !== undefined) throw refusedAt(step, 'invalid_metadata', `its "${faulty}" is not an https URL`);
+    // Before the owner is asked for a consent that could not be used.
+    for (const name of REQUESTED) {
+      const endpoint = metadata.data[name];
+      const why = endpoint && checkUrl(endpoint);
+      if (why) throw refusedAt({ name: `the "${name}"`, url: endpoint }, 'outbound_refused', why);
+    }
     return metadata.data;
   }
   throw refusedAt(named, 'no_server_metadata', 'there are none (RFC 8414)');
 }
 
-const ENDPOINTS = [
-  'authorization_endpoint',
+/** By the broker. */
+const REQUESTED = [
   'token_endpoint',
   'registration_endpoint',
   'revocation_endpoint',
   'pushed_authorization_request_endpoint',
 ] as const;
+const ENDPOINTS = ['authorization_endpoint', ...REQUESTED] as const;
 
 /** Browsers are sent to one of them: nothing but https, or http where the issuer is reached over it too. */
 function isEndpoint(endpoint: string | undefined, issuer: URL): boolean {
