@@ -81,9 +81,22 @@ export const AgentSessionPost = z
       }),
     purpose: Purpose,
     actor: Actor.optional(),
+    format: z.enum(['opaque', 'jwt']).optional().openapi({
+      description:
+        '`jwt`: the token is a JWT (RFC 9068) that others can verify with the keys of `GET /oauth2/jwks`. It lasts for 15 minutes at most. If the session is ended, the broker refuses the token at once, and others accept it until it expires, unless they introspect it.',
+    }),
+    audience: z.string().min(1).max(2_048).optional().openapi({
+      description:
+        'With `format: "jwt"`: for whom the token is, one of the `audiences` of the caller. It authenticates at the broker only if this is its public URL.',
+    }),
     max_uses: z.int().min(1).max(1_000_000).optional().openapi({
       description: 'How many requests it authenticates, those of the sessions below it included. Default: any number.',
     }),
+  })
+  .superRefine(({ format = 'opaque', audience }, { addIssue }) => {
+    if ((format === 'jwt') === (audience !== undefined)) return;
+    const message = format === 'jwt' ? 'required with the format jwt' : 'only with the format jwt';
+    addIssue({ code: 'custom', path: ['audience'], message });
   })
   .openapi('CreateSessionRequest', {
     description:
@@ -104,6 +117,8 @@ export const AgentSessionView = z
     tools: narrow.tools.nullable(),
     purpose: Purpose,
     actor: z.object({ id: z.string(), name: z.string().nullable() }).nullable(),
+    format: z.enum(['opaque', 'jwt']),
+    audience: z.string().nullable().openapi({ description: 'Of a JWT' }),
     max_uses: z.int().nullable(),
     uses: z.int().nullable().openapi({ description: 'Counted only where `max_uses` limits them. Null: not counted' }),
     caller_id: z.string().openapi({ description: 'The caller within whose grants it is' }),
@@ -129,6 +144,8 @@ export const AgentSessionView = z
       methods: ['GET'],
       paths: null,
       tools: null,
+      format: 'opaque',
+      audience: null,
       max_uses: null,
       uses: null,
       caller_id: EXAMPLE.caller,
@@ -158,6 +175,8 @@ export const AgentSessionCreated = z
       methods: null,
       paths: null,
       tools: null,
+      format: 'opaque',
+      audience: null,
       max_uses: null,
       uses: null,
       caller_id: EXAMPLE.caller,

@@ -123,6 +123,15 @@ const MaxSessionTtl = z
     description: `The longest that a session of the caller may last, in seconds. Null or omitted: ${AGENT_SESSION_TTL_MAX_S}`,
   });
 
+const Audiences = z
+  .array(plain(2_048))
+  .max(20)
+  .openapi({
+    description:
+      'The audiences that its agent sessions may have signed tokens for (`format: "jwt"`): services that verify them, or the public URL of the broker. Null or omitted: none',
+    example: ['https://search.acme.example'],
+  });
+
 export const CallerPut = z
   .strictObject({
     name: plain(100),
@@ -130,6 +139,7 @@ export const CallerPut = z
     workloads: z.array(Workload).max(50).optional(),
     rate_limit: RateLimit.nullish().openapi({ description: 'Null or omitted: the default of the deployment' }),
     max_session_ttl: MaxSessionTtl.nullish(),
+    audiences: Audiences.nullish(),
   })
   .openapi('ReplaceCallerRequest', { example: { ...service, workloads: [workload], rate_limit: limit } });
 
@@ -157,6 +167,7 @@ export const CallerCreated = z
     workloads: z.array(WorkloadView),
     rate_limit: RateLimit.nullable(),
     max_session_ttl: MaxSessionTtl.nullable(),
+    audiences: Audiences.nullable(),
     created_at: Time,
   })
   .openapi('CreatedCaller', {
@@ -170,6 +181,7 @@ export const CallerCreated = z
       workloads: [],
       rate_limit: null,
       max_session_ttl: null,
+      audiences: null,
       created_at: EXAMPLE.made,
     },
   });
@@ -189,6 +201,7 @@ export const CallerView = z
     workloads: z.array(WorkloadView),
     rate_limit: RateLimit.nullable(),
     max_session_ttl: MaxSessionTtl.nullable(),
+    audiences: Audiences.nullable(),
     keys: z.array(KeyView),
     warnings: z
       .array(z.object({ path: z.string(), message: z.string() }))
@@ -202,6 +215,7 @@ export const CallerView = z
       workloads: [{ id: EXAMPLE.workload, ...workload }],
       rate_limit: limit,
       max_session_ttl: 900,
+      audiences: ['https://search.acme.example'],
       keys: [{ ...key, last_used_at: EXAMPLE.changed }],
       warnings: [],
       created_at: EXAMPLE.made,

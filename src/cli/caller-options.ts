@@ -17,6 +17,7 @@ export interface CallerOptions {
   workloadMaxAge?: number;
   rateLimit?: string;
   maxSessionTtl?: number;
+  audience?: string[];
 }
 
 export const callerOptions = (command: Command): Command =>
@@ -36,7 +37,8 @@ export const callerOptions = (command: Command): Command =>
     .option('--workload-claim <name=value>', 'a claim of these tokens; repeatable', pairs)
     .option('--workload-max-age <seconds>', 'how old these tokens may be at most', wholeNumber)
     .option('--rate-limit <requests/seconds>', 'limit of requests per seconds, such as 100/60')
-    .option('--max-session-ttl <duration>', 'the longest that its sessions may last, such as 15m', secondsOf);
+    .option('--max-session-ttl <duration>', 'the longest that its sessions may last, such as 15m', secondsOf)
+    .option('--audience <audience>', 'its sessions may have JWTs for this audience; repeatable', several);
 
 /** One grant from `--action` and the options that go with it, and one from each `--grant`. */
 export function grantsOf({ action, integration, owner, scope, maxMinTtl, grant = [] }: CallerOptions): Json[] {

@@ -69,6 +69,7 @@ export function callerCommands(program: Command, io: Io): void {
         workloads: workloadsOf(options),
         rate_limit: rateLimitOf(options),
         max_session_ttl: options.maxSessionTtl,
+        audiences: options.audience,
         key_expires_at: options.keyExpires && moment(options.keyExpires, io.now(), 1),
       });
       const made = await brokerFor(io, command).ask('POST', '/v1/callers', { name: options.name, grants, ...wanted });
@@ -93,12 +94,20 @@ export function callerCommands(program: Command, io: Io): void {
         workloads: workloadsOf(options),
         rate_limit: rateLimitOf(options),
         max_session_ttl: options.maxSessionTtl,
+        audiences: options.audience,
       });
       if (Object.keys(change).length === 0) throw misused('callers update needs something to change; see --help');
       const broker = brokerFor(io, command);
-      const { name, grants: before, workloads, rate_limit, max_session_ttl } = await broker.ask('GET', at(id));
+      const {
+        name,
+        grants: before,
+        workloads,
+        rate_limit,
+        max_session_ttl,
+        audiences,
+      } = await broker.ask('GET', at(id));
       const bindings = (workloads as Json[]).map(({ id: _, ...workload }) => workload);
-      const current = { name, grants: before, workloads: bindings, rate_limit, max_session_ttl };
+      const current = { name, grants: before, workloads: bindings, rate_limit, max_session_ttl, audiences };
       const added = options.add && grants.length > 0 && { grants: [...(before as Json[]), ...grants] };
       const updated = await broker.ask('PUT', at(id), { ...current, ...change, ...added });
       warn(io, updated);

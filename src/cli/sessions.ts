@@ -31,6 +31,7 @@ interface CreateOptions {
   actor?: string;
   actorName?: string;
   maxUses?: number;
+  jwt?: string;
 }
 
 export function sessionCommands(program: Command, io: Io): void {
@@ -54,7 +55,8 @@ export function sessionCommands(program: Command, io: Io): void {
     .option('--purpose <text>', 'what it is for, as the audit log shows it', 'made on the command line')
     .option('--actor <id>', 'the agent that acts with it')
     .option('--actor-name <name>', 'what that agent is called')
-    .option('--max-uses <number>', 'how many requests it may authenticate', wholeNumber);
+    .option('--max-uses <number>', 'how many requests it may authenticate', wholeNumber)
+    .option('--jwt <audience>', 'its token is a JWT for this audience, one of those of the caller');
   example(
     create,
     'valetkey sessions create --owner user_42 --integration acme --ttl 15m --purpose "summarise the week"',
@@ -74,6 +76,8 @@ export function sessionCommands(program: Command, io: Io): void {
         ttl: options.ttl,
         actor: actor === undefined ? undefined : { id: actor, ...given({ name: actorName }) },
         max_uses: options.maxUses,
+        format: options.jwt === undefined ? undefined : 'jwt',
+        audience: options.jwt,
       }),
     };
     const made = await brokerFor(io, command).ask('POST', '/v1/sessions', body);

@@ -43,6 +43,8 @@ export interface AgentSession extends SessionLimits {
   purpose: string;
   agent: Agent | null;
   maxUses: number | null;
+  /** Its token is a JWT for this audience; null: it is opaque, and for the broker. */
+  audience: string | null;
   /** The ids of this session and of those above it whose uses are limited: each request counts against all of them. */
   counted: string[];
   createdAt: number;

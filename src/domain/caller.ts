@@ -69,6 +69,8 @@ export interface Caller {
   rateLimit: RateLimit | null;
   /** The longest that its agent sessions may last, in seconds. Null or undefined: `AGENT_SESSION_TTL_MAX_S`. */
   maxSessionTtl?: number | null | undefined;
+  /** The audiences that tokens of its agent sessions may be signed for. Null or undefined: none. */
+  audiences?: string[] | null | undefined;
   createdAt: number;
   /** The message authentication code of the row; null: stored before rows had one. */
   mac?: string | null | undefined;
@@ -104,7 +106,7 @@ export type Credential =
 /** The authenticated caller of a request. */
 export interface Principal {
   /** Of an agent session: the caller that it is within, with what is left of its permissions. */
-  caller: Pick<Caller, 'id' | 'name' | 'permissions' | 'maxSessionTtl'>;
+  caller: Pick<Caller, 'id' | 'name' | 'permissions' | 'maxSessionTtl' | 'audiences'>;
   credential: Credential;
   /** That authenticated the request. */
   session?: AgentSession | undefined;
@@ -226,6 +228,8 @@ export interface MissingPermission {
   path?: string;
   /** Of an MCP server. `*`: it is not known which tool a call uses. */
   tool?: string;
+  /** For which the caller's sessions may have no signed tokens. */
+  audience?: string;
 }
 
 /** Undefined: allowed. */

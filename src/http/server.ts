@@ -2,7 +2,7 @@
 import { createMiddleware } from 'hono/factory';
 import { HTTPException } from 'hono/http-exception';
 import { routePath } from 'hono/route';
-import type { AgentSessions } from '../broker/agents/index.ts';
+import type { AgentSessions, SessionIntrospection } from '../broker/agents/index.ts';
 import type { Apply } from '../broker/apply/index.ts';
 import type { AuditBuffer, AuditLog } from '../broker/audit/index.ts';
 import type { CallerAdmin } from '../broker/callers/index.ts';
@@ -91,6 +91,7 @@ export interface HttpParts extends AuthenticationParts {
   revoker: Revoker;
   sessions: ConnectSessions;
   agentSessions: AgentSessions;
+  sessionIntrospection: SessionIntrospection;
   connectFlow: ConnectFlow;
   clientDocuments: ClientDocuments;
   portal: Portal;

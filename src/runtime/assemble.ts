@@ -12,7 +12,7 @@ import { createWebhookSender } from '../adapters/outbound/webhook-sender.ts';
 import { instrumentStore } from '../adapters/telemetry/instrumented-store.ts';
 import { createMetrics } from '../adapters/telemetry/metrics.ts';
 import { createWebhookVerifier } from '../adapters/webhooks/webhook-verifier.ts';
-import { type AgentSessions, createAgentSessions } from '../broker/agents/index.ts';
+import { type Agents, createAgents } from '../broker/agents/index.ts';
 import { type Apply, createApply } from '../broker/apply/index.ts';
 import { type Audit, createAudit, refusedRows } from '../broker/audit/index.ts';
 import { type Cache, createCache } from '../broker/cache/index.ts';
@@ -107,7 +107,7 @@ interface Rooms {
   integrations: Integrations;
   callers: Callers;
   resources: Resources;
-  agentSessions: AgentSessions;
+  agents: Agents;
   connections: Connections;
   refresh: RefreshEngine;
   tokens: Tokens;
@@ -266,8 +266,9 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
     appName: config.appName,
   });
   const provider = { ...parts.provider, refresh: resources.refresh };
-  const agentSessions = createAgentSessions({
-    ...{ store, callerCache, untilApplied, access, telemetry, clock },
+  const agents = createAgents({
+    ...{ store, callerCache, untilApplied, access, telemetry, clock, publicUrl },
+    signer: signing.signer,
     callersChanged: () => proxy.callersChanged(),
   });
   const shared = { store, vault, provider, targets, tokenCache, access, telemetry, clock, log };
@@ -309,7 +310,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
     verifier,
     trustedIssuers,
     sessions: connections.sessions,
-    agentSessions,
+    agentSessions: agents.sessions,
     signProof,
     publicUrl,
   });
@@ -324,7 +325,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
     checkUrl: (url) => checkUrl(url, outboundAllow),
     endUserSessions: async ({ integration, ...user }) =>
       integration === declared.console?.integration ? console.sessions.endOf(user) : 0,
-    endAgentSessions: agentSessions.endByOwnerSignal,
+    endAgentSessions: agents.sessions.endByOwnerSignal,
     pollEveryMs: tuning.signalPollEveryMs,
     publicUrl,
     days: config.eventDays,
@@ -377,7 +378,7 @@ function createRooms(parts: Common & ReturnType<typeof createAdapters> & { rotat
     endpoints: events.endpoints,
   });
   return {
-    ...{ audit, cache, signing, integrations, callers, agentSessions, resources, connections, refresh },
+    ...{ audit, cache, signing, integrations, callers, agents, resources, connections, refresh },
     ...{ tokens, jwt, webhooks, events, apply, proxy, portal, console, jobs },
   };
 }
@@ -400,7 +401,9 @@ function createServer(parts: Omit<Common, 'vault'> & Pick<Foundation, 'vault'> &
     jwt,
     connections: connections.connections,
     sessions: connections.sessions,
-    agentSessions: parts.agentSessions,
+    agentSessions: parts.agents.sessions,
+    sessionIntrospection: parts.agents.introspection,
+    signer: parts.signing.signer,
     connectFlow: connections.flow,
     clientDocuments: parts.resources.documents,
     portal: parts.portal,

@@ -144,6 +144,7 @@ export const anAgentSession = (given: Partial<AgentSession> = {}): AgentSession 
   purpose: 'summarise the week',
   agent: { id: 'agent-1', name: 'Summariser' },
   maxUses: null,
+  audience: null,
   counted: [],
   createdAt: NOW,
   expiresAt: NOW + 900_000,

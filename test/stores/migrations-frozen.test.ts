@@ -121,6 +121,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795936763803,
       sha256: 'c44314c039dc1b5fc29a30fc654d98ebbb92352be412b088d5840dcd3e69c739',
     },
+    '0027_signed_sessions': {
+      when: 1795937531495,
+      sha256: 'ae02bd6354fa71037c11f016dbb34bdd77cdc5b443a9b15f8e72a1e6ee2ad3f6',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -228,6 +232,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0026_agent_sessions': {
       when: 1795936776288,
       sha256: '9083b50138605b5fde89cec99f858c67e1da61ad626082a722a50fbd06dbd6e7',
+    },
+    '0027_signed_sessions': {
+      when: 1795937535300,
+      sha256: '004671d5c69301afbcc7315708789b77f6a16d0b068a859c662fcf164942a609',
     },
   },
 };

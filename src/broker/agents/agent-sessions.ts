@@ -3,11 +3,20 @@ import { type AgentSession, type SessionEnd, statusOfSession } from '../../domai
 import { ADMIN_ID, allows, matches, scopesOf } from '../../domain/caller.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import { coversWanted } from '../../domain/narrowed-permissions.ts';
+import { sessionClaims } from '../../domain/session-claims.ts';
 import type { Clock, Page, PageRequest, Store, Telemetry } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { Cache, CallerCache } from '../cache/index.ts';
 import { digest, newId, newSessionToken } from '../secrets/index.ts';
-import { type AgentSessionRequest, limitsOf, missingFor, requestIssues, ttlOf } from './session-request.ts';
+import type { JwtSigner } from '../signing/index.ts';
+import {
+  type AgentSessionRequest,
+  limitsOf,
+  missingAudience,
+  missingFor,
+  requestIssues,
+  ttlOf,
+} from './session-request.ts';
 
 /** `token` is not stored: it is returned once. */
 export interface CreatedAgentSession {
@@ -43,7 +52,7 @@ export interface AgentSessions {
   endByOwnerSignal(owner: string): Promise<number>;
 }
 
-interface Parts {
+export interface AgentSessionsParts {
   store: Pick<Store, 'integration' | 'addAgentSession' | 'agentSession' | 'agentSessions' | 'endAgentSessions'>;
   callerCache: Pick<CallerCache, 'sessionsEnded'>;
   /** Waits for the other replicas. */
@@ -51,6 +60,9 @@ interface Parts {
   /** Calls that run may have to end. */
   callersChanged: () => void;
   access: Access;
+  signer: Pick<JwtSigner, 'sign'>;
+  /** The issuer of JWTs; those for this audience authenticate here. */
+  publicUrl: string;
   telemetry: Pick<Telemetry, 'agentSessionMade' | 'agentSessionsEnded'>;
   clock: Pick<Clock, 'now'>;
 }
@@ -60,8 +72,8 @@ const MOST_LIVE = 10_000;
 /** Sessions that are ended in one commit. */
 const AT_ONCE = 200;
 
-export function createAgentSessions(parts: Parts): AgentSessions {
-  const { store, callerCache, untilApplied, callersChanged, access, telemetry, clock } = parts;
+export function createAgentSessions(parts: AgentSessionsParts): AgentSessions {
+  const { store, callerCache, untilApplied, callersChanged, access, signer, publicUrl, telemetry, clock } = parts;
 
   const absent = (id: string) => refuse({ code: 'not_found', what: 'session', id });
 
@@ -102,6 +114,16 @@ export function createAgentSessions(parts: Parts): AgentSessions {
     }
   }
 
+  /**
+   * A JWT for the broker is known by its digest, like an opaque token: nothing that is only signed authenticates here. One for
+   * another audience has the digest of a secret that was never told.
+   */
+  async function withToken(session: AgentSession, opaque: string): Promise<CreatedAgentSession> {
+    if (session.audience === null) return { session, token: opaque };
+    const token = await signer.sign('at+jwt', sessionClaims(session, publicUrl));
+    return { session: session.audience === publicUrl ? { ...session, digest: digest(token) } : session, token };
+  }
+
   const subjectOf = (session: AgentSession, detail = session.id) => ({
     integration: session.integrations.length === 1 ? session.integrations[0]! : '*',
     owner: session.owner,
@@ -118,22 +140,28 @@ export function createAgentSessions(parts: Parts): AgentSessions {
       // What someone may do in the console ends with their visit: nothing that lasts is within it.
       if (credential.kind === 'console')
         return refuse({ code: 'invalid_request', detail: 'Sessions are made by callers: use a key of one.' });
-      const ttl = ttlOf(principal, request.ttl);
-      const issues = [...requestIssues(request, principal), ...(typeof ttl === 'number' ? [] : [ttl])];
+      const audience = missingAudience(principal, request);
+      if (audience !== undefined) {
+        const { owner, integrations } = request;
+        return access.deniedDelegation(call, { action: 'sessions', integration: integrations[0]!, owner, audience });
+      }
+      const ttl = ttlOf(principal, request);
+      const issues = [...requestIssues(request, principal, publicUrl), ...(typeof ttl === 'number' ? [] : [ttl])];
       if (typeof ttl !== 'number' || issues.length > 0)
         return refuse({ code: 'invalid_request', detail: 'the session has invalid settings', issues });
       const unknown = await unknownIntegration(request.integrations);
       if (unknown) return unknown;
 
       const now = clock.now();
-      const token = newSessionToken();
       const id = newId('ses', now);
       // A workload presents a new token often, and its binding stays; a key or a session ends.
       const endsAt = credential.kind === 'workload' ? Number.POSITIVE_INFINITY : (credential.expiresAt ?? Infinity);
       const maxUses = request.maxUses ?? null;
-      const session: AgentSession = {
+      const opaque = newSessionToken();
+      const endsOn = Math.min(now + ttl * 1_000, endsAt);
+      const unsigned: AgentSession = {
         id,
-        digest: digest(token),
+        digest: digest(opaque),
         callerId: caller.id,
         createdWith: parent?.createdWith ?? credential.id,
         parentId: parent?.id ?? null,
@@ -142,14 +170,17 @@ export function createAgentSessions(parts: Parts): AgentSessions {
         purpose: request.purpose,
         agent: request.agent ?? parent?.agent ?? null,
         maxUses,
+        audience: request.audience ?? null,
         counted: [...(parent?.counted ?? []), ...(maxUses === null ? [] : [id])],
         createdAt: now,
-        expiresAt: Math.min(now + ttl * 1_000, endsAt),
+        // A JWT says it in whole seconds.
+        expiresAt: request.audience === undefined ? endsOn : Math.floor(endsOn / 1_000) * 1_000,
         uses: 0,
         lastUsedAt: null,
         endedAt: null,
         endReason: null,
       };
+      const { session, token } = await withToken(unsigned, opaque);
       const by = access.record(call, 'session.created', subjectOf(session, `${id} ${session.actions.join(' ')}`));
       const maker = {
         callerId: caller.id === ADMIN_ID ? undefined : caller.id,
@@ -210,12 +241,12 @@ export function createAgentSessions(parts: Parts): AgentSessions {
   };
 }
 
-const readsAll = ({ principal }: Call): boolean => allows(principal.caller.permissions, 'admin:read', '*', '*');
+export const readsAll = ({ principal }: Call): boolean => allows(principal.caller.permissions, 'admin:read', '*', '*');
 
 /** A session sees those that it made itself: they are found by it. */
 const ofSession = ({ principal }: Call) => (principal.session ? { callerId: principal.session.callerId } : {});
 
-function maySee({ principal }: Call, session: AgentSession): boolean {
+export function maySee({ principal }: Call, session: AgentSession): boolean {
   const { caller, session: own } = principal;
   if (own) return session.id === own.id || session.ancestors.includes(own.id);
   if (session.callerId === caller.id) return true;

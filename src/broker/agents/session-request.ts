@@ -1,10 +1,10 @@
 // What a caller asks of a new agent session, and whether it has all of that itself: a session is narrower than what makes it, and
 // never wider.
 import { type Agent, MAX_SESSION_DEPTH, type SessionAction, type SessionLimits } from '../../domain/agent-session.ts';
-import type { MissingPermission, Permission, Principal } from '../../domain/caller.ts';
+import { ADMIN_ID, type MissingPermission, type Permission, type Principal } from '../../domain/caller.ts';
 import type { InputIssue } from '../../domain/errors.ts';
 import { coversWanted, intersection, permissionOfSession, type Wanted } from '../../domain/narrowed-permissions.ts';
-import { AGENT_SESSION_TTL_MAX_S, AGENT_SESSION_TTL_S } from '../../domain/time-limits.ts';
+import { AGENT_SESSION_TTL_MAX_S, AGENT_SESSION_TTL_S, SIGNED_JWT_MAX_TTL_MS } from '../../domain/time-limits.ts';
 
 export interface AgentSessionRequest {
   owner: string;
@@ -20,6 +20,8 @@ export interface AgentSessionRequest {
   purpose: string;
   agent?: Agent | undefined;
   maxUses?: number | undefined;
+  /** Its token is a JWT for this audience. Undefined: it is opaque. */
+  audience?: string | undefined;
 }
 
 /** The first of what is asked for that no permission covers; undefined: all is covered. */
@@ -66,22 +68,29 @@ function missingCall(
 const orNone = (list: readonly string[]): readonly (string | undefined)[] => (list.length === 0 ? [undefined] : list);
 
 /** How long it lasts, in seconds, or what is wrong with that. */
-export function ttlOf({ caller }: Principal, wanted: number | undefined): number | InputIssue {
-  const own = caller.maxSessionTtl ?? AGENT_SESSION_TTL_MAX_S;
-  const most = Math.min(own, AGENT_SESSION_TTL_MAX_S);
+export function ttlOf(
+  { caller }: Principal,
+  { ttl: wanted, audience }: Pick<AgentSessionRequest, 'ttl' | 'audience'>,
+): number | InputIssue {
+  const longest = audience === undefined ? AGENT_SESSION_TTL_MAX_S : SIGNED_JWT_MAX_TTL_MS / 1_000;
+  const own = caller.maxSessionTtl ?? longest;
+  const most = Math.min(own, longest);
   const ttl = wanted ?? Math.min(AGENT_SESSION_TTL_S, most);
   if (ttl <= most) return ttl;
-  const whose =
-    own < AGENT_SESSION_TTL_MAX_S ? 'the max_session_ttl of the caller' : 'the longest that a session lasts';
+  const what = audience === undefined ? 'session' : 'JWT';
+  const whose = own < longest ? 'the max_session_ttl of the caller' : `the longest that a ${what} lasts`;
   return { path: 'ttl', message: `is more than ${most} seconds, ${whose}` };
 }
 
 /** What is wrong with it, whatever the caller may do. */
 export function requestIssues(
-  { actions, methods, paths, tools }: AgentSessionRequest,
+  { actions, methods, paths, tools, maxUses, audience }: AgentSessionRequest,
   { session }: Principal,
+  publicUrl: string,
 ): InputIssue[] {
   const issues: InputIssue[] = [];
+  if (maxUses !== undefined && audience !== undefined && audience !== publicUrl)
+    issues.push({ path: 'max_uses', message: `only for ${publicUrl}: the broker does not see the uses elsewhere` });
   if (!actions.includes('proxy'))
     for (const [path, value] of Object.entries({ methods, paths, tools }))
       if (value !== undefined) issues.push({ path, message: 'only for sessions with the action proxy' });
@@ -114,3 +123,7 @@ export function limitsOf(request: AgentSessionRequest, { session }: Principal): 
     tools: both.tools ?? null,
   };
 }
+
+/** The audience that the sessions of this caller may have no tokens for; undefined: they may. The admin key names any. */
+export const missingAudience = ({ caller }: Principal, { audience }: AgentSessionRequest): string | undefined =>
+  audience === undefined || caller.id === ADMIN_ID || caller.audiences?.includes(audience) ? undefined : audience;

@@ -7,7 +7,7 @@ import type { WebhookSetup } from '../../domain/webhook-settings.ts';
 import type { Clock, DeclaredRows, ReceiverChange, Store } from '../../ports/index.ts';
 import { type Access, type Call, changedNames, type FieldChange, integrationChanges } from '../audit/index.ts';
 import type { Cache, CallerCache } from '../cache/index.ts';
-import { mayNotDelegate, mayNotReplace } from '../callers/index.ts';
+import { mayNotDelegate, mayNotName, mayNotReplace } from '../callers/index.ts';
 import { type Integrations, integrationInUse, inWords, mayRedirect, type OpenIdClient } from '../integrations/index.ts';
 import {
   type Declared,
@@ -200,7 +200,8 @@ export function createApply({
         caller: (before, after, hasNewKey) =>
           before && !hasNewKey
             ? mayNotReplace(access, call, before, after)
-            : mayNotDelegate(access, call, [...after.permissions, ...(before?.permissions ?? [])]),
+            : (mayNotDelegate(access, call, [...after.permissions, ...(before?.permissions ?? [])]) ??
+              mayNotName(access, call, [...(after.audiences ?? []), ...(before?.audiences ?? [])])),
       };
       const self = call.principal.caller.id;
       const removed = declared.deleted && { deletions: declared.deleted, self };

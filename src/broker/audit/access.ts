@@ -247,7 +247,7 @@ const subjectOf = ({ credential }: Principal): string | null =>
   credential.kind === 'workload' ? credential.subject : null;
 
 /** Scopes are cut off at 200 characters. */
-const describe = ({ action, scopes, min_ttl, method, path, tool }: MissingPermission): string =>
+const describe = ({ action, scopes, min_ttl, method, path, tool, audience }: MissingPermission): string =>
   [
     `no grant for ${action}`,
     ...(scopes ? [`with ${scopes[0] === '*' ? 'unknown scopes' : scopes.join(' ').slice(0, 200)}`] : []),
@@ -255,4 +255,5 @@ const describe = ({ action, scopes, min_ttl, method, path, tool }: MissingPermis
     ...(method === undefined ? [] : [`with method ${method.slice(0, 20)}`]),
     ...(path === undefined ? [] : [`at ${pathTemplate(path)}`]),
     ...(tool === undefined ? [] : [`with tool ${tool.slice(0, 60)}`]),
+    ...(audience === undefined ? [] : [`for the audience ${audience.slice(0, 200)}`]),
   ].join(' ');

@@ -50,12 +50,13 @@ const describeIntegration = (i: Integration | IntegrationSettings) => ({
   theme: i.theme,
 });
 
-const describeCaller = ({ name, permissions: grants, workloads, rateLimit, maxSessionTtl }: Caller) => ({
+const describeCaller = ({ name, permissions: grants, workloads, rateLimit, maxSessionTtl, audiences }: Caller) => ({
   name,
   grants,
   workloads: workloads.map(({ id: _, maxAge, ...workload }) => ({ ...workload, max_age: maxAge })),
   rate_limit: rateLimit,
   max_session_ttl: maxSessionTtl,
+  audiences,
 });
 
 /** `after`: undefined keeps the stored secret, null removes it. */

@@ -17,11 +17,12 @@ export interface CallerSetup {
   rateLimit?: RateLimit | null | undefined;
   /** Seconds. Null or undefined: the longest that there is. */
   maxSessionTtl?: number | null | undefined;
+  audiences?: string[] | null | undefined;
 }
 
 export const callerOf = (
   id: string,
-  { name, grants, workloads, rateLimit, maxSessionTtl }: CallerSetup,
+  { name, grants, workloads, rateLimit, maxSessionTtl, audiences }: CallerSetup,
   now: number,
 ): Caller => ({
   id,
@@ -30,6 +31,7 @@ export const callerOf = (
   workloads: (workloads ?? []).map(workloadOf),
   rateLimit: rateLimit ?? null,
   maxSessionTtl: maxSessionTtl ?? null,
+  audiences: audiences?.length ? [...new Set(audiences)] : null,
   createdAt: now,
 });
 

@@ -7,7 +7,7 @@ import type { Cache, CallerCache } from '../cache/index.ts';
 import type { TrustedIssuers } from '../integrations/index.ts';
 import { newCallerKey, newId } from '../secrets/index.ts';
 import { type CallerSetup, callerOf, keyOf, nameIssues, workloadIssues, workloadWarnings } from './caller-setup.ts';
-import { mayNotDelegate, mayNotReplace } from './delegation/delegation.ts';
+import { mayNotDelegate, mayNotName, mayNotReplace } from './delegation/delegation.ts';
 
 export interface CallerWithKeys {
   caller: Caller;
@@ -100,6 +100,7 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
       const refusal =
         denied(call) ??
         mayNotDelegate(access, call, wanted.grants) ??
+        mayNotName(access, call, wanted.audiences) ??
         (await invalid(wanted, ['key_expires_at', wanted.keyExpiresAt]));
       if (refusal) return refusal;
       const caller = callerOf(newId('clr', clock.now()), wanted, clock.now());
@@ -148,7 +149,8 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
       if (refusal) return refusal;
       const owner = await find(callerId);
       if (owner instanceof Refusal) return owner;
-      const mayNot = mayNotDelegate(access, call, owner.caller.permissions);
+      const mayNot =
+        mayNotDelegate(access, call, owner.caller.permissions) ?? mayNotName(access, call, owner.caller.audiences);
       if (mayNot) return mayNot;
       const minted = mint(callerId, expiresAt);
       const subject = { detail: `${callerId} ${minted.key.id}` };

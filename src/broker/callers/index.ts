@@ -4,7 +4,7 @@ import { createWorkloadIdentity, type WorkloadIdentity, type WorkloadIdentityPar
 
 export { type CallerSetup, callerOf, keyOf, nameIssues, ofClient, workloadIssues } from './caller-setup.ts';
 export type { CallerAdmin, CallerWithKeys } from './callers.ts';
-export { mayNotDelegate, mayNotReplace } from './delegation/delegation.ts';
+export { mayNotDelegate, mayNotName, mayNotReplace } from './delegation/delegation.ts';
 export { undelegable } from './delegation/undelegable.ts';
 export { isJwt, type RefusedToken, type WorkloadIdentity } from './workload-identity.ts';
 export { warnOfWorkloads } from './workload-warnings.ts';

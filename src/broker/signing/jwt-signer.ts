@@ -19,10 +19,10 @@ export interface JwtSigner {
   /** Whether a JWT claims to be of this broker, unverified. */
   isOwn(token: string): boolean;
   /**
-   * Verifies an access token that this broker has signed for one of these audiences (RFC 9068 4): with a key that is
-   * published, and by nothing that a trusted issuer says. Rejects with `StoreError`.
+   * Verifies an access token that this broker has signed for one of these audiences, by default for itself (RFC 9068 4): with a
+   * key that is published, and by nothing that a trusted issuer says. Rejects with `StoreError`.
    */
-  verify(token: string, audiences: readonly string[]): Promise<JwtVerdict>;
+  verify(token: string, audiences?: readonly string[]): Promise<JwtVerdict>;
 }
 
 interface Parts {
@@ -37,12 +37,12 @@ export function createJwtSigner({ cache, signJwt, verifier, publicUrl }: Parts):
   return {
     async sign(typ, claims) {
       const { privateKey, jwk } = await cache.current();
-      return signJwt(privateKey, { alg: jwk.alg, kid: jwk.kid, typ }, { iss: publicUrl, ...claims });
+      return signJwt(privateKey, { alg: jwk.alg, kid: jwk.kid, typ }, { ...claims, iss: publicUrl });
     },
 
     isOwn: (token) => verifier.claimedIssuer(token) === publicUrl,
 
-    async verify(token, audiences) {
+    async verify(token, audiences = [publicUrl]) {
       const jwks = await cache.published();
       const own = { issuer: publicUrl, audiences: [...audiences], clientIds: [], isListed: true, jwks };
       return verifier.verify(token, own, { audiences: [...audiences], profile: 'access_token' });

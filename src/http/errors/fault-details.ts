@@ -21,7 +21,7 @@ export function faultDetails(fault: Fault): FaultDetails {
       };
     case 'forbidden': {
       const { missing } = fault;
-      const { action, integration, owner, scopes, min_ttl, method, path, tool } = missing;
+      const { action, integration, owner, scopes, min_ttl, method, path, tool, audience } = missing;
       const what = [
         `${action} on integration ${integration}, owner ${owner}`,
         ...(scopes ? [scopes[0] === '*' ? 'with unknown scopes' : `with ${scopes.join(', ')}`] : []),
@@ -29,6 +29,7 @@ export function faultDetails(fault: Fault): FaultDetails {
         ...(method === undefined ? [] : [`with the method ${method}`]),
         ...(path === undefined ? [] : [`at the path ${path}`]),
         ...(tool === undefined ? [] : [tool === '*' ? 'with a tool that is not known' : `with the tool ${tool}`]),
+        ...(audience === undefined ? [] : [`for tokens of sessions with the audience ${audience}`]),
       ].join(' ');
       return { detail: `This caller has no grant for ${what}.`, members: { missing } };
     }

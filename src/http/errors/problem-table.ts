@@ -136,6 +136,7 @@ export const PROBLEMS = {
           method: text('The method of a proxied call that no grant allows'),
           path: text('The path of a proxied call that no grant allows, normalised'),
           tool: text('The tool of an MCP server that no grant allows; `*`: it is not known which one is called'),
+          audience: text('The audience that the sessions of the caller may have no signed tokens for'),
         },
         required: ['action', 'integration', 'owner'],
       },

@@ -6,6 +6,7 @@ import { createMiddleware } from 'hono/factory';
 import type { AuditBuffer, Call, StrangerLog } from '../../broker/audit/index.ts';
 import type { CallerCache } from '../../broker/cache/index.ts';
 import { isJwt, type RefusedToken, type WorkloadIdentity } from '../../broker/callers/index.ts';
+import type { JwtSigner } from '../../broker/signing/index.ts';
 import type { Principal } from '../../domain/caller.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import { createLane } from '../../domain/lane.ts';
@@ -20,6 +21,7 @@ import type { Limits } from './rate-limits.ts';
 export interface AuthenticationParts {
   callerCache: CallerCache;
   workloads: WorkloadIdentity;
+  signer: Pick<JwtSigner, 'isOwn' | 'verify'>;
   limits: Limits;
   failures: FailureLimits;
   auditBuffer: Pick<AuditBuffer, 'used'>;
@@ -54,9 +56,35 @@ interface NotIdentified {
   why?: string | undefined;
 }
 
-function createAuthentication({ callerCache, workloads, failures, clock }: AuthenticationParts) {
+interface RefusedCredential {
+  refused: string;
+  why?: string | undefined;
+}
+
+const isSigned = ({ session }: Principal): boolean => session !== undefined && session.audience !== null;
+
+function createAuthentication({ callerCache, workloads, signer, failures, clock }: AuthenticationParts) {
   const lane = createLane(LIMITED_VERIFICATIONS);
   const tooMany = (retryAfter: number) => refuse({ code: 'too_many_requests', retryAfter });
+
+  /** A JWT of this broker is the token of a session. Its signature is verified first: forgeries ask no store. */
+  async function signedSession(token: string): Promise<Principal | { refused: string } | Refusal> {
+    const known = callerCache.whyNotSigned(token);
+    if (known !== 'unknown') return { refused: known };
+    const verdict = await signer.verify(token);
+    if (!verdict.active) return { refused: verdict.reason };
+    const found = await callerCache.lookUpSigned(token, clock.now());
+    if (found === 'busy') return tooMany(AUTHENTICATION_BUSY_RETRY_S);
+    return found ?? { refused: callerCache.whyNotSigned(token) };
+  }
+
+  /** The token of a session is a bearer token, and neither a client assertion nor a secret (RFC 8725 3.12). */
+  async function own(token: string, kind: CredentialKind, isLimited: boolean) {
+    if (kind !== 'jwt') return { refused: 'type_mismatch' };
+    if (!isLimited) return signedSession(token);
+    const found = await lane.run(() => signedSession(token));
+    return found === 'full' ? tooMany(AUTHENTICATION_BUSY_RETRY_S) : found;
+  }
 
   /** A network that has failed too often may still be a proxy, with callers behind it. Undefined: nothing is to be verified. */
   async function verified(token: string, isLimited: boolean): Promise<Principal | RefusedToken | Refusal> {
@@ -74,6 +102,12 @@ function createAuthentication({ callerCache, workloads, failures, clock }: Authe
     return found === 'busy' ? tooMany(AUTHENTICATION_BUSY_RETRY_S) : (found ?? { refused: callerCache.whyNot(key) });
   }
 
+  function identified(kind: CredentialKind, value: string, address: string | null) {
+    if (!isJwt(value)) return stored(value);
+    const isLimited = failures.waitOf(kind, address) > 0;
+    return signer.isOwn(value) ? own(value, kind, isLimited) : verified(value, isLimited);
+  }
+
   return async function identify(
     { kind, value }: Credential,
     address: string | null,
@@ -88,8 +122,9 @@ function createAuthentication({ callerCache, workloads, failures, clock }: Authe
     };
     if (value === undefined) return failed('missing');
     const known = callerCache.find(value, clock.now());
+    if (known && isSigned(known) && kind !== 'jwt') return failed('type_mismatch');
     if (known) return isExpected(known) ? known : failed('unknown');
-    const found = isJwt(value) ? await verified(value, failures.waitOf(kind, address) > 0) : await stored(value);
+    const found: Principal | RefusedCredential | Refusal = await identified(kind, value, address);
     if (found instanceof Refusal) return { refusal: found };
     if ('refused' in found) return failed(found.refused, found.why);
     return isExpected(found) ? found : failed(isJwt(value) ? 'no_matching_workload' : 'unknown');

@@ -84,6 +84,7 @@ const endAll = createRoute({
 export const sessionRequestOf = ({
   max_uses: maxUses,
   actor,
+  format: _,
   ...rest
 }: z.infer<typeof AgentSessionPost>): AgentSessionRequest => ({
   ...rest,

@@ -4,6 +4,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { ExchangeAnswer, IntrospectionAnswer, IntrospectionForm, IntrospectionJwt } from '../../api/index.ts';
+import type { SessionIntrospection } from '../../broker/agents/index.ts';
 import type { Call } from '../../broker/audit/index.ts';
 import type { JwtVerification } from '../../broker/jwt/index.ts';
 import type { Signing } from '../../broker/signing/index.ts';
@@ -82,7 +83,7 @@ const introspect = createRoute({
   tags: ['oauth'],
   summary: 'Introspect a token',
   description:
-    'Verifies a JWT of a trusted issuer (RFC 7662). With `Accept: application/token-introspection+jwt`, the answer is a JWT of that type (RFC 9701), signed by the broker for the caller that asks: its `aud` is the id of the caller, and its `token_introspection` has the members of the other form.',
+    'Verifies a JWT of a trusted issuer, or says what the token of an agent session is (RFC 7662): to those who may see the session, and of a JWT to those with `jwt:verify`. With `Accept: application/token-introspection+jwt`, the answer is a JWT of that type (RFC 9701), signed by the broker for the caller that asks: its `aud` is the id of the caller, and its `token_introspection` has the members of the other form.',
   security,
   request: { body: form(IntrospectionForm) },
   responses: {
@@ -104,6 +105,7 @@ interface Parts {
   sessionExchange: SessionExchange;
   verification: JwtVerification;
   clock: Clock;
+  sessionIntrospection: SessionIntrospection;
   signing: Pick<Signing, 'signer' | 'published'>;
   signingAlgorithm: SigningAlgorithm;
   publicUrl: string;
@@ -114,7 +116,7 @@ type Handler = (call: Call, form: SentForm, accept: string | undefined) => Promi
 
 export function oauthRoutes(parts: Parts) {
   const { admit, failures, exchange, sessionExchange, verification, signing, clock, publicUrl } = parts;
-  const { hasInternalPort, signingAlgorithm } = parts;
+  const { hasInternalPort, signingAlgorithm, sessionIntrospection } = parts;
   const grantTypes = createGrantTypes({ exchange, sessionExchange, clock, publicUrl });
 
   const refused = (c: Context<Env>, error: OAuthError) =>
@@ -151,6 +153,8 @@ export function oauthRoutes(parts: Parts) {
 
   /** The members of RFC 7662 2.2. */
   async function introspected(call: Call, form: z.infer<typeof IntrospectionForm>): Promise<object | OAuthRefusal> {
+    const session = await sessionIntrospection.introspect(call, form.token, form.audience);
+    if (session) return session;
     // Without an audience: a token for any configured audience of its issuer, or for the broker.
     const audiences = form.audience === undefined ? [undefined, publicUrl] : [form.audience];
     for (const audience of audiences) {

@@ -24,6 +24,7 @@ export const agentSessions = pgTable(
     purpose: text('purpose').notNull(),
     agent: json<Agent>('agent'),
     maxUses: integer('max_uses'),
+    audience: text('audience'),
     counted: json<string[]>('counted').notNull(),
     createdAt: time('created_at').notNull(),
     expiresAt: time('expires_at').notNull(),

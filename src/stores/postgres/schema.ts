@@ -263,6 +263,7 @@ export const callers = pgTable('callers', {
   rateLimit: json<RateLimit>('rate_limit'),
   /** Null: the longest that there is. */
   maxSessionTtl: integer('max_session_ttl'),
+  audiences: json<string[]>('audiences'),
   createdAt: time('created_at').notNull(),
   mac: text('mac'),
 });

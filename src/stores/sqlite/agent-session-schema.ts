@@ -24,6 +24,7 @@ export const agentSessions = sqliteTable(
     purpose: text('purpose').notNull(),
     agent: json<Agent>('agent'),
     maxUses: integer('max_uses'),
+    audience: text('audience'),
     counted: json<string[]>('counted').notNull(),
     createdAt: integer('created_at').notNull(),
     expiresAt: integer('expires_at').notNull(),

@@ -259,6 +259,7 @@ export const callers = sqliteTable('callers', {
   rateLimit: json<RateLimit>('rate_limit'),
   /** Null: the longest that there is. */
   maxSessionTtl: integer('max_session_ttl'),
+  audiences: json<string[]>('audiences'),
   createdAt: integer('created_at').notNull(),
   mac: text('mac'),
 });

@@ -15,7 +15,7 @@ import { ADMIN_CALLER_NAME } from '../../../domain/reserved-names.ts';
 import type { Clock, Store } from '../../../ports/index.ts';
 import { digest, isMistyped, isSessionToken } from '../../secrets/index.ts';
 import { createBatchedLookup } from './batched-lookups.ts';
-import { createSessionCache, type SessionCache, type SessionMakerState } from './session-cache.ts';
+import { createSessionCache, type SessionCache, type SessionMakerState, type WhyNoSession } from './session-cache.ts';
 
 /** The caller behind `VALETKEY_ADMIN_KEY`, for the first set-up. It has every permission and is in no table. */
 const ADMIN: Principal = {
@@ -49,6 +49,10 @@ export interface CallerCache {
   lookUp(presented: string, now: number): Promise<Principal | undefined | 'busy'>;
   /** The caller of a request as it is now; undefined: it is gone, or what authenticated the request is. */
   callerOf(principal: Principal): Pick<Caller, 'id' | 'permissions'> | undefined;
+  /** The same for a JWT that is the token of a session. It is known by its digest, like the others. */
+  lookUpSigned(jwt: string, now: number): Promise<Principal | undefined | 'busy'>;
+  /** Why a JWT that is the token of a session was not found. */
+  whyNotSigned(jwt: string): WhyNoSession;
   /** Why a key or the token of a session was not found. */
   whyNot(presented: string): 'expired' | 'mistyped' | 'unknown' | 'ended' | 'used_up';
   /** Whether it can identify itself at all: by a key that has not expired, or by a workload binding. `now` in ms since the epoch. */
@@ -134,7 +138,7 @@ export function createCallerCache({ store, adminKey, rateLimit, clock }: Parts):
   function find(presented: string, now: number): Principal | undefined {
     const key = digest(presented);
     const found = keys.get(key) ?? workloadTokens.get(key);
-    if (!found) return isSessionToken(presented) ? sessions.find(key, now) : undefined;
+    if (!found) return sessions.find(key, now);
     const { expiresAt } = found.credential;
     return expiresAt === null || expiresAt > now ? found : undefined;
   }
@@ -201,6 +205,9 @@ export function createCallerCache({ store, adminKey, rateLimit, clock }: Parts):
       const stored = await isStored(key);
       return stored === true ? find(presented, now) : stored;
     },
+
+    lookUpSigned: (jwt, now) => sessions.lookUp(digest(jwt), now),
+    whyNotSigned: (jwt) => sessions.whyNot(digest(jwt)),
 
     callerOf({ caller, credential, session }) {
       if (session) return sessions.callerOf(session);

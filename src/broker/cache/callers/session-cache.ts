@@ -10,7 +10,7 @@ import { createBatchedLookup } from './batched-lookups.ts';
 
 /** The caller of a session as it is now. `endsAt`: when what the session was made with expires, in ms since the epoch. */
 export interface SessionMakerState {
-  caller: Pick<Caller, 'id' | 'name' | 'permissions' | 'maxSessionTtl'>;
+  caller: Pick<Caller, 'id' | 'name' | 'permissions' | 'maxSessionTtl' | 'audiences'>;
   rateLimit: RateLimit | null;
   endsAt: number;
 }
@@ -67,9 +67,9 @@ export function createSessionCache(parts: SessionCacheParts): SessionCache {
   function principalOf(session: AgentSession): Principal | undefined {
     const maker = makerOf(session);
     if (!maker) return undefined;
-    const { id, name, permissions, maxSessionTtl } = maker.caller;
+    const { id, name, permissions, maxSessionTtl, audiences } = maker.caller;
     return {
-      caller: { id, name, permissions: narrowed(permissions, permissionOfSession(session)), maxSessionTtl },
+      caller: { id, name, permissions: narrowed(permissions, permissionOfSession(session)), maxSessionTtl, audiences },
       credential: { kind: 'session', id: session.id, expiresAt: Math.min(session.expiresAt, maker.endsAt) },
       session,
       rateLimit: maker.rateLimit,

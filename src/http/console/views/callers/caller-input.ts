@@ -19,12 +19,13 @@ export const setupWith = (caller: Caller, changed: Partial<CallerSetup>): Caller
   workloads: caller.workloads,
   rateLimit: caller.rateLimit,
   maxSessionTtl: caller.maxSessionTtl,
+  audiences: caller.audiences,
   ...changed,
 });
 
 /** By which a form says what it was made of: a change of someone else in between is not overwritten. */
-export const fingerprint = ({ name, permissions, workloads, rateLimit, maxSessionTtl }: Caller): string =>
-  digest(JSON.stringify([name, permissions, workloads, rateLimit, maxSessionTtl])).slice(0, 32);
+export const fingerprint = ({ name, permissions, workloads, rateLimit, maxSessionTtl, audiences }: Caller): string =>
+  digest(JSON.stringify([name, permissions, workloads, rateLimit, maxSessionTtl, audiences])).slice(0, 32);
 
 const number = (form: URLSearchParams, name: string): number | undefined => {
   const text = field(form, name);
@@ -33,13 +34,14 @@ const number = (form: URLSearchParams, name: string): number | undefined => {
 
 /** As the API would have it checked: the whole caller. */
 export function checkedSetup(setup: CallerSetup, names: readonly string[]): CallerSetup | { issues: Issues } {
-  const { name, grants, workloads = [], rateLimit = null, maxSessionTtl = null } = setup;
+  const { name, grants, workloads = [], rateLimit = null, maxSessionTtl = null, audiences = null } = setup;
   const parsed = CallerPut.safeParse({
     name,
     grants,
     workloads: workloads.map(({ issuer, audience, claims, maxAge }) => ({ issuer, audience, claims, max_age: maxAge })),
     rate_limit: rateLimit,
     max_session_ttl: maxSessionTtl,
+    audiences,
   });
   if (parsed.success) return callerSetupOf(parsed.data);
   const issues = parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));
