@@ -57,7 +57,7 @@ const request = (more: Json = {}): Json => ({
   ...more,
 });
 const create = (more: Json = {}, key = app.key) => first.ask('POST', '/v1/sessions', request(more), key);
-const made = async (more: Json = {}, key = app.key) => {
+const made = async (more: Json = {}, key = app.key): Promise<Json & { id: string; token: string }> => {
   const session = expectOk(await create(more, key), 201);
   return { ...session, id: String(session.id), token: String(session.token) };
 };
