@@ -4,14 +4,15 @@ import { Refusal } from '../domain/errors.ts';
 import { SHUTDOWN_GRACE_MS } from '../domain/time-limits.ts';
 import { declaredOf } from '../http/routes/apply.ts';
 import type { Logger } from '../ports/index.ts';
-import { assemble, type Broker, type Tuning } from './assemble.ts';
+import { assemble, type Broker } from './assembly/assemble.ts';
+import type { Tuning } from './assembly/parts.ts';
 import type { Config } from './config.ts';
 import { inWords } from './declarative-file.ts';
 import { closeFoundation, openFoundation } from './foundation.ts';
 import { type Room, startAll } from './lifecycle.ts';
 import { SetupError } from './setup-error.ts';
 
-export type { Tuning } from './assemble.ts';
+export type { Tuning } from './assembly/parts.ts';
 
 export interface Running {
   url: string;

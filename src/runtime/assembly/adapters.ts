@@ -1,0 +1,36 @@
+// The adapters of a broker: what reaches third parties, and what checks what they send.
+import { signAssertion } from '../../adapters/jwt/sign.ts';
+import { createJwtVerifier } from '../../adapters/jwt/verify.ts';
+import { createProviderClient } from '../../adapters/oauth/provider-client.ts';
+import { createResourceDiscovery } from '../../adapters/oauth/resource-discovery.ts';
+import { checkUrl, createOutbound } from '../../adapters/outbound/outbound.ts';
+import { createUpstreamClient } from '../../adapters/outbound/upstream-client.ts';
+import { createWebhookSender } from '../../adapters/outbound/webhook-sender.ts';
+import { createWebhookVerifier } from '../../adapters/webhooks/webhook-verifier.ts';
+import type { Common } from './parts.ts';
+
+export function createAdapters({ config, clock, tuning, log }: Common) {
+  const { https, http, resolves } = config.egress;
+  // The origin: without credentials.
+  if (https ?? http) log.info({ https: https?.origin, http: http?.origin, resolves }, 'egress proxy: in use');
+  const outbound = createOutbound({ allow: config.outboundAllow, proxies: config.egress });
+  const upstream = createUpstreamClient({
+    allow: config.outboundAllow,
+    proxies: config.egress,
+    timeouts: tuning.upstreamTimeouts,
+  });
+  const verifier = createJwtVerifier({
+    fetch: outbound,
+    clock,
+    onFailure: (issuer, reason) => log.warn({ issuer, reason }, 'JWT: the keys of an issuer cannot be fetched'),
+  });
+  const verifyIdTokenSignature = verifier.verifySignature;
+  const refreshDeadlineMs = tuning.refreshWait?.deadlineMs;
+  const provider = createProviderClient({ outbound, clock, verifyIdTokenSignature, signAssertion, refreshDeadlineMs });
+  const discovery = createResourceDiscovery(outbound, clock, (url) => checkUrl(url, config.outboundAllow));
+  const webhookVerifier = createWebhookVerifier({ fetch: outbound, clock });
+  const sender = createWebhookSender({ outbound, clock });
+  return { outbound, upstream, verifier, provider, discovery, webhookVerifier, sender };
+}
+
+export type Adapters = ReturnType<typeof createAdapters>;
