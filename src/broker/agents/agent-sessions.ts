@@ -140,7 +140,7 @@ export function createAgentSessions(parts: AgentSessionsParts): AgentSessions {
       // What someone may do in the console ends with their visit: nothing that lasts is within it.
       if (credential.kind === 'console')
         return refuse({ code: 'invalid_request', detail: 'Sessions are made by callers: use a key of one.' });
-      const audience = missingAudience(principal, request);
+      const audience = missingAudience(principal, request, publicUrl);
       if (audience !== undefined) {
         const { owner, integrations } = request;
         return access.deniedDelegation(call, { action: 'sessions', integration: integrations[0]!, owner, audience });

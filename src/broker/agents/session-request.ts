@@ -124,6 +124,16 @@ export function limitsOf(request: AgentSessionRequest, { session }: Principal): 
   };
 }
 
-/** The audience that the sessions of this caller may have no tokens for; undefined: they may. The admin key names any. */
-export const missingAudience = ({ caller }: Principal, { audience }: AgentSessionRequest): string | undefined =>
-  audience === undefined || caller.id === ADMIN_ID || caller.audiences?.includes(audience) ? undefined : audience;
+/**
+ * The audience that the sessions of this caller may have no tokens for; undefined: they may. The admin key names any. A session
+ * makes tokens for the broker alone: it is nothing elsewhere, and makes nothing that is.
+ */
+export function missingAudience(
+  { caller, session }: Principal,
+  { audience }: AgentSessionRequest,
+  publicUrl: string,
+): string | undefined {
+  if (audience === undefined) return undefined;
+  const isAllowed = caller.id === ADMIN_ID || caller.audiences?.includes(audience) === true;
+  return isAllowed && (session === undefined || audience === publicUrl) ? undefined : audience;
+}

@@ -108,6 +108,16 @@ describe('session cache:', () => {
     expect(await lookUp()).toBeUndefined();
   });
 
+  test('an end is known for as long as the session is in memory, however many others end after it', async () => {
+    const { cache, session, lookUp, find } = setup();
+    await lookUp();
+    cache.noteEnded([session.id]);
+    for (let from = 0; from < 120_000; from += 10_000)
+      cache.noteEnded(Array.from({ length: 10_000 }, (_, n) => `ses_${from + n}`));
+    expect(find()).toBeUndefined();
+    expect(await lookUp()).toBeUndefined();
+  });
+
   test('one that has ended in the store is not used, and neither is one whose end was missed', async () => {
     const over = setup(anAgentSession({ endedAt: NOW - 1, endReason: 'revoked' }));
     expect(await over.lookUp()).toBeUndefined();

@@ -71,6 +71,7 @@ export function callers(at: Opened): void {
       workloads: [],
       rateLimit: null,
       maxSessionTtl: null,
+      audiences: null,
       createdAt: NOW + 9,
       mac: null,
     };

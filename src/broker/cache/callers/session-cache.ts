@@ -60,9 +60,22 @@ interface Entry {
 
 export function createSessionCache(parts: SessionCacheParts): SessionCache {
   const { store, makerOf, callersVersion, reloadCallers, clock } = parts;
-  const entries = new LRUCache<string, Entry>(upTo(MAX_SESSIONS));
-  /** By id. */
+  const entries = new LRUCache<string, Entry>({
+    ...upTo(MAX_SESSIONS),
+    dispose: ({ session }, _, reason) => {
+      if (reason !== 'set') entriesById.delete(session.id);
+    },
+  });
+  /** Those of `entries`. An end is noted there too, so that it is known for as long as the session is in memory. */
+  const entriesById = new Map<string, Entry>();
+  /** By id: also of those that are not in memory, but may be read at this moment. */
   const over = new LRUCache<string, 'ended' | 'used_up'>(upTo(MAX_ENDED));
+
+  function end(id: string, why: 'ended' | 'used_up'): void {
+    over.set(id, why);
+    const entry = entriesById.get(id);
+    if (entry) entry.until = Number.NEGATIVE_INFINITY;
+  }
 
   function principalOf(session: AgentSession): Principal | undefined {
     const maker = makerOf(session);
@@ -106,8 +119,11 @@ export function createSessionCache(parts: SessionCacheParts): SessionCache {
       const { createdAt, expiresAt } = session;
       const until = clock.monotonic() + Math.min(expiresAt - now, expiresAt - createdAt);
       // An entry that is there was made earlier, and ends no later than a new one.
-      if (!entries.has(digest))
-        entries.set(digest, { session, until, principal: principalOf(session), version: callersVersion() });
+      if (!entries.has(digest)) {
+        const entry = { session, until, principal: principalOf(session), version: callersVersion() };
+        entries.set(digest, entry);
+        entriesById.set(session.id, entry);
+      }
       return find(digest, now);
     },
 
@@ -122,12 +138,12 @@ export function createSessionCache(parts: SessionCacheParts): SessionCache {
     async countUse({ id, counted }, now) {
       const outcome = await store.countSessionUse(counted, now);
       if (outcome === 'counted') return undefined;
-      over.set(id, outcome);
+      end(id, outcome);
       return outcome;
     },
 
     noteEnded(ids) {
-      for (const id of ids) over.set(id, 'ended');
+      for (const id of ids) end(id, 'ended');
     },
 
     async recheck() {
@@ -136,7 +152,7 @@ export function createSessionCache(parts: SessionCacheParts): SessionCache {
         .filter(({ session, until }) => until > now && !over.has(session.id))
         .map(({ session }) => session.id);
       for (let i = 0; i < ids.length; i += AT_ONCE)
-        for (const id of await store.endedAgentSessions(ids.slice(i, i + AT_ONCE))) over.set(id, 'ended');
+        for (const id of await store.endedAgentSessions(ids.slice(i, i + AT_ONCE))) end(id, 'ended');
     },
   };
 }
