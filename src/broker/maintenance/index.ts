@@ -5,7 +5,7 @@ export { type DataMigrationProgress, type DataMigrationResult, migrateData } fro
 export { type KeyRotationResult, rotateKeys, secretsToReencrypt } from './key-rotation/key-rotation.ts';
 export { keyRotationJson, keyRotationText } from './key-rotation/key-rotation-report.ts';
 export { type Explanations, gatherExplanations } from './state/explanations.ts';
-export { createKeyUsage } from './state/key-usage.ts';
+export { keyUsageCounter } from './state/key-usage.ts';
 export { type LimitsState, limitsReader, type ReadLimits } from './state/limits-state.ts';
 export { createMetricsState } from './state/metrics-state.ts';
 export { type BrokerStatus, type IntegrationStatus, type ReadStatus, statusReader } from './state/status.ts';

@@ -1,9 +1,9 @@
 // HTTP over the rooms of a broker.
 import { hourlyHistoryReader } from '../../broker/counts/index.ts';
 import {
-  createKeyUsage,
   createMetricsState,
   gatherExplanations,
+  keyUsageCounter,
   limitsReader,
   statusReader,
   systemReader,
@@ -85,7 +85,7 @@ export function createServer(parts: Omit<Common, 'vault'> & Pick<Foundation, 'va
     }),
     readSystem: systemReader({
       ...{ store, vault, state, clock },
-      keyUsage: createKeyUsage({ store, clock, log }),
+      keyUsage: keyUsageCounter({ store, clock, log }),
       access: audit.access,
       version: VERSION,
       database: config.databaseUrl.startsWith('postgres') ? 'PostgreSQL' : 'SQLite',

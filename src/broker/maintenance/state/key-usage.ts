@@ -22,7 +22,7 @@ interface Parts {
   log: Logger;
 }
 
-export function createKeyUsage({ store, clock, log }: Parts): KeyUsage {
+export function keyUsageCounter({ store, clock, log }: Parts): KeyUsage {
   let known: (CountedKeys & { monotonic: number }) | undefined;
   let counting: Promise<void> | undefined;
 
