@@ -248,6 +248,42 @@ test('integrations put: reads the secret from the environment or stdin, and show
   expect((await valetkey(['integrations', 'show', 'other'])).err).toMatch(/^Not found: /);
 });
 
+test('sessions: created with what is given, listed, shown without their tokens, and ended', async () => {
+  const create = ['sessions', 'create', '--owner', 'user_42', '--integration', 'acme', '--ttl', '15m'];
+  const [id = '', token = ''] = (await ok(create)).split('\n');
+  expect([id, token]).toEqual([expect.stringMatching(/^ses_/), expect.stringMatching(/^vs_/)]);
+  const as = createTerminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: token });
+  expect((await as(['whoami'])).out).toContain('session');
+  const more = ['--method', 'GET', '--path', '/repos/*', '--scope', 'read', '--max-uses', '3', '--actor', 'a1'];
+  const [narrow] = await json([
+    ...create,
+    ...more,
+    '--actor-name',
+    'Agent One',
+    '--purpose',
+    'to look at repositories',
+  ]);
+  expect(narrow).toMatchObject({
+    methods: ['GET'],
+    paths: ['/repos/*'],
+    scopes: ['read'],
+    max_uses: 3,
+    purpose: 'to look at repositories',
+  });
+  expect(narrow).toMatchObject({ actor: { id: 'a1', name: 'Agent One' }, actions: ['proxy'], status: 'active' });
+  const list = await ok(['sessions', 'list', '--owner', 'user_42', '--active']);
+  expect(list.split('\n')[1]).toMatch(`${id}\tactive\tuser_42\tacme\tproxy\t\tmade on the command line\t`);
+  expect(list).not.toContain('vs_');
+  expect(await ok(['sessions', 'show', id])).toContain(`id\t${id}\n`);
+  expect(await ok(['sessions', 'end', id])).toContain('status\tended');
+  expect((await as(['whoami'])).code).not.toBe(0);
+  expect(await ok(['sessions', 'revoke', '--owner', 'user_42'])).toBe('1 ended\n');
+  expect(await ok(['sessions', 'list', '--active'])).toBe('');
+  expect((await json(['audit', '--session', id])).map(({ action }) => action)).toContain('session.ended');
+  expect((await valetkey(['sessions', 'end'])).err).toContain('needs an id, or --owner');
+  expect((await valetkey([...create, '--ttl', 'soon'])).err).toContain('duration');
+});
+
 test('events: oldest first, by type and id, and as they come with --follow', async () => {
   const following = json(['events', '--follow', '--limit', '1', '--type', 'connection.revoked']);
   const id = await adopt('edsger');

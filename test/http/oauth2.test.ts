@@ -233,6 +233,7 @@ describe('token exchange without a connection', () => {
     expect(body).toMatchObject({
       reason: 'not_connected',
       connect_url: expect.stringContaining(`${broker.url}/connect/`),
+      interaction_uri: expect.stringContaining(`${broker.url}/connect/`),
     });
     // A repeated request gets the same connect link.
     expect((await exchange(owner, { label: 'work' })).body.connect_url).toBe(body.connect_url);
@@ -368,6 +369,86 @@ describe('introspection', () => {
     expectError(await introspect('x', {}, { authorization: `Bearer ${key}` }), 403, 'insufficient_scope');
     expectError(await introspect('x', {}, {}), 401, 'invalid_client');
     expectError(await post('/oauth2/introspect', {}), 400, 'invalid_request');
+  });
+});
+
+describe('token exchange for an agent session', () => {
+  const RESOURCE = 'urn:ietf:params:oauth:token-type:jwt';
+  const asked = (more: Json = {}): Json => ({ audience: undefined, resource: broker.url, scope: 'acme', ...more });
+
+  test('of the user, for the agent, at the integrations of scope, in the form of RFC 8693', async () => {
+    const { owner, token } = await connected();
+    const agents = await admit([{ actions: ['token', 'proxy', 'sessions'], integrations: ['acme'], owners: ['*'] }]);
+    const as = { authorization: `Bearer ${agents.key}` };
+    const actor = 'spiffe://acme.example/agents/summary';
+    const actor_token = await idp.sign({ sub: actor, aud: broker.url });
+    const wanted = {
+      requested_token_type: ACCESS_TOKEN,
+      actor_token,
+      actor_token_type: RESOURCE,
+      actions: 'token',
+      purpose: 'sum up',
+    };
+    const { status, body, headers } = await exchange(owner, asked({ ...wanted, ttl: '60' }), as);
+    expect(status, JSON.stringify(body)).toBe(200);
+    ExchangeAnswer.strict().parse(body);
+    expect(headers.get('cache-control')).toBe('no-store');
+    expect(body).toMatchObject({ issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', scope: 'acme' });
+    expect([body.access_token, body.session_id]).toEqual([
+      expect.stringMatching(/^vs_/),
+      expect.stringMatching(/^ses_/),
+    ]);
+    expect(Number(body.expires_in)).toBeGreaterThan(50);
+    const read = await broker.ask(
+      'GET',
+      `/v1/token?integration=acme&owner=${owner}`,
+      undefined,
+      String(body.access_token),
+    );
+    expect(expectOk(read).access_token).toBe(token);
+    expect(expectOk(await broker.ask('GET', `/v1/sessions/${body.session_id}`))).toMatchObject({
+      ...{ owner, integrations: ['acme'], actions: ['token'], purpose: 'sum up', actor: { id: actor } },
+      caller_id: agents.id,
+    });
+    const plain = await exchange(owner, asked({ resource: `${broker.url}/` }), as);
+    expect(expectOk(plain).scope).toBe('acme');
+  });
+
+  test('is refused without the grants, without scope, and with tokens that are not accepted', async () => {
+    const owner = newOwner();
+    expectError(await exchange(owner, asked()), 403, 'insufficient_scope');
+    for (const scope of [undefined, '', 'Not An Id'])
+      expectError(await exchange(owner, asked({ scope })), 400, 'invalid_scope');
+    expectError(await exchange(owner, asked({ actions: 'admin' })), 400, 'invalid_request');
+    expectError(await exchange(owner, asked({ audience: 'acme' })), 400, 'invalid_request');
+    expectError(await exchange(owner, asked({ ttl: '0' })), 400, 'invalid_request');
+    const actor_token = await foreign.sign({ sub: 'agent', aud: broker.url });
+    expectError(await exchange(owner, asked({ actor_token, actor_token_type: RESOURCE })), 400, 'invalid_grant');
+    const subject_token = await idp.sign({ sub: owner, aud: 'elsewhere' });
+    expectError(await exchange(owner, asked({ subject_token })), 400, 'invalid_grant');
+  });
+});
+
+describe('a JWT-SVID as client assertion', () => {
+  const SPIFFE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
+  const spiffeId = 'spiffe://acme.example/service-2';
+
+  test('authenticates the caller that is bound to it, named by its SPIFFE ID, its caller id, or not at all', async () => {
+    const { owner } = await connected();
+    const workload = (sub: string) => ({ workloads: [{ issuer: idp.url, audience: 'valetkey', claims: { sub } }] });
+    const grants = [{ actions: ['token'], integrations: ['acme'], owners: ['*'] }];
+    const { id } = await admit(grants, workload(spiffeId));
+    await admit(grants, workload('service-3'));
+    const assertion = async (sub: string, client_id?: string) => ({
+      client_assertion: await idp.sign({ sub }),
+      client_assertion_type: SPIFFE,
+      client_id,
+    });
+    for (const client_id of [undefined, spiffeId, id])
+      expect((await exchange(owner, await assertion(spiffeId, client_id), {})).status).toBe(200);
+    expectError(await exchange(owner, await assertion(spiffeId, `${spiffeId}0`), {}), 401, 'invalid_client');
+    // A JWT whose subject is no SPIFFE ID is no JWT-SVID.
+    expectError(await exchange(owner, await assertion('service-3'), {}), 401, 'invalid_client');
   });
 });
 

@@ -286,7 +286,28 @@ describe('RISC', () => {
     expect(await shown(one.id)).toMatchObject({ upstream_revocation: 'unsupported' });
   });
 
+  test('what ends, suspends or signs out an account ends the agent sessions of its owner, and of no one else', async () => {
+    const sessionOf = async (owner: string) => {
+      const wanted = { owner, integrations: ['risc'], actions: ['token'], purpose: 'a test' };
+      return expectOk(await broker.ask('POST', '/v1/sessions', wanted), 201);
+    };
+    const stateOf = async ({ id }: Json) => expectOk(await broker.ask('GET', `/v1/sessions/${id}`)).end_reason;
+    const as = ({ token }: Json) => broker.ask('GET', '/v1/whoami', undefined, String(token));
+    const other = await sessionOf((await connect()).sub);
+    for (const type of ['account-disabled', 'sessions-revoked', 'account-purged', 'account-enabled']) {
+      const { id, sub } = await connect();
+      const session = await sessionOf(String((await shown(id)).owner));
+      expectOk(await as(session));
+      expect((await push(await sign(risc(`${RISC}/${type}`, issSub(sub))))).status).toBe(202);
+      const isEnd = type !== 'account-enabled';
+      if (isEnd) await expect.poll(() => stateOf(session), WAIT).toBe('owner_signal');
+      expect((await as(session)).status, type).toBe(isEnd ? 401 : 200);
+    }
+    expect(await stateOf(other)).toBeNull();
+  });
+
   test('account-credential-change-required: refreshed now; sessions-revoked: nothing happens to the grant', async () => {
+    const before = await counted(/type="sessions-revoked",outcome="located"\} (\d+)/);
     const [one, two] = [await connect(), await connect()];
     for (const [type, sub] of [
       ['account-credential-change-required', one.sub],
@@ -294,7 +315,7 @@ describe('RISC', () => {
     ] as const)
       expect((await push(await sign(risc(`${RISC}/${type}`, issSub(sub))))).status).toBe(202);
     await expect.poll(async () => (await shown(one.id)).generation, WAIT).toBe(2);
-    await expect.poll(() => counted(/type="sessions-revoked",outcome="located"\} (\d+)/), WAIT).toBe(1);
+    await expect.poll(() => counted(/type="sessions-revoked",outcome="located"\} (\d+)/), WAIT).toBe(before + 1);
     expect(await shown(two.id)).toMatchObject({ status: 'active', generation: 1 });
   });
 

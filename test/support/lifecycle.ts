@@ -90,6 +90,35 @@ export async function runTwoPhase({ recorder, secrets }: CanaryContext, { servic
 }
 
 /** Errors in the browser: cancelled, repeated, forged and stolen callbacks. */
+/** Agent sessions: used, refused, mistyped and ended. */
+export async function runAgentSessions({ recorder, secrets }: CanaryContext, { service: key }: Callers): Promise<void> {
+  const wanted = {
+    owner: 'user_42',
+    integrations: [INTEGRATION],
+    actions: ['token', 'proxy', 'sessions'],
+    purpose: 'canary',
+  };
+  const { body: session } = await recorder.ask('POST', '/v1/sessions', { key, body: { ...wanted, max_uses: 5 } });
+  if (typeof session.id !== 'string') throw new Error(`no session was made: ${JSON.stringify(session)}`);
+  const token = String(session.token);
+  const mistyped = `${token.slice(0, -1)}_`;
+  secrets.add('session token', mistyped);
+  const path = `/v1/token?integration=${INTEGRATION}&owner=user_42&label=work`;
+  for (const presented of [token, mistyped, `${token}x`]) {
+    await recorder.ask('GET', path, { key: presented });
+    await recorder.ask('GET', `${path}&token=${presented}`, { key: presented });
+    await recorder.ask('GET', `/v1/sessions/${presented}`, { key });
+    await recorder.ask('GET', '/v1/callers', { key: presented });
+    await recorder.ask('POST', '/v1/sessions', {
+      key: presented,
+      body: { ...wanted, owner: 'user_43', ttl: presented },
+    });
+  }
+  for (let i = 0; i < 5; i++) await recorder.ask('GET', '/v1/whoami', { key: token });
+  await recorder.ask('DELETE', `/v1/sessions/${session.id}`, { key });
+  await recorder.ask('GET', path, { key: token });
+}
+
 export async function runBrowserErrors({ restartable, recorder }: CanaryContext): Promise<void> {
   const session = { integration: INTEGRATION, owner: 'user_43', return_url: `${APP}app?tab=1` };
   const callback = `${restartable.current().url}/oauth2/callback/`;

@@ -7,6 +7,7 @@ import type { Secrets } from './secrets.ts';
 const INTENDED_SECRETS: [request: RegExp, member: string, kind?: string][] = [
   [/^POST \/v1\/callers(\/[^/]+\/keys)?$/, 'key', 'caller key'],
   [/^POST \/v1\/webhook-endpoints(\/[^/]+\/rotate-secret)?$/, 'secret', 'webhook secret'],
+  [/^POST \/v1\/sessions$/, 'token', 'session token'],
   [/^POST \/v1\/connect-sessions$/, 'url', 'connect link'],
   [/^GET \/v1\/(connections\/[^/]+\/)?token(\?.*)?$/, 'access_token', 'access token'],
   [/^POST \/v1\/connections\/[^/]+\/(refresh|dpop-proof)$/, 'access_token', 'access token'],
@@ -36,6 +37,8 @@ export function withoutIntendedSecret(
   const body = JSON.parse(text) as Json;
   const intended = intendedSecret(ok, request, body);
   if (intended === undefined) return text;
+  // The same link under a second name.
+  if (intended[1] === 'connect_url' && body.interaction_uri === body.connect_url) delete body.interaction_uri;
   const { [intended[1]]: secret, ...rest } = body;
   // A caller that authenticates with tokens of its platform has no key.
   if (intended[2] !== undefined && secret !== null) secrets.add(intended[2], secretPart(String(secret)));

@@ -20,6 +20,7 @@ import {
   createCallers,
   randomSecret,
   revokeDuringOutage,
+  runAgentSessions,
   runBrowserErrors,
   runConnectionLifecycle,
   runEchoingProvider,
@@ -132,6 +133,7 @@ beforeAll(async () => {
   const id = await runConnectionLifecycle(context, callers);
   await runStandardInterfaces(context, callers, idp);
   await runBrowserErrors(context);
+  await runAgentSessions(context, callers);
   await runTwoPhase(context, callers);
   await runEchoingProvider(context, callers);
   await sendMisplacedSecrets(context, callers);

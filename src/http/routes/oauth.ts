@@ -69,6 +69,7 @@ const tokenRoute = (grantTypes: readonly GrantType[]) =>
         'invalid_grant',
         'invalid_target',
         'invalid_scope',
+        'insufficient_scope',
         'interaction_required',
         'integration_misconfigured',
         'provider_unavailable',

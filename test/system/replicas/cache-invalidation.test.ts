@@ -242,6 +242,32 @@ describe.each(stores.slice(0, hasPostgres() ? (isLong ? 3 : 2) : 1))(
       await expect.poll(limit, PROPAGATION).toBe('"caller";q=5000;w=60');
     });
 
+    test('the end of an agent session, of the one that made it, and of its key; and both count its uses', async () => {
+      const { id, key, key_id } = expectOk(await here.ask('POST', '/v1/callers', { name: 'agents', grants }), 201);
+      const wanted = { owner: 'ada', integrations: ['acme'], actions: ['token', 'sessions'], purpose: 'a test' };
+      const make = async (broker: TestBroker, by: unknown, more: Json = {}) =>
+        expectOk(await broker.ask('POST', '/v1/sessions', { ...wanted, ...more }, String(by)), 201);
+      const seenAt = async (broker: TestBroker, { token }: Json) =>
+        (await broker.ask('GET', '/v1/whoami', undefined, String(token))).status;
+      const [first, other] = [await make(here, key), await make(here, key)];
+      const below = await make(there, first.token);
+      for (const one of [first, other, below])
+        expect([await seenAt(here, one), await seenAt(there, one)]).toEqual([200, 200]);
+      const since = performance.now();
+      expectOk(await here.ask('DELETE', `/v1/sessions/${first.id}`));
+      // On a busy machine, half a second may not be enough.
+      if (performance.now() - since < 400) for (const one of [first, below]) expect(await seenAt(there, one)).toBe(401);
+      for (const one of [first, below]) await expect.poll(() => seenAt(there, one), PROPAGATION).toBe(401);
+      expect(await seenAt(here, below)).toBe(401);
+
+      const limited = await make(here, key, { max_uses: 7 });
+      const uses = await Promise.all(Array.from({ length: 12 }, (_, n) => seenAt(n % 2 ? here : there, limited)));
+      expect(uses.filter((status) => status === 200)).toHaveLength(7);
+
+      expect((await here.ask('DELETE', `/v1/callers/${id}/keys/${key_id}`)).status).toBe(204);
+      await expect.poll(() => seenAt(there, other), PROPAGATION).toBe(401);
+    });
+
     test('declared integrations, callers and keys', async () => {
       const key = `vk_${randomBytes(32).toString('base64url')}`;
       const declared = { integrations: [{ id: 'declared', ...setup }], callers: [{ name: 'declared', grants, key }] };
