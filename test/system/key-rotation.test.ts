@@ -84,7 +84,7 @@ const secretsUnder = ({ database }: Setting, kid: string): number =>
     .reduce((sum, one) => sum + one, 0);
 /** Tables without secrets here: nothing is unreadable, captured, awaits its finish, is sealed, sent or received. */
 const UNUSED = [
-  'portal_sessions',
+  ...['portal_sessions', 'client_registrations'],
   ...['unreadable_responses', 'captured_calls', 'candidates', 'audit_seals', 'signing_keys'],
   ...['events', 'webhook_endpoints', 'deliveries', 'received_webhooks', 'receiver_settings'],
 ];

@@ -55,7 +55,7 @@ it('of replicas that want a client at the same time one registers, and all have 
   expect(registered).toBe(1);
 });
 
-it('a client that is refused is replaced once by all who find it; the next one again', async () => {
+it('a client that is refused is replaced once, by any process; the next one again', async () => {
   const [one, two] = [replica(), replica()];
   expect(idOf(await one.clientFor(place))).toBe('client-1');
   const replaced = await Promise.all([one, two, one].map((each) => each.replace(place, 'client-1')));
