@@ -22,6 +22,10 @@ export const Scopes = z
   .array(z.string().regex(/^[\x21-\x7e]{1,512}$/, 'a scope has no spaces'))
   .max(200)
   .openapi({ description: 'Scopes, as the provider names them' });
+export const MissingScopes = z.array(z.string()).openapi({
+  description:
+    'Scopes that the integration asks for and that were not granted: renew the connection to ask for them. Without `openid`, `profile`, `email` and `offline_access`, which providers do not list; empty where it is not known what was granted',
+});
 export const Url = z.url().max(2_048);
 export const Time = z.iso
   .datetime({ offset: true })

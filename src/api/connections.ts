@@ -5,6 +5,7 @@ import {
   Id,
   Label,
   Metadata,
+  MissingScopes,
   Owner,
   PageQuery,
   Scopes,
@@ -26,6 +27,7 @@ const CONNECTION = {
   status: 'active',
   reason: null,
   scopes: ['chat:write', 'channels:read'],
+  missing_scopes: [],
   metadata: { plan: 'team' },
   captured: { team_id: 'T0123ABCD', team_name: 'Acme' },
   account: EXAMPLE.account,
@@ -50,6 +52,7 @@ const view = {
   status: Status,
   reason: z.string().nullable().openapi({ description: 'Why the owner must connect again: a code' }),
   scopes: z.array(z.string()),
+  missing_scopes: MissingScopes,
   metadata: z.record(z.string(), z.unknown()),
   captured: z.record(z.string(), z.unknown()).openapi({
     description: 'Values captured from the provider when the account was connected, such as a team or an instance URL',

@@ -1,6 +1,6 @@
 // Access tokens, and DPoP proofs.
 import { z } from '@hono/zod-openapi';
-import { Challenge, Label, Owner, Secret, Slug, Time } from './common.ts';
+import { Challenge, Label, MissingScopes, Owner, Secret, Slug, Time } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 
 const MinTtl = z
@@ -27,6 +27,7 @@ export const TokenView = z
     access_token: z.string(),
     token_type: z.string().openapi({ description: 'How to send the token: `Bearer`, `DPoP`, …' }),
     scopes: z.array(z.string()),
+    missing_scopes: MissingScopes,
     expires_at: Time.nullable().openapi({ description: 'Null: the token does not expire' }),
     expires_in: z
       .int()
@@ -41,6 +42,7 @@ export const TokenView = z
       access_token: 'xoxe.xoxb-1-example',
       token_type: 'Bearer',
       scopes: ['chat:write', 'channels:read'],
+      missing_scopes: [],
       expires_at: EXAMPLE.ends,
       expires_in: 41_520,
     },

@@ -61,6 +61,10 @@ export interface Token {
   token_type: string;
   scopes: string[];
   /**
+   * Scopes that the integration asks for and that were not granted: renew the connection to ask for them. Without `openid`, `profile`, `email` and `offline_access`, which providers do not list; empty where it is not known what was granted
+   */
+  missing_scopes: string[];
+  /**
    * Null: the token does not expire
    */
   expires_at: string | null;

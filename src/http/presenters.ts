@@ -13,6 +13,7 @@ import type { Connection } from '../domain/connection.ts';
 import { type Explanation, explainEndpoint } from '../domain/explanation.ts';
 import type { ConnectSession, Integration } from '../domain/integration.ts';
 import type { Job, JobInput } from '../domain/job.ts';
+import { missingScopes } from '../domain/missing-scopes.ts';
 import { CLOCK_SKEW_MAX_MS } from '../domain/time-limits.ts';
 import { LAST_TIME_MS } from '../domain/time-range.ts';
 import type { Delivery, WebhookEndpoint } from '../domain/webhook-endpoint.ts';
@@ -45,20 +46,29 @@ export function expiryOf({ connection: { expiresAt }, until }: ServedToken, cloc
   };
 }
 
-/** All members but `expires_in`. They stay the same for as long as the token does, unless the wall clock is set back. */
-export const tokenFacts = ({ connection: c, accessToken }: ServedToken, expiresAt: number | null) => ({
+/** `requested`: the scopes that the integration asks for. All members but `expires_in`. They stay the same for as long as the token does, unless the wall clock is set back. */
+export const tokenFacts = (
+  { connection: c, accessToken }: ServedToken,
+  expiresAt: number | null,
+  requested: readonly string[],
+) => ({
   connection_id: c.id,
   integration: c.integration,
   owner: c.owner,
   access_token: accessToken,
   token_type: c.tokenType,
   scopes: c.scopes,
+  missing_scopes: missingScopes(requested, c.scopes),
   expires_at: timeOrNull(expiresAt),
 });
 
-export function presentToken(served: ServedToken, clock: Clock): View<typeof api.TokenView> {
+export function presentToken(
+  served: ServedToken,
+  requested: readonly string[],
+  clock: Clock,
+): View<typeof api.TokenView> {
   const expiry = expiryOf(served, clock);
-  return { ...tokenFacts(served, expiry.at), expires_in: expiry.in };
+  return { ...tokenFacts(served, expiry.at, requested), expires_in: expiry.in };
 }
 
 export const presentProof = ({ proof, served }: Proof, clock: Clock): View<typeof api.ProofView> => ({
@@ -68,7 +78,7 @@ export const presentProof = ({ proof, served }: Proof, clock: Clock): View<typeo
   expires_in: expiryOf(served, clock).in,
 });
 
-export function presentConnection(c: Connection): View<typeof api.ConnectionView> {
+export function presentConnection(c: Connection, requested: readonly string[]): View<typeof api.ConnectionView> {
   const error = c.lastRefreshError;
   return {
     id: c.id,
@@ -78,6 +88,7 @@ export function presentConnection(c: Connection): View<typeof api.ConnectionView
     status: c.status,
     reason: c.reason,
     scopes: c.scopes,
+    missing_scopes: missingScopes(requested, c.scopes),
     metadata: c.metadata,
     captured: c.captured,
     account: c.account,

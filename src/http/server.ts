@@ -10,7 +10,7 @@ import type { ConnectFlow, ConnectionResource, ConnectSessions, Revoker } from '
 import type { Console } from '../broker/console/index.ts';
 import type { ReadHourlyHistory } from '../broker/counts/index.ts';
 import type { Deliveries, EventFeed, WebhookEndpoints, WebhookKeys } from '../broker/events/index.ts';
-import type { IntegrationAdmin, Themes } from '../broker/integrations/index.ts';
+import type { IntegrationAdmin, RequestedScopes, Themes } from '../broker/integrations/index.ts';
 import type { JobAdmin } from '../broker/jobs/index.ts';
 import type { Jwt } from '../broker/jwt/index.ts';
 import type { Explanations, ReadLimits, ReadStatus, ReadSystem } from '../broker/maintenance/index.ts';
@@ -97,6 +97,7 @@ export interface HttpParts extends AuthenticationParts {
   portal: Portal;
   integrations: IntegrationAdmin;
   themes: Themes;
+  requestedScopes: RequestedScopes;
   signals: SignalAdmin;
   signalReceiving: SignalReceiving;
   callers: CallerAdmin;
@@ -225,7 +226,7 @@ function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Ad
   app.use(api, jsonBody());
   app.use(api, wellFormed(api));
 
-  app.route('/', tokenRoutes({ ...tokens, clock }));
+  app.route('/', tokenRoutes({ ...tokens, requestedScopes: parts.requestedScopes, clock }));
   app.route('/', proxyOperations());
   app.route('/', connectionRoutes({ ...parts, ...tokens, check: parts.connectionCheck }));
   app.route('/', apiDescriptionRoutes(parts));

@@ -202,7 +202,7 @@ describe('concurrent calls', () => {
 test('cache: bounded, evicts the oldest entries', () => {
   const cache = createCache({ now: () => 0, maxAgeMs: 60_000, maxEntries: 2 });
   const token = { connection_id: 'con_1', integration: 'acme', owner: 'a', access_token: 'a', token_type: 'Bearer' };
-  const entry = { token: { ...token, scopes: [], expires_at: null, expires_in: null }, sentAt: 0 };
+  const entry = { token: { ...token, scopes: [], missing_scopes: [], expires_at: null, expires_in: null }, sentAt: 0 };
   for (const key of ['first', 'second', 'first', 'third']) cache.put(key, entry);
   expect(['first', 'second', 'third'].map((key) => cache.get(key, 60) !== undefined)).toEqual([true, false, true]);
 });

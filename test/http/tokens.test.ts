@@ -44,6 +44,7 @@ describe('token read', () => {
       access_token: expect.stringMatching(/./),
       token_type: 'Bearer',
       scopes: ['openid'],
+      missing_scopes: [],
       expires_at: expect.stringMatching(RFC3339_UTC),
       expires_in: expect.any(Number),
     });
@@ -51,6 +52,38 @@ describe('token read', () => {
     expect(body.expires_in).toBeLessThanOrEqual(3_600);
     const { expires_in: _, ...same } = body;
     expect(expectOk(await find({ integration: 'acme', owner }))).toMatchObject(same);
+  });
+
+  test('scopes that are missing, by what the integration asks for now', async () => {
+    const { broker } = testSetup;
+    const params = { authorization_url: `${broker.url}/a`, token_url: `${broker.url}/t` };
+    const put = (scopes: string[]) =>
+      broker.ask('PUT', '/v1/integrations/scoped', {
+        provider: 'generic-oauth2',
+        client_id: 'c',
+        client_secret: 's',
+        params,
+        scopes,
+      });
+    expectOk(await put(['read', 'write']), 201);
+    const credentials = { access_token: 'a-token', expires_in: 3_000, scopes: ['read', 'more'] };
+    const imported = await broker.ask('POST', '/v1/connections', {
+      integration: 'scoped',
+      owner: newOwner(),
+      credentials,
+    });
+    const { id, missing_scopes } = expectOk(imported, 201);
+    expect(missing_scopes).toEqual(['write']);
+    const missing = async () => {
+      const reads = [await read(String(id)), await read(String(id)), await read(String(id), '?min_ttl=5')];
+      const seen = [...reads.map((answer) => expectOk(answer)), await connection(String(id))];
+      return new Set(seen.map((one) => JSON.stringify(one.missing_scopes)));
+    };
+    expect(await missing()).toEqual(new Set(['["write"]']));
+    expectOk(await put(['read', 'write', 'admin', 'offline_access']));
+    expect(await missing()).toEqual(new Set(['["write","admin"]']));
+    expectOk(await put(['read']));
+    expect(await missing()).toEqual(new Set(['[]']));
   });
 
   test('the provider accepts the token', async () => {

@@ -5,6 +5,7 @@ import type { Access } from '../audit/index.ts';
 import type { Cache, CallerCache } from '../cache/index.ts';
 import { createIntegrationPlanner, type IntegrationPlanner, type PlannerParts } from './integration-setup.ts';
 import { createIntegrationAdmin, type IntegrationAdmin } from './integrations.ts';
+import { createRequestedScopes, type RequestedScopes } from './requested-scopes.ts';
 import { createTargets, type Targets } from './targets.ts';
 import { createThemes, type Themes } from './themes/themes.ts';
 import { createTrustedIssuers, type TrustedIssuers } from './trusted-issuers.ts';
@@ -12,6 +13,7 @@ import { createTrustedIssuers, type TrustedIssuers } from './trusted-issuers.ts'
 export { type IntegrationPlanner, type IntegrationSetup, inWords } from './integration-setup.ts';
 export { type IntegrationAdmin, integrationInUse, mayRedirect } from './integrations.ts';
 export { isShadowedBy, type OpenIdClient } from './openid-clients.ts';
+export type { RequestedScopes } from './requested-scopes.ts';
 export type { ResolvedIntegration, Targets } from './targets.ts';
 export type { Look, Themes } from './themes/themes.ts';
 export type { TrustedIssuers } from './trusted-issuers.ts';
@@ -22,6 +24,7 @@ export interface Integrations {
   targets: Targets;
   trustedIssuers: TrustedIssuers;
   themes: Themes;
+  requestedScopes: RequestedScopes;
   /** To be called for each change that was not made through `admin`. Undefined: any integration may have changed. */
   changed(id: string | undefined): void;
 }
@@ -47,7 +50,9 @@ export function createIntegrations(parts: Parts): Integrations {
   const targets = createTargets({ store, vault, catalogue });
   const trustedIssuers = createTrustedIssuers({ store, catalogue, listed: listedIssuers, publicUrl });
   const planner = createIntegrationPlanner(parts);
+  const requestedScopes = createRequestedScopes({ store });
   const changed = (id: string | undefined) => {
+    requestedScopes.changed(id);
     trustedIssuers.invalidate();
     callerCache.invalidateWorkloads();
     onChange(id);
@@ -58,6 +63,7 @@ export function createIntegrations(parts: Parts): Integrations {
     targets,
     trustedIssuers,
     themes: createThemes({ store, targets, deployment: parts.theme, clock: parts.clock }),
+    requestedScopes,
     changed,
   };
 }

@@ -1,5 +1,6 @@
 // The fast path: which requests are answered before the framework sees them.
 import type { IncomingMessage } from 'node:http';
+import type { RequestedScopes } from '../../broker/integrations/index.ts';
 import type { JwtVerification } from '../../broker/jwt/index.ts';
 import type { ProxyCalls } from '../../broker/proxy/index.ts';
 import type { TokenReader } from '../../broker/tokens/index.ts';
@@ -15,15 +16,16 @@ interface Parts extends FastPathParts {
   proxy: ProxyCalls;
   admit: Admission;
   reader: TokenReader;
+  requestedScopes: RequestedScopes;
   verification: JwtVerification;
 }
 
 /** The handler of a request. Undefined: it goes to the framework. */
 export type FastRoutes = (request: IncomingMessage) => FastHandler | undefined;
 
-export function createFastRoutes({ reader, verification, proxy, admit, ...parts }: Parts): FastRoutes {
+export function createFastRoutes({ reader, requestedScopes, verification, proxy, admit, ...parts }: Parts): FastRoutes {
   const fastPath = createFastPath(parts);
-  const readToken = createFastTokenReads({ fastPath, reader, clock: parts.clock });
+  const readToken = createFastTokenReads({ fastPath, reader, requestedScopes, clock: parts.clock });
   const verifyJwt = createFastJwtVerification({ fastPath, verification });
   const callProxy = createProxyHandler({ ...parts, fastPath, proxy, admit });
   return ({ method, url = '' }) => {

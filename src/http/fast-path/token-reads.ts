@@ -1,5 +1,6 @@
 // Token reads on the fast path: requests of the plainest form, with the same results as the routes in `routes/tokens.ts`.
 import type { ServedToken } from '../../broker/cache/index.ts';
+import type { RequestedScopes } from '../../broker/integrations/index.ts';
 import type { OwnerSelector, Selector, TokenReader } from '../../broker/tokens/index.ts';
 import { Refusal } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
@@ -25,6 +26,7 @@ const SECONDS = /^\d{1,6}$/;
 interface Parts {
   fastPath: FastPath;
   reader: Pick<TokenReader, 'read'>;
+  requestedScopes: Pick<RequestedScopes, 'known' | 'find'>;
   clock: Clock;
 }
 
@@ -36,6 +38,8 @@ interface TokenRead {
 
 /** The body but for the value of `expires_in`. */
 interface PreparedBody {
+  /** The scopes that the integration asked for then. */
+  requested: readonly string[];
   start: string;
   bytes: number;
 }
@@ -43,19 +47,23 @@ interface PreparedBody {
 /** Whether the URL may be that of a token read. */
 export const isTokenRead = (url: string): boolean => url.startsWith(CONNECTIONS) || url.startsWith('/v1/token?');
 
-export function createFastTokenReads({ fastPath, reader, clock }: Parts): FastHandler {
+export function createFastTokenReads({ fastPath, reader, requestedScopes, clock }: Parts): FastHandler {
   const prepared = new WeakMap<ServedToken, PreparedBody>();
 
-  function prepare(served: ServedToken, expiresAt = served.connection.expiresAt): PreparedBody {
-    const start = `${JSON.stringify(tokenFacts(served, expiresAt)).slice(0, -1)},"expires_in":`;
-    return { start, bytes: Buffer.byteLength(start) };
+  function prepare(
+    served: ServedToken,
+    requested: readonly string[],
+    expiresAt = served.connection.expiresAt,
+  ): PreparedBody {
+    const start = `${JSON.stringify(tokenFacts(served, expiresAt, requested)).slice(0, -1)},"expires_in":`;
+    return { requested, start, bytes: Buffer.byteLength(start) };
   }
 
   /** Prepared once, from the second read on: of a token that is read once, memory holds the token alone. */
-  function preparedOnce(served: ServedToken): PreparedBody {
+  function preparedOnce(served: ServedToken, requested: readonly string[]): PreparedBody {
     const known = prepared.get(served);
-    if (known) return known;
-    const made = prepare(served);
+    if (known?.requested === requested) return known;
+    const made = prepare(served, requested);
     prepared.set(served, made);
     return made;
   }
@@ -67,11 +75,23 @@ export function createFastTokenReads({ fastPath, reader, clock }: Parts): FastHa
     const { route, selector, minTtlMs } = read;
     const { call } = admitted;
 
-    const write = (result: ServedToken | Refusal, bodyOf: (served: ServedToken) => PreparedBody) => {
-      if (result instanceof Refusal)
-        return fastPath.answer(response, admitted, route, problemOf(result.fault, call.requestId));
+    const write = (result: ServedToken | Refusal, bodyOf: typeof preparedOnce, found?: readonly string[]): void => {
+      if (result instanceof Refusal) {
+        fastPath.answer(response, admitted, route, problemOf(result.fault, call.requestId));
+        return;
+      }
+      const requested = found ?? requestedScopes.known(result.connection.integration);
+      // Once, after each change of the integration.
+      if (!requested) {
+        requestedScopes
+          .find(result.connection.integration)
+          .then((now) => write(result, bodyOf, now))
+          .catch((error: unknown) => fastPath.fail(response, admitted, route, error));
+        return;
+      }
       const expiry = expiryOf(result, clock);
-      const { start, bytes } = expiry.at === result.connection.expiresAt ? bodyOf(result) : prepare(result, expiry.at);
+      const { start, bytes } =
+        expiry.at === result.connection.expiresAt ? bodyOf(result, requested) : prepare(result, requested, expiry.at);
       const end = `${expiry.in}}`;
       const answer = { status: 200, headers: JSON_HEADERS, body: start + end } as const;
       fastPath.answer(response, admitted, route, answer, String(bytes + end.length));
@@ -80,7 +100,7 @@ export function createFastTokenReads({ fastPath, reader, clock }: Parts): FastHa
     const result = reader.read(call, selector, minTtlMs);
     if (!(result instanceof Promise)) return write(result, preparedOnce);
     result.then(
-      (later) => write(later, (served) => prepare(served)),
+      (later) => write(later, prepare),
       (error: unknown) => fastPath.fail(response, admitted, route, error),
     );
   };

@@ -13,9 +13,11 @@ import {
   Revocation,
 } from '../../api/index.ts';
 import type { ConnectionImport, ConnectionResource, Revoker } from '../../broker/connections/index.ts';
+import type { RequestedScopes } from '../../broker/integrations/index.ts';
 import type { Explanations } from '../../broker/maintenance/index.ts';
 import type { ConnectionCheck } from '../../broker/proxy/index.ts';
 import type { GrantRetry } from '../../broker/tokens/index.ts';
+import type { Connection } from '../../domain/connection.ts';
 import { Refusal } from '../../domain/errors.ts';
 import { problem, respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
@@ -172,20 +174,29 @@ interface Parts {
   grantRetry: GrantRetry;
   check: ConnectionCheck;
   explanations: Pick<Explanations, 'ofConnection'>;
+  requestedScopes: Pick<RequestedScopes, 'find'>;
 }
 
-export function connectionRoutes({ connections, revoker, grantRetry, check: checks, explanations }: Parts) {
+export function connectionRoutes(parts: Parts) {
+  const { connections, revoker, grantRetry, check: checks, explanations, requestedScopes } = parts;
+  async function presented(connection: Connection) {
+    return presentConnection(connection, await requestedScopes.find(connection.integration));
+  }
   return router()
     .openapi(list, async (c) => {
       const { limit, cursor, ...filter } = c.req.valid('query');
       const found = await paged(c, { limit, cursor }, (request) => connections.list(c.get('call'), filter, request));
-      return respond(c, found, (some) => c.json(page(c, some, presentConnection), 200));
+      const requested = new Map<string, readonly string[]>();
+      for (const { integration } of found instanceof Refusal ? [] : found.data)
+        if (!requested.has(integration)) requested.set(integration, await requestedScopes.find(integration));
+      const present = (one: Connection) => presentConnection(one, requested.get(one.integration) ?? []);
+      return respond(c, found, (some) => c.json(page(c, some, present), 200));
     })
     .openapi(get, async (c) => {
       const connection = await connections.get(c.get('call'), c.req.valid('param').id);
       if (connection instanceof Refusal) return problem(c, connection.fault) as never;
       const explanation = await explanations.ofConnection(connection);
-      const view = { ...presentConnection(connection), explanation: explanation && presentExplanation(explanation) };
+      const view = { ...(await presented(connection)), explanation: explanation && presentExplanation(explanation) };
       return c.json(view, 200);
     })
     .openapi(add, async (c) => {
@@ -195,11 +206,13 @@ export function connectionRoutes({ connections, revoker, grantRetry, check: chec
         connectionId,
         credentials: importedCredentials(credentials),
       });
-      return respond(c, connection, (added) => c.json(presentConnection(added), 201));
+      if (connection instanceof Refusal) return problem(c, connection.fault) as never;
+      return c.json(await presented(connection), 201);
     })
     .openapi(retry, async (c) => {
       const retried = await grantRetry.retry(c.get('call'), c.req.valid('param').id);
-      return respond(c, retried, (connection) => c.json(presentConnection(connection), 200));
+      if (retried instanceof Refusal) return problem(c, retried.fault) as never;
+      return c.json(await presented(retried), 200);
     })
     .openapi(check, async (c) => {
       const checked = await checks.check(c.get('call'), c.req.valid('param').id);

@@ -1,7 +1,10 @@
 // Token reads, refreshes and DPoP proofs.
 import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, OwnerTokenQuery, ProofPost, ProofView, RefreshPost, TokenQuery, TokenView } from '../../api/index.ts';
+import type { ServedToken } from '../../broker/cache/index.ts';
+import type { RequestedScopes } from '../../broker/integrations/index.ts';
 import type { Tokens } from '../../broker/tokens/index.ts';
+import { Refusal } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
@@ -72,26 +75,33 @@ const prove = createRoute({
 });
 
 interface Parts extends Pick<Tokens, 'reader' | 'dpopProofs'> {
+  requestedScopes: Pick<RequestedScopes, 'find'>;
   clock: Clock;
 }
 
-export function tokenRoutes({ reader, dpopProofs, clock }: Parts) {
+export function tokenRoutes({ reader, dpopProofs, requestedScopes, clock }: Parts) {
+  /** What the integration of the token asks for. */
+  const requestedFor = async (read: ServedToken | Refusal) =>
+    read instanceof Refusal ? [] : requestedScopes.find(read.connection.integration);
   const msOf = (seconds: number | undefined) => (seconds === undefined ? undefined : seconds * 1_000);
   return router()
     .openapi(byId, async (c) => {
       const read = await reader.read(c.get('call'), c.req.valid('param').id, msOf(c.req.valid('query').min_ttl));
-      return respond(c, read, (served) => c.json(presentToken(served, clock), 200));
+      const requested = await requestedFor(read);
+      return respond(c, read, (served) => c.json(presentToken(served, requested, clock), 200));
     })
     .openapi(byOwner, async (c) => {
       const { integration, owner, label, min_ttl } = c.req.valid('query');
       const read = await reader.read(c.get('call'), { integration, owner, label }, msOf(min_ttl));
-      return respond(c, read, (served) => c.json(presentToken(served, clock), 200));
+      const requested = await requestedFor(read);
+      return respond(c, read, (served) => c.json(presentToken(served, requested, clock), 200));
     })
     .openapi(refresh, async (c) => {
       const { rejected_token, challenge } = c.req.valid('json');
       const why = { rejectedToken: rejected_token, challenge: toChallenge(challenge) };
       const refreshed = await reader.refresh(c.get('call'), c.req.valid('param').id, why);
-      return respond(c, refreshed, (served) => c.json(presentToken(served, clock), 200));
+      const requested = await requestedFor(refreshed);
+      return respond(c, refreshed, (served) => c.json(presentToken(served, requested, clock), 200));
     })
     .openapi(prove, async (c) => {
       const { method, url, nonce } = c.req.valid('json');

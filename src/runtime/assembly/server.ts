@@ -45,6 +45,7 @@ export function createServer(parts: Omit<Common, 'vault'> & Pick<Foundation, 'va
     revoker: connections.revocation,
     integrations: integrations.admin,
     themes: integrations.themes,
+    requestedScopes: integrations.requestedScopes,
     receiving: webhooks.receiving,
     signals: webhooks.signals.admin,
     signalReceiving: webhooks.signals.receiving,
