@@ -288,10 +288,44 @@ describe('servers that connections name', () => {
     expectIssues(await put({ server_url: 'http://10.9.8.7/mcp' }), 'params.server_url');
     expectIssues(await put({ servers: 'https://x' }), 'params.servers');
     expectIssues(await put({ servers: '*' }, { client_id: 'mine', client_secret: 'secret' }), 'client_id');
+    // A secret that is kept is not sent to the authorization server of another server.
+    const client = { client_id: 'mine', client_secret: 'secret' };
+    expectOk(await put({ server_url: resource.url }, client), 201);
+    expectIssues(await put({ server_url: 'https://other.example/mcp' }, { client_id: 'mine' }), 'client_secret');
     const asked = resource.server.received.length;
     const integration = await integrate();
     expect(resource.server.received.length).toBe(asked);
     expectIssues(await sessionFor(integration, { params: { server_url: resource.url } }), 'params.server_url');
+  });
+});
+
+describe('two phases, and imports', () => {
+  it('a grant that waits for its finish is refreshed where it came from; given up, it is revoked there', async () => {
+    const integration = await integrate();
+    const [owner, return_url] = [newOwner(), `${broker.url}/done`];
+    const begin = async () => {
+      const made = expectOk(await sessionFor(integration, { owner, finish: true, return_url }), 201);
+      const back = await walk(String(made.url));
+      return { id: made.id, code: new URL(back.location ?? '').searchParams.get('finish_code') };
+    };
+    const first = await begin();
+    const finished = await broker.ask('POST', `/v1/connect-sessions/${first.id}/finish`, {
+      finish_code: first.code,
+      owner,
+    });
+    const id = String(expectOk(finished).connection_id);
+    expectOk(await refresh(id));
+    const second = await begin();
+    const revoked = () => resource.as.server.received.filter(({ path }) => path === '/revoke').length;
+    const had = revoked();
+    expectOk(await broker.ask('DELETE', `/v1/connect-sessions/${second.id}`));
+    await expect.poll(revoked).toBeGreaterThan(had);
+    expectOk(await refresh(id));
+  });
+
+  it('no refresh token is imported: where it came from is not known', async () => {
+    const body = { integration: await integrate(), owner: newOwner(), credentials: { refresh_token: 'rt' } };
+    expectIssues(await broker.ask('POST', '/v1/connections', body), 'credentials.refresh_token');
   });
 });
 
