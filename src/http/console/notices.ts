@@ -23,7 +23,10 @@ export const NOTICES = {
   },
   integration_saved: { kind: 'done', text: 'The settings are saved, and hold everywhere from now on.' },
   integration_deleted: { kind: 'done', text: 'The integration was deleted.' },
-  secrets_replaced: { kind: 'done', text: 'The secrets were replaced.' },
+  secrets_replaced: {
+    kind: 'done',
+    text: 'The secrets were replaced, and hold from now on. Refreshes that have failed are tried again by themselves; to see at once whether the new ones work, refresh a connection.',
+  },
   nothing_given: { kind: 'failed', text: 'Nothing was changed: no field was filled in.' },
   handshake_opened: {
     kind: 'done',

@@ -46,19 +46,21 @@ describe('console: the 3 a.m. drill', () => {
   it('the provider is down: Home says so, and the connection when the next try is', async () => {
     const id = await failing('downer', { status: 503, body: {} });
     const { browser, home } = await atHome();
-    const list = await click(browser, home, /connections\?.*integration=downer/);
+    const list = await click(browser, home, /connections\?.*integration=downer&status=failing/);
     const page = await click(browser, list, new RegExp(`/connections/${id}$`));
     expect(page.text).toMatch(/the provider/i);
     expect(page.text).toMatch(/503|unavailable|does not answer|fails/i);
   });
 
   it('the client secret was replaced at the vendor: the admin is named', async () => {
-    await failing('secretive', { status: 401, body: { error: 'invalid_client' } });
+    const id = await failing('secretive', { status: 401, body: { error: 'invalid_client' } });
     const { browser, home } = await atHome();
     expect(home.text).toContain('Needs attention');
     const page = await click(browser, home, /\/console\/integrations\/secretive$/);
     expect(page.text).toMatch(/invalid_client|refuses (the|its) client/i);
     expect(page.text).toMatch(/client secret/i);
+    const one = await browser.get(`/console/connections/${id}`);
+    expect(one.html).toMatch(/integrations\/secretive">an admin of the integration</);
   });
 
   it('consent was withdrawn: the owner is named', async () => {

@@ -80,8 +80,8 @@ function health({ base }: PlainSite, { isHealthy, state, integrations: all }: Br
           total === 0
             ? 'No account is connected yet.'
             : owners === 0
-              ? `All ${count(total)} connections have what they need from their owners.`
-              : html`<a href="${base}/console/connections?status=needs_reauth">${count(owners)} of ${count(total)} connections</a> need their owner.`
+              ? `${total === 1 ? 'The one connection has what it needs from its owner' : `All ${count(total)} connections have what they need from their owners`}.`
+              : html`<a href="${base}/console/connections?status=needs_reauth">${count(owners)} of ${count(total)} connections</a> ${owners === 1 ? 'needs its owner' : 'need their owner'}.`
         }
       </p>
       ${state.storeUp ? '' : html`<p>The database does not answer: what is in memory is served, and nothing is refreshed. The operator looks at the database.</p>`}
@@ -95,10 +95,10 @@ function health({ base }: PlainSite, { isHealthy, state, integrations: all }: Br
 }
 
 const integrations = ({ base }: PlainSite, { integrations: all }: BrokerStatus, day: Map<string, Bar[]>): Html => {
-  const link = (id: string, wanted: string, n: number) =>
+  const link = (id: string, wanted: string, words: string, n: number) =>
     n === 0
       ? '0'
-      : html`<a href="${base}/console/connections?${new URLSearchParams({ integration: id, status: wanted })}">${count(n)}</a>`;
+      : html`<a class="count" href="${base}/console/connections?${new URLSearchParams({ integration: id, status: wanted })}">${count(n)}<span class="hidden"> ${words} at ${id}</span></a>`;
   return table<IntegrationStatus>({
     caption: 'Integrations',
     columns: [
@@ -107,14 +107,22 @@ const integrations = ({ base }: PlainSite, { integrations: all }: BrokerStatus, 
         isName: true,
         cell: ({ id }) => html`<a href="${base}/console/integrations/${id}">${id}</a>`,
       },
-      { heading: 'Active', isNumber: true, cell: ({ id, connections: c }) => link(id, 'active', c.active) },
-      { heading: 'Failing', isNumber: true, cell: ({ connections: c }) => count(c.failing) },
+      { heading: 'Active', isNumber: true, cell: ({ id, connections: c }) => link(id, 'active', 'active', c.active) },
+      {
+        heading: 'Failing',
+        isNumber: true,
+        cell: ({ id, connections: c }) => link(id, 'failing', 'failing', c.failing),
+      },
       {
         heading: 'Need their owner',
         isNumber: true,
-        cell: ({ id, connections: c }) => link(id, 'needs_reauth', c.needsReauth),
+        cell: ({ id, connections: c }) => link(id, 'needs_reauth', 'need their owner', c.needsReauth),
       },
-      { heading: 'On hold', isNumber: true, cell: ({ id, connections: c }) => link(id, 'on_hold', c.onHold) },
+      {
+        heading: 'On hold',
+        isNumber: true,
+        cell: ({ id, connections: c }) => link(id, 'on_hold', 'on hold', c.onHold),
+      },
       { heading: 'Circuit', cell: ({ circuit }) => status(CIRCUIT_TONES[circuit], CIRCUIT_WORDS[circuit]) },
       {
         heading: 'Refreshes of 24 hours',
@@ -173,7 +181,7 @@ const changed = (
                     requestId === null
                       ? ''
                       : html`,
-                  <a href="${base}/console/audit?${new URLSearchParams({ request_id: requestId })}">request</a>`
+                  <a href="${base}/console/audit?${new URLSearchParams({ request_id: requestId })}">request<span class="hidden"> of ${action}</span></a>`
                   }
                 </div>
               </li>`,

@@ -11,9 +11,11 @@ import type { Connection } from '../../../../domain/connection.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { Explanation } from '../../../../domain/explanation.ts';
 import { DAY_MS } from '../../../../domain/time-limits.ts';
+import { visibleText } from '../../../../domain/visible-text.ts';
 import type { Clock } from '../../../../ports/index.ts';
 import type { Cursors } from '../../../cursors.ts';
 import type { Html, PlainSite } from '../../../pages/layout.ts';
+import { shownName } from '../../../pages/shown-name.ts';
 import { type Place, refusedPage } from '../../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
@@ -56,11 +58,11 @@ export function connectionView(parts: ConnectionViewParts): Hono<ConsoleEnv> {
     const now = clock.now();
     return c.html(
       consolePage(site, visit, {
-        title: `${connection.owner} at ${connection.integration}`,
+        title: `${visibleText(connection.owner)} at ${connection.integration}`,
         section: 'connections',
         crumbs: [{ href: `${site.base}/console/connections`, text: 'Connections' }],
         notice: c.req.query('done'),
-        body: html`${verdict(connection, because, now)} ${connectionActions(site, visit, connection)}
+        body: html`${verdict(site, connection, because, now)} ${connectionActions(site, visit, connection)}
           <div class="split">
             ${pastCard(site, visit, connection, past, now)}
             <div>
@@ -81,7 +83,7 @@ const FIXED_BY: Readonly<Record<Explanation['fixableBy'], string>> = {
   no_one: 'no one: it is over',
 };
 
-function verdict(c: Connection, because: Explanation | null, now: number): Html {
+function verdict({ base }: PlainSite, c: Connection, because: Explanation | null, now: number): Html {
   const isFailing = c.status === 'active' && because !== null;
   const tone = isFailing ? 'busy' : CONNECTION_TONES[c.status];
   const error = because === null ? null : c.lastRefreshError;
@@ -95,7 +97,7 @@ function verdict(c: Connection, because: Explanation | null, now: number): Html 
             <p>${because.how}</p>
             <dl class="facts">
               <div><dt>Since</dt><dd>${when(because.since, now, 'not known')}</dd></div>
-              <div><dt>Who can fix it</dt><dd>${FIXED_BY[because.fixableBy]}</dd></div>
+              <div><dt>Who can fix it</dt><dd>${because.fixableBy === 'admin' ? html`<a href="${base}/console/integrations/${encodeURIComponent(c.integration)}">${FIXED_BY.admin}</a>` : FIXED_BY[because.fixableBy]}</dd></div>
               ${because.until === null ? '' : html`<div><dt>The broker tries again</dt><dd>${when(because.until, now)}</dd></div>`}
               ${c.reason === null ? '' : html`<div><dt>Reason</dt><dd><code>${c.reason}</code></dd></div>`}
             </dl>`
@@ -104,7 +106,7 @@ function verdict(c: Connection, because: Explanation | null, now: number): Html 
         error === null
           ? ''
           : html`<p class="quiet">
-              The provider's last answer, ${when(error.at, now)}: <code>${error.code}</code>${error.detail ? html` ${error.detail}` : ''}
+              The provider's last answer, ${when(error.at, now)}: <code>${error.code}</code>${error.detail ? html` ${shownName(error.detail)}` : ''}
             </p>`
       }
     </div>

@@ -59,15 +59,15 @@ export function statePart({ base }: PlainSite, state: SystemState, now: number):
         ${facts([
           [
             'Events to endpoints',
-            html`<a href="${base}/console/events/deliveries">${m.deliveries ? waiting(m.deliveries.open, m.deliveries.oldestMs) : 'not known'}</a>`,
+            html`<a class="count" href="${base}/console/events/deliveries"><span class="hidden">Events to endpoints: </span>${m.deliveries ? waiting(m.deliveries.open, m.deliveries.oldestMs) : 'not known'}</a>`,
           ],
           [
             'Deliveries given up',
-            html`<a href="${base}/console/events/deliveries?status=dead">${m.deliveries ? number(m.deliveries.dead) : 'not known'}</a>`,
+            html`<a class="count" href="${base}/console/events/deliveries?status=dead"><span class="hidden">Deliveries given up: </span>${m.deliveries ? number(m.deliveries.dead) : 'not known'}</a>`,
           ],
           [
             'Received webhooks',
-            html`<a href="${base}/console/events/received?status=received">${waiting(m.inbox.open, m.inbox.oldestMs)}</a>`,
+            html`<a class="count" href="${base}/console/events/received?status=received"><span class="hidden">Received webhooks: </span>${waiting(m.inbox.open, m.inbox.oldestMs)}</a>`,
           ],
           [
             'Revocations at providers',
