@@ -2,6 +2,7 @@
 import { html } from 'hono/html';
 import type { Html, PlainSite } from '../pages/layout.ts';
 import { mark } from '../pages/layout.ts';
+import { shownName } from '../pages/shown-name.ts';
 import type { Visit } from './environment.ts';
 import { tokenField } from './forms.ts';
 import { NOTICES, type Notice } from './notices.ts';
@@ -42,7 +43,7 @@ export const consolePage = (site: PlainSite, visit: Visit, page: ConsolePage): H
         <a class="brand" href="${site.base}/console">${mark}<span>${site.appName}</span></a>
         <button type="button" class="menu-button" popovertarget="menu">Menu</button>
         <div class="who">
-          <span class="who-name">${visit.session.name ?? visit.session.subject}</span>
+          <span class="who-name">${shownName(visit.session.name ?? visit.session.subject)}</span>
           <span class="role">${visit.session.role}</span>
           <form method="post" action="${site.base}/console/sign-out">
             ${tokenField(visit)}<button class="quiet-button">Sign out</button>

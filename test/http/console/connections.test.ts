@@ -52,7 +52,8 @@ describe('console: connections', () => {
   };
   const refresh = (id: string) => broker.ask('POST', `/v1/connections/${id}/refresh`);
   /** The owners that the list shows. */
-  const ownersOf = (html: string) => [...html.matchAll(/connections\/con_\w+">([^<]*)</g)].map(([, owner]) => owner);
+  const ownersOf = (html: string) =>
+    [...html.matchAll(/connections\/con_\w+"><bdi>([^<]*)</g)].map(([, owner]) => owner);
   const found = async (query: Record<string, string>) => ownersOf((await see(`?${new URLSearchParams(query)}`)).html);
 
   beforeAll(async () => {

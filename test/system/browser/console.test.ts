@@ -6,6 +6,38 @@ import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectOk } from '../../support/contract.ts';
 import { arriveAt, DESKTOP, expectNoViolations, heading, launch } from './page-inspector.ts';
 
+/** What is wider than a page of 320 px, what is smaller than 44 px, and links of one name that lead to two places. */
+const NARROW = `(() => {
+  for (const one of document.querySelectorAll('main details')) one.open = true;
+  const { scrollWidth, clientWidth } = document.documentElement;
+  const sizeOf = (one) => (one.closest('label') ?? one).getBoundingClientRect();
+  const small = [...document.querySelectorAll('button, input:not([type=hidden]), select, textarea, summary, a.button, a.count')]
+    .filter((one) => sizeOf(one).width > 0 && (sizeOf(one).width < 43.9 || sizeOf(one).height < 43.9));
+  const places = new Map();
+  for (const { textContent, pathname, search } of document.querySelectorAll('main a:not([href*="request_id"]):not(time a)'))
+    places.set(textContent.trim(), new Set([...(places.get(textContent.trim()) ?? []), pathname + search]));
+  return {
+    overflow: scrollWidth - clientWidth,
+    small: small.map((one) => one.outerHTML.slice(0, 80)),
+    ambiguous: [...places].filter(([, all]) => all.size > 1).map(([name]) => name),
+  };
+})()`;
+
+/** Kinds of status of the page, those whose shape is drawn in the colour of its word, and what has a transition or animation. */
+const FORCED = `(() => {
+  const all = [...document.querySelectorAll('.status')];
+  const kinds = new Map(all.map((one) => [one.className, one]));
+  const drawn = [...kinds.values()].filter((one) => {
+    const svg = one.querySelector('svg');
+    return svg.getBoundingClientRect().width > 10 && getComputedStyle(svg).stroke === getComputedStyle(one).color;
+  });
+  const moving = [...document.querySelectorAll('*')].filter((one) => {
+    const { transitionDuration, animationName } = getComputedStyle(one);
+    return Number.parseFloat(transitionDuration) > 0.01 || animationName !== 'none';
+  });
+  return { kinds: kinds.size, shapes: new Set([...kinds.values()].map((one) => one.querySelector('svg').innerHTML)).size, drawn: drawn.length, moving: moving.length };
+})()`;
+
 const installed = inject('chromium');
 
 describe.skipIf(installed === undefined)('console', { timeout: 180_000 }, () => {
@@ -31,7 +63,8 @@ describe.skipIf(installed === undefined)('console', { timeout: 180_000 }, () => 
         credentials: { access_token: 'canary-access-token', refresh_token: 'canary-refresh-token', scopes: ['read'] },
       });
     ids.connection = String((await importing('user_1', '<script>alert(1)</script>')).id);
-    ids.dead = String((await importing('user_2', 'work')).id);
+    // Turns the text after it around, and is not seen.
+    ids.dead = String((await importing('user_\u202e2\u200b', 'work\u202e')).id);
     await broker.ask('DELETE', `/v1/connections/${ids.dead}`);
     const grants = [{ actions: ['token', 'proxy'], integrations: ['acme'], owners: ['user_*'], methods: ['GET'] }];
     ids.caller = String((await made('POST', '/v1/callers', { name: 'mailer', grants })).id);
@@ -76,7 +109,10 @@ describe.skipIf(installed === undefined)('console', { timeout: 180_000 }, () => 
     for (const [name, path] of paths()) {
       await page.goto(`${broker.url}/console${path}`);
       await expectNoViolations(page, name);
-      expect(await page.content(), name).not.toMatch(/canary|<script>alert/);
+      expect(await page.content(), name).not.toMatch(/canary|<script>alert|[\u202e\u200b]/);
+      // 400 % of 1280 (WCAG 2.2, 1.4.10).
+      await page.setViewportSize({ width: 320, height: 640 });
+      expect(await page.evaluate(NARROW), name).toEqual({ overflow: 0, small: [], ambiguous: [] });
     }
   });
 
@@ -92,6 +128,18 @@ describe.skipIf(installed === undefined)('console', { timeout: 180_000 }, () => 
     }
     await page.getByRole('button', { name: 'Sign out' }).click();
     expect(await heading(page)).toBe('Sign in to the console');
+  });
+
+  it('shows a status by its shape and the focus in forced colours, and moves nothing where motion is not wanted', async () => {
+    const { page, tabTo } = await arriveAt(browser, [broker.url], DESKTOP);
+    await enter(page);
+    await page.emulateMedia({ forcedColors: 'active', reducedMotion: 'reduce' });
+    await page.goto(`${broker.url}/console/connections`);
+    await tabTo('a.skip');
+    await tabTo('button.quiet-button');
+    const { kinds, shapes, drawn, moving } = await page.evaluate<Record<string, number>>(FORCED);
+    expect(kinds).toBeGreaterThan(1);
+    expect([shapes, drawn, moving]).toEqual([kinds, kinds, 0]);
   });
 
   it('is used by keyboard: past the menu to the content, and the menu of a phone opens', async () => {

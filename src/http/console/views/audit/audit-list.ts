@@ -5,6 +5,7 @@ import type { StoredAuditEntry } from '../../../../domain/audit.ts';
 import { AUDIT_ACTIONS } from '../../../../domain/audit-actions.ts';
 import { HOUR } from '../../../../domain/durations.ts';
 import type { Html } from '../../../pages/layout.ts';
+import { shownName } from '../../../pages/shown-name.ts';
 import { issueSummary, selectField, textField } from '../../parts/fields.ts';
 import { status } from '../../parts/status.ts';
 import { nextPage, table } from '../../parts/table.ts';
@@ -85,7 +86,7 @@ const what = ({
   changed,
   count,
 }: StoredAuditEntry): Html => html`<code>${action}</code>${count > 1 ? html` <span class="quiet">×${count.toLocaleString('en')}</span>` : ''}
-  ${detail === null ? '' : html`<div>${detail}</div>`}
+  ${detail === null ? '' : html`<div>${shownName(detail)}</div>`}
   ${changed === null ? '' : html`<div class="quiet">changed: ${changed.split(' ').join(', ')}</div>`}`;
 
 function who(base: string, entry: StoredAuditEntry): Html {
@@ -120,7 +121,7 @@ function about(base: string, { integration, owner, connectionId }: StoredAuditEn
             ? html`<div>all integrations</div>`
             : html`<div><a href="${base}/console/integrations/${encodeURIComponent(integration)}">${integration}</a></div>`,
         ]),
-    ...(owner === null ? [] : [html`<div>${owner === '*' ? 'all owners' : owner}</div>`]),
+    ...(owner === null ? [] : [html`<div>${owner === '*' ? 'all owners' : shownName(owner)}</div>`]),
   ];
   return parts.length === 0 ? html`–` : html`${parts}`;
 }

@@ -7,6 +7,7 @@ import type { GrantRetry, OnDemandRefresh } from '../../../../broker/tokens/inde
 import type { Connection } from '../../../../domain/connection.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import { SESSION_TTL_MS } from '../../../../domain/time-limits.ts';
+import { visibleText } from '../../../../domain/visible-text.ts';
 import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { type Place, refusedPage, seeOther, unconfirmed } from '../../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../../environment.ts';
@@ -106,7 +107,10 @@ export function connectionActionRoutes(parts: ConnectionActionParts): Hono<Conso
             section: 'connections',
             crumbs: [
               { href: `${site.base}/console/connections`, text: 'Connections' },
-              { href: `${site.base}/console${pageOf(id)}`, text: `${session.owner} at ${session.integration}` },
+              {
+                href: `${site.base}/console${pageOf(id)}`,
+                text: `${visibleText(session.owner)} at ${session.integration}`,
+              },
             ],
             body: html`<div class="card">
             <p class="lead">Send this link to the owner, and to no one else. It is shown only now.</p>

@@ -7,7 +7,9 @@ import type { JobAdmin } from '../../../../broker/jobs/index.ts';
 import type { Connection } from '../../../../domain/connection.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { Integration } from '../../../../domain/integration.ts';
+import { visibleText } from '../../../../domain/visible-text.ts';
 import type { Html, PlainSite } from '../../../pages/layout.ts';
+import { shownName } from '../../../pages/shown-name.ts';
 import { type Place, refusedPage, seeOther, unconfirmed } from '../../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../../environment.ts';
 import { field } from '../../forms.ts';
@@ -132,7 +134,7 @@ const choose = (
 function concerned(site: PlainSite, visit: Visit, target: Target, { examples, count }: Preview): Html {
   const { integration, owner } = target;
   const all = [
-    owner === undefined ? '' : ` of the owner ${owner}`,
+    owner === undefined ? '' : ` of the owner ${visibleText(owner)}`,
     integration === undefined ? '' : ` at ${integration}`,
   ].join('');
   const many = count === null ? `more than ${EXAMPLES}` : count.toLocaleString('en');
@@ -165,10 +167,10 @@ function concerned(site: PlainSite, visit: Visit, target: Target, { examples, co
               {
                 heading: 'Owner',
                 isName: true,
-                cell: (c) => html`<a href="${site.base}/console/connections/${c.id}">${c.owner}</a>`,
+                cell: (c) => html`<a href="${site.base}/console/connections/${c.id}">${shownName(c.owner)}</a>`,
               },
               { heading: 'Integration', cell: (c) => c.integration },
-              { heading: 'Label', cell: (c) => c.label || '–' },
+              { heading: 'Label', cell: (c) => shownName(c.label || '–') },
               { heading: 'Status', cell: (c) => status(CONNECTION_TONES[c.status], CONNECTION_WORDS[c.status]) },
             ],
             rows: examples,

@@ -9,6 +9,7 @@ import type { Integration } from '../../../../domain/integration.ts';
 import type { Clock, ConnectionCount, Page } from '../../../../ports/index.ts';
 import type { Cursors } from '../../../cursors.ts';
 import type { Html, PlainSite } from '../../../pages/layout.ts';
+import { shownName } from '../../../pages/shown-name.ts';
 import { type Place, refusedPage } from '../../answers.ts';
 import { type ConsoleEnv, may } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
@@ -154,14 +155,15 @@ const isFailing = ({ status: is, failures }: Connection): boolean => is === 'act
 
 function results({ base }: PlainSite, query: ListQuery, { data, next }: Page<Connection>, now: number): Html {
   const isSearch = toQuery({ ...query, cursor: undefined }).size > 0;
-  const link = (c: Connection) => html`<a href="${base}${PATH}/${c.id}">${c.owner}</a>`;
+  const link = (c: Connection) => html`<a href="${base}${PATH}/${c.id}">${shownName(c.owner)}</a>`;
   return table<Connection>({
     caption: isSearch ? 'What was found, the oldest first' : 'All connections, the oldest first',
     columns: [
       {
         heading: 'Owner',
         isName: true,
-        cell: (c) => html`<span>${link(c)}${c.label ? html` <span class="label">${c.label}</span>` : ''}</span>`,
+        cell: (c) =>
+          html`<span>${link(c)}${c.label ? html` <span class="label">${shownName(c.label)}</span>` : ''}</span>`,
       },
       { heading: 'Integration', cell: (c) => c.integration },
       {
@@ -173,7 +175,7 @@ function results({ base }: PlainSite, query: ListQuery, { data, next }: Page<Con
               : ''
           }</span>`,
       },
-      { heading: 'Account', cell: (c) => c.account?.name ?? c.account?.id ?? '–' },
+      { heading: 'Account', cell: (c) => shownName(c.account?.name ?? c.account?.id ?? '–') },
       { heading: 'Next refresh', cell: (c) => (c.status === 'revoked' ? '–' : when(c.nextRefreshAt, now)) },
       { heading: 'Last changed', cell: (c) => when(c.updatedAt, now) },
     ],

@@ -2,7 +2,9 @@
 import { html } from 'hono/html';
 import type { Connection } from '../../../../domain/connection.ts';
 import type { Integration } from '../../../../domain/integration.ts';
+import { visibleJson } from '../../../../domain/visible-text.ts';
 import type { Html, PlainSite } from '../../../pages/layout.ts';
+import { shownName } from '../../../pages/shown-name.ts';
 import { copied, facts } from '../../parts/facts.ts';
 import { when } from '../../parts/when.ts';
 
@@ -60,12 +62,15 @@ export const connectionFacts = ({ base }: PlainSite, c: Connection, now: number)
         'Integration',
         html`<a href="${base}/console/integrations/${encodeURIComponent(c.integration)}">${c.integration}</a>`,
       ],
-      ['Owner', html`<a href="${base}/console/connections?${new URLSearchParams({ owner: c.owner })}">${c.owner}</a>`],
-      ['Label', c.label || null],
+      [
+        'Owner',
+        html`<a href="${base}/console/connections?${new URLSearchParams({ owner: c.owner })}">${shownName(c.owner)}</a>`,
+      ],
+      ['Label', c.label ? shownName(c.label) : null],
       [
         'Account',
         c.account
-          ? html`${c.account.name ?? c.account.id} ${c.account.name ? html`<code>${c.account.id}</code>` : ''}`
+          ? html`${shownName(c.account.name ?? c.account.id)} ${c.account.name ? html`<code>${shownName(c.account.id)}</code>` : ''}`
           : 'the provider did not tell',
       ],
       ['Connected', when(c.createdAt, now)],
@@ -86,4 +91,4 @@ const UPSTREAM = {
 const record = (name: string, value: Readonly<Record<string, unknown>>): Html | '' =>
   Object.keys(value).length === 0
     ? ''
-    : html`<details><summary>${name}</summary><pre tabindex="0">${JSON.stringify(value, null, 2)}</pre></details>`;
+    : html`<details><summary>${name}</summary><pre tabindex="0">${visibleJson(JSON.stringify(value, null, 2))}</pre></details>`;

@@ -2,6 +2,7 @@
 import { html } from 'hono/html';
 import type { ConsoleSession } from '../../../../domain/console.ts';
 import type { Html, PlainSite } from '../../../pages/layout.ts';
+import { shownName } from '../../../pages/shown-name.ts';
 import { may, type Visit } from '../../environment.ts';
 import { actionButton } from '../../parts/actions.ts';
 import { status } from '../../parts/status.ts';
@@ -26,7 +27,7 @@ export function sessionList({ base }: PlainSite, visit: Visit, all: readonly Con
         heading: 'Who',
         isName: true,
         cell: ({ name, subject, issuer }) =>
-          html`${name ?? subject}<br><span class="quiet">${subject} at ${issuer}</span>`,
+          html`${shownName(name ?? subject)}<br><span class="quiet">${subject} at ${issuer}</span>`,
       },
       { heading: 'Role', cell: ({ role }) => role },
       {
