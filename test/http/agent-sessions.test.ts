@@ -1,4 +1,5 @@
 // Agent sessions over HTTP: made within the grants of a caller, used for tokens and through the proxy, and ended.
+import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Answer, Json } from '../support/broker.ts';
 import { answer } from '../support/byte-upstream.ts';
@@ -256,6 +257,43 @@ describe('agent sessions:', () => {
       status: 'used_up',
       uses: 6,
     });
+  });
+
+  test('of sessions of any form, none reaches what its caller cannot', async () => {
+    const { key } = await caller([
+      grant({ actions: ['proxy', 'sessions'], methods: ['GET'], paths: ['/items*'] }),
+      grant({ actions: ['proxy', 'sessions'], integrations: ['header'], owners: ['user_2'] }),
+      grant({ actions: ['token'], integrations: ['bearer'], owners: ['user_2'] }),
+    ]);
+    const some = <T>(...of: T[]) => fc.uniqueArray(fc.constantFrom(...of), { minLength: 1, maxLength: 2 });
+    const maybe = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined, freq: 1 });
+    const wanted = fc.record({
+      owner: fc.constantFrom('user_1', 'user_2'),
+      integrations: some('bearer', 'header'),
+      actions: some('proxy', 'token', 'sessions'),
+      methods: maybe(some('GET', 'POST', '*')),
+      paths: maybe(some('/items*', '/other', '*')),
+    });
+    const samples = fc.sample(wanted, { numRuns: 30, seed: 18 });
+    const reach = async (by: unknown) => {
+      const calls = [at.one, at.two, at.header].flatMap((id) => [
+        statusOf(by, id, 'GET', '/items'),
+        statusOf(by, id, 'POST', '/items'),
+        statusOf(by, id, 'GET', '/other'),
+        tokenOf(by, id).then(({ status }) => status),
+      ]);
+      return (await Promise.all(calls)).map((status) => status === 200);
+    };
+    const own = await reach(key);
+    const created = (await Promise.all(samples.map((one) => create(key, one)))).filter(({ status }) => status === 201);
+    expect(created.length).toBeGreaterThan(3);
+    let reached = 0;
+    for (const { body } of created)
+      for (const [i, may] of (await reach(body.token)).entries()) {
+        reached += Number(may);
+        if (may) expect(own[i], JSON.stringify(body)).toBe(true);
+      }
+    expect(reached).toBeGreaterThan(3);
   });
 
   test('tools leave only calls whose tool the broker knows, and go with no token', async () => {

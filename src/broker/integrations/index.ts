@@ -5,7 +5,7 @@ import type { Access } from '../audit/index.ts';
 import type { Cache, CallerCache } from '../cache/index.ts';
 import { createIntegrationPlanner, type IntegrationPlanner, type PlannerParts } from './integration-setup.ts';
 import { createIntegrationAdmin, type IntegrationAdmin } from './integrations.ts';
-import { createRequestedScopes, type RequestedScopes } from './requested-scopes.ts';
+import { createRequestedScopes, type RequestedScopes } from './scopes/requested-scopes.ts';
 import { createTargets, type Targets } from './targets.ts';
 import { createThemes, type Themes } from './themes/themes.ts';
 import { createTrustedIssuers, type TrustedIssuers } from './trusted-issuers.ts';
@@ -13,7 +13,7 @@ import { createTrustedIssuers, type TrustedIssuers } from './trusted-issuers.ts'
 export { type IntegrationPlanner, type IntegrationSetup, inWords } from './integration-setup.ts';
 export { type IntegrationAdmin, integrationInUse, mayRedirect } from './integrations.ts';
 export { isShadowedBy, type OpenIdClient } from './openid-clients.ts';
-export type { RequestedScopes } from './requested-scopes.ts';
+export type { RequestedScopes } from './scopes/requested-scopes.ts';
 export type { ResolvedIntegration, Targets } from './targets.ts';
 export type { Look, Themes } from './themes/themes.ts';
 export type { TrustedIssuers } from './trusted-issuers.ts';

@@ -1,6 +1,6 @@
 // The scopes that integrations ask for, in memory: after a change, and while the store is away.
 import { expect, test } from 'vitest';
-import { createRequestedScopes } from '../../../src/broker/integrations/requested-scopes.ts';
+import { createRequestedScopes } from '../../../src/broker/integrations/scopes/requested-scopes.ts';
 import { anIntegration } from '../../stores/builders.ts';
 
 function setup() {

@@ -1,5 +1,5 @@
 // The scopes that each integration asks for, in memory, so that a token read tells what is missing without a query.
-import type { Store } from '../../ports/index.ts';
+import type { Store } from '../../../ports/index.ts';
 
 export interface RequestedScopes {
   /** The same list until the integration changes; undefined: not in memory. */
