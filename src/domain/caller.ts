@@ -95,13 +95,20 @@ export interface CallerKey {
 
 /** What authenticated a request. `expiresAt` in ms since the epoch; null: never. */
 export type Credential =
-  | { kind: 'key'; id: string; expiresAt: number | null }
+  /** `version`: which admin key it is, as that is in no table. */
+  | { kind: 'key'; id: string; expiresAt: number | null; version?: string }
   /** `id` is that of the workload binding. */
   | { kind: 'workload'; id: string; issuer: string; subject: string | null; expiresAt: number }
   /** `id` is that of the session. */
   | { kind: 'console'; id: string; expiresAt: number }
   /** An agent session; `id` is its id. `expiresAt`: when it ends, or what it was made with. */
   | { kind: 'session'; id: string; expiresAt: number };
+
+/** What is remembered of a credential, so that what was made with it ends with it. */
+export const rememberedAs = (credential: Credential): string =>
+  credential.kind === 'key' && credential.version !== undefined
+    ? `${credential.id}.${credential.version}`
+    : credential.id;
 
 /** The authenticated caller of a request. */
 export interface Principal {

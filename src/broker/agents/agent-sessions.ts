@@ -1,6 +1,6 @@
 // Agent sessions: made by callers for the processes beside their models, listed, and ended.
 import { type AgentSession, type SessionEnd, statusOfSession } from '../../domain/agent-session.ts';
-import { ADMIN_ID, allows, matches, scopesOf } from '../../domain/caller.ts';
+import { ADMIN_ID, allows, matches, rememberedAs, scopesOf } from '../../domain/caller.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import { coversWanted } from '../../domain/narrowed-permissions.ts';
 import { sessionClaims } from '../../domain/session-claims.ts';
@@ -163,7 +163,7 @@ export function createAgentSessions(parts: AgentSessionsParts): AgentSessions {
         id,
         digest: digest(opaque),
         callerId: caller.id,
-        createdWith: parent?.createdWith ?? credential.id,
+        createdWith: parent?.createdWith ?? rememberedAs(credential),
         parentId: parent?.id ?? null,
         ancestors: parent ? [...parent.ancestors, parent.id] : [],
         ...limitsOf(request, principal),

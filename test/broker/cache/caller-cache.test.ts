@@ -1,8 +1,11 @@
 // The caller cache: which reload makes workload tokens be verified again.
 import { describe, expect, test } from 'vitest';
 import { createCallerCache } from '../../../src/broker/cache/callers/caller-cache.ts';
+import { newSessionToken } from '../../../src/broker/secrets/caller-keys.ts';
 import { digest } from '../../../src/broker/secrets/ids.ts';
-import type { Caller, CallerKey } from '../../../src/domain/caller.ts';
+import type { AgentSession } from '../../../src/domain/agent-session.ts';
+import { type Caller, type CallerKey, rememberedAs } from '../../../src/domain/caller.ts';
+import { anAgentSession } from '../../stores/builders.ts';
 
 const NOW = 1_795_824_000_000;
 const performanceClock = { monotonic: () => performance.now() };
@@ -146,4 +149,25 @@ describe('caller cache: a key that is not in memory', () => {
     await expect(cache.lookUp(secret, NOW)).rejects.toThrow('away');
     await expect(cache.lookUp(secret, NOW)).rejects.toThrow('away');
   });
+});
+
+test('a session that was made with an admin key ends with that key', async () => {
+  const cacheOf = async (adminKey: string, sessions: AgentSession[] = []) => {
+    const agentSessionsByDigest = async () => sessions;
+    const cache = createCallerCache({
+      store: { ...NO_SESSIONS, agentSessionsByDigest, callers: async () => [], storedKeys: async () => [] },
+      ...{ adminKey, rateLimit: null, clock: performanceClock },
+    });
+    await cache.reload();
+    return cache;
+  };
+  const admin = (await cacheOf('a'.repeat(32))).find('a'.repeat(32), NOW)!;
+  const token = newSessionToken();
+  const session = anAgentSession({
+    ...{ digest: digest(token), callerId: admin.caller.id, createdWith: rememberedAs(admin.credential) },
+    ...{ createdAt: NOW, expiresAt: NOW + 60_000 },
+  });
+  expect(session.createdWith).not.toContain('a'.repeat(32));
+  expect(await (await cacheOf('a'.repeat(32), [session])).lookUp(token, NOW)).toMatchObject({ session });
+  expect(await (await cacheOf('b'.repeat(32), [session])).lookUp(token, NOW)).toBeUndefined();
 });

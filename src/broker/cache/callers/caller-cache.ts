@@ -9,6 +9,7 @@ import {
   type Permission,
   type Principal,
   type RateLimit,
+  rememberedAs,
   type Workload,
 } from '../../../domain/caller.ts';
 import { ADMIN_CALLER_NAME } from '../../../domain/reserved-names.ts';
@@ -27,6 +28,15 @@ const ADMIN: Principal = {
   credential: { kind: 'key', id: 'key_admin', expiresAt: null },
   rateLimit: null,
 };
+const withKey = (adminKey: string): Principal => ({
+  ...ADMIN,
+  credential: {
+    kind: 'key',
+    id: ADMIN.credential.id,
+    expiresAt: null,
+    version: digest(`version ${adminKey}`).slice(0, 16),
+  },
+});
 
 const MAX_WORKLOAD_TOKENS = 10_000;
 
@@ -96,6 +106,7 @@ interface Parts {
 }
 
 export function createCallerCache({ store, adminKey, rateLimit, clock }: Parts): CallerCache {
+  const admin = adminKey === undefined ? undefined : withKey(adminKey);
   let keys = new Map<string, Principal>();
   let bindings = new Map<string, WorkloadBinding[]>();
   /** Until when callers can act, in ms since the epoch. */
@@ -120,7 +131,7 @@ export function createCallerCache({ store, adminKey, rateLimit, clock }: Parts):
 
   function makerOf({ callerId, createdWith }: AgentSession): SessionMakerState | undefined {
     if (callerId === ADMIN_ID) {
-      const isThere = adminKey !== undefined && createdWith === ADMIN.credential.id;
+      const isThere = admin !== undefined && createdWith === rememberedAs(admin.credential);
       return isThere ? { caller: ADMIN.caller, rateLimit: null, endsAt: Number.POSITIVE_INFINITY } : undefined;
     }
     const found = byCredential.get(createdWith);
@@ -157,8 +168,8 @@ export function createCallerCache({ store, adminKey, rateLimit, clock }: Parts):
     const nextByCredential = new Map<string, { caller: Caller; endsAt: number }>();
     const nextAble = new Map<string, number>();
     const nextPermissions = new Map<string, readonly Permission[]>();
-    if (adminKey !== undefined) {
-      nextKeys.set(digest(adminKey), ADMIN);
+    if (adminKey !== undefined && admin !== undefined) {
+      nextKeys.set(digest(adminKey), admin);
       nextAble.set(ADMIN_ID, Number.POSITIVE_INFINITY);
       nextPermissions.set(ADMIN_ID, ADMIN.caller.permissions);
     }
