@@ -72,7 +72,8 @@ const titleOf = (page: string) => /<title>([^<]*)/.exec(page)?.[1] ?? page.slice
 async function send({ url, adminKey }: Broker, method: string, path: string, body?: Json) {
   const response = await fetch(new URL(path, url), {
     method,
-    headers: { authorization: `Bearer ${adminKey}`, 'content-type': 'application/json' },
+    // A connection of its own: one that is kept alive may be closed while this process is busy.
+    headers: { authorization: `Bearer ${adminKey}`, 'content-type': 'application/json', connection: 'close' },
     ...(body && { body: JSON.stringify(body) }),
   });
   return { status: response.status, body: (await response.json()) as Json };

@@ -18,6 +18,8 @@ import { type Broker, runScenario, type Scenario } from './agent.ts';
 
 const REVISIONS = ['2026-07-28', '2025-11-25'];
 const SUITE_TIMEOUT_MS = 120_000;
+/** The suite starts all scenarios at once; they wait here, since the broker shares its process with those that call it. */
+const AT_A_TIME = 6;
 
 const installed = dirname(createRequire(import.meta.url).resolve('@modelcontextprotocol/conformance/package.json'));
 const cli = join(installed, 'dist/index.js');
@@ -57,12 +59,17 @@ const inWords = (error: unknown): string =>
 /** Runs scenarios that the relay posts. */
 async function startControl(broker: Broker) {
   let scenarios = 0;
+  const lanes: Promise<unknown>[] = Array(AT_A_TIME).fill(Promise.resolve());
   const refusals = new Map<string, string>();
   const server = createServer(async (request, response) => {
     const scenario = (await json(request)) as Scenario;
     try {
       if (!scenario.name.startsWith('auth/')) throw new Error('no scenario of authorization');
-      await runScenario(broker, scenario, `scenario-${++scenarios}`);
+      const id = `scenario-${++scenarios}`;
+      const lane = scenarios % AT_A_TIME;
+      const run = lanes[lane]!.then(() => runScenario(broker, scenario, id));
+      lanes[lane] = run.catch(() => undefined);
+      await run;
       response.end();
     } catch (error) {
       refusals.set(`${scenario.revision} ${scenario.name}`, inWords(error));
@@ -77,7 +84,18 @@ async function startControl(broker: Broker) {
 /** Runs all scenarios of the revision at the same time; the checks of each, by its name. */
 async function runSuite(revision: string, control: string, results: string): Promise<Map<string, Check[]>> {
   const command = `${process.execPath} ${relay} ${control}`;
-  const args = [cli, 'client', '--command', command, '--requirements', revision, '--output-dir', results];
+  const args = [
+    cli,
+    'client',
+    '--command',
+    command,
+    '--requirements',
+    revision,
+    '--output-dir',
+    results,
+    '--timeout',
+    `${SUITE_TIMEOUT_MS}`,
+  ];
   const suite = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'ignore'], timeout: SUITE_TIMEOUT_MS });
   await once(suite, 'exit');
   return new Map(
