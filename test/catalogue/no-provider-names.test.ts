@@ -10,7 +10,7 @@ const ids = [...providersOf(loadCatalogue([])).keys()];
 /** Parts of ids that are English words, or names of protocols. */
 const WORDS = new Set([
   ...['account', 'box', 'calendar', 'generic', 'linear', 'maps', 'monday', 'notion', 'segment', 'service', 'square'],
-  ...['teams', 'x', 'zoom', 'aws', 'oauth2', 'oidc', 'ses'],
+  ...['teams', 'x', 'zoom', 'aws', 'mcp', 'oauth2', 'oidc', 'ses'],
 ]);
 const vendors = [...new Set(ids.flatMap((id) => id.split('-')))].filter((part) => !WORDS.has(part));
 

@@ -36,6 +36,7 @@ describe('caller key', () => {
       workloads: [],
       rate_limit: null,
       max_session_ttl: null,
+      audiences: null,
       created_at: expect.stringMatching(RFC3339_UTC),
     });
     expect(await entry(key)).toBe(200);

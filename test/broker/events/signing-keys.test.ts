@@ -26,6 +26,7 @@ const ENTRY = {
   actor: 'system',
   ...{ keyId: null, subject: null, integration: null, owner: null, connectionId: null, address: null, requestId: null },
   ...{ clientRequestId: null, traceId: null, detail: null, changed: null, count: 1 },
+  ...{ session: null, agentId: null, agentName: null, purpose: null },
 };
 const replica = (of = vault) => createWebhookKeys({ store, vault: of, access: access as never, clock, log });
 

@@ -111,7 +111,7 @@ describe('what was done to the database', () => {
     [
       'an entry was inserted among them',
       ([id]) => [
-        `insert into audit select 'evt_forged', at, action, outcome, actor, key_id, subject, integration, owner, connection_id, address, request_id, detail, count, client_request_id, trace_id, changed, position from audit where id = '${id}'`,
+        `insert into audit (id, at, action, outcome, actor, subject, integration, owner, connection_id, request_id, detail, count, position) select 'evt_forged', at, action, outcome, actor, subject, integration, owner, connection_id, request_id, detail, count, position from audit where id = '${id}'`,
       ],
       '2',
       /1 entries were inserted/,
