@@ -61,14 +61,15 @@ export function startHousekeeping({
     try {
       await endedCandidates.destroyAll();
       await wipe();
-      if (clock.monotonic() - deletedAt < SWEEP_INTERVAL_MS) return;
+      const startedAt = clock.monotonic();
+      if (startedAt - deletedAt < SWEEP_INTERVAL_MS) return;
       while (!stopped && (await store.deleteExpired(clock.now() - ENDED_SESSION_RETENTION_MS, SWEEP_BATCH)))
         await pause(SWEEP_PAUSE_MS);
       await store.deleteUnreadableResponses(clock.now() - UNREADABLE_RESPONSE_RETENTION_MS);
       await store.deleteCapturedCalls(clock.now() - CAPTURED_CALL_RETENTION_MS);
       await store.deleteHourlyCounts(clock.now() - HOURLY_COUNT_RETENTION_MS);
       while (!stopped && (await store.foldConnectionCounts())) await pause(SWEEP_PAUSE_MS);
-      deletedAt = clock.monotonic();
+      deletedAt = startedAt;
     } catch (error) {
       log.error({ err: error }, 'housekeeping: round failed, will retry');
     }
