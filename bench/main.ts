@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { cached } from './figures/cached.ts';
+import { consoleViews, consoleViewsPostgres } from './figures/console.ts';
 import { deliveryLatency, slowEndpoints } from './figures/deliveries.ts';
 import { footprint } from './figures/footprint.ts';
 import { jwt } from './figures/jwt.ts';
@@ -34,12 +35,14 @@ const experiments: Experiment[] = [
   slowEndpoints,
   proxied,
   proxiedStreams,
+  consoleViews,
+  consoleViewsPostgres,
   tick,
   footprint,
   cached,
 ];
 /** Maximum duration of a run in seconds. Experiments that have not started after five sixths of it are skipped. */
-const MAX_SECONDS = { whole: 660, quick: 240 };
+const MAX_SECONDS = { whole: 1_200, quick: 300 };
 const known = experiments.flatMap(({ figures }) => Object.keys(figures));
 
 const { values } = parseArgs({
