@@ -112,6 +112,17 @@ const callbackForm = createRoute({
   responses: BROWSER_ANSWERS.callback,
 });
 
+const callbackFormOfIssuer = createRoute({
+  ...common,
+  operationId: 'handleOAuthCallbackFormOfIssuer',
+  method: 'post',
+  path: '/oauth2/callback/{integration}/{issuer}',
+  summary: 'Handle a posted authorization response of one issuer',
+  description: 'As for a posted authorization response, at the redirect URI for one issuer.',
+  request: { ...callbackForm.request, params: callbackOfIssuer.request.params },
+  responses: BROWSER_ANSWERS.callback,
+});
+
 const sessionId = z.object({ id: idOf('connect session', EXAMPLE.session) });
 
 const outcome = createRoute({
@@ -212,7 +223,7 @@ export function browserRoutes({ connectFlow, publicUrl, browserPages, themes }: 
   }
 
   const routes = router();
-  for (const step of [open, fill, callback, callbackOfIssuer, callbackForm, outcome, retry])
+  for (const step of [open, fill, callback, callbackOfIssuer, callbackForm, callbackFormOfIssuer, outcome, retry])
     routes.openAPIRegistry.registerPath(step);
   routes.route('/', assets);
   routes.route('/', themeAssets({ themes }));
@@ -254,25 +265,24 @@ export function browserRoutes({ connectFlow, publicUrl, browserPages, themes }: 
     if (!form) return refused(c, 'invalid_form');
     return answer(c, 'link', await connectFlow.submit(c.req.param('secret'), visit(c), form));
   });
-  routes.get('/oauth2/callback/:integration', async (c) => {
-    const response = boundedPairs(new URL(c.req.url).search.slice(1));
-    if (!response) return refused(c, 'invalid_state');
-    return answer(c, 'callback', await connectFlow.callback(c.req.param('integration'), response, visit(c)));
-  });
-  routes.get('/oauth2/callback/:integration/:issuer', async (c) => {
-    const { integration: id, issuer } = c.req.param();
-    const response = boundedPairs(new URL(c.req.url).search.slice(1));
-    if (!response) return refused(c, 'invalid_state');
-    return answer(c, 'callback', await connectFlow.callback(id, response, visit(c), issuer));
-  });
-  routes.post('/oauth2/callback/:integration', within(RESPONSE_LIMIT), async (c) => {
-    const response = isForm(c.req.header('content-type')) ? boundedPairs(await c.req.text()) : undefined;
-    if (!response) return refused(c, 'invalid_form');
-    const id = c.req.param('integration');
-    const carried = connectFlow.carryOver(id, response);
-    if (carried === undefined) return answer(c, 'callback', await connectFlow.callback(id, response, visit(c)));
-    const query = new URLSearchParams({ form_post: carried });
-    return c.redirect(`${base}/oauth2/callback/${encodeURIComponent(id)}?${query}`, 303);
-  });
+  for (const path of ['/oauth2/callback/:integration', '/oauth2/callback/:integration/:issuer'] as const) {
+    const placeOf = (c: Context<Env>) => ({ id: c.req.param('integration') ?? '', issuer: c.req.param('issuer') });
+    routes.get(path, async (c) => {
+      const { id, issuer } = placeOf(c);
+      const response = boundedPairs(new URL(c.req.url).search.slice(1));
+      if (!response) return refused(c, 'invalid_state');
+      return answer(c, 'callback', await connectFlow.callback(id, response, visit(c), issuer));
+    });
+    routes.post(path, within(RESPONSE_LIMIT), async (c) => {
+      const { id, issuer } = placeOf(c);
+      const response = isForm(c.req.header('content-type')) ? boundedPairs(await c.req.text()) : undefined;
+      if (!response) return refused(c, 'invalid_form');
+      const carried = connectFlow.carryOver(id, response, issuer);
+      if (carried === undefined)
+        return answer(c, 'callback', await connectFlow.callback(id, response, visit(c), issuer));
+      const place = [id, ...(issuer === undefined ? [] : [issuer])].map(encodeURIComponent).join('/');
+      return c.redirect(`${base}/oauth2/callback/${place}?${new URLSearchParams({ form_post: carried })}`, 303);
+    });
+  }
   return routes;
 }

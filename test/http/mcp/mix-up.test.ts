@@ -142,6 +142,31 @@ describe('an integration whose connections name their server', () => {
     await second.close();
   });
 
+  test('takes a posted answer at the redirect URI of its issuer, and carries it nowhere else', async () => {
+    const { integration, second } = await both();
+    const { link, jar, callback } = await it.start(integration, { params: { server_url: hostile.mcp.url } });
+    const other = await it.start(integration, { params: { server_url: second.mcp.url } });
+    const form = Object.fromEntries(callback.searchParams);
+    const redirectUri = `${callback.origin}${callback.pathname}`;
+    // The browser sends no SameSite=Lax cookie with a cross-site post.
+    const posted = await visit(redirectUri, createCookieJar(), { form });
+    expect(posted.status, posted.text).toBe(303);
+    for (const secret of [form.code, form.state]) expect(posted.location).not.toContain(secret);
+    const to = new URL(posted.location ?? '', it.broker.url);
+    expect(to.pathname).toBe(callback.pathname);
+    for (const pathname of [other.callback.pathname, `/oauth2/callback/${integration}`]) {
+      const moved = new URL(to);
+      moved.pathname = pathname;
+      expect((await visit(moved, jar)).status, pathname).toBe(400);
+    }
+    expect((await visit(to)).status).toBe(403);
+    expect(codesSpent()).toEqual([]);
+    expect((await visit(to, jar)).status).toBe(200);
+    expect(await sessionOf(it.broker, link)).toMatchObject({ status: 'completed' });
+    expect(hostile.as.refused).toEqual([]);
+    await second.close();
+  });
+
   test('takes no answer at the redirect URI of another issuer', async () => {
     const { integration, second } = await both();
     // An issuer that sends no `iss`: its redirect URI is all that tells.

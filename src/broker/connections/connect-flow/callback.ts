@@ -49,7 +49,7 @@ export function createCallback(parts: FlowParts) {
     issuer?: string,
   ): Promise<ConnectStep> => {
     const carried = received.get('form_post');
-    const response = carried === null ? received : readCarried(parts, integration, carried);
+    const response = carried === null ? received : readCarried(parts, integration, carried, issuer);
     const state = response?.get('state');
     if (!response) return refused('invalid_state');
     const none = request.cookies.length === 0 ? 'other_browser' : 'invalid_state';

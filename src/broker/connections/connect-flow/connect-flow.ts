@@ -30,7 +30,7 @@ export interface ConnectFlow {
    * The authorization response came by POST (`response_mode=form_post`): returns what the callback's URL carries as
    * `form_post` instead. Undefined: it has no state, or is much too long.
    */
-  carryOver(integration: string, posted: URLSearchParams): string | undefined;
+  carryOver(integration: string, posted: URLSearchParams, issuer?: string): string | undefined;
   /** The session's own page, for the browser that it is bound to: how it ended. */
   outcome(id: string, request: BrowserRequest): Promise<ConnectStep>;
   /** Another try, after an error that the owner can do something about; `token` is of the form that offered it. */
@@ -51,7 +51,7 @@ export function createConnectFlow(parts: FlowParts & { strangers: Pick<StrangerL
   const outcome = createOutcome(parts);
   return {
     ...createOpen(parts),
-    carryOver: (integration, posted) => carryOver(parts, integration, posted),
+    carryOver: (integration, posted, issuer) => carryOver(parts, integration, posted, issuer),
     async outcome(id, request) {
       const session = await parts.store.sessionOfPage(id);
       if (!session) return refused('invitation_used');

@@ -13,28 +13,37 @@ const MOST_CHARACTERS = 5_000;
 /** Tokens have no business in the front channel (RFC 9700 2.1.2), and are not read. */
 const NOT_CARRIED = ['id_token', 'access_token', 'refresh_token'];
 
-const contextOf = (integration: string) => ({ row: `callback/${integration}`, column: 'form_post' });
+/** `issuer`: its hash, of a redirect URI for one issuer. */
+const contextOf = (integration: string, issuer: string | undefined) => ({
+  row: `callback/${integration}${issuer === undefined ? '' : `/${issuer}`}`,
+  column: 'form_post',
+});
 
 /** Undefined: there is no state in it, or too much else. */
 export function carryOver(
   { vault, clock }: { vault: Vault; clock: Clock },
   integration: string,
   posted: URLSearchParams,
+  issuer?: string,
 ): string | undefined {
   for (const name of NOT_CARRIED) posted.delete(name);
   const response = posted.toString();
   if (!posted.get('state') || response.length > MOST_CHARACTERS) return undefined;
-  return vault.encrypt(JSON.stringify({ response, until: clock.now() + FORM_POST_TTL_MS }), contextOf(integration));
+  return vault.encrypt(
+    JSON.stringify({ response, until: clock.now() + FORM_POST_TTL_MS }),
+    contextOf(integration, issuer),
+  );
 }
 
-/** Undefined: not ours, of another integration, or too old. */
+/** Undefined: not ours, of another redirect URI, or too old. */
 export function readCarried(
   { vault, clock }: { vault: Vault; clock: Clock },
   integration: string,
   carried: string,
+  issuer?: string,
 ): URLSearchParams | undefined {
   try {
-    const { response, until } = JSON.parse(vault.decrypt(carried as Ciphertext, contextOf(integration))) as {
+    const { response, until } = JSON.parse(vault.decrypt(carried as Ciphertext, contextOf(integration, issuer))) as {
       response: string;
       until: number;
     };
