@@ -107,7 +107,14 @@ export const IntegrationView = z
     rate: UpstreamRate.nullable().openapi({ description: 'Null: as the catalogue has it' }),
     theme: Theme.nullable().openapi({ description: "Null: the deployment's" }),
     webhook: z.union([WebhookView, z.null()]).openapi({ description: 'Null: it receives no webhooks' }),
-    redirect_uri: z.string().openapi({ description: 'Register this redirect URI at the provider' }),
+    redirect_uri: z.string().nullable().openapi({
+      description:
+        'Register this redirect URI at the provider. Null: there is one for each issuer, as `redirect_uri_pattern` says',
+    }),
+    redirect_uri_pattern: z.string().nullable().openapi({
+      description:
+        'Where connections say which server they are for: `{issuer}` stands for the first 16 hexadecimal digits of the SHA-256 of the issuer. Null: `redirect_uri` is the one',
+    }),
     signals: SignalView.nullable(),
     version: z.int(),
     created_at: Time,
@@ -138,6 +145,7 @@ export const IntegrationView = z
         handshake_until: null,
       },
       redirect_uri: 'https://valetkey.acme.example/oauth2/callback/slack',
+      redirect_uri_pattern: null,
       signals: null,
       version: 1,
       created_at: EXAMPLE.made,

@@ -4,6 +4,7 @@ import type * as api from '../api/index.ts';
 import type { ServedToken } from '../broker/cache/index.ts';
 import type { CallerWithKeys } from '../broker/callers/index.ts';
 import type { CheckedConnection, DescribedApi } from '../broker/proxy/index.ts';
+import type { RedirectUriToRegister } from '../broker/resources/index.ts';
 import type { Proof } from '../broker/tokens/index.ts';
 import type { SignalView } from '../broker/webhooks/index.ts';
 import { type AgentSession, statusOfSession } from '../domain/agent-session.ts';
@@ -153,7 +154,7 @@ export function presentIntegration(
   i: Integration,
   webhook: View<typeof api.WebhookView> | null,
   signals: SignalView | null,
-  publicUrl: string,
+  redirectUri: RedirectUriToRegister,
 ): View<typeof api.IntegrationView> {
   return {
     id: i.id,
@@ -173,7 +174,8 @@ export function presentIntegration(
     rate: i.rate,
     theme: i.theme,
     webhook,
-    redirect_uri: `${publicUrl}/oauth2/callback/${i.id}`,
+    redirect_uri: redirectUri.isPattern ? null : redirectUri.uri,
+    redirect_uri_pattern: redirectUri.isPattern ? redirectUri.uri : null,
     signals: signals && presentSignals(signals),
     version: i.version,
     created_at: time(i.createdAt),

@@ -2,10 +2,11 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, IntegrationPut, IntegrationView, PageQuery, ProviderView, pageOf, Slug } from '../../api/index.ts';
 import type { IntegrationAdmin, IntegrationSetup } from '../../broker/integrations/index.ts';
+import { redirectUriToRegister } from '../../broker/resources/index.ts';
 import type { ReceivingAdmin, SignalAdmin, WebhookAdmin } from '../../broker/webhooks/index.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
-import type { Provider } from '../../domain/provider.ts';
+import { authMode, type Provider } from '../../domain/provider.ts';
 import { WebhookScheme } from '../../domain/webhook-dialect.ts';
 import type { WebhookSetup } from '../../domain/webhook-settings.ts';
 import { respond } from '../errors/respond.ts';
@@ -131,9 +132,14 @@ interface Parts {
 
 export function integrationRoutes(parts: Parts) {
   const { integrations, receiving, webhooks, signals, catalogue, publicUrl } = parts;
+  const redirectUriOf = (one: Integration) => {
+    const provider = catalogue.get(one.provider);
+    const auth = provider && authMode(provider, one.params);
+    return redirectUriToRegister(publicUrl, one, auth && { provider, auth });
+  };
   async function view(one: Integration) {
     const webhook = await webhooks.view(one);
-    return presentIntegration(one, webhook && presentWebhook(webhook), await signals.view(one.id), publicUrl);
+    return presentIntegration(one, webhook && presentWebhook(webhook), await signals.view(one.id), redirectUriOf(one));
   }
   const sorted = [...catalogue.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   return router()
@@ -156,7 +162,8 @@ export function integrationRoutes(parts: Parts) {
         if (saved instanceof Refusal) return saved;
         // With the hook, if one was made: it is shown this once.
         const shown = saved.webhook && presentWebhook(saved.webhook);
-        const view = presentIntegration(saved.integration, shown, await signals.view(id), publicUrl);
+        const one = saved.integration;
+        const view = presentIntegration(one, shown, await signals.view(id), redirectUriOf(one));
         return { view, created: saved.created };
       };
       const saved = webhook instanceof Refusal ? webhook : await put(webhook);

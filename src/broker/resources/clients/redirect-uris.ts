@@ -1,7 +1,8 @@
 // The redirect URI and the client id metadata document of an integration: its own, or one for each issuer where connections say
 // which server it is (RFC 9700 4.4.2), so that a code of one issuer is never taken for one of another.
 import { protectedResourceOf } from '../../../domain/auth-modes.ts';
-import { placeholders } from '../../../domain/fields.ts';
+import { fill, placeholders } from '../../../domain/fields.ts';
+import type { Integration } from '../../../domain/integration.ts';
 import { connectionFields } from '../../../domain/provider.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
 import { digest } from '../../secrets/index.ts';
@@ -9,11 +10,34 @@ import { digest } from '../../secrets/index.ts';
 /** The first 16 hexadecimal digits of its SHA-256. */
 const issuerHash = (issuer: string): string => digest(issuer).slice(0, 16);
 
+/** The placeholder of the issuer's hash, where no issuer is known yet. */
+export const ISSUER_PLACEHOLDER = '{issuer}';
+
 /** Whether each connection says which resource it is for. */
 export function isPerIssuer({ provider, auth }: Pick<ResolvedIntegration, 'provider' | 'auth'>): boolean {
   const rule = protectedResourceOf(auth);
   const fields = connectionFields(provider, auth);
   return rule !== undefined && placeholders(rule.url).some((name) => Object.hasOwn(fields, name));
+}
+
+export interface RedirectUriToRegister {
+  /** With `{issuer}` in it where there is one for each issuer. */
+  uri: string;
+  isPattern: boolean;
+}
+
+/** What is registered where the integration has a client that was made by hand: that of the one issuer, if it names one. */
+export function redirectUriToRegister(
+  publicUrl: string,
+  { id, params }: Pick<Integration, 'id' | 'params'>,
+  chosen: Pick<ResolvedIntegration, 'provider' | 'auth'> | undefined,
+): RedirectUriToRegister {
+  const uri = `${publicUrl}/oauth2/callback/${id}`;
+  if (chosen === undefined || !isPerIssuer(chosen)) return { uri, isPattern: false };
+  const { issuer } = protectedResourceOf(chosen.auth) ?? {};
+  const one = issuer === undefined ? undefined : fill(issuer, params);
+  if (one === undefined) return { uri: `${uri}/${ISSUER_PLACEHOLDER}`, isPattern: true };
+  return { uri: `${uri}/${issuerHash(one)}`, isPattern: false };
 }
 
 export interface RedirectUris {

@@ -16,7 +16,7 @@ import { type Issues, issueSummary, NO_ISSUES, selectField, textField } from '..
 import { onlyFor } from '../../roles.ts';
 import { chooseProvider } from './choose-provider.ts';
 import { saveSettings } from './save-settings.ts';
-import { redirectFact, type SetUp, setUpPage } from './set-up.ts';
+import { newRedirectFact, type SetUp, setUpPage } from './set-up.ts';
 import { settingsFields } from './settings-form.ts';
 import { type Chosen, chosenMode, fieldNames, idIssues, putRequest } from './settings-input.ts';
 import { CONFIDENCE_WORDS, modeOptions } from './words.ts';
@@ -73,7 +73,7 @@ export function newIntegrationRoutes(parts: NewIntegrationParts): Hono<ConsoleEn
         ${textField({ name: 'id', label: 'Id of the integration', value: id, error: idError, required: true, hint: 'Callers name it by this, and it is in the redirect URI. It cannot be changed later.' })}
         ${options.length < 2 ? '' : selectField({ name: 'mode', label: 'Connects by', value: mode, options })}
         <div class="row"><button class="button button-quiet">Use these</button></div>
-        ${id === '' || idError ? '' : facts([redirectFact(publicUrl, id)])}
+        ${id === '' || idError ? '' : facts([newRedirectFact(publicUrl, id, chosen)])}
         <p class="hint">Most providers ask for the redirect URI before they give out a client id.</p>
       </form>
       <form method="post" action="${path}/new/${provider.id}">

@@ -1,6 +1,7 @@
 // After the settings: what is entered at the provider, a try, and what callers send.
 import { html } from 'hono/html';
 import type { ConnectSessions } from '../../../../broker/connections/index.ts';
+import { redirectUriToRegister } from '../../../../broker/resources/index.ts';
 import type { WebhookView } from '../../../../broker/webhooks/index.ts';
 import { isCode, protectedResourceOf } from '../../../../domain/auth-modes.ts';
 import type { Refusal } from '../../../../domain/errors.ts';
@@ -27,8 +28,6 @@ export interface SetUp extends Chosen {
   callersUrl: string;
 }
 
-export const redirectUri = (publicUrl: string, id: string): string => `${publicUrl}/oauth2/callback/${id}`;
-
 const elsewhere = (href: string, text: string): Html =>
   html`<a href="${href}" target="_blank" rel="noopener noreferrer">${text}</a>`;
 
@@ -42,11 +41,28 @@ export const setUpPage = (base: string, visit: Visit, setUp: SetUp): Html => htm
     ${snippets({ ...setUp, id: setUp.integration.id, url: setUp.callersUrl, returnOrigin: setUp.integration.returnOrigins[0] })}
   </section>`;
 
-/** Also in the form of a new integration: providers ask for it before they give out a client id. */
-export const redirectFact = (publicUrl: string, id: string) =>
-  ['Redirect URI', copied(redirectUri(publicUrl, id), 'the redirect URI')] as const;
+/** Providers ask for it before they give out a client id. */
+export function redirectFact(publicUrl: string, of: Pick<Integration, 'id' | 'params'>, chosen: Chosen | undefined) {
+  const { uri, isPattern } = redirectUriToRegister(publicUrl, of, chosen);
+  const what = isPattern
+    ? html`<code>${uri}</code><p class="hint">Each issuer has its own: <code>{issuer}</code> stands for the first 16 hexadecimal digits of the SHA-256 of the issuer. With the param <code>issuer</code>, it is shown here.</p>`
+    : copied(uri, 'the redirect URI');
+  return ['Redirect URI', what] as const;
+}
+
+/** In the form of a new integration: which of them it is, may depend on its settings. */
+export function newRedirectFact(publicUrl: string, id: string, chosen: Chosen) {
+  const ofOne = copied(`${publicUrl}/oauth2/callback/${id}`, 'the redirect URI');
+  const { uri, isPattern } = redirectUriToRegister(publicUrl, { id, params: {} }, chosen);
+  const what = isPattern
+    ? html`${ofOne}<p class="hint">But where connections name their servers, each issuer has its own: <code>${uri}</code>. The set-up shows it.</p>`
+    : ofOne;
+  return ['Redirect URI', what] as const;
+}
 
 function atTheProvider({ provider, auth, integration, webhook, publicUrl }: SetUp): Html {
+  const redirect = redirectFact(publicUrl, integration, { provider, auth });
+  const isPattern = redirectUriToRegister(publicUrl, integration, { provider, auth }).isPattern;
   return html`<section class="card" aria-labelledby="at-provider">
     <h2 id="at-provider">At ${provider.name}</h2>
     <p>${elsewhere(provider.docs_url, `Open what ${provider.name} says about it`)}.</p>
@@ -54,7 +70,7 @@ function atTheProvider({ provider, auth, integration, webhook, publicUrl }: SetU
       protectedResourceOf(auth) !== undefined && integration.clientId === ''
         ? html`<p>Nothing is registered there by hand: the broker finds the authorization server, and is a client there by itself, when the first account is connected.</p>`
         : isCode(auth)
-          ? html`<p>Register this redirect URI there, exactly as it is:</p>${facts([redirectFact(publicUrl, integration.id)])}`
+          ? html`<p>${isPattern ? 'Register the redirect URI of the issuer there:' : 'Register this redirect URI there, exactly as it is:'}</p>${facts([redirect])}`
           : html`<p>Nothing is registered there for this mode: owners enter what they have, or you import it.</p>`
     }
     ${Object.entries(provider.webhooks).map(([name, endpoint]) => {
