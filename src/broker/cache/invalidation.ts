@@ -142,12 +142,13 @@ export async function startInvalidation({
     if (everything) integrationChanged(undefined);
     if (everything || kinds.has('signing_keys')) signingKeysChanged();
     if (everything || kinds.has('reconnected')) void retryUntilDone('committing lost refreshes again', recommitLost);
-    if (everything || kinds.has('callers'))
-      applying.push(retryUntilDone('reading callers', callerCache.reload).then(callersChanged));
-    if (everything)
+    if (everything || kinds.has('callers')) {
+      const recheck = () => callerCache.recheckSessions(everything ? 'all' : 'of_workloads');
       applying.push(
-        retryUntilDone('reading which sessions have ended', callerCache.recheckSessions).then(callersChanged),
+        retryUntilDone('reading callers', callerCache.reload).then(callersChanged),
+        retryUntilDone('reading which sessions have ended', recheck).then(callersChanged),
       );
+    }
     if (everything || kinds.has('captures'))
       applying.push(retryUntilDone('reading captures', async () => void (await capturesChanged())));
     return Promise.all(applying);

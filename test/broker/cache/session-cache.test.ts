@@ -124,10 +124,29 @@ describe('session cache:', () => {
     expect(over.cache.whyNot(over.session.digest)).toBe('ended');
     const { cache, lookUp, find, endInStore } = setup();
     await lookUp();
-    await cache.recheck();
+    await cache.recheck('all');
     expect(find()).toBeDefined();
     endInStore();
-    await cache.recheck();
+    await cache.recheck('of_workloads');
+    expect(find(), 'a key made it').toBeDefined();
+    await cache.recheck('all');
     expect(find()).toBeUndefined();
+    const bound = setup(anAgentSession({ createdWith: 'wl_1' }));
+    await bound.lookUp();
+    bound.endInStore();
+    await bound.cache.recheck('of_workloads');
+    expect(bound.find()).toBeUndefined();
+  });
+
+  test('one whose workload binding was taken away does not come back with the binding', async () => {
+    const { cache, session, lookUp, find, callersAre } = setup(anAgentSession({ createdWith: 'wl_1' }));
+    await lookUp();
+    const maker = { caller: { id: 'clr_1', name: 'app', permissions: [GRANT] }, rateLimit: null, endsAt: Infinity };
+    callersAre(undefined);
+    cache.callersRead();
+    callersAre(maker);
+    cache.callersRead();
+    expect([find(), cache.whyNot(session.digest)]).toEqual([undefined, 'ended']);
+    expect(await lookUp()).toBeUndefined();
   });
 });

@@ -91,8 +91,11 @@ export interface CallerCache {
   countUse(principal: Principal, now: number): Promise<'used_up' | 'ended' | undefined>;
   /** These sessions have ended, here or elsewhere. */
   sessionsEnded(ids: readonly string[]): void;
-  /** Ends of sessions may have been missed. Rejects with `StoreError`. */
-  recheckSessions(): Promise<void>;
+  /**
+   * Ends of sessions may have been missed; `of_workloads`: of those that a workload made, since a binding that is taken away and
+   * given again is the same one. Rejects with `StoreError`.
+   */
+  recheckSessions(which: 'all' | 'of_workloads'): Promise<void>;
   /** Reads all callers. To be awaited after each change before the answer, so that a deleted key stops working at once. */
   reload(): Promise<void>;
 }
@@ -198,6 +201,7 @@ export function createCallerCache({ store, adminKey, rateLimit, clock }: Parts):
     byCredential = nextByCredential;
     loaded = content;
     version = Symbol();
+    sessions.callersRead();
     invalidateWorkloads();
   }
 

@@ -30,8 +30,13 @@ export interface SessionCache {
   countUse(session: AgentSession, now: number): Promise<'used_up' | 'ended' | undefined>;
   /** These have ended, here or elsewhere. */
   noteEnded(ids: readonly string[]): void;
-  /** Ends may have been missed: asks the store which of those in memory have ended. Rejects with `StoreError`. */
-  recheck(): Promise<void>;
+  /**
+   * Ends may have been missed: asks the store which of those in memory have ended. `of_workloads`: only of those that were made
+   * with a workload binding. Rejects with `StoreError`.
+   */
+  recheck(which: 'all' | 'of_workloads'): Promise<void>;
+  /** Callers were read into memory: what has lost its caller, or what it was made with, has ended, and does not come back. */
+  callersRead(): void;
 }
 
 export interface SessionCacheParts {
@@ -146,10 +151,17 @@ export function createSessionCache(parts: SessionCacheParts): SessionCache {
       for (const id of ids) end(id, 'ended');
     },
 
-    async recheck() {
+    callersRead() {
       const now = clock.monotonic();
+      for (const { session, until } of entries.values())
+        if (until > now && makerOf(session) === undefined) end(session.id, 'ended');
+    },
+
+    async recheck(which) {
+      const now = clock.monotonic();
+      const isMeant = ({ createdWith }: AgentSession) => which === 'all' || createdWith.startsWith('wl_');
       const ids = [...entries.values()]
-        .filter(({ session, until }) => until > now && !over.has(session.id))
+        .filter(({ session, until }) => until > now && !over.has(session.id) && isMeant(session))
         .map(({ session }) => session.id);
       for (let i = 0; i < ids.length; i += AT_ONCE)
         for (const id of await store.endedAgentSessions(ids.slice(i, i + AT_ONCE))) end(id, 'ended');
