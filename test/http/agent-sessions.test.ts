@@ -1,6 +1,7 @@
 // Agent sessions over HTTP: made within the grants of a caller, used for tokens and through the proxy, and ended.
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { UPSTREAM_IDLE_TIMEOUT_MS } from '../../src/domain/time-limits.ts';
 import type { Answer, Json } from '../support/broker.ts';
 import { answer } from '../support/byte-upstream.ts';
 import { expectIssues, expectOk, expectProblem, readPages } from '../support/contract.ts';
@@ -235,6 +236,24 @@ describe('agent sessions:', () => {
     const closed = setup.upstream.requests[0]?.closed;
     expectOk(await end(key, session));
     await closed;
+    running.socket.destroy();
+    setup.upstream.onHead = (request) => void request.socket.write(answer());
+  });
+
+  test('a stream of a session lasts no longer than the session', async () => {
+    const { key } = await caller([grant()]);
+    const session = await made(key, { ttl: 3 });
+    const arrived = Promise.withResolvers<void>();
+    setup.upstream.onHead = (request) => {
+      request.socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n');
+      arrived.resolve();
+    };
+    const running = setup.open(String(at.one), 'GET', '/stream', { key: String(session.token) });
+    await arrived.promise;
+    const begun = performance.now();
+    await setup.upstream.requests[0]?.closed;
+    // An idle stream is closed as well, after a minute.
+    expect(performance.now() - begun).toBeLessThan(UPSTREAM_IDLE_TIMEOUT_MS / 2);
     running.socket.destroy();
     setup.upstream.onHead = (request) => void request.socket.write(answer());
   });

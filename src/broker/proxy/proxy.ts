@@ -7,7 +7,7 @@ import { headersWithoutSecrets, withoutSecrets } from '../../domain/proxied-cred
 import { methodsOf, returnedHeaders } from '../../domain/proxied-headers.ts';
 import { PathFault, readRequestPath } from '../../domain/request-path.ts';
 import { UPSTREAM_MAX_WAIT_MS } from '../../domain/time-limits.ts';
-import type { UpstreamBody, UpstreamRequest, UpstreamResponse } from '../../ports/index.ts';
+import type { Clock, UpstreamBody, UpstreamRequest, UpstreamResponse } from '../../ports/index.ts';
 import type { Call } from '../audit/index.ts';
 import type { CallerCache, ServedToken, TokenCache } from '../cache/index.ts';
 import type { Selector, TokenReader, TokenUse } from '../tokens/index.ts';
@@ -15,7 +15,7 @@ import type { Attempts, Outcome } from './attempts.ts';
 import type { CallObserver, ObservedCall } from './call-observer.ts';
 import type { Recorder, Recording } from './capture/index.ts';
 import type { CallPreparation } from './prepared-calls.ts';
-import type { RunningCalls } from './running-calls.ts';
+import { CALLER_ENDED, type RunningCalls } from './running-calls.ts';
 import { type CallerBody, keepBody, NO_BODY } from './sending/kept-body.ts';
 
 export interface ProxiedRequest {
@@ -69,6 +69,7 @@ interface Parts {
   running: RunningCalls;
   observer: CallObserver;
   recorder: Pick<Recorder, 'begin'>;
+  clock: Pick<Clock, 'now'>;
 }
 
 /** These make servers answer with the request itself, credential and all, or open a tunnel. */
@@ -83,7 +84,15 @@ export function createProxyCalls({
   running,
   observer,
   recorder,
+  clock,
 }: Parts): ProxyCalls {
+  /** A session ends with its time for calls that run, too: a stream would outlast it. Returns what stops waiting for that. */
+  function endWithSession({ principal: { credential } }: Call, ending: AbortController): () => void {
+    if (credential.kind !== 'session') return () => undefined;
+    const timer = setTimeout(() => ending.abort(CALLER_ENDED), credential.expiresAt - clock.now()).unref();
+    return () => clearTimeout(timer);
+  }
+
   /** The token, and the call among those that run: what ends the grant from here on ends the call. */
   async function start(
     call: Call,
@@ -99,7 +108,12 @@ export function createProxyCalls({
       const { permissions = [] } = callerCache.callerOf(call.principal) ?? {};
       return allows(permissions, 'proxy', integration, owner, { scopes, proxied: use.proxied });
     };
-    const ended = running.add(id, { ending, stillMay });
+    const removed = running.add(id, { ending, stillMay });
+    const stopWaiting = endWithSession(call, ending);
+    const ended = () => {
+      removed();
+      stopWaiting();
+    };
     // What was read from the store may have ended before it was here.
     if (read instanceof Promise && tokenCache.ticket() !== ticket) running.connectionsChanged([id]);
     return { served, ended };
