@@ -9,11 +9,19 @@ export interface Challenge {
 
 export type Called = { ok: true; tools: string[]; answer: unknown } | { ok: false; challenge: Challenge };
 
-/** Rejects when it fails without a challenge. `revision`: of the protocol; those before 2026-07-28 begin with `initialize`. */
-export async function callFirstTool(serverUrl: string, revision: string, accessToken: string): Promise<Called> {
+/**
+ * Rejects when it fails without a challenge. `revision`: of the protocol; those before 2026-07-28 begin with `initialize`.
+ * `headers` are added to each request.
+ */
+export async function callFirstTool(
+  serverUrl: string,
+  revision: string,
+  accessToken: string,
+  headers: Record<string, string> = {},
+): Promise<Called> {
   let challenge: Challenge | undefined;
   const transport = new StreamableHTTPClientTransport(new URL(serverUrl), {
-    requestInit: { headers: { authorization: `Bearer ${accessToken}` } },
+    requestInit: { headers: { ...headers, authorization: `Bearer ${accessToken}` } },
     fetch: async (url, init) => {
       const response = await fetch(url, init);
       const field = response.headers.get('www-authenticate');
