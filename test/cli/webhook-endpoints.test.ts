@@ -3,10 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { createLogger } from '../../src/adapters/telemetry/logger.ts';
-import { parseConfig } from '../../src/runtime/config.ts';
-import { withSigningKeys } from '../../src/runtime/signing-keys.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createTerminal, type Valetkey } from '../support/terminal.ts';
 import { startWebhookReceiver, status, type WebhookReceiver } from '../support/webhook-receiver.ts';
@@ -21,7 +18,7 @@ let receiver: WebhookReceiver;
 let valetkey: Valetkey;
 beforeAll(async () => {
   receiver = await startWebhookReceiver();
-  broker = await startTestBroker(env, undefined, { deliverEveryMs: 20 });
+  broker = await startTestBroker(env, undefined, { deliverEveryMs: 20, signingKeysEveryMs: 50 });
   valetkey = createTerminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey });
 });
 afterAll(async () => {
@@ -90,12 +87,61 @@ test('webhook-endpoints: what cannot be is said, without repeating a header', as
   expect((await valetkey(['webhook-endpoints', 'create', 'http://a.example'])).err).toContain('url: ');
 });
 
-test('signing-keys rotate: the new key is published, and the one before still is', async () => {
-  const published = async () =>
-    ((await (await fetch(new URL('/.well-known/webhook-keys', broker.url))).json()) as { keys: Json[] }).keys;
-  const [before] = await published();
-  const parsed = parseConfig({ ...env, VALETKEY_ADMIN_KEY: broker.adminKey }, () => '');
-  if (!parsed.ok) throw new Error(parsed.issues.join());
-  const kid = await withSigningKeys(parsed.config, createLogger('silent'), (keys) => keys.rotateWebhookKey());
-  expect((await published()).map((key) => key.kid)).toEqual([kid, before?.kid]);
+describe('signing-keys:', () => {
+  /** On the machine of the database and the keys: it reads the environment of the process. */
+  beforeEach(() => {
+    const settings = { ...env, VALETKEY_ADMIN_KEY: broker.adminKey, VALETKEY_LOG_LEVEL: 'silent' };
+    for (const [name, value] of Object.entries(settings)) vi.stubEnv(name, value);
+  });
+  afterEach(() => vi.unstubAllEnvs());
+  const kids = async (path: string) => {
+    const { keys } = (await (await fetch(new URL(path, broker.url))).json()) as { keys: Json[] };
+    return keys.map(({ kid }) => String(kid));
+  };
+  const listed = async () =>
+    lines(await ok('signing-keys', 'list'))
+      .filter((line) => line !== '')
+      .map((line) => line.split('\t'));
+  const states = async () => (await listed()).map(([id, , state]) => [id, state]);
+
+  test('rotate makes a key of deliveries and one of JWTs; the ones before stay published', async () => {
+    const [before] = await kids('/.well-known/webhook-keys');
+    // The first key signs at once: no one has seen another one.
+    const [first] = lines(await ok('signing-keys', 'rotate', '--only', 'jwt'));
+    expect((await listed()).map((row) => row.slice(0, 4))).toEqual([[first, 'ES256', 'signing', 'true']]);
+    expect(await kids('/.well-known/webhook-keys')).toEqual([before]);
+    const [webhook, jwt] = lines(await ok('signing-keys', 'rotate'));
+    expect(await kids('/.well-known/webhook-keys')).toEqual([webhook, before]);
+    expect(await states()).toEqual([
+      [jwt, 'published'],
+      [first, 'signing'],
+    ]);
+    await vi.waitFor(async () => expect((await kids('/oauth2/jwks')).sort()).toEqual([first, jwt].sort()), PATIENT);
+
+    const [only, ...none] = lines(await ok('signing-keys', 'rotate', '--only', 'webhook'));
+    expect(none).toEqual([]);
+    expect((await kids('/.well-known/webhook-keys'))[0]).toBe(only);
+    expect((await listed()).length).toBe(2);
+  });
+
+  test('rotate --withdraw deletes a key of JWTs at once, and another one signs', async () => {
+    const leaked = (await states()).find(([, state]) => state === 'signing')?.[0] ?? '';
+    const said = await ok('signing-keys', 'rotate', '--withdraw', leaked);
+    const [signing, ...others] = (await states()).filter(([, state]) => state === 'signing');
+    expect(said).toBe(`${signing?.[0]} signs now\n`);
+    expect(others).toEqual([]);
+    expect((await states()).map(([id]) => id)).not.toContain(leaked);
+    await vi.waitFor(async () => expect(await kids('/oauth2/jwks')).not.toContain(leaked), PATIENT);
+  });
+
+  test('what cannot be is refused, and changes nothing', async () => {
+    const before = await listed();
+    const unknown = await valetkey(['signing-keys', 'rotate', '--withdraw', 'jwk_unknown']);
+    expect(unknown.code).toBe(1);
+    expect(unknown.err).toContain('there is no signing key jwk_unknown');
+    const id = before[0]?.[0] ?? '';
+    const both = await valetkey(['signing-keys', 'rotate', '--withdraw', id, '--only', 'jwt']);
+    expect(both.code).toBe(64);
+    expect(await listed()).toEqual(before);
+  });
 });
