@@ -191,7 +191,10 @@ export const ClientDocument = z
     response_types: z.array(z.string()),
     application_type: z.literal('web'),
     token_endpoint_auth_method: z.literal('none'),
-    token_endpoint_auth_methods_supported: z.array(z.string()),
+    token_endpoint_auth_methods_supported: z.array(z.string()).openapi({
+      description: '`private_key_jwt` where the server does not take `none`',
+    }),
+    jwks_uri: z.string().openapi({ description: 'The keys of `private_key_jwt`' }),
   })
   .openapi('ClientIdMetadataDocument', {
     example: {
@@ -203,6 +206,7 @@ export const ClientDocument = z
       response_types: ['code'],
       application_type: 'web',
       token_endpoint_auth_method: 'none',
-      token_endpoint_auth_methods_supported: ['none'],
+      token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'],
+      jwks_uri: 'https://broker.example.com/oauth2/jwks',
     },
   });

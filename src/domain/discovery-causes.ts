@@ -36,6 +36,12 @@ export const DISCOVERY_CAUSES = {
     'The authorization server does not take clients that it does not know.',
     'Register a client there by hand with the redirect URI that is named, and set client_id of the integration.',
   ),
+  signing_alg_unsupported: {
+    summary:
+      'The authorization server wants client assertions of another algorithm than the one that this deployment signs with.',
+    fixableBy: 'operator',
+    how: 'Set VALETKEY_SIGNING_ALG to one that the server takes, or register a client there by hand.',
+  },
 } as const satisfies Record<string, Cause>;
 
 /** Undefined: it is none of them. */

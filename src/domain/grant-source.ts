@@ -14,6 +14,7 @@ export const ServerMetadata = z.object({
   pushed_authorization_request_endpoint: z.string().optional(),
   require_pushed_authorization_requests: z.boolean().optional(),
   token_endpoint_auth_methods_supported: Methods,
+  token_endpoint_auth_signing_alg_values_supported: Methods,
   code_challenge_methods_supported: Methods,
   scopes_supported: Methods,
   authorization_response_iss_parameter_supported: z.boolean().optional(),
@@ -23,12 +24,13 @@ export type ServerMetadata = z.infer<typeof ServerMetadata>;
 
 /**
  * - `integration`: the integration's own client, registered by hand
- * - `document`: its id is the URL of a client id metadata document
+ * - `document`: its id is the URL of a client id metadata document; without a method, it does not authenticate. The key of
+ *   `private_key_jwt` is the one that signs JWTs at that time
  * - `registered`: by RFC 7591, one for all connections of the integration at this issuer
  */
 export type SourceClient =
   | { kind: 'integration' }
-  | { kind: 'document'; id: string }
+  | { kind: 'document'; id: string; method?: 'private_key_jwt' }
   | { kind: 'registered'; id: string; secret: string | null; method: string };
 
 export interface GrantSource {

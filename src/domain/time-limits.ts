@@ -600,6 +600,8 @@ export const JWKS_MAX_AGE_S = 300;
 export const SIGNING_KEY_LEAD_MS = 15 * MINUTE_MS;
 /** A JWT that the broker signs lives for this long at most. */
 export const SIGNED_JWT_MAX_TTL_MS = 15 * MINUTE_MS;
+/** A client assertion is for one request, which is sent at once. Servers refuse those of more than five minutes. */
+export const CLIENT_ASSERTION_TTL_S = 120;
 /** A retired key stays published for this long: longer than the tokens that it has signed live, whose clocks may differ. */
 export const SIGNING_KEY_RETIRED_MS = HOUR_MS;
 /** A retired key is listed for this long, then deleted. */

@@ -3,6 +3,7 @@ export * from './agent-session-store.ts';
 export * from './audit-store.ts';
 export * from './capture-store.ts';
 export * from './change-feed.ts';
+export * from './client-assertions.ts';
 export * from './clock.ts';
 export * from './connection-store.ts';
 export * from './console-session-store.ts';

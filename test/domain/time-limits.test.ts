@@ -486,6 +486,12 @@ const relations: Record<string, Relation[]> = {
       limits.SIGNING_KEY_RETIRED_MS,
       limits.SIGNING_KEY_LISTED_MS,
     ],
+    [
+      'a client assertion lives for no more than servers allow, and is dead before its key is forgotten',
+      1_000 * limits.CLIENT_ASSERTION_TTL_S,
+      5 * 60 * 1_000,
+      limits.SIGNING_KEY_RETIRED_MS,
+    ],
     ['the next key signs soon after it may', limits.SIGNING_KEY_CHECK_MS, limits.SIGNING_KEY_LEAD_MS],
     ['keys are published for longer than they are cached', limits.SIGNING_KEYS_RETRY_MS, SIGNING_KEYS_CACHE_MS],
   ],

@@ -2,6 +2,7 @@
 import { expect } from 'vitest';
 import { type CookieJar, createCookieJar, walkThrough } from '../../demo/browser.ts';
 import type { Clock } from '../../src/ports/index.ts';
+import type { Tuning } from '../../src/runtime/app.ts';
 import { type Answer, type Json, startTestBroker, type TestBroker } from './broker.ts';
 import { expectOk, expectProblem } from './contract.ts';
 import type { McpServer } from './hostile-mcp/index.ts';
@@ -16,6 +17,7 @@ export interface Connected {
 export interface McpBroker {
   broker: TestBroker;
   advance(ms: number): void;
+  now(): number;
   /** Sets an integration of this server up, and returns its id; `more` overrides members of the request. */
   integrate(server: Pick<McpServer, 'url'> | null, more?: Json): Promise<string>;
   /** Asks for a connect session, by default for a new owner. */
@@ -37,17 +39,21 @@ export interface McpBroker {
 }
 
 /** Nothing is refreshed ahead of time; the test sets the clock. */
-export async function startMcpBroker(env: Record<string, string> = {}): Promise<McpBroker> {
+export async function startMcpBroker(env: Record<string, string> = {}, more: Tuning = {}): Promise<McpBroker> {
   let offset = 0;
   let integrations = 0;
   const clock: Clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
-  const broker = await startTestBroker(env, undefined, { clock, refreshAhead: false, outboxEveryMs: 20 });
+  const broker = await startTestBroker(env, undefined, {
+    ...{ clock, refreshAhead: false, outboxEveryMs: 20 },
+    ...more,
+  });
 
   const it: McpBroker = {
     broker,
     advance: (ms) => {
       offset += ms;
     },
+    now: clock.now,
     async integrate(server, { params = {}, ...more } = {}) {
       const id = `mcp-${++integrations}`;
       const at = server === null ? {} : { server_url: server.url };

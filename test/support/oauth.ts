@@ -42,6 +42,7 @@ export function startTestAdapter(
       clock,
       refreshDeadlineMs: options.timeoutMs,
       signAssertion,
+      clientAssertions: { algorithm: async () => 'ES256', sign: async () => 'signed' },
       verifyIdTokenSignature: options.verifySignature ?? jwts.verifySignature,
     }),
     advance: (ms) => {

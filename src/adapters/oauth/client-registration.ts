@@ -1,8 +1,8 @@
 // Dynamic client registration (RFC 7591): once for an integration at an issuer, as a web application that uses codes.
 import { isObject, type Json } from '../../domain/json-path.ts';
-import type { Clock, RegisteredClient, ResourceDiscovery } from '../../ports/index.ts';
-import type { Outbound, WholeResponse } from '../outbound/outbound.ts';
-import { discoveryRequests, orFault, refusedAt, type Step } from './discovery-requests.ts';
+import type { RegisteredClient, ResourceDiscovery } from '../../ports/index.ts';
+import type { WholeResponse } from '../outbound/outbound.ts';
+import { type DiscoveryRequestsParts, discoveryRequests, orFault, refusedAt, type Step } from './discovery-requests.ts';
 
 /** As a server is asked for them, the first that it supports. */
 const METHODS = ['client_secret_basic', 'client_secret_post', 'none'] as const;
@@ -10,7 +10,7 @@ const METHODS = ['client_secret_basic', 'client_secret_post', 'none'] as const;
 const REFUSALS = ['invalid_redirect_uri', 'invalid_client_metadata', 'unapproved_software_statement'];
 const MOST_CHARACTERS = 4_096;
 
-export function createClientRegistration(outbound: Outbound, clock: Clock): Pick<ResourceDiscovery, 'register'> {
+export function createClientRegistration(parts: DiscoveryRequestsParts): Pick<ResourceDiscovery, 'register'> {
   return {
     async register(server, { name, uri, redirectUri }) {
       const step: Step = { name: 'the registration of the client', url: server.registration_endpoint ?? '' };
@@ -26,7 +26,7 @@ export function createClientRegistration(outbound: Outbound, clock: Clock): Pick
         token_endpoint_auth_method: method,
       };
       return orFault(async () => {
-        const response = await discoveryRequests(outbound, clock).send(step, {
+        const response = await discoveryRequests(parts).send(step, {
           method: 'POST',
           headers: { 'content-type': 'application/json', accept: 'application/json' },
           body: JSON.stringify(metadata),

@@ -4,8 +4,9 @@ import { isCode, type TokenMode } from '../../domain/auth-modes.ts';
 import type { GrantSource } from '../../domain/grant-source.ts';
 import type { Target } from '../../domain/target.ts';
 import { CODE_EXCHANGE_DEADLINE_MS, REFRESH_DEADLINE_MS } from '../../domain/time-limits.ts';
-import type { ProviderResult } from '../../ports/index.ts';
+import type { ClientAssertions, ProviderResult } from '../../ports/index.ts';
 import { type Outbound, type OutboundRequest, WholeResponse } from '../outbound/outbound.ts';
+import { ownAssertion, ownKeysFault, usesOwnKeys } from './client-assertion.ts';
 import { ClientKeyError, chooseAuthMethod, clientAuthentication } from './client-authentication.ts';
 import type { Discovery, IssuerKind, Metadata } from './discovery.ts';
 import { fault } from './provider-errors.ts';
@@ -31,6 +32,7 @@ export interface Configurations {
 export function createConfigurations(
   outbound: Outbound,
   discovery: Discovery,
+  clientAssertions: ClientAssertions,
   refreshDeadlineMs: number = REFRESH_DEADLINE_MS,
 ): Configurations {
   /** Callers reuse one target object for an integration and its parameters until one of them changes. */
@@ -47,8 +49,11 @@ export function createConfigurations(
       const discovered = found ? found.value : NO_METADATA;
       const cached = cache.get(target);
       if (cached?.discovered === discovered) return { ok: true, value: cached };
+      const refused = target.source && (await ownKeysFault(clientAssertions, target.source));
+      if (refused) return { ok: false, fault: refused };
       try {
-        const created = { ...(await createConfigured(target, discovered, outbound, refreshDeadlineMs)), discovered };
+        const parts = { outbound, clientAssertions, refreshDeadlineMs };
+        const created = { ...(await createConfigured(target, discovered, parts)), discovered };
         cache.set(target, created);
         return { ok: true, value: created };
       } catch (error) {
@@ -64,12 +69,12 @@ const issuerKind = ({ auth }: Target): IssuerKind =>
 
 /**
  * As it was found when the owner connected. PKCE was settled then. A registered client authenticates as it was registered for,
- * one with a metadata document not at all.
+ * one with a metadata document not at all, or with the broker's own keys.
  */
 function metadataOf({ server, client }: GrantSource): Metadata {
   const { code_challenge_methods_supported: _, ...metadata } = server;
-  const method = client.kind === 'registered' ? client.method : 'none';
-  const settled = client.kind === 'integration' ? {} : { token_endpoint_auth_methods_supported: [method] };
+  const method = client.kind === 'integration' ? undefined : (client.method ?? 'none');
+  const settled = method === undefined ? {} : { token_endpoint_auth_methods_supported: [method] };
   const members = Object.entries({ ...metadata, ...settled }).filter(([, value]) => value !== undefined);
   return Object.fromEntries(members) as Metadata;
 }
@@ -80,11 +85,16 @@ const NO_METADATA: Metadata = { issuer: 'https://no-issuer.invalid' };
 /** openid-client requires a client id; requests omit this one. */
 const NO_CLIENT_ID = 'none';
 
+interface Parts {
+  outbound: Outbound;
+  clientAssertions: ClientAssertions;
+  refreshDeadlineMs: number;
+}
+
 async function createConfigured(
   target: Target<TokenMode>,
   discovered: Metadata,
-  outbound: Outbound,
-  refreshDeadlineMs: number,
+  { outbound, clientAssertions, refreshDeadlineMs }: Parts,
 ): Promise<Configured> {
   const { authorization, pushed, token, revocation } = target.endpoints;
   const metadata: Metadata = {
@@ -98,7 +108,9 @@ async function createConfigured(
   };
   const mutualTls = chooseAuthMethod(target, metadata) === 'tls_client_auth';
   const clientMetadata = mutualTls ? { use_mtls_endpoint_aliases: true } : undefined;
-  const proof = await clientAuthentication(target, metadata);
+  const proof = usesOwnKeys(target.source)
+    ? ownAssertion(clientAssertions, target.source)
+    : await clientAuthentication(target, metadata);
   const config = new client.Configuration(metadata, target.clientId || NO_CLIENT_ID, clientMetadata, proof);
   // The outbound client decides what is reachable over http, and sets the deadline.
   client.allowInsecureRequests(config);

@@ -44,9 +44,20 @@ export interface DiscoveryRequests {
 /** Metadata documents have a few kB. */
 const MOST_BYTES = 100_000;
 
+export interface DiscoveryRequestsParts {
+  outbound: Outbound;
+  clock: Clock;
+  /** Of all requests of a discovery together; 20 seconds by default. */
+  deadlineMs?: (() => number) | undefined;
+}
+
 /** For one discovery: its deadline begins now. */
-export function discoveryRequests(outbound: Outbound, clock: Clock): DiscoveryRequests {
-  const until = clock.monotonic() + DISCOVERY_DEADLINE_MS;
+export function discoveryRequests({
+  outbound,
+  clock,
+  deadlineMs = () => DISCOVERY_DEADLINE_MS,
+}: DiscoveryRequestsParts): DiscoveryRequests {
+  const until = clock.monotonic() + deadlineMs();
 
   async function send(step: Step, init: OutboundRequest): Promise<WholeResponse> {
     const { name, url } = step;

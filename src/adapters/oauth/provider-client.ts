@@ -6,7 +6,14 @@ import { isCode, isStatic } from '../../domain/auth-modes.ts';
 import { watchForFreeze } from '../../domain/deadline.ts';
 import { parseStoredCredentials } from '../../domain/imported-credentials.ts';
 import { type Target, targetAt } from '../../domain/target.ts';
-import type { Clock, ProviderClient, ProviderResult, RefreshRequest, TokenResponse } from '../../ports/index.ts';
+import type {
+  ClientAssertions,
+  Clock,
+  ProviderClient,
+  ProviderResult,
+  RefreshRequest,
+  TokenResponse,
+} from '../../ports/index.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import { authorizationUrl } from './authorization-request.ts';
 import { clientSecrets } from './client-authentication.ts';
@@ -26,6 +33,7 @@ export interface ProviderClientParts {
   outbound: Outbound;
   verifyIdTokenSignature: VerifyIdTokenSignature;
   signAssertion: SignAssertion;
+  clientAssertions: ClientAssertions;
   clock: Clock;
   /** Of a request that spends a refresh token; two minutes by default. */
   refreshDeadlineMs?: number | undefined;
@@ -33,7 +41,12 @@ export interface ProviderClientParts {
 
 export function createProviderClient(parts: ProviderClientParts): ProviderClient {
   const { outbound, clock } = parts;
-  const configurations = createConfigurations(outbound, createDiscovery(outbound, clock), parts.refreshDeadlineMs);
+  const configurations = createConfigurations(
+    outbound,
+    createDiscovery(outbound, clock),
+    parts.clientAssertions,
+    parts.refreshDeadlineMs,
+  );
   const dpopKeys = createDpopKeys();
   const { exchange } = createCodeExchange({ ...parts, dpopKeys });
   const { refresh } = createTokenRefresh({ ...parts, dpopKeys });

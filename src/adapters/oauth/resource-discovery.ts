@@ -13,23 +13,34 @@ import {
   serverMetadataUrls,
 } from '../../domain/protected-resource.ts';
 import type { Target } from '../../domain/target.ts';
-import type { Clock, FoundResource, ResourceChallenge, ResourceDiscovery } from '../../ports/index.ts';
-import type { Outbound, WholeResponse } from '../outbound/outbound.ts';
+import type { FoundResource, ResourceChallenge, ResourceDiscovery } from '../../ports/index.ts';
+import type { WholeResponse } from '../outbound/outbound.ts';
 import { createClientRegistration } from './client-registration.ts';
-import { type DiscoveryRequests, discoveryRequests, orFault, refusedAt, type Step } from './discovery-requests.ts';
+import {
+  type DiscoveryRequests,
+  type DiscoveryRequestsParts,
+  discoveryRequests,
+  orFault,
+  refusedAt,
+  type Step,
+} from './discovery-requests.ts';
 
 const OFFLINE_ACCESS = 'offline_access';
 
 /** Why a URL may not be requested, in words; undefined when it may. */
 type CheckUrl = (url: string) => string | undefined;
 
-export function createResourceDiscovery(outbound: Outbound, clock: Clock, checkUrl: CheckUrl): ResourceDiscovery {
+interface Parts extends DiscoveryRequestsParts {
+  checkUrl: CheckUrl;
+}
+
+export function createResourceDiscovery({ checkUrl, ...parts }: Parts): ResourceDiscovery {
   return {
     async discover(target, challenge) {
-      const requests = discoveryRequests(outbound, clock);
+      const requests = discoveryRequests(parts);
       return orFault(() => find(requests, checkUrl, target, challenge));
     },
-    register: createClientRegistration(outbound, clock).register,
+    register: createClientRegistration(parts).register,
   };
 }
 

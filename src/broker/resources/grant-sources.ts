@@ -7,6 +7,7 @@ import type { GrantSource, ServerMetadata, SourceClient } from '../../domain/gra
 import type { Target } from '../../domain/target.ts';
 import { RESOURCE_METADATA_TTL_MS } from '../../domain/time-limits.ts';
 import type {
+  ClientAssertions,
   Clock,
   FoundResource,
   ProviderFault,
@@ -15,7 +16,7 @@ import type {
   ResourceDiscovery,
 } from '../../ports/index.ts';
 import type { ResolvedIntegration } from '../integrations/index.ts';
-import type { RedirectUris } from './clients/redirect-uris.ts';
+import { isPerIssuer, type RedirectUris } from './clients/redirect-uris.ts';
 import type { Registrations } from './clients/registrations.ts';
 
 /** `since`: what was found before (ms since the epoch) is not used. */
@@ -50,11 +51,12 @@ const MAX_RESOURCES = 1_000;
 interface Parts {
   discovery: Pick<ResourceDiscovery, 'discover'>;
   registrations: Pick<Registrations, 'clientFor'>;
+  clientAssertions: Pick<ClientAssertions, 'algorithm'>;
   uris: RedirectUris;
   clock: Pick<Clock, 'now'>;
 }
 
-export function createGrantSources({ discovery, registrations, uris, clock }: Parts): GrantSources {
+export function createGrantSources({ discovery, registrations, clientAssertions, uris, clock }: Parts): GrantSources {
   const cache = new LRUCache<string, { found: FoundResource; at: number }>(upTo(MAX_RESOURCES));
   const inFlight = new Map<string, Promise<ProviderResult<FoundResource>>>();
 
@@ -96,11 +98,17 @@ export function createGrantSources({ discovery, registrations, uris, clock }: Pa
     const hosted = protectedResourceOf(auth)?.client_metadata_url;
     const elsewhere = hosted === undefined ? undefined : fill(hosted, values);
     const document = elsewhere ?? uris.documentUrl(found, server.issuer);
-    if (server.client_id_metadata_document_supported === true && isClientId(document))
-      return { ok: true, value: { kind: 'document', id: document } };
+    if (server.client_id_metadata_document_supported === true && isClientId(document)) {
+      const alg = wantsAssertion(server) ? await clientAssertions.algorithm() : undefined;
+      if (alg === undefined) return { ok: true, value: { kind: 'document', id: document } };
+      const accepted = server.token_endpoint_auth_signing_alg_values_supported ?? [alg];
+      if (accepted.includes(alg))
+        return { ok: true, value: { kind: 'document', id: document, method: 'private_key_jwt' } };
+      if (!takesSecrets(server)) return { ok: false, fault: noAlgorithm(server, alg, accepted) };
+    }
     if (server.registration_endpoint !== undefined)
       return registrations.clientFor({ integration, server, redirectUri });
-    return { ok: false, fault: noClient(server, redirectUri) };
+    return { ok: false, fault: noClient(server, isPerIssuer(found) ? undefined : redirectUri) };
   }
 
   return {
@@ -122,10 +130,31 @@ export function createGrantSources({ discovery, registrations, uris, clock }: Pa
 /** Its URL is a client id only over https: a broker without a public address registers. */
 const isClientId = (document: string): boolean => document.startsWith('https:');
 
-const noClient = ({ issuer }: ServerMetadata, redirectUri: string): ProviderFault => ({
+/** A public client is not enough there: the broker proves who it is. */
+const wantsAssertion = ({ token_endpoint_auth_methods_supported: methods = ['none'] }: ServerMetadata): boolean =>
+  methods.includes('private_key_jwt') && !methods.includes('none');
+
+/** It registers clients that do not sign. */
+const takesSecrets = ({ registration_endpoint, token_endpoint_auth_methods_supported: methods }: ServerMetadata) =>
+  registration_endpoint !== undefined && methods?.some((method) => /^client_secret_(?:basic|post)$/.test(method));
+
+const noAlgorithm = ({ issuer }: ServerMetadata, alg: string, accepted: readonly string[]): ProviderFault => ({
+  kind: 'misconfigured',
+  code: 'signing_alg_unsupported',
+  detail: `the authorization server ${issuer} takes no client assertions that are signed with ${alg}, only with ${accepted.join(', ').slice(0, 100) || 'none'}`,
+  retryAfter: undefined,
+  outcomeUnknown: false,
+});
+
+/** Without a redirect URI: a client that is registered by hand is one of an integration of this server alone. */
+const noClient = ({ issuer }: ServerMetadata, redirectUri: string | undefined): ProviderFault => ({
   kind: 'misconfigured',
   code: 'client_not_registered',
-  detail: `the authorization server ${issuer} takes neither client id metadata documents nor registrations: register a client there by hand, with the redirect URI ${redirectUri}, and set the integration's client_id`,
+  detail: `the authorization server ${issuer} takes neither client id metadata documents nor registrations: register a client there by hand, ${
+    redirectUri === undefined
+      ? 'for an integration of this server alone, with the redirect URI and the client_id of that one'
+      : `with the redirect URI ${redirectUri}, and set the integration's client_id`
+  }`,
   retryAfter: undefined,
   outcomeUnknown: false,
 });

@@ -1,6 +1,6 @@
 // The resources room: protected resources of third parties, whose authorization servers are found when someone connects, and the
 // clients that the broker has there.
-import type { ProviderClient, ResourceDiscovery } from '../../ports/index.ts';
+import type { ClientAssertions, ProviderClient, ResourceDiscovery } from '../../ports/index.ts';
 import { type Challenges, type ChallengesParts, createChallenges } from './challenges.ts';
 import { type ClientDocuments, createClientDocuments } from './clients/client-documents.ts';
 import { redirectUris } from './clients/redirect-uris.ts';
@@ -29,6 +29,7 @@ interface Parts extends RegistrationParts, ChallengesParts {
   store: RegistrationParts['store'] & ChallengesParts['store'];
   vault: RegistrationParts['vault'];
   discovery: ResourceDiscovery;
+  clientAssertions: Pick<ClientAssertions, 'algorithm'>;
   provider: Pick<ProviderClient, 'refresh'>;
 }
 

@@ -1,4 +1,6 @@
 // The signing room: the keys that the deployment signs with, their rotation, and the JWTs that are signed with them.
+import type { ClientAssertions } from '../../ports/index.ts';
+import { createClientAssertions } from './client-assertions.ts';
 import { createSigningHousekeeping, type SigningHousekeeping } from './housekeeping.ts';
 import { createJwtSigner, type JwtSigner, type SignJwt } from './jwt-signer.ts';
 import { type CachedKeys, type CachedKeysParts, createCachedKeys, type PublicKeySet } from './keys/cached-keys.ts';
@@ -13,6 +15,7 @@ export type { SigningKeyAdmin, SigningKeyView } from './signing-key-admin.ts';
 
 export interface Signing {
   signer: JwtSigner;
+  clientAssertions: ClientAssertions;
   admin: SigningKeyAdmin;
   /** The keys as verifiers find them. Makes the first one of the deployment. Rejects with `StoreError`. */
   published(): Promise<PublicKeySet>;
@@ -34,6 +37,7 @@ export function createSigning(parts: Parts): Signing {
   const cache: CachedKeys = createCachedKeys(parts, rotation.first);
   return {
     signer: createJwtSigner({ ...parts, cache }),
+    clientAssertions: createClientAssertions({ ...parts, cache }),
     admin: createSigningKeyAdmin({ ...parts, rotation, cache }),
     published: cache.published,
     keysChanged: cache.changed,

@@ -3,8 +3,11 @@ import type { KeyObject } from 'node:crypto';
 import type { JwtVerdict, JwtVerifier } from '../../ports/index.ts';
 import type { CachedKeys } from './keys/cached-keys.ts';
 
-/** No type of JWT is taken for another (RFC 8725 3.11): access tokens (RFC 9068 2.1), answers of introspection (RFC 9701 5). */
-export type SignedJwtType = 'at+jwt' | 'token-introspection+jwt';
+/**
+ * No type of JWT is taken for another (RFC 8725 3.11): access tokens (RFC 9068 2.1), answers of introspection (RFC 9701 5), client
+ * assertions (draft-ietf-oauth-rfc7523bis 4).
+ */
+export type SignedJwtType = 'at+jwt' | 'token-introspection+jwt' | 'client-authentication+jwt';
 
 /** A compact JWS. Rejects when the key is not one for the algorithm. */
 export type SignJwt = (
@@ -15,7 +18,10 @@ export type SignJwt = (
 
 export interface JwtSigner {
   /** Signs these claims with the key that signs now. `iss` is the broker. Rejects with `StoreError`. */
-  sign(typ: SignedJwtType, claims: Readonly<Record<string, unknown>>): Promise<string>;
+  sign(
+    typ: Exclude<SignedJwtType, 'client-authentication+jwt'>,
+    claims: Readonly<Record<string, unknown>>,
+  ): Promise<string>;
   /** Whether a JWT claims to be of this broker, unverified. */
   isOwn(token: string): boolean;
   /**

@@ -7,9 +7,11 @@ import { checkUrl, createOutbound } from '../../adapters/outbound/outbound.ts';
 import { createUpstreamClient } from '../../adapters/outbound/upstream-client.ts';
 import { createWebhookSender } from '../../adapters/outbound/webhook-sender.ts';
 import { createWebhookVerifier } from '../../adapters/webhooks/webhook-verifier.ts';
+import type { ClientAssertions } from '../../ports/index.ts';
 import type { Common } from './parts.ts';
 
-export function createAdapters({ config, clock, tuning, log }: Common) {
+/** `clientAssertions`: of the broker's rooms, which are put together after the adapters. */
+export function createAdapters({ config, clock, tuning, log }: Common, clientAssertions: () => ClientAssertions) {
   const { https, http, resolves } = config.egress;
   // The origin: without credentials.
   if (https ?? http) log.info({ https: https?.origin, http: http?.origin, resolves }, 'egress proxy: in use');
@@ -26,8 +28,17 @@ export function createAdapters({ config, clock, tuning, log }: Common) {
   });
   const verifyIdTokenSignature = verifier.verifySignature;
   const refreshDeadlineMs = tuning.refreshWait?.deadlineMs;
-  const provider = createProviderClient({ outbound, clock, verifyIdTokenSignature, signAssertion, refreshDeadlineMs });
-  const discovery = createResourceDiscovery(outbound, clock, (url) => checkUrl(url, config.outboundAllow));
+  const provider = createProviderClient({
+    ...{ outbound, clock, verifyIdTokenSignature, signAssertion, refreshDeadlineMs },
+    clientAssertions: {
+      algorithm: () => clientAssertions().algorithm(),
+      sign: (client) => clientAssertions().sign(client),
+    },
+  });
+  const discovery = createResourceDiscovery({
+    ...{ outbound, clock, deadlineMs: tuning.discoveryDeadlineMs },
+    checkUrl: (url) => checkUrl(url, config.outboundAllow),
+  });
   const webhookVerifier = createWebhookVerifier({ fetch: outbound, clock });
   const sender = createWebhookSender({ outbound, clock });
   return { outbound, upstream, verifier, provider, discovery, webhookVerifier, sender };

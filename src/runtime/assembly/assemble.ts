@@ -44,7 +44,7 @@ export function assemble(assembly: Assembly): Broker {
   store.onEvents((types) => {
     for (const type of types) telemetry.event(type);
   });
-  const adapters = createAdapters(common);
+  const adapters = createAdapters(common, () => rooms.signing.clientAssertions);
   // As for `valetkey keys rotate`: the rows as they are stored.
   const rotation = { store: counted, ring: vault, rescue: assembly.rescue, access, log: assembly.log, pause };
   const rotator: KeyRotator = {
@@ -52,7 +52,7 @@ export function assemble(assembly: Assembly): Broker {
     left: () => secretsToReencrypt(counted, vault.encryptionKid),
     rotate: (onBatch) => rotateKeys({ ...rotation, onBatch }),
   };
-  const rooms = createRooms({ ...common, ...adapters, rotator });
+  const rooms: Rooms = createRooms({ ...common, ...adapters, rotator });
   const { outbound, upstream } = adapters;
   // A cursor that does not decrypt is a caller's, and no row.
   const http = createServer({ ...common, vault, ...rooms });

@@ -26,6 +26,8 @@ export interface Tuning {
   refreshAhead?: boolean;
   /** When a refresh without a response is slow, when it is lost, and how long a shutdown waits for it, in ms. */
   refreshWait?: { slowMs: number; deadlineMs: number; graceMs: number };
+  /** How long a discovery that begins at a protected resource may take, in ms; asked for each. */
+  discoveryDeadlineMs?: () => number;
   /** How long an API that is called through the proxy may take, in ms. */
   upstreamTimeouts?: { connectMs: number; firstByteMs: number; idleMs: number };
   /** How often due jobs are looked for, in ms. */

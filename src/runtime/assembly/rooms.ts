@@ -94,6 +94,7 @@ export function createRooms(parts: Common & Adapters & { rotator: KeyRotator }):
   const callers = createCallers({ store, callerCache, untilApplied, trustedIssuers, verifier, access, clock });
   const resources = createResources({
     ...{ store, vault, discovery, targets, tokenCache, untilApplied, access, clock, log, publicUrl },
+    clientAssertions: signing.clientAssertions,
     provider: parts.provider,
     appName: config.appName,
   });

@@ -26,6 +26,7 @@ test('deadline: a request that spends a refresh token or a code is left open lon
     clock,
     verifyIdTokenSignature: async () => 'valid',
     signAssertion,
+    clientAssertions: { algorithm: async () => 'ES256', sign: async () => 'signed' },
   });
   const params = { authorization_url: `${server.url}/auth`, token_url: `${server.url}/token` };
   const target = createTarget('generic-oauth2', { params });

@@ -1,9 +1,10 @@
 // As which client the broker comes to an authorization server: pre-registered, by its metadata document, or registered
 // (RFC 7591) once for all connections.
+import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import type { Json } from '../../support/broker.ts';
-import { expectProblem } from '../../support/contract.ts';
+import { expectOk, expectProblem } from '../../support/contract.ts';
 import { type HostileMcp, startHostileMcp } from '../../support/hostile-mcp/index.ts';
 import { json } from '../../support/hostile-mcp/site.ts';
 import { type McpBroker, startMcpBroker } from '../../support/mcp-broker.ts';
@@ -67,6 +68,77 @@ describe('a client id metadata document', () => {
     expect(sent.map((form) => form.get('client_id'))).toEqual([METADATA_URL, METADATA_URL, METADATA_URL]);
     expect(sent.some((form) => form.has('client_secret'))).toBe(false);
     expect(as.refused).toEqual([]);
+  });
+
+  describe('where the server takes no public clients', () => {
+    const methods = ['client_secret_basic', 'private_key_jwt'];
+    /** The client of the document, whose keys are those of the broker. */
+    const strict = async (metadata: Json = {}) => {
+      const { mcp, as } = hostile;
+      as.metadata = { ...withDocuments, token_endpoint_auth_methods_supported: methods, ...metadata };
+      as.now = () => new Date(it.now());
+      as.addClient({ id: METADATA_URL, method: 'private_key_jwt', jwksUri: `${it.broker.url}/oauth2/jwks` });
+      return it.integrate(mcp, { params: { client_metadata_url: METADATA_URL } });
+    };
+    const assertions = () =>
+      [...hostile.as.site.to('/token'), ...hostile.as.site.to('/revoke')].map(({ form }) =>
+        String(form.get('client_assertion')),
+      );
+
+    test('the broker proves itself by its keys at the exchange, the refresh and the revocation', async () => {
+      const { as } = hostile;
+      const { id } = await it.connect(
+        await strict({ token_endpoint_auth_signing_alg_values_supported: ['RS256', 'ES256'] }),
+      );
+      // What the server offers now is no matter of the stored grant.
+      as.metadata = withDocuments;
+      it.advance(2 * HOUR);
+      expect((await refresh(id)).status).toBe(200);
+      // The next key is published before it signs.
+      expectOk(await it.broker.ask('POST', '/v1/signing-keys/rotate', {}));
+      it.advance(2 * HOUR);
+      expect((await refresh(id)).status).toBe(200);
+      expectOk(await it.broker.ask('DELETE', `/v1/connections/${id}`));
+      await expect.poll(() => as.site.to('/revoke').length).toBeGreaterThan(0);
+      expect(as.refused).toEqual([]);
+      expect(as.registrations).toEqual([]);
+      expect(assertions().length).toBeGreaterThanOrEqual(4);
+      expect(new Set(assertions()).size).toBe(assertions().length);
+    });
+
+    test('its assertions are for this issuer alone, and no credentials at the broker', async () => {
+      await it.connect(await strict());
+      const [assertion = ''] = assertions();
+      expect(decodeProtectedHeader(assertion)).toMatchObject({ typ: 'client-authentication+jwt', alg: 'ES256' });
+      const { iss, sub, aud, jti, iat = 0, exp = 0 } = decodeJwt(assertion);
+      expect([iss, sub, aud, typeof jti]).toEqual([METADATA_URL, METADATA_URL, hostile.as.issuer, 'string']);
+      expect(exp - iat).toBeLessThanOrEqual(300);
+      const answer = await it.broker.ask('GET', '/v1/connections', undefined, assertion);
+      expectProblem(answer, 401, 'unauthenticated');
+    });
+
+    test('an algorithm that the broker does not sign with is refused at the session, unless it can be registered', async () => {
+      const others = { token_endpoint_auth_signing_alg_values_supported: ['PS256', 'RS256'] };
+      const only = { ...others, token_endpoint_auth_methods_supported: ['private_key_jwt'] };
+      const integration = await strict(only);
+      const { detail } = await it.refused(integration, 'signing_alg_unsupported');
+      expect(detail).toMatch(/ES256.*PS256, RS256/);
+      expect(hostile.as.registrations).toEqual([]);
+      // It could be registered with a secret instead.
+      await it.connect(await strict(others));
+      expect(hostile.as.registrations).toHaveLength(1);
+      expect(hostile.as.refused).toEqual([]);
+    });
+
+    test('an assertion that is refused leaves the connection as it is', async () => {
+      const { as } = hostile;
+      const { id } = await it.connect(await strict());
+      as.clients.get(METADATA_URL)!.jwksUri = `${as.site.origin}/no-keys`;
+      as.site.on('/no-keys', json({ keys: [] }));
+      it.advance(2 * HOUR);
+      expect((await refresh(id)).status).toBe(502);
+      expect((await it.broker.ask('GET', `/v1/connections/${id}`)).body).toMatchObject({ status: 'active' });
+    });
   });
 
   test.each([false, undefined])('is not used where the server says %s', async (supported) => {
@@ -241,6 +313,11 @@ describe('a registration', () => {
     const refusal = await it.refused(integration, /./);
     expect(refusal.detail).toContain(`${it.broker.url}/oauth2/callback/${integration}`);
     expect(as.site.received.map(({ method }) => method)).not.toContain('POST');
+    // Where connections name their servers, no redirect URI of one issuer is to be registered by hand.
+    const many = await it.integrate(null, { params: { servers: new URL(mcp.url).host } });
+    const { detail } = await it.refused(many, 'client_not_registered', { params: { server_url: mcp.url } });
+    expect(detail).toContain('for an integration of this server alone');
+    expect(detail).not.toContain('/oauth2/callback/');
   });
 
   test('is made again before its secret expires, and never when the secret does not', async () => {

@@ -198,7 +198,8 @@ describe('other clients', () => {
         response_types: ['code'],
         application_type: 'web',
         token_endpoint_auth_method: 'none',
-        token_endpoint_auth_methods_supported: ['none'],
+        token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'],
+        jwks_uri: `${broker.url}/oauth2/jwks`,
       });
     }
     expectProblem(await broker.ask('GET', '/oauth2/clients/none.json'), 404, 'not_found');

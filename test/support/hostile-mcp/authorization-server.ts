@@ -2,6 +2,7 @@
 // response, tokens.
 import { createHash, randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
+import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import type { Json } from '../broker.ts';
 import type { Ledger } from './ledger.ts';
 import { json, notFound, type Site, type SiteRequest, startSite } from './site.ts';
@@ -9,8 +10,10 @@ import { json, notFound, type Site, type SiteRequest, startSite } from './site.t
 export interface Client {
   id: string;
   secret: string | undefined;
-  /** `client_secret_basic`, `client_secret_post` or `none`. */
+  /** `client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none`. */
   method: string;
+  /** Where its keys are, of `private_key_jwt`. */
+  jwksUri: string | undefined;
   redirectUris: string[] | undefined;
 }
 
@@ -29,6 +32,8 @@ export interface AuthorizationServer {
   tokens: Json;
   /** Whether refresh tokens are of one client alone; true. */
   bindsRefreshTokens: boolean;
+  /** What time it is there. */
+  now: () => Date;
   /** What was wrong with requests: a client without fault leaves it empty. */
   refused: string[];
   /** Of all authorization requests. */
@@ -55,6 +60,7 @@ interface Grant {
 /** `path` follows the origin in the issuer: empty, or as `/tenant`. `name` is in all that it issues. */
 export async function startAuthorizationServer(ledger: Ledger, name: string, path = ''): Promise<AuthorizationServer> {
   const codes = new Map<string, Grant & { redirectUri: string | null; challenge: string | null }>();
+  const assertions = new Set<string>();
   const refreshTokens = new Map<string, Grant>();
   const accessTokens = new Map<string, Grant>();
   const site = await startSite((request, response) => {
@@ -62,7 +68,7 @@ export async function startAuthorizationServer(ledger: Ledger, name: string, pat
     if (request.path === `${path}/authorize`) return authorize(request, response);
     if (request.path === `${path}/register`) return register(request, response);
     if (request.path === `${path}/token`) return token(request, response);
-    if (request.path === `${path}/revoke`) return json({})(request, response);
+    if (request.path === `${path}/revoke`) return revoke(request, response);
     return notFound(request, response);
   });
   ledger.watch(name, site);
@@ -144,15 +150,22 @@ export async function startAuthorizationServer(ledger: Ledger, name: string, pat
       it.addClient({
         id: answer.client_id,
         secret: answer.client_secret ? String(answer.client_secret) : undefined,
+        jwksUri: undefined,
         method: answer.client_secret ? String(answer.token_endpoint_auth_method) : 'none',
         redirectUris: asked.redirect_uris as string[],
       });
     json(answer, 201)(request, response);
   }
 
-  function token(request: SiteRequest, response: ServerResponse): void {
+  async function revoke(request: SiteRequest, response: ServerResponse): Promise<void> {
+    const client = await authenticated(request);
+    if (typeof client === 'string') return void refuse(response, `revoke: ${client}`, 'invalid_client', 401);
+    json({})(request, response);
+  }
+
+  async function token(request: SiteRequest, response: ServerResponse): Promise<void> {
     const { form } = request;
-    const client = authenticated(request);
+    const client = await authenticated(request);
     if (typeof client === 'string') return void refuse(response, `token: ${client}`, 'invalid_client', 401);
     const grant = form.get('grant_type') === 'refresh_token' ? refreshed(form, client) : redeemed(form, client);
     if (typeof grant === 'string') return void refuse(response, `token: ${grant}`, 'invalid_grant');
@@ -165,7 +178,7 @@ export async function startAuthorizationServer(ledger: Ledger, name: string, pat
   }
 
   /** The client, or what is wrong. */
-  function authenticated({ headers, form }: SiteRequest): Client | string {
+  async function authenticated({ headers, form }: SiteRequest): Promise<Client | string> {
     const basic = /^Basic (.+)$/i.exec(headers.authorization ?? '')?.[1];
     const [id = '', secret = ''] = basic
       ? Buffer.from(basic, 'base64').toString().split(':').map(decodeURIComponent)
@@ -173,9 +186,37 @@ export async function startAuthorizationServer(ledger: Ledger, name: string, pat
     const client = it.clients.get(id);
     if (client === undefined) return 'unknown client';
     if (form.has('client_secret') && form.get('client_secret') === '') return 'an empty client secret';
+    if (form.has('client_assertion')) return proven(client, form, headers);
     const method = basic ? 'client_secret_basic' : form.has('client_secret') ? 'client_secret_post' : 'none';
     if (method !== client.method) return `${method} for ${client.method}`;
     return secret === (client.secret ?? '') ? client : 'another secret';
+  }
+
+  /** RFC 7523 3: by a key of the client, for this issuer alone, once. */
+  async function proven(
+    client: Client,
+    form: URLSearchParams,
+    headers: SiteRequest['headers'],
+  ): Promise<Client | string> {
+    if (client.method !== 'private_key_jwt' || client.jwksUri === undefined) return `an assertion for ${client.method}`;
+    if (headers.authorization !== undefined || form.has('client_secret')) return 'two methods';
+    if (form.get('client_assertion_type') !== 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
+      return 'another assertion type';
+    const keys = createLocalJWKSet((await (await fetch(client.jwksUri)).json()) as JSONWebKeySet);
+    try {
+      const { payload } = await jwtVerify(form.get('client_assertion') ?? '', keys, {
+        ...{ issuer: client.id, subject: client.id, typ: 'client-authentication+jwt', currentDate: it.now() },
+        requiredClaims: ['iat', 'exp', 'jti', 'aud'],
+      });
+      const { aud, jti = '', iat = 0, exp = 0 } = payload;
+      if (aud !== it.issuer) return 'an assertion for another audience';
+      if (exp - iat > 300) return 'an assertion that lives too long';
+      if (assertions.has(jti)) return 'an assertion twice';
+      assertions.add(jti);
+      return client;
+    } catch (error) {
+      return `an assertion that is not valid: ${error}`;
+    }
   }
 
   function redeemed(form: URLSearchParams, client: Client): Grant | string {
@@ -214,12 +255,16 @@ export async function startAuthorizationServer(ledger: Ledger, name: string, pat
     registered: {},
     tokens: {},
     bindsRefreshTokens: true,
+    now: () => new Date(),
     refused: [],
     authorizations: [],
     registrations: [],
     clients: new Map(),
     addClient: (client) =>
-      void it.clients.set(client.id, { secret: undefined, method: 'none', redirectUris: undefined, ...client }),
+      void it.clients.set(client.id, {
+        ...{ secret: undefined, method: 'none', jwksUri: undefined, redirectUris: undefined },
+        ...client,
+      }),
     scopesOf(accessToken, resource) {
       const grant = accessTokens.get(accessToken);
       return grant?.resource === resource ? grant.scope.split(' ').filter(Boolean) : undefined;

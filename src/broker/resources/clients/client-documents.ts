@@ -16,6 +16,8 @@ export interface ClientDocument {
   application_type: 'web';
   token_endpoint_auth_method: 'none';
   token_endpoint_auth_methods_supported: string[];
+  /** Of `private_key_jwt`. */
+  jwks_uri: string;
 }
 
 export interface ClientDocuments {
@@ -49,7 +51,8 @@ export function createClientDocuments({ targets, appName, publicUrl }: Parts): C
         response_types: ['code'],
         application_type: 'web',
         token_endpoint_auth_method: 'none',
-        token_endpoint_auth_methods_supported: ['none'],
+        token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'],
+        jwks_uri: `${publicUrl}/oauth2/jwks`,
       };
     },
   };
