@@ -6,7 +6,7 @@ import { redirectUriToRegister } from '../../broker/resources/index.ts';
 import type { ReceivingAdmin, SignalAdmin, WebhookAdmin } from '../../broker/webhooks/index.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
-import { authMode, type Provider } from '../../domain/provider.ts';
+import type { Provider } from '../../domain/provider.ts';
 import { WebhookScheme } from '../../domain/webhook-dialect.ts';
 import type { WebhookSetup } from '../../domain/webhook-settings.ts';
 import { respond } from '../errors/respond.ts';
@@ -132,11 +132,7 @@ interface Parts {
 
 export function integrationRoutes(parts: Parts) {
   const { integrations, receiving, webhooks, signals, catalogue, publicUrl } = parts;
-  const redirectUriOf = (one: Integration) => {
-    const provider = catalogue.get(one.provider);
-    const auth = provider && authMode(provider, one.params);
-    return redirectUriToRegister(publicUrl, one, auth && { provider, auth });
-  };
+  const redirectUriOf = (one: Integration) => redirectUriToRegister(publicUrl, one, catalogue.get(one.provider));
   async function view(one: Integration) {
     const webhook = await webhooks.view(one);
     return presentIntegration(one, webhook && presentWebhook(webhook), await signals.view(one.id), redirectUriOf(one));

@@ -1,4 +1,5 @@
 // Integrations in the console: the set-up step by step, the page of each, and what each role may do.
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
@@ -77,6 +78,33 @@ describe('console: integrations', () => {
     const bad = await admin.get('/console/integrations/new/slack?id=Not%20An%20Id');
     expect([bad.status, bad.text.includes('lower-case letters, digits')]).toEqual([422, true]);
     expect((await admin.get('/console/integrations/new/slack?id=new')).text).toContain('choose another id');
+  });
+
+  it('says that each issuer has its own redirect URI, where connections name their servers', async () => {
+    const uri = (id: string, rest = '') => `${broker.url}/oauth2/callback/${id}${rest}`;
+    const put = async (id: string, params: object) => {
+      const body = { provider: 'mcp', params };
+      expect((await broker.ask('PUT', `/v1/integrations/${id}`, body)).status).toBe(201);
+      return [(await admin.get(`/console/integrations/${id}/set-up`)).text, await stored(id)] as const;
+    };
+    const servers = '*.example.com';
+    const [many, view] = await put('many', { servers });
+    expect(many).toContain(uri('many', '/{issuer}'));
+    expect(many).toContain('SHA-256 of the issuer');
+    expect(view).toMatchObject({ redirect_uri: null, redirect_uri_pattern: uri('many', '/{issuer}') });
+    const issuer = 'https://id.example.com';
+    const own = uri('pinned', `/${createHash('sha256').update(issuer).digest('hex').slice(0, 16)}`);
+    const [pinned, pinnedView] = await put('pinned', { servers, issuer });
+    expect(pinned).toContain(own);
+    expect(pinned).not.toContain('{issuer}');
+    expect(pinnedView).toMatchObject({ redirect_uri: own, redirect_uri_pattern: null });
+    const [one, oneView] = await put('one', { server_url: 'https://mcp.example.com/mcp' });
+    expect(one).toContain(uri('one'));
+    expect(one).not.toContain('{issuer}');
+    expect(oneView).toMatchObject({ redirect_uri: uri('one'), redirect_uri_pattern: null });
+    const form = await admin.get('/console/integrations/new/mcp?id=open');
+    for (const text of [uri('open'), uri('open', '/{issuer}')]) expect(form.text).toContain(text);
+    for (const id of ['many', 'pinned', 'one']) await broker.ask('DELETE', `/v1/integrations/${id}`);
   });
 
   it('a form with faults says what, beside the fields, keeps what was filled in, and no secret', async () => {

@@ -3,7 +3,7 @@
 import { protectedResourceOf } from '../../../domain/auth-modes.ts';
 import { fill, placeholders } from '../../../domain/fields.ts';
 import type { Integration } from '../../../domain/integration.ts';
-import { connectionFields } from '../../../domain/provider.ts';
+import { authMode, connectionFields, type Provider } from '../../../domain/provider.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
 import { digest } from '../../secrets/index.ts';
 
@@ -11,7 +11,7 @@ import { digest } from '../../secrets/index.ts';
 const issuerHash = (issuer: string): string => digest(issuer).slice(0, 16);
 
 /** The placeholder of the issuer's hash, where no issuer is known yet. */
-export const ISSUER_PLACEHOLDER = '{issuer}';
+const ISSUER_PLACEHOLDER = '{issuer}';
 
 /** Whether each connection says which resource it is for. */
 export function isPerIssuer({ provider, auth }: Pick<ResolvedIntegration, 'provider' | 'auth'>): boolean {
@@ -30,11 +30,12 @@ export interface RedirectUriToRegister {
 export function redirectUriToRegister(
   publicUrl: string,
   { id, params }: Pick<Integration, 'id' | 'params'>,
-  chosen: Pick<ResolvedIntegration, 'provider' | 'auth'> | undefined,
+  provider: Provider | undefined,
 ): RedirectUriToRegister {
   const uri = `${publicUrl}/oauth2/callback/${id}`;
-  if (chosen === undefined || !isPerIssuer(chosen)) return { uri, isPattern: false };
-  const { issuer } = protectedResourceOf(chosen.auth) ?? {};
+  const auth = provider && authMode(provider, params);
+  if (!auth || !isPerIssuer({ provider, auth })) return { uri, isPattern: false };
+  const { issuer } = protectedResourceOf(auth) ?? {};
   const one = issuer === undefined ? undefined : fill(issuer, params);
   if (one === undefined) return { uri: `${uri}/${ISSUER_PLACEHOLDER}`, isPattern: true };
   return { uri: `${uri}/${issuerHash(one)}`, isPattern: false };

@@ -67,7 +67,7 @@ export function integrationPage(base: string, visit: Visit, page: IntegrationPag
         ],
         ...(chosen ? [['Connects by', modeWords(chosen.auth)] as const] : []),
         ...(integration.clientId === '' ? [] : [['Client id', copied(integration.clientId, 'the client id')] as const]),
-        ...(chosen && isCode(chosen.auth) ? [redirectFact(publicUrl, integration, chosen)] : []),
+        ...(chosen && isCode(chosen.auth) ? [redirectFact(publicUrl, integration, chosen.provider)] : []),
         ['Scopes', integration.scopes.length > 0 ? html`<code>${integration.scopes.join(' ')}</code>` : 'none'],
         ...(integration.returnOrigins.length > 0
           ? [['Return origins', integration.returnOrigins.join(', ')] as const]

@@ -3,9 +3,10 @@ import { html } from 'hono/html';
 import type { ConnectSessions } from '../../../../broker/connections/index.ts';
 import { redirectUriToRegister } from '../../../../broker/resources/index.ts';
 import type { WebhookView } from '../../../../broker/webhooks/index.ts';
-import { isCode, protectedResourceOf } from '../../../../domain/auth-modes.ts';
+import { isCode, modeName, protectedResourceOf } from '../../../../domain/auth-modes.ts';
 import type { Refusal } from '../../../../domain/errors.ts';
 import type { ConnectSession, Integration } from '../../../../domain/integration.ts';
+import type { Provider } from '../../../../domain/provider.ts';
 import type { Html } from '../../../pages/layout.ts';
 import { presentWebhooks } from '../../../present-webhooks.ts';
 import { may, type Visit } from '../../environment.ts';
@@ -42,8 +43,8 @@ export const setUpPage = (base: string, visit: Visit, setUp: SetUp): Html => htm
   </section>`;
 
 /** Providers ask for it before they give out a client id. */
-export function redirectFact(publicUrl: string, of: Pick<Integration, 'id' | 'params'>, chosen: Chosen | undefined) {
-  const { uri, isPattern } = redirectUriToRegister(publicUrl, of, chosen);
+export function redirectFact(publicUrl: string, of: Pick<Integration, 'id' | 'params'>, provider: Provider) {
+  const { uri, isPattern } = redirectUriToRegister(publicUrl, of, provider);
   const what = isPattern
     ? html`<code>${uri}</code><p class="hint">Each issuer has its own: <code>{issuer}</code> stands for the first 16 hexadecimal digits of the SHA-256 of the issuer. With the param <code>issuer</code>, it is shown here.</p>`
     : copied(uri, 'the redirect URI');
@@ -51,9 +52,9 @@ export function redirectFact(publicUrl: string, of: Pick<Integration, 'id' | 'pa
 }
 
 /** In the form of a new integration: which of them it is, may depend on its settings. */
-export function newRedirectFact(publicUrl: string, id: string, chosen: Chosen) {
+export function newRedirectFact(publicUrl: string, id: string, { provider, auth }: Chosen) {
   const ofOne = copied(`${publicUrl}/oauth2/callback/${id}`, 'the redirect URI');
-  const { uri, isPattern } = redirectUriToRegister(publicUrl, { id, params: {} }, chosen);
+  const { uri, isPattern } = redirectUriToRegister(publicUrl, { id, params: { mode: modeName(auth) } }, provider);
   const what = isPattern
     ? html`${ofOne}<p class="hint">But where connections name their servers, each issuer has its own: <code>${uri}</code>. The set-up shows it.</p>`
     : ofOne;
@@ -61,16 +62,15 @@ export function newRedirectFact(publicUrl: string, id: string, chosen: Chosen) {
 }
 
 function atTheProvider({ provider, auth, integration, webhook, publicUrl }: SetUp): Html {
-  const redirect = redirectFact(publicUrl, integration, { provider, auth });
-  const isPattern = redirectUriToRegister(publicUrl, integration, { provider, auth }).isPattern;
+  const redirect = redirectFact(publicUrl, integration, provider);
   return html`<section class="card" aria-labelledby="at-provider">
     <h2 id="at-provider">At ${provider.name}</h2>
     <p>${elsewhere(provider.docs_url, `Open what ${provider.name} says about it`)}.</p>
     ${
       protectedResourceOf(auth) !== undefined && integration.clientId === ''
-        ? html`<p>Nothing is registered there by hand: the broker finds the authorization server, and is a client there by itself, when the first account is connected.</p>`
+        ? html`<p>Nothing is registered there by hand: the broker finds the authorization server, and is a client there by itself, when the first account is connected. This is the redirect URI, where someone asks:</p>${facts([redirect])}`
         : isCode(auth)
-          ? html`<p>${isPattern ? 'Register the redirect URI of the issuer there:' : 'Register this redirect URI there, exactly as it is:'}</p>${facts([redirect])}`
+          ? html`<p>Register this redirect URI there, exactly as it is:</p>${facts([redirect])}`
           : html`<p>Nothing is registered there for this mode: owners enter what they have, or you import it.</p>`
     }
     ${Object.entries(provider.webhooks).map(([name, endpoint]) => {
