@@ -1,6 +1,7 @@
 // Documents that are no answer: too long, too slow, redirected, garbage, of private addresses. None of them is believed,
 // followed or repeated, and none holds a request up.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { DISCOVERY_DEADLINE_MS } from '../../../src/domain/time-limits.ts';
 import { expectProblem } from '../../support/contract.ts';
 import { type HostileMcp, startHostileMcp } from '../../support/hostile-mcp/index.ts';
 import {
@@ -20,8 +21,9 @@ import { sessionOf, visit } from '../../support/owner-browser.ts';
 
 let it: McpBroker;
 let hostile: HostileMcp;
+let deadlineMs = DISCOVERY_DEADLINE_MS;
 beforeAll(async () => {
-  it = await startMcpBroker();
+  it = await startMcpBroker({}, { discoveryDeadlineMs: () => deadlineMs });
 });
 afterAll(() => it.stop());
 beforeEach(async () => {
@@ -192,12 +194,14 @@ describe('what takes too long', () => {
     resource.mcp.site.on(resource.mcp.metadataPath, stall);
     metadata.as.site.on(metadata.as.metadataPath, stall);
     registration.as.site.on('/register', hang);
+    deadlineMs = 500;
     const answers = await Promise.all(slow.map(async ({ mcp }) => it.session(await it.integrate(mcp))));
+    deadlineMs = DISCOVERY_DEADLINE_MS;
     // A server that does not answer a message may still publish its metadata.
     expect([201, 503]).toContain(answers[0]?.status);
     for (const answer of answers.slice(1)) expectProblem(answer, 503, 'provider_unavailable');
     await Promise.all(slow.map((one) => one.close()));
-  }, 40_000);
+  });
 });
 
 describe('an address that the broker may not reach', () => {

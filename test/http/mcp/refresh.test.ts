@@ -2,6 +2,7 @@
 // later. Challenges that callers report are read again, and never move a refresh token.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createCookieJar } from '../../../demo/browser.ts';
+import { DISCOVERY_DEADLINE_MS } from '../../../src/domain/time-limits.ts';
 import type { Answer, Json } from '../../support/broker.ts';
 import { expectOk, expectProblem } from '../../support/contract.ts';
 import { type HostileMcp, startHostileMcp } from '../../support/hostile-mcp/index.ts';
@@ -11,8 +12,9 @@ import { visit } from '../../support/owner-browser.ts';
 
 let it: McpBroker;
 let hostile: HostileMcp;
+let deadlineMs = DISCOVERY_DEADLINE_MS;
 beforeAll(async () => {
-  it = await startMcpBroker();
+  it = await startMcpBroker({}, { discoveryDeadlineMs: () => deadlineMs });
 });
 afterAll(() => it.stop());
 beforeEach(async () => {
@@ -134,10 +136,12 @@ describe('a challenge that leads to the same issuer', () => {
   test('does not hold the refresh up for ever when the metadata does not come', async () => {
     const { id } = await connect();
     hostile.mcp.site.on(hostile.mcp.metadataPath, hang);
+    deadlineMs = 300;
     const { status } = await rejected(id, named());
+    deadlineMs = DISCOVERY_DEADLINE_MS;
     expect([200, 502, 503]).toContain(status);
     expect(await statusOf(id)).toMatchObject({ status: 'active' });
-  }, 30_000);
+  });
 });
 
 describe('a challenge that leads to another issuer', () => {
