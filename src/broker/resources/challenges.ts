@@ -14,9 +14,10 @@ import { refusalOf } from './refusals.ts';
 
 export interface Challenges {
   /**
-   * Reads the metadata of the resource once more. Where they lead to another issuer, the connection is `needs_reauth` from now on,
-   * and this refuses with `reauthorization_required`; where they cannot be accepted, with `integration_misconfigured`. Of a
-   * resource that cannot be reached now nothing is known, and of a provider without one nothing is asked.
+   * Reads the metadata of the resource once more. Where they lead to another issuer, and the resource says the same when it is
+   * asked without a token, the connection is `needs_reauth` from now on, and this refuses with `reauthorization_required`; where
+   * they cannot be accepted, with `integration_misconfigured`. Of a resource that cannot be reached now nothing is known, and of a
+   * provider without one nothing is asked.
    */
   check(connection: Connection, challenge: ResourceChallenge): Promise<Refusal | undefined>;
   /** Where the connection's grant comes from. Undefined: from the endpoints of the catalogue. Throws `VaultError`. */
@@ -51,7 +52,11 @@ export function createChallenges(parts: ChallengesParts & { sources: Pick<GrantS
       const target = targets.targetOf(found, connection);
       const source = target.resource === null ? undefined : await sourceOf(connection);
       if (!source) return undefined;
-      const answer = await sources.discover(found, target, { challenge });
+      const leadsElsewhere = (one: Awaited<ReturnType<GrantSources['discover']>>) =>
+        one.ok && one.value.server.issuer !== source.server.issuer;
+      const told = await sources.discover(found, target, { challenge });
+      // A caller may have invented it, with a document of someone else at the same host: the resource itself decides.
+      const answer = leadsElsewhere(told) ? await sources.discover(found, target) : told;
       if (!answer.ok && answer.fault.kind === 'transient') {
         const { code, detail } = answer.fault;
         log.warn({ connection: id, integration, code, detail }, 'challenge: the resource cannot be asked now');

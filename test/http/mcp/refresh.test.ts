@@ -204,6 +204,18 @@ describe('a challenge that a caller invents', () => {
     expect(hostile.other.site.received).toEqual([]);
   });
 
+  test('of a document of someone else at the same host ends no connection', async () => {
+    hostile.mcp.metadataPath = '/metadata';
+    const { id } = await connect();
+    const evil = json({ resource: hostile.mcp.url, authorization_servers: [hostile.other.issuer] });
+    for (const path of ['/files/prm', '/.well-known/oauth-protected-resource']) hostile.mcp.site.on(path, evil);
+    for (const invented of [`Bearer resource_metadata="${hostile.mcp.site.origin}/files/prm"`, 'Bearer']) {
+      expectOk(await rejected(id, invented));
+      expect(await statusOf(id)).toMatchObject({ status: 'active' });
+    }
+    expect(hostile.other.spent('refresh_token')).toEqual([]);
+  });
+
   test('of a private address asks nothing there', async () => {
     const { id } = await connect();
     const { status } = await rejected(id, `Bearer resource_metadata="${hostile.inside.origin}/prm"`);
