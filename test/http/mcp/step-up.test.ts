@@ -160,6 +160,19 @@ describe('a challenge for more', () => {
     expect(asked()).toHaveLength(1);
   });
 
+  test('at a connection of someone else tells none of its scopes', async () => {
+    hostile.mcp.challenge = () => `Bearer scope="one", ${document()}`;
+    const { id, integration } = await connect();
+    const grants = [
+      { actions: ['connections:write'], integrations: [integration], owners: ['mallory'], scopes: ['x'] },
+    ];
+    const { key } = expectOk(await it.broker.ask('POST', '/v1/callers', { name: 'another app', grants }), 201);
+    const wanted = { integration, owner: 'mallory', scopes: ['x'], connection_id: id, challenge: insufficient('x') };
+    const answer = await it.broker.ask('POST', '/v1/connect-sessions', wanted, String(key));
+    expectProblem(answer, 404, 'not_found');
+    expect(JSON.stringify(answer.body)).not.toContain('one"');
+  });
+
   test('without the connection is refused', async () => {
     const integration = await it.integrate(hostile.mcp);
     expectProblem(await it.session(integration, { challenge: insufficient('x') }), 400, 'invalid_request');

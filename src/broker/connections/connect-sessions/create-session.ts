@@ -222,7 +222,9 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
     const asked = await placed(call, request);
     if (asked instanceof Refusal) return asked;
     const startedAt = clock.now();
-    const wanted = await stepUp.widened(asked);
+    const isThere = ({ integration, owner }: Connection) =>
+      integration === asked.integration && owner === asked.owner && sees(call, { integration, owner });
+    const wanted = await stepUp.widened(asked, isThere);
     if (wanted instanceof Refusal) return wanted;
     const issues = displayIssues(request);
     const found = await permitted(call, action, wanted, issues);

@@ -1,5 +1,6 @@
 // Step-up: an API wants further scopes of a connection (RFC 6750 3.1, `insufficient_scope`). Its owner is asked for what was asked
 // before and what the challenge names, so that nothing is lost; only a few times an hour, since some servers are never content.
+import type { Connection } from '../../../domain/connection.ts';
 import { type Refusal, refuse } from '../../../domain/errors.ts';
 import type { ConnectSession } from '../../../domain/integration.ts';
 import { parseBearerChallenge } from '../../../domain/protected-resource.ts';
@@ -11,8 +12,11 @@ import type { Challenges } from '../../resources/index.ts';
 const MOST_AUTHORIZATIONS = 3;
 
 export interface StepUp {
-  /** The request with all scopes; without a challenge, as it is. Refuses with `invalid_request`. Rejects with `StoreError`. */
-  widened<R extends StepUpRequest>(request: R): Promise<R | Refusal>;
+  /**
+   * The request with all scopes; without a challenge, as it is, and for a connection that is not there for who asks: its scopes
+   * are told to no one else. Refuses with `invalid_request`. Rejects with `StoreError`.
+   */
+  widened<R extends StepUpRequest>(request: R, isThere: (connection: Connection) => boolean): Promise<R | Refusal>;
   /** Which authorizations count, and how many there may be. */
   counted(now: number): { since: number; most: number };
   exhausted(session: Pick<ConnectSession, 'connectionId'>): Refusal;
@@ -31,14 +35,14 @@ interface Parts {
 
 export function createStepUp({ store, challenges }: Parts): StepUp {
   return {
-    async widened(request) {
+    async widened(request, isThere) {
       const { challenge, connectionId, scopes = [] } = request;
       if (challenge === undefined) return request;
       if (connectionId === undefined) return invalid('connection_id', 'is required with a challenge');
       const named = parseBearerChallenge(challenge.wwwAuthenticate);
       if (!named) return invalid('challenge.www_authenticate', 'has no Bearer challenge (RFC 6750)');
       const connection = await store.connection(connectionId);
-      if (!connection) return request;
+      if (!connection || !isThere(connection)) return request;
       const before = (await challenges.sourceOf(connection))?.asked ?? [];
       const all = new Set([...before, ...connection.scopes, ...scopes, ...(named.scopes ?? [])]);
       return { ...request, scopes: [...all] };
