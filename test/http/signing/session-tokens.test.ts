@@ -295,6 +295,9 @@ describe('introspection', () => {
     // A session sees itself, and none beside it.
     expect(await introspect(opaque.token, opaque.token)).toMatchObject({ active: true });
     expect(await introspect(jwtSession.token, opaque.token)).toEqual({ active: false });
+    // Neither does one of the admin key, which is not the admin key.
+    const ofAdmin = await made({ format: undefined, audience: undefined }, first.adminKey);
+    expect(await introspect(jwtSession.token, ofAdmin.token)).toEqual({ active: false });
     expect((await post(first, '/oauth2/introspect', { token: opaque.token }, {})).status).toBe(401);
   });
 
