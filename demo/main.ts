@@ -25,11 +25,12 @@ const SECRET = /^(access_token|refresh_token|client_secret|secret|secrets|key|to
 const PROVIDER = 'acme';
 const WEBHOOK_SECRET = `whsec_${randomBytes(32).toString('base64')}`;
 
-/** A copy for printing, with secrets shortened. */
+/** A copy for printing, with secrets shortened, and without members that are null. */
 function shown(value: unknown, key = ''): unknown {
   if (Array.isArray(value)) return value.map((item) => shown(item, key));
   if (value !== null && typeof value === 'object') {
-    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, shown(item, name)]));
+    const members = Object.entries(value).filter(([, item]) => item !== null);
+    return Object.fromEntries(members.map(([name, item]) => [name, shown(item, name)]));
   }
   const secret = SECRET.test(key) && typeof value === 'string' && value.length > 24;
   return secret ? `${value.slice(0, 20)}… (${value.length} characters)` : value;
@@ -119,7 +120,7 @@ async function tour(
   );
 
   step('An admin creates a caller', 'The key of this internal service permits what its grants say, and nothing else.');
-  const actions = ['token', 'connections:read', 'connections:write', 'jwt:verify', 'events'];
+  const actions = ['token', 'connections:read', 'connections:write', 'jwt:verify', 'events', 'proxy', 'sessions'];
   const grants = [{ actions, integrations: [INTEGRATION], owners: ['*'] }];
   const caller = await ask(broker, admin, 'POST', '/v1/callers', { name: 'calendar-sync', grants });
   const key = String(caller.key);
@@ -172,17 +173,21 @@ async function tour(
 
   step(
     'An agent calls the API, and never sees a token',
-    'Its caller may make GET calls through the broker, which attaches the token. Nothing else.',
+    'It has a session of 15 minutes, for this owner: GET calls through the broker, which attaches the token.',
   );
-  const agentGrants = [{ actions: ['proxy'], integrations: [INTEGRATION], owners: ['*'], methods: ['GET'] }];
-  const agent = await ask(broker, admin, 'POST', '/v1/callers', { name: 'agent', grants: agentGrants });
-  const agentKey = String(agent.key);
-  const me = await ask(broker, agentKey, 'GET', `/v1/connections/${id}/proxy/me`);
+  const scope = { owner: OWNER, integrations: [INTEGRATION], actions: ['proxy'], methods: ['GET'], ttl: 900 };
+  const why = { purpose: 'greet the user', actor: { id: 'greeter' } };
+  const agent = await ask(broker, key, 'POST', '/v1/sessions', { ...scope, ...why });
+  const agentToken = String(agent.token);
+  const me = await ask(broker, agentToken, 'GET', `/v1/connections/${id}/proxy/me`);
   expect(me.sub === 'alice', 'the API was sent a valid token: it answers with the account');
-  const written = await ask(broker, agentKey, 'POST', `/v1/connections/${id}/proxy/me`, { name: 'mallory' });
+  const written = await ask(broker, agentToken, 'POST', `/v1/connections/${id}/proxy/me`, { name: 'mallory' });
   expect(written.code === 'forbidden', 'a POST is refused, and never reaches the API');
-  const kept = await ask(broker, agentKey, 'GET', `/v1/connections/${id}/token`);
+  const kept = await ask(broker, agentToken, 'GET', `/v1/connections/${id}/token`);
   expect(kept.code === 'forbidden', 'the agent cannot read the token');
+  await ask(broker, key, 'DELETE', `/v1/sessions/${agent.id}`);
+  const late = await ask(broker, agentToken, 'GET', `/v1/connections/${id}/proxy/me`);
+  expect(late.reason === 'ended', 'its work is done: the session is ended, and of no use any more');
 
   step(
     'A service verifies a JWT',
