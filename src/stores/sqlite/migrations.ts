@@ -39,7 +39,8 @@ const markedIn = (client: Database, marker: string): string | undefined =>
 
 export function schemaState(client: Database, migrationsFolder: string = MIGRATIONS): SchemaState {
   const known = readMigrations(migrationsFolder);
-  const tables = tablesOf(known).filter((table) => has(client, table));
+  const existing = new Set(client.prepare<[], string>('select name from sqlite_master').pluck().all());
+  const tables = tablesOf(known).filter((table) => existing.has(table));
   const applied = has(client, JOURNAL)
     ? client
         .prepare<[], AppliedMigration>(
