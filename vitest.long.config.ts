@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     ...base.test,
     include: [
+      'test/catalogue/vendors-*.test.ts',
       'test/stores/postgres/pooler.test.ts',
       'test/stores/postgres/reencryption.test.ts',
       'test/system/key-rotation.test.ts',
@@ -13,6 +14,8 @@ export default defineConfig({
       'test/system/replicas/frozen.test.ts',
       'test/system/browser/con*.test.ts',
       'test/system/crash.test.ts',
+      'test/system/data-migration-crash.test.ts',
+      'test/system/postgres/outage.test.ts',
       'test/system/chaos/*.test.ts',
     ],
     env: { VALETKEY_TEST_LONG: '1' },
