@@ -113,78 +113,91 @@ function traffic(target: RestartableBroker, ids: string[], pauseMs: number) {
   };
 }
 
-it('keys rotate: under traffic, everything is served with the new key alone afterwards', async (test) => {
-  const setting = await setUp(test);
-  const { target, old, fresh, both, restart, database } = setting;
-  const secrets = createSecrets();
-  for (const entry of [old, fresh]) secrets.add('key', entry.split(':')[1]);
-  secrets.add('client secret', String(target.integrationBody.client_secret));
+// In one process: test/broker/maintenance/key-rotation.test.ts. The same for those below that are long.
+const itLong = it.runIf(isLong);
 
-  // A connection made in a browser, imported ones, one with a pending revocation at the provider, and a flow in flight.
-  const createSession = async (owner: string) =>
-    (await target.ask('POST', '/v1/connect-sessions', { integration: INTEGRATION, owner })).body;
-  const session = await createSession('ada');
-  await walkThrough(String(session.url), { login: 'ada' });
-  const { body: connected } = await target.ask('GET', `/v1/connect-sessions/${session.id}`);
-  const ids = [String(connected.connection_id)];
-  for (let i = 0; i < 8; i++) ids.push(await target.importConnection(`user_${i}`));
-  for (const id of ids) expect((await refresh(target, id)).status).toBe(200);
-  const quiet = await target.importConnection('quiet');
-  const gone = await target.importConnection('gone');
-  await refresh(target, gone);
-  target.proxy.setRule(({ path }) => (path.endsWith('/revocation') ? 'cut' : 'pass'));
-  expect((await target.ask('DELETE', `/v1/connections/${gone}`)).body.upstream_revocation).toBe('pending');
-  const jar = createCookieJar();
-  const halfway = await createSession('grace');
-  const stopAt = `${target.current().url}/oauth2/callback/`;
-  const { url: callback } = await walkThrough(String(halfway.url), { login: 'grace', jar, stopAt });
-  const tables = new Set(secretColumns.map((name) => name.split('.')[0]));
-  // Nothing of these yet: test/stores/conformance re-encrypts such rows.
-  for (const table of UNUSED) tables.delete(table);
-  for (const table of tables) expect(database.prepare(`select 1 from ${table}`).get(), table).toBeDefined();
+itLong(
+  'keys rotate: under traffic, everything is served with the new key alone afterwards',
+  async (test) => {
+    const setting = await setUp(test);
+    const { target, old, fresh, both, restart, database } = setting;
+    const secrets = createSecrets();
+    for (const entry of [old, fresh]) secrets.add('key', entry.split(':')[1]);
+    secrets.add('client secret', String(target.integrationBody.client_secret));
 
-  await restart(both);
-  const stopTraffic = traffic(target, ids.slice(0, 3), 20);
-  const { code, stdout, stderr } = await rotate(setting, both, '--json');
-  const statuses = await stopTraffic();
-  expect(stderr).toBe('');
-  expect(code).toBe(0);
-  const report = JSON.parse(stdout);
-  expect(report).toMatchObject({ key: 'k_new', removable: ['k_old'], remaining: [], unopenable: 0, unopenable_at: [] });
-  // The traffic re-encrypts what it refreshes; the rest is left to the rotation.
-  expect(report.reencrypted).toBeGreaterThanOrEqual(5);
-  expect(report.secrets).toBeGreaterThanOrEqual(secretsUnder(setting, 'k_new'));
-  expect(secretsUnder(setting, 'k_old')).toBe(0);
-  expect(checks(setting)).toEqual(['k_new']);
-  expect(new Set(statuses)).toEqual(new Set([200]));
-  expect(statuses.length).toBeGreaterThan(20);
+    // A connection made in a browser, imported ones, one with a pending revocation at the provider, and a flow in flight.
+    const createSession = async (owner: string) =>
+      (await target.ask('POST', '/v1/connect-sessions', { integration: INTEGRATION, owner })).body;
+    const session = await createSession('ada');
+    await walkThrough(String(session.url), { login: 'ada' });
+    const { body: connected } = await target.ask('GET', `/v1/connect-sessions/${session.id}`);
+    const ids = [String(connected.connection_id)];
+    for (let i = 0; i < 8; i++) ids.push(await target.importConnection(`user_${i}`));
+    for (const id of ids) expect((await refresh(target, id)).status).toBe(200);
+    const quiet = await target.importConnection('quiet');
+    const gone = await target.importConnection('gone');
+    await refresh(target, gone);
+    target.proxy.setRule(({ path }) => (path.endsWith('/revocation') ? 'cut' : 'pass'));
+    expect((await target.ask('DELETE', `/v1/connections/${gone}`)).body.upstream_revocation).toBe('pending');
+    const jar = createCookieJar();
+    const halfway = await createSession('grace');
+    const stopAt = `${target.current().url}/oauth2/callback/`;
+    const { url: callback } = await walkThrough(String(halfway.url), { login: 'grace', jar, stopAt });
+    const tables = new Set(secretColumns.map((name) => name.split('.')[0]));
+    // Nothing of these yet: test/stores/conformance re-encrypts such rows.
+    for (const table of UNUSED) tables.delete(table);
+    for (const table of tables) expect(database.prepare(`select 1 from ${table}`).get(), table).toBeDefined();
 
-  // A broker that restarts before the old key is removed does not bring it back.
-  await restart(both);
-  expect(checks(setting)).toEqual(['k_new']);
-  const last = new Map<string, unknown>();
-  for (const id of ids) last.set(id, (await tokenOf(target, id)).body.access_token);
-  target.proxy.setRule('pass');
-  database.prepare('update outbox_revocations set next_at = 0').run();
-  await restart(fresh);
-  for (const id of ids) {
-    expect((await tokenOf(target, id)).body.access_token).toBe(last.get(id));
-    expect((await refresh(target, id)).status).toBe(200);
-  }
-  expect((await refresh(target, quiet)).status).toBe(200);
-  const response = await fetch(callback, { headers: { cookie: jar.header(callback)! }, redirect: 'manual' });
-  expect(response.status).toBe(303);
-  expect((await target.ask('GET', `/v1/connect-sessions/${halfway.id}`)).body.status).toBe('completed');
-  const upstream = async () => (await target.ask('GET', `/v1/connections/${gone}`)).body.upstream_revocation;
-  await expect.poll(upstream, { timeout: 30_000 }).toBe('done');
+    await restart(both);
+    const stopTraffic = traffic(target, ids.slice(0, 3), 20);
+    const { code, stdout, stderr } = await rotate(setting, both, '--json');
+    const statuses = await stopTraffic();
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    const report = JSON.parse(stdout);
+    expect(report).toMatchObject({
+      key: 'k_new',
+      removable: ['k_old'],
+      remaining: [],
+      unopenable: 0,
+      unopenable_at: [],
+    });
+    // The traffic re-encrypts what it refreshes; the rest is left to the rotation.
+    expect(report.reencrypted).toBeGreaterThanOrEqual(5);
+    expect(report.secrets).toBeGreaterThanOrEqual(secretsUnder(setting, 'k_new'));
+    expect(secretsUnder(setting, 'k_old')).toBe(0);
+    expect(checks(setting)).toEqual(['k_new']);
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    expect(statuses.length).toBeGreaterThan(20);
 
-  for (const { form, answer } of target.proxy.requests)
-    for (const kind of ['access_token', 'refresh_token', 'id_token'])
-      for (const value of [form.get(kind), answer[kind]]) if (typeof value === 'string') secrets.add(kind, value);
-  const again = await rotate(setting, fresh);
-  expect(again).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Nothing to re-encrypt: all \d+ secrets/) });
-  expect(secrets.foundIn(Buffer.from(stdout + again.stdout + again.stderr))).toEqual([]);
-}, 180_000);
+    // A broker that restarts before the old key is removed does not bring it back.
+    await restart(both);
+    expect(checks(setting)).toEqual(['k_new']);
+    const last = new Map<string, unknown>();
+    for (const id of ids) last.set(id, (await tokenOf(target, id)).body.access_token);
+    target.proxy.setRule('pass');
+    database.prepare('update outbox_revocations set next_at = 0').run();
+    await restart(fresh);
+    for (const id of ids) {
+      expect((await tokenOf(target, id)).body.access_token).toBe(last.get(id));
+      expect((await refresh(target, id)).status).toBe(200);
+    }
+    expect((await refresh(target, quiet)).status).toBe(200);
+    const response = await fetch(callback, { headers: { cookie: jar.header(callback)! }, redirect: 'manual' });
+    expect(response.status).toBe(303);
+    expect((await target.ask('GET', `/v1/connect-sessions/${halfway.id}`)).body.status).toBe('completed');
+    const upstream = async () => (await target.ask('GET', `/v1/connections/${gone}`)).body.upstream_revocation;
+    await expect.poll(upstream, { timeout: 30_000 }).toBe('done');
+
+    for (const { form, answer } of target.proxy.requests)
+      for (const kind of ['access_token', 'refresh_token', 'id_token'])
+        for (const value of [form.get(kind), answer[kind]]) if (typeof value === 'string') secrets.add(kind, value);
+    const again = await rotate(setting, fresh);
+    expect(again).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Nothing to re-encrypt: all \d+ secrets/) });
+    expect(secrets.foundIn(Buffer.from(stdout + again.stdout + again.stderr))).toEqual([]);
+  },
+  180_000,
+);
 
 it('keys rotate: killed several times, it continues, and every secret can be decrypted at any time', async (test) => {
   const setting = await setUp(test);
@@ -256,9 +269,6 @@ it('keys rotate: killed several times, it continues, and every secret can be dec
 }, 180_000);
 
 describe.concurrent('keys rotate, when it cannot finish', () => {
-  const itLong = it.runIf(isLong);
-
-  // In one process: test/broker/maintenance/key-rotation.test.ts.
   itLong(
     'exits 1 while a broker encrypts with the old key, and no broker starts without that key',
     async (test) => {
@@ -287,36 +297,40 @@ describe.concurrent('keys rotate, when it cannot finish', () => {
     90_000,
   );
 
-  it('names a damaged secret and re-encrypts the rest; a reconnect fixes it', async (test) => {
-    const setting = await setUp(test);
-    const { target, old, fresh, both, database, restart } = setting;
-    const [id, other] = [await target.importConnection('ada'), await target.importConnection('grace')];
-    for (const one of [id, other]) expect((await refresh(target, one)).status).toBe(200);
-    await restart(both);
-    // The token of another row.
-    const moved = ring(old).encrypt('x', { row: `connections/${other}`, column: 'refresh_token' });
-    database.prepare('update grants set refresh_token = ? where connection_id = ?').run(moved, id);
-    const { code, stdout } = await rotate(setting, both, '--json');
-    expect(code).toBe(1);
-    expect(JSON.parse(stdout)).toMatchObject({
-      removable: [],
-      remaining: [{ key: 'k_old', secrets: 1 }],
-      unopenable: 1,
-      unopenable_at: [{ table: 'grants', id, column: 'refresh_token', reason: 'not_openable' }],
-    });
-    expect(stdout).not.toContain('v2.');
-    expect(secretsUnder(setting, 'k_old')).toBe(1);
-    expect((await refresh(target, other)).status).toBe(200);
-    await expect(restart(fresh)).rejects.toThrow('key k_old encrypted this database');
+  itLong(
+    'names a damaged secret and re-encrypts the rest; a reconnect fixes it',
+    async (test) => {
+      const setting = await setUp(test);
+      const { target, old, fresh, both, database, restart } = setting;
+      const [id, other] = [await target.importConnection('ada'), await target.importConnection('grace')];
+      for (const one of [id, other]) expect((await refresh(target, one)).status).toBe(200);
+      await restart(both);
+      // The token of another row.
+      const moved = ring(old).encrypt('x', { row: `connections/${other}`, column: 'refresh_token' });
+      database.prepare('update grants set refresh_token = ? where connection_id = ?').run(moved, id);
+      const { code, stdout } = await rotate(setting, both, '--json');
+      expect(code).toBe(1);
+      expect(JSON.parse(stdout)).toMatchObject({
+        removable: [],
+        remaining: [{ key: 'k_old', secrets: 1 }],
+        unopenable: 1,
+        unopenable_at: [{ table: 'grants', id, column: 'refresh_token', reason: 'not_openable' }],
+      });
+      expect(stdout).not.toContain('v2.');
+      expect(secretsUnder(setting, 'k_old')).toBe(1);
+      expect((await refresh(target, other)).status).toBe(200);
+      await expect(restart(fresh)).rejects.toThrow('key k_old encrypted this database');
 
-    await restart(both);
-    const wanted = { integration: INTEGRATION, owner: 'ada', connection_id: id };
-    const { body: session } = await target.ask('POST', '/v1/connect-sessions', wanted);
-    await walkThrough(String(session.url), { login: 'ada' });
-    expect(await rotate(setting, both)).toMatchObject({ code: 0 });
-    await restart(fresh);
-    expect((await refresh(target, id)).status).toBe(200);
-  }, 180_000);
+      await restart(both);
+      const wanted = { integration: INTEGRATION, owner: 'ada', connection_id: id };
+      const { body: session } = await target.ask('POST', '/v1/connect-sessions', wanted);
+      await walkThrough(String(session.url), { login: 'ada' });
+      expect(await rotate(setting, both)).toMatchObject({ code: 0 });
+      await restart(fresh);
+      expect((await refresh(target, id)).status).toBe(200);
+    },
+    180_000,
+  );
 
   itLong(
     'refuses keys that do not match the database, and changes nothing',

@@ -1,4 +1,5 @@
-// The short chaos run with frozen replicas, at a provider without a reuse window, over TLS. `npm run chaos` is the long run.
+// The short chaos run with frozen replicas, at a provider without a reuse window, over TLS, in the long run of the tests:
+// test/system/replicas/frozen.test.ts freezes a replica at each point. `npm run chaos` runs for as long as one wants.
 import { describe, it, vi } from 'vitest';
 import { isLong } from '../../support/long.ts';
 import { replicasFrozen } from './freezes.ts';
@@ -7,11 +8,10 @@ import { runScenarios, SEED } from './short-run.ts';
 vi.setConfig({ testTimeout: 180_000 });
 
 describe.concurrent(`chaos of frozen replicas, seed ${SEED} (CHAOS_SEED runs it again)`, () => {
-  // On PostgreSQL, test/system/replicas/frozen.test.ts freezes a replica at each point.
-  it.for(isLong ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const))(
+  it.runIf(isLong).for(['sqlite', 'postgres'] as const)(
     'on %s: spends nothing twice, serves no refused token, loses no grant',
     async (store, { expect }) => {
-      const scenarios = [replicasFrozen(isLong ? 3 : 1, 5_000)];
+      const scenarios = [replicasFrozen(3, 5_000)];
       expect(await runScenarios({ windowMs: 0, replicas: 2, store, tls: true, scenarios })).toEqual([]);
     },
   );
