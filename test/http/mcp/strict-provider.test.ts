@@ -2,7 +2,7 @@
 // indicators, all of them strict.
 import { randomBytes } from 'node:crypto';
 import { decodeJwt } from 'jose';
-import { errors } from 'oidc-provider';
+import { type Configuration, errors } from 'oidc-provider';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCookieJar, walkThrough } from '../../../demo/browser.ts';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
@@ -12,6 +12,8 @@ import { type HostileMcp, startHostileMcp } from '../../support/hostile-mcp/inde
 import { type McpBroker, startMcpBroker } from '../../support/mcp-broker.ts';
 import { newOwner, openLink, sessionOf, visit } from '../../support/owner-browser.ts';
 
+type Fetch = NonNullable<Configuration['fetch']>;
+
 const PUBLIC = 'https://broker.example';
 const HOUR = 3_600_000;
 
@@ -20,6 +22,8 @@ let hostile: HostileMcp;
 let local: McpBroker;
 let open: McpBroker;
 let provider: LocalProvider;
+/** Takes no public clients. */
+let demanding: LocalProvider;
 /** The client id metadata documents that the provider has fetched. */
 const fetched: string[] = [];
 
@@ -42,14 +46,23 @@ beforeAll(async () => {
   };
   const ownClient = async (_: unknown, client: { clientId: string }, token: { clientId?: string | undefined }) =>
     token.clientId === client.clientId;
-  provider = await startProvider({
+  const fetchThere: Fetch = (url, options) => {
+    fetched.push(String(url));
+    const { method, headers, redirect, signal } = options ?? {};
+    return fetch(reachable(String(url)), { method, headers, redirect, signal } as RequestInit);
+  };
+  /** It knows only one method of each client: the strongest of those that the document names. */
+  const fetchStrictly: Fetch = async (url, options) => {
+    const response = await fetchThere(url, options);
+    if (!String(url).includes('/oauth2/clients/')) return response;
+    const document = (await response.json()) as { token_endpoint_auth_methods_supported: string[] };
+    const method = document.token_endpoint_auth_methods_supported.at(-1);
+    return Response.json({ ...document, token_endpoint_auth_method: method });
+  };
+  const configuration = (fetch: Fetch) => ({
     audience: mcp.url,
     configuration: {
-      fetch: (url, options) => {
-        fetched.push(String(url));
-        const { method, headers, redirect, signal } = options ?? {};
-        return fetch(reachable(String(url)), { method, headers, redirect, signal } as RequestInit);
-      },
+      fetch,
       features: {
         devInteractions: { enabled: false },
         registration: { enabled: true },
@@ -60,10 +73,17 @@ beforeAll(async () => {
       },
     },
   });
+  const usual = configuration(fetchThere);
+  const strict = configuration(fetchStrictly);
+  const clientAuthMethods = ['client_secret_basic' as const, 'private_key_jwt' as const];
+  [provider, demanding] = await Promise.all([
+    startProvider(usual),
+    startProvider({ ...strict, configuration: { ...strict.configuration, clientAuthMethods } }),
+  ]);
   mcp.metadata = { authorization_servers: [provider.issuer], scopes_supported: ['calendar.read'] };
 });
 afterAll(async () => {
-  await Promise.all([local?.stop(), open?.stop(), provider?.close()]);
+  await Promise.all([local?.stop(), open?.stop(), provider?.close(), demanding?.close()]);
   await hostile?.close();
 });
 
@@ -71,12 +91,12 @@ afterAll(async () => {
 const reachable = (url: string | URL) => String(url).replace(PUBLIC, open.broker.url);
 
 /** The whole flow, with sign-in and consent; returns the id of the connection. */
-async function connect({ broker, session }: McpBroker, integration: string): Promise<string> {
+async function connect({ broker, session }: McpBroker, integration: string, at = provider): Promise<string> {
   const owner = newOwner();
   const { id, url } = expectOk(await session(integration, { owner }), 201);
   const jar = createCookieJar();
   const sent = await openLink(reachable(String(url)), jar);
-  expect(sent.location, sent.text).toMatch(provider.issuer);
+  expect(sent.location, sent.text).toMatch(at.issuer);
   const callback = /\/oauth2\/callback\//;
   const origin = broker === open.broker ? PUBLIC : broker.url;
   const walked = await walkThrough(String(sent.location), { login: 'ada', stopAt: `${origin}/oauth2/callback/` });
@@ -88,6 +108,23 @@ async function connect({ broker, session }: McpBroker, integration: string): Pro
   expect(made).toMatchObject({ status: 'completed' });
   return String(made.connection_id);
 }
+
+test('a broker that proves itself by its keys connects, refreshes and revokes', async () => {
+  const { mcp } = hostile;
+  const usual = mcp.metadata;
+  mcp.metadata = { ...usual, authorization_servers: [demanding.issuer] };
+  const integration = await open.integrate(mcp);
+  const id = await connect(open, integration, demanding);
+  mcp.metadata = usual;
+  const client_id = `${PUBLIC}/oauth2/clients/${integration}.json`;
+  expect(decodeJwt(String((await open.token(id)).access_token))).toMatchObject({ aud: mcp.url, client_id });
+  const refreshed = expectOk(await open.broker.ask('POST', `/v1/connections/${id}/refresh`, {}));
+  expect(decodeJwt(String(refreshed.access_token))).toMatchObject({ iss: demanding.issuer, client_id });
+  expect(fetched).toContain(`${PUBLIC}/oauth2/jwks`);
+  expectOk(await open.broker.ask('DELETE', `/v1/connections/${id}`));
+  const actions = async () => (await open.broker.ask('GET', `/v1/audit?connection=${id}&limit=50`)).body.data;
+  await expect.poll(actions).toContainEqual(expect.objectContaining({ action: 'connection.revoked_upstream', detail: 'done' }));
+});
 
 describe.each<[string, () => McpBroker, RegExp]>([
   ['registered', () => local, /^[\w-]+$/],
