@@ -38,6 +38,7 @@ const CONTRACT = [
   'GET /oauth2/clients/{integration}.json',
   'GET /oauth2/clients/{integration}/{issuer}.json',
   'POST /oauth2/callback/{integration}',
+  'POST /oauth2/callback/{integration}/{issuer}',
   'GET /openapi.json',
   'GET /readyz',
   'GET /v1/api',
@@ -268,6 +269,7 @@ test("OpenAPI document: passes the linter's recommended rules", { timeout: 30_00
     '~1oauth2~1callback~1{integration}/get',
     '~1oauth2~1callback~1{integration}/post',
     '~1oauth2~1callback~1{integration}~1{issuer}/get',
+    '~1oauth2~1callback~1{integration}~1{issuer}/post',
     '~1connect~1sessions~1{id}/post',
   ].map((operation) => [
     'warn',

@@ -123,7 +123,9 @@ test('a broker that proves itself by its keys connects, refreshes and revokes', 
   expect(fetched).toContain(`${PUBLIC}/oauth2/jwks`);
   expectOk(await open.broker.ask('DELETE', `/v1/connections/${id}`));
   const actions = async () => (await open.broker.ask('GET', `/v1/audit?connection=${id}&limit=50`)).body.data;
-  await expect.poll(actions).toContainEqual(expect.objectContaining({ action: 'connection.revoked_upstream', detail: 'done' }));
+  await expect
+    .poll(actions)
+    .toContainEqual(expect.objectContaining({ action: 'connection.revoked_upstream', detail: 'done' }));
 });
 
 describe.each<[string, () => McpBroker, RegExp]>([
