@@ -26,6 +26,8 @@ import {
 } from './discovery-requests.ts';
 
 const OFFLINE_ACCESS = 'offline_access';
+/** Of a URL that a third party names. */
+const MOST_CHARACTERS = 2_048;
 
 /** Why a URL may not be requested, in words; undefined when it may. */
 type CheckUrl = (url: string) => string | undefined;
@@ -57,7 +59,7 @@ async function find(
   const asked = challenge ? { challenge, isOpen: false } : await challengeOf(requests, target, url);
   const { document, step } = await resourceMetadata(requests, url, asked);
   const resource = document.resource;
-  if (typeof resource !== 'string' || !isResourceOf(resource, url))
+  if (typeof resource !== 'string' || resource.length > MOST_CHARACTERS || !isResourceOf(resource, url))
     throw refusedAt(step, 'resource_mismatch', 'its "resource" is not one for the URL of the server');
   const named = textsIn(document.authorization_servers);
   const pinned = rule.issuer === undefined ? undefined : fill(rule.issuer, values);
@@ -66,6 +68,13 @@ async function find(
     throw refusedAt(step, 'issuer_mismatch', `it names other authorization servers than ${pinned}`);
   if (issuer === undefined)
     throw refusedAt(step, 'no_authorization_server', 'it names no authorization server ("authorization_servers")');
+  // It is stored with each client and each grant, and is in the audit log.
+  if (issuer.length > MOST_CHARACTERS)
+    throw refusedAt(
+      step,
+      'issuer_mismatch',
+      `it names an authorization server with more than ${MOST_CHARACTERS} characters`,
+    );
   const server = await serverMetadata(requests, checkUrl, issuer);
   const isAssumed = rule.pkce !== undefined && fill(rule.pkce, values) === 'assumed';
   if (!isAssumed && !server.code_challenge_methods_supported?.includes('S256'))
@@ -179,6 +188,7 @@ const ENDPOINTS = ['authorization_endpoint', ...REQUESTED] as const;
 /** Browsers are sent to one of them: nothing but https, or http where the issuer is reached over it too. */
 function isEndpoint(endpoint: string | undefined, issuer: URL): boolean {
   if (endpoint === undefined) return true;
+  if (endpoint.length > MOST_CHARACTERS) return false;
   const url = URL.parse(endpoint);
   if (url === null || url.hash !== '') return false;
   return url.protocol === 'https:' || (url.protocol === 'http:' && issuer.protocol === 'http:');

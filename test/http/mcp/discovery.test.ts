@@ -256,6 +256,13 @@ describe('the authorization servers of a resource', () => {
   });
 });
 
+test('an authorization server with a very long name is refused: it would be stored with each client and grant', async () => {
+  await hostile.close();
+  hostile = await startHostileMcp({ issuerPath: `/${'a'.repeat(3_000)}` });
+  await it.refused(await it.integrate(hostile.mcp), 'issuer_mismatch');
+  expect(hostile.as.registrations).toEqual([]);
+});
+
 describe('the metadata of an authorization server', () => {
   const OF_PATH = [
     '/.well-known/oauth-authorization-server/tenant',
