@@ -20,12 +20,14 @@ export interface SessionMaker {
   keyId: string | null;
   /** Sessions of this caller that can be used now: with so many, no more are made. */
   mostLive: number;
+  /** The same of the session that makes it. */
+  mostBelow: number;
 }
 
 export interface AgentSessionStore {
   /**
    * `maker_gone`: nothing was stored, since the caller, the key, or the session that makes it, is not there any more; `too_many`:
-   * the caller has as many as it may have.
+   * the caller, or the session that makes it, has as many as it may have.
    */
   addAgentSession(
     session: AgentSession,

@@ -443,7 +443,7 @@ export async function fill(store: Store): Promise<void> {
   await store.addPortalSession(portal, anEntry());
   const { content, expiresAt } = portal;
   await store.enterPortalSession(portal.id, { content, expiresAt, browserDigest: anId('browser') }, anEntry());
-  const maker = { callerId: undefined, keyId: null, mostLive: 10 };
+  const maker = { callerId: undefined, keyId: null, mostLive: 10, mostBelow: 10 };
   const agent = anAgentSession({ maxUses: 3, parentId: null, ancestors: ['ses_0'] });
   await store.addAgentSession(agent, maker, anEntry());
   await store.addAgentSession(anAgentSession({ parentId: agent.id }), maker, anEntry());

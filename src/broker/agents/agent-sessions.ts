@@ -69,6 +69,8 @@ export interface AgentSessionsParts {
 
 /** Of one caller, at a time. */
 const MOST_LIVE = 10_000;
+/** Of one session, at a time: on both levels below it there are fewer than its caller may have, which go on with others. */
+const MOST_BELOW = 90;
 /** Sessions that are ended in one commit. */
 const AT_ONCE = 200;
 
@@ -186,13 +188,14 @@ export function createAgentSessions(parts: AgentSessionsParts): AgentSessions {
         callerId: caller.id === ADMIN_ID ? undefined : caller.id,
         keyId: session.createdWith.startsWith('key_') && caller.id !== ADMIN_ID ? session.createdWith : null,
         mostLive: MOST_LIVE,
+        mostBelow: MOST_BELOW,
       };
       const added = await store.addAgentSession(session, maker, by);
       if (added === 'maker_gone') return refuse({ code: 'unauthenticated', reason: parent ? 'ended' : 'unknown' });
       if (added === 'too_many')
         return refuse({
           code: 'invalid_request',
-          detail: `There are ${MOST_LIVE} sessions of this caller that can be used: end some, or make them shorter.`,
+          detail: `There are ${MOST_LIVE} sessions of this caller that can be used, or ${MOST_BELOW} that this session has made: end some, or make them shorter.`,
         });
       telemetry.agentSessionMade();
       return { session, token };

@@ -27,12 +27,14 @@ export function createAgentSessionStore({ autocommit, transaction, record }: Pos
   }
 
   return {
-    addAgentSession: (session, { callerId, keyId, mostLive }, audit) =>
+    addAgentSession: (session, { callerId, keyId, mostLive, mostBelow }, audit) =>
       transaction(async (orm) => {
         const { createdAt: now } = session;
         if (callerId !== undefined && !(await isCreatorThere(orm, { callerId, keyId }))) return 'maker_gone';
         if (session.parentId !== null && !(await isParentLive(orm, session.parentId, now))) return 'maker_gone';
         if ((await live(orm, madeBy(agentSessions, session.callerId), now)) >= mostLive) return 'too_many';
+        if (session.parentId !== null && (await live(orm, eq(parentId, session.parentId), now)) >= mostBelow)
+          return 'too_many';
         await orm.insert(agentSessions).values(session);
         await record(orm, audit);
         return 'added';

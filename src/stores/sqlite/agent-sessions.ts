@@ -18,12 +18,13 @@ export function createAgentSessionStore({ orm, read, write, record }: SqliteAcce
       .get()!.n;
 
   return {
-    addAgentSession: (session, { callerId, keyId, mostLive }, audit) =>
+    addAgentSession: (session, { callerId, keyId, mostLive, mostBelow }, audit) =>
       write(() => {
         const { createdAt: now } = session;
         if (callerId !== undefined && !isCreatorThere(orm, { callerId, keyId })) return 'maker_gone';
         if (session.parentId !== null && live(eq(id, session.parentId), now) === 0) return 'maker_gone';
         if (live(madeBy(agentSessions, session.callerId), now) >= mostLive) return 'too_many';
+        if (session.parentId !== null && live(eq(parentId, session.parentId), now) >= mostBelow) return 'too_many';
         orm.insert(agentSessions).values(session).run();
         record(audit);
         return 'added';

@@ -5,7 +5,7 @@ import type { Change, SessionMaker } from '../../../src/ports/index.ts';
 import { aCaller, aKey, anAgentSession, anEntry, NOW, recorded } from '../builders.ts';
 import type { Opened } from './index.ts';
 
-const ANYONE: SessionMaker = { callerId: undefined, keyId: null, mostLive: 100 };
+const ANYONE: SessionMaker = { callerId: undefined, keyId: null, mostLive: 100, mostBelow: 100 };
 
 export function agentSessions(at: Opened): void {
   async function made(given: Partial<AgentSession> = {}, maker = ANYONE) {
@@ -38,16 +38,20 @@ export function agentSessions(at: Opened): void {
     const caller = aCaller();
     const key = aKey(caller.id);
     await at.store.addCaller(caller, key, anEntry());
-    const maker = { callerId: caller.id, keyId: key.id, mostLive: 2 };
+    const maker = { callerId: caller.id, keyId: key.id, mostLive: 2, mostBelow: 2 };
     const of = { callerId: caller.id, createdWith: key.id };
     const first = await made(of, maker);
     await made({ ...of, expiresAt: NOW }, maker);
-    await made(of, maker);
+    const second = await made(of, maker);
     const refused = anEntry();
     const add = (given: Partial<AgentSession>, by = maker) =>
       at.store.addAgentSession(anAgentSession({ ...of, ...given }), by, refused);
     expect(await add({})).toBe('too_many');
     const many = { ...maker, mostLive: 100 };
+    const few = { ...many, mostBelow: 1 };
+    await made({ ...of, parentId: second.id, ancestors: [second.id] }, few);
+    expect(await add({ parentId: second.id }, few)).toBe('too_many');
+    await made({ ...of, parentId: first.id, ancestors: [first.id] }, few);
     expect(await add({}, { ...many, keyId: 'key_none' })).toBe('maker_gone');
     await at.store.endAgentSessions([first.id], 'revoked', anEntry());
     expect(await add({ parentId: first.id }, many)).toBe('maker_gone');
