@@ -68,6 +68,13 @@ describe.skipIf(installed === undefined)('console', { timeout: 180_000 }, () => 
     await broker.ask('DELETE', `/v1/connections/${ids.dead}`);
     const grants = [{ actions: ['token', 'proxy'], integrations: ['acme'], owners: ['user_*'], methods: ['GET'] }];
     ids.caller = String((await made('POST', '/v1/callers', { name: 'mailer', grants })).id);
+    const agent = {
+      owner: 'user_1',
+      integrations: ['acme'],
+      actions: ['proxy'],
+      actor: { id: 'a1', name: 'Agent One' },
+    };
+    await made('POST', '/v1/sessions', { ...agent, purpose: '<script>alert(1)</script>\u202e' });
     const endpoint = { url: 'https://127.0.0.1:1/events', types: ['connection.revoked'] };
     ids.endpoint = String((await made('POST', '/v1/webhook-endpoints', endpoint)).id);
   });
@@ -87,6 +94,7 @@ describe.skipIf(installed === undefined)('console', { timeout: 180_000 }, () => 
     ['choice of a provider', '/integrations/new'],
     ['callers', '/callers'],
     ['caller', `/callers/${ids.caller}`],
+    ['agent sessions', '/sessions'],
     ['events', '/events'],
     ['a webhook endpoint', `/events/endpoints/${ids.endpoint}`],
     ['deliveries', '/events/deliveries'],

@@ -5,8 +5,10 @@ import type { AgentSessions } from '../../../broker/agents/index.ts';
 import { type AgentSession, type AgentSessionStatus, statusOfSession } from '../../../domain/agent-session.ts';
 import { ADMIN_ID } from '../../../domain/caller.ts';
 import { Refusal } from '../../../domain/errors.ts';
+import { visibleText } from '../../../domain/visible-text.ts';
 import type { Clock } from '../../../ports/index.ts';
 import type { Html, PlainSite } from '../../pages/layout.ts';
+import { shownName } from '../../pages/shown-name.ts';
 import { page, paged } from '../../paging.ts';
 import { type Place, refusedPage, seeOther, shown } from '../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../environment.ts';
@@ -70,7 +72,7 @@ export function agentSessionsView({ agentSessions, clock, site }: AgentSessionsV
             owner !== undefined && may(visit, 'sessions') && data.length > 0
               ? actionButton(visit, {
                   action: `${path}/end`,
-                  label: `End all sessions of ${owner}`,
+                  label: `End all sessions of ${visibleText(owner)}`,
                   fields: html`<input type="hidden" name="owner" value="${owner}">`,
                 })
               : ''
@@ -102,7 +104,7 @@ function sessionTable(
     hideCaption: true,
     columns: [
       { heading: 'What for', isName: true, cell: (one) => purpose(base, one) },
-      { heading: 'Whose accounts', cell: ({ owner }) => owner },
+      { heading: 'Whose accounts', cell: ({ owner }) => shownName(owner) },
       { heading: 'What it may do', cell: mayDo },
       { heading: 'State', cell: (one) => state(one, now) },
       { heading: 'Made', cell: (one) => made(base, one, now) },
@@ -115,8 +117,8 @@ function sessionTable(
                 isLive(one)
                   ? actionButton(visit, {
                       action: `${base}${LIST}/${one.id}/end`,
-                      label: 'End it',
-                      name: `End the session ${one.purpose}`,
+                      label: 'End',
+                      name: `End the session ${visibleText(one.purpose)}`,
                       isQuiet: true,
                     })
                   : '',
@@ -129,8 +131,8 @@ function sessionTable(
   });
 }
 
-const purpose = (base: string, { id, purpose: what, agent }: AgentSession): Html => html`${what}
-  ${agent === null ? '' : html`<div class="quiet">by ${agent.name ?? agent.id}</div>`}
+const purpose = (base: string, { id, purpose: what, agent }: AgentSession): Html => html`${shownName(what)}
+  ${agent === null ? '' : html`<div class="quiet">by ${shownName(agent.name ?? agent.id)}</div>`}
   <div class="quiet"><a href="${base}/console/audit?${new URLSearchParams({ session: id })}">What it has done</a></div>`;
 
 const mayDo = ({ actions, integrations, methods, paths, scopes, tools, maxUses, uses }: AgentSession): Html => html`

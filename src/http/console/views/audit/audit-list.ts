@@ -96,8 +96,8 @@ function who(base: string, entry: StoredAuditEntry): Html {
     : actor;
   return html`${name}
     ${subject === null ? '' : html`<div class="quiet">as ${subject}</div>`}
-    ${agentId === null ? '' : html`<div>agent ${agentName ?? agentId}</div>`}
-    ${purpose === null ? '' : html`<div class="quiet">to ${purpose}</div>`}
+    ${agentId === null ? '' : html`<div>agent ${shownName(agentName ?? agentId)}</div>`}
+    ${purpose === null ? '' : html`<div class="quiet">to ${shownName(purpose)}</div>`}
     ${
       session === null
         ? ''

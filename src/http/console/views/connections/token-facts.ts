@@ -66,6 +66,10 @@ export const connectionFacts = ({ base }: PlainSite, c: Connection, now: number)
         'Owner',
         html`<a href="${base}/console/connections?${new URLSearchParams({ owner: c.owner })}">${shownName(c.owner)}</a>`,
       ],
+      [
+        'Agents',
+        html`<a href="${base}/console/sessions?${new URLSearchParams({ owner: c.owner })}">sessions for this owner</a>`,
+      ],
       ['Label', c.label ? shownName(c.label) : null],
       [
         'Account',
