@@ -73,7 +73,7 @@ export async function vendorSuite(includes: (id: string) => boolean): Promise<vo
 
     test('integration: accepted', run(createIntegration));
     test('connects, is read, refreshed and revoked', run(connectReadRefreshRevoke));
-    // Variants of a mode differ in how they connect, and are refused alike.
+    // Of a mode and its variants, the refusals of the mode itself are enough for the short run.
     if (vendorServer.row.variant !== undefined && !isLong) return;
     if (hasDeadGrants(vendorServer)) test('dead grant: 409 with a connect link', run(reportsDeadGrant));
     if (clientSecretOwner(vendorServer) === 'integration')
