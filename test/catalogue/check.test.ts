@@ -257,7 +257,9 @@ describe('modes of an entry', () => {
 
   test('have their required endpoints', () => {
     const { token_url: _, ...without } = codeMode();
-    expect(inMode(without)).toEqual(['auth[0]: authorization_url and token_url are required without an issuer or a protected_resource']);
+    expect(inMode(without)).toEqual([
+      'auth[0]: authorization_url and token_url are required without an issuer or a protected_resource',
+    ]);
     expect(inMode({ mode: 'jwt_bearer' })).toEqual(['auth[0]: token_url is required']);
     const client = { mode: 'oauth2_client_credentials' };
     expect(inMode(client)).toEqual(['auth[0]: token_url is required without an issuer']);

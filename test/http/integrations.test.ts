@@ -52,6 +52,7 @@ describe('putting an integration', () => {
       rate: null,
       theme: null,
       redirect_uri: `${testSetup.broker.url}/oauth2/callback/whole`,
+      redirect_uri_pattern: null,
       webhook: null,
       signals: {
         url: `${testSetup.broker.url}/signals/whole`,

@@ -88,7 +88,8 @@ describe.skipIf(installed === undefined)('connect pages', { timeout: 180_000 }, 
     await page.getByLabel('API key').fill('wrong');
     await page.locator('button.action').click();
     expect(await page.locator('[role=alert]').innerText()).toContain('does not accept what you entered');
-    expect(await page.evaluate('document.activeElement.getAttribute("role")')).toBe('alert');
+    // The browser focuses it once it has shown the page.
+    await expect.poll(() => page.evaluate('document.activeElement.getAttribute("role")')).toBe('alert');
     await expectAccessible(page, 'credentials that are wrong');
     await page.getByLabel('API key').fill('good');
     await page.locator('button.action').click();
