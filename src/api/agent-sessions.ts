@@ -106,6 +106,27 @@ export const AgentSessionPost = z
 
 const Status = z.enum(['active', 'ended', 'expired', 'used_up']);
 
+const viewExample = {
+  id: EXAMPLE.agentSession,
+  status: 'active',
+  ...example,
+  scopes: null,
+  methods: ['GET'],
+  paths: null,
+  tools: null,
+  format: 'opaque',
+  audience: null,
+  max_uses: null,
+  uses: null,
+  caller_id: EXAMPLE.caller,
+  parent_id: null,
+  created_at: EXAMPLE.made,
+  expires_at: '2026-03-02T09:45:00.000Z',
+  last_used_at: null,
+  ended_at: null,
+  end_reason: null,
+};
+
 export const AgentSessionView = z
   .object({
     id: z.string(),
@@ -136,26 +157,7 @@ export const AgentSessionView = z
       }),
   })
   .openapi('Session', {
-    example: {
-      id: EXAMPLE.agentSession,
-      status: 'active',
-      ...example,
-      scopes: null,
-      methods: ['GET'],
-      paths: null,
-      tools: null,
-      format: 'opaque',
-      audience: null,
-      max_uses: null,
-      uses: null,
-      caller_id: EXAMPLE.caller,
-      parent_id: null,
-      created_at: EXAMPLE.made,
-      expires_at: '2026-03-02T09:45:00.000Z',
-      last_used_at: null,
-      ended_at: null,
-      end_reason: null,
-    },
+    example: viewExample,
   });
 
 /** Has the form of a token, but a wrong checksum. */
@@ -166,27 +168,7 @@ export const AgentSessionCreated = z
   .openapi('CreatedSession', {
     description:
       'A new session. Only this response shows its `token`, which authenticates like a caller key: `Authorization: Bearer vs_…`.',
-    example: {
-      id: EXAMPLE.agentSession,
-      token,
-      status: 'active',
-      ...example,
-      scopes: null,
-      methods: null,
-      paths: null,
-      tools: null,
-      format: 'opaque',
-      audience: null,
-      max_uses: null,
-      uses: null,
-      caller_id: EXAMPLE.caller,
-      parent_id: null,
-      created_at: EXAMPLE.made,
-      expires_at: '2026-03-02T09:45:00.000Z',
-      last_used_at: null,
-      ended_at: null,
-      end_reason: null,
-    },
+    example: { ...viewExample, token },
   });
 
 export const AgentSessionQuery = PageQuery.extend({
