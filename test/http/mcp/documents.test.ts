@@ -218,6 +218,7 @@ describe('an address that the broker may not reach', () => {
     ['the authorization servers', (url) => (hostile.mcp.metadata = { authorization_servers: [url] })],
     ['the token endpoint', (url) => (hostile.as.metadata = { token_endpoint: url })],
     ['the registration endpoint', (url) => (hostile.as.metadata = { registration_endpoint: url })],
+    ['the revocation endpoint', (url) => (hostile.as.metadata = { revocation_endpoint: url })],
   ];
   const ALL = PLACES.flatMap(([place, put]) =>
     DESTINATIONS.map(([name, url]) => [name, place, () => put(url())] as [string, string, () => void]),
@@ -232,14 +233,6 @@ describe('an address that the broker may not reach', () => {
       const body = { provider: 'mcp', params: { server_url: url } };
       expectProblem(await it.broker.ask('PUT', '/v1/integrations/inside', body), 400, 'invalid_request');
     }
-  });
-
-  test('as revocation endpoint is not asked when the connection ends', async () => {
-    hostile.as.metadata = { revocation_endpoint: `${hostile.inside.origin}/revoke` };
-    const integration = await it.integrate(hostile.mcp);
-    if ((await it.session(integration)).status !== 201) return;
-    const { id } = await it.connect(integration);
-    expect((await it.broker.ask('DELETE', `/v1/connections/${id}`)).status).toBe(200);
   });
 });
 
