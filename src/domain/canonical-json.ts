@@ -16,4 +16,4 @@ function canonical(value: unknown): unknown {
   return Object.fromEntries(members.map(([name, member]) => [withoutNul(name), canonical(member)]));
 }
 
-const withoutNul = (text: string): string => text.replaceAll('\0', '\uFFFD');
+const withoutNul = (text: string): string => (text.includes('\0') ? text.replaceAll('\0', '\uFFFD') : text);

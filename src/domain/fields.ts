@@ -132,8 +132,15 @@ export const placeholders = (template: string): string[] =>
 
 /** Fills `{name}` in; undefined when a value is missing. */
 export function fill(template: string, values: Values, encode = (value: string) => value): string | undefined {
-  if (!placeholders(template).every((name) => Object.hasOwn(values, name))) return undefined;
-  return template.replace(PLACEHOLDER, (_, name: string) => encode(values[name]!));
+  // Most have none, and each refresh fills a dozen.
+  if (!template.includes('{')) return template;
+  let isMissing = false;
+  const text = template.replace(PLACEHOLDER, (_, name: string) => {
+    if (Object.hasOwn(values, name)) return encode(values[name]!);
+    isMissing = true;
+    return '';
+  });
+  return isMissing ? undefined : text;
 }
 
 /** Fills each template; those with a missing value are omitted. */

@@ -1,19 +1,41 @@
 // Reads JSON by the catalogue's paths: `team.id`, `data[0].token`, `[].id` (of each), `accounts[is_default].id` (of the
 // first whose `is_default` is true). A dot of a name has a backslash before it: `@odata\.nextLink`.
+import { LRUCache } from 'lru-cache';
+import { upTo } from './cache-bounds.ts';
 
 export type Json = Record<string, unknown>;
 
 export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The value at a path; undefined when there is none. */
-export const at = (value: unknown, path: string): unknown => valueAt(value, path.split(/(?<!\\)\./));
+/** `index`: what is in the brackets; undefined without brackets. */
+interface Step {
+  name: string;
+  index: string | undefined;
+}
 
-function valueAt(value: unknown, [head = '', ...rest]: readonly string[]): unknown {
-  const { name = '', index } = /^(?<name>[^[\]]*)(?:\[(?<index>[^\]]*)\])?$/.exec(head)?.groups ?? {};
-  const member = name.replaceAll('\\.', '.');
-  const found = member === '' ? value : isObject(value) && Object.hasOwn(value, member) ? value[member] : undefined;
-  const further = (one: unknown): unknown => (rest.length === 0 ? one : valueAt(one, rest));
+const MAX_PARSED = 2_000;
+const parsed = new LRUCache<string, readonly Step[]>(upTo(MAX_PARSED));
+
+/** The value at a path; undefined when there is none. */
+export function at(value: unknown, path: string): unknown {
+  let steps = parsed.get(path);
+  if (!steps) {
+    steps = path.split(/(?<!\\)\./).map(stepOf);
+    parsed.set(path, steps);
+  }
+  return valueAt(value, steps, 0);
+}
+
+function stepOf(text: string): Step {
+  const { name = '', index } = /^(?<name>[^[\]]*)(?:\[(?<index>[^\]]*)\])?$/.exec(text)?.groups ?? {};
+  return { name: name.replaceAll('\\.', '.'), index };
+}
+
+function valueAt(value: unknown, steps: readonly Step[], from: number): unknown {
+  const { name, index } = steps[from]!;
+  const found = name === '' ? value : isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+  const further = (one: unknown): unknown => (from + 1 === steps.length ? one : valueAt(one, steps, from + 1));
   if (index === undefined) return further(found);
   if (!Array.isArray(found)) return undefined;
   if (index === '') return found.map(further).filter((one) => one !== undefined);
