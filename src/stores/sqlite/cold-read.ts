@@ -1,11 +1,9 @@
-// The cold read by id: what a token costs that is not cached, so its rows are mapped here and not by drizzle, whose mapping
-// takes as long as SQLite does.
+// The cold read by id: what a token costs that is not cached.
 import type { Database } from 'better-sqlite3';
-import { getTableColumns } from 'drizzle-orm';
-import type { Ciphertext, Connection } from '../../domain/connection.ts';
+import type { Ciphertext } from '../../domain/connection.ts';
 import type { ConnectionStore, ServedRow, StoreError } from '../../ports/index.ts';
+import { CONNECTION_COLUMNS, type ConnectionRow, connectionOf } from './connection-rows.ts';
 import { storeError } from './group-commit.ts';
-import { connections } from './schema.ts';
 
 interface PendingRead {
   id: string;
@@ -14,10 +12,9 @@ interface PendingRead {
 }
 
 export function createColdRead(client: Database): Pick<ConnectionStore, 'servedRow'> {
-  const columns = Object.entries(getTableColumns(connections)).map(([key, { name }]) => `"${name}" as "${key}"`);
   // Not a join: with one, better-sqlite3 takes three times as long for the same row.
-  const one = client.prepare<[string], StoredRow>(
-    `select ${columns}, (select access_token from grants where connection_id = connections.id) as "accessToken"
+  const one = client.prepare<[string], ServedColumns>(
+    `select ${CONNECTION_COLUMNS}, (select access_token from grants where connection_id = connections.id) as "accessToken"
      from connections where id = ?`,
   );
   const [begin, end] = [client.prepare('BEGIN'), client.prepare('COMMIT')];
@@ -52,25 +49,9 @@ export function createColdRead(client: Database): Pick<ConnectionStore, 'servedR
   };
 }
 
-/** Lists and records are JSON text in the database: one that is not parsed below is a type error. */
-type StoredRow = { accessToken: Ciphertext | null } & {
-  [C in keyof Connection]: NonNullable<Connection[C]> extends object
-    ? string | Extract<Connection[C], null>
-    : Connection[C];
-};
+type ServedColumns = ConnectionRow & { accessToken: Ciphertext | null };
 
-const servedRowOf = ({ accessToken, ...row }: StoredRow): ServedRow => ({
-  connection: {
-    ...row,
-    scopes: parsed(row.scopes),
-    metadata: parsed(row.metadata),
-    params: parsed(row.params),
-    captured: parsed(row.captured),
-    identity: parsed(row.identity),
-    account: parsed(row.account),
-    lastRefreshError: parsed(row.lastRefreshError),
-  },
+const servedRowOf = ({ accessToken, ...row }: ServedColumns): ServedRow => ({
+  connection: connectionOf(row),
   accessToken,
 });
-
-const parsed = (text: string | null) => (text === null ? null : JSON.parse(text));

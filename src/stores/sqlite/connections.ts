@@ -1,5 +1,5 @@
 // Connections and their credentials in SQLite: created, renewed, listed, and read for serving.
-import { and, asc, eq, inArray, sql } from 'drizzle-orm';
+import { and, asc, eq, sql } from 'drizzle-orm';
 import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { completed, isCompletable } from '../shared/connect-sessions.ts';
@@ -7,6 +7,7 @@ import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf
 import { credentialColumnsOf, fencedOff, isInFlight } from '../shared/leases.ts';
 import { replaceCapturedValues, replaceTokenDigests } from './captured-values.ts';
 import type { SqliteAccess } from './client.ts';
+import { CONNECTION_COLUMNS, type ConnectionRow, connectionOf } from './connection-rows.ts';
 import {
   candidates,
   connections,
@@ -26,14 +27,17 @@ export function createConnectionStore({
   record,
 }: SqliteAccess): Omit<ConnectionStore, 'servedRow' | 'connections' | 'liveConnections'> {
   const byId = eq(connections.id, sql.placeholder('id'));
-  const one = orm.select().from(connections).where(byId).prepare();
+  const one = orm.$client.prepare<[string], ConnectionRow>(
+    `select ${CONNECTION_COLUMNS} from connections where id = ?`,
+  );
   const servedRows = () => orm.select({ connection: connections, accessToken: accessTokenOf }).from(connections);
   const ofOwner = and(
     eq(connections.integration, sql.placeholder('integration')),
     eq(connections.owner, sql.placeholder('owner')),
   );
-  const { id, status, generation, issuedAt } = connections;
-  const versions = { id, status, generation, issuedAt };
+  const versions = orm.$client.prepare<[string], Pick<Connection, 'id' | 'status' | 'generation' | 'issuedAt'>>(
+    `select id, status, generation, issued_at as "issuedAt" from connections where id in (select value from json_each(?))`,
+  );
   const bound = orm
     .select({ connection: connections, accessToken: accessTokenOf, credentials: credentialsOf })
     .from(connections)
@@ -129,7 +133,11 @@ export function createConnectionStore({
 
     storedCredentials: (id) =>
       read(() => orm.select(credentialColumnsOf(grants)).from(grants).where(eq(grants.connectionId, id)).get()),
-    connection: (id) => read(() => one.get({ id })),
+    connection: (id) =>
+      read(() => {
+        const row = one.get(id);
+        return row && connectionOf(row);
+      }),
     connectionsOfAccount: (account, limit) =>
       read(() =>
         orm
@@ -144,8 +152,7 @@ export function createConnectionStore({
       read(() =>
         label === undefined ? servedAny.all({ integration, owner }) : servedLabelled.all({ integration, owner, label }),
       ),
-    connectionVersions: (ids) =>
-      read(() => orm.select(versions).from(connections).where(inArray(connections.id, ids)).all()),
+    connectionVersions: (ids) => read(() => versions.all(JSON.stringify(ids))),
     dpopBoundRow: (id) => read(() => bound.get({ id })),
   };
 }
