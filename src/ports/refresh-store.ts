@@ -1,7 +1,7 @@
 // What refreshing needs of a store: leases, commits, what is due, and the rate of an integration.
 import type { AuditEntry } from '../domain/audit.ts';
 import type { Connection, WrittenCredentials } from '../domain/connection.ts';
-import type { Claim, Claimed, HeldLease, RefreshedFields, RefreshFailure } from './rows.ts';
+import type { Claim, Claimed, HeldLease, RecordedRefreshes, RefreshedFields, RefreshFailure } from './rows.ts';
 
 export interface RefreshStore {
   /**
@@ -24,6 +24,8 @@ export interface RefreshStore {
    *   replaces the late one.
    * - `held`: committed, and the connection is on hold: it stays so, and the token is not to be served.
    * - `gone`: revoked meanwhile.
+   *
+   * `recorded`: `changes` leaves out the audit entry of a refresh that is routine (`held`), not late, and follows no failure.
    */
   commitRefresh(
     id: string,
@@ -31,6 +33,7 @@ export interface RefreshStore {
     change: RefreshedFields,
     credentials: WrittenCredentials,
     audit: AuditEntry,
+    recorded?: RecordedRefreshes,
   ): Promise<'committed' | 'held' | 'superseded' | 'gone'>;
   /**
    * Records and counts a failed refresh, and releases the lease. Nothing is recorded on `superseded` (newer credentials are

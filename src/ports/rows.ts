@@ -182,7 +182,12 @@ export interface HeldLease {
   issuedAt?: number | undefined;
   /** The refresh leaves what webhooks find the connection by as it was claimed (`keepsCapturedValues`): it is not written. */
   keepsValues?: boolean | undefined;
+  /** The refresh replaces tokens and their times only: all else that a refresh may change is as it was claimed. */
+  isRoutine?: boolean | undefined;
 }
+
+/** Which refreshes are recorded in the audit log: of those that changed nothing but tokens, all or none. */
+export type RecordedRefreshes = 'all' | 'changes';
 
 /** The fields of a connection that a committed refresh replaces. */
 export type RefreshedFields = Pick<

@@ -9,6 +9,7 @@ import type { Provider } from '../domain/provider.ts';
 import type { SigningAlgorithm } from '../domain/signing-key.ts';
 import { overlappingOwners } from '../domain/trusted-issuer.ts';
 import { isLoopback } from '../domain/urls.ts';
+import type { RecordedRefreshes } from '../ports/index.ts';
 import { readDeclared } from './declarative-file.ts';
 import { checkDeployment } from './deployment-checks.ts';
 import { type Env, type Environment, type ReadFile, readEnvironment } from './environment.ts';
@@ -39,6 +40,8 @@ export interface Config {
   rateLimit: { requests: number; window: number } | null;
   /** Audit entries older than this are deleted; null: never. */
   auditDays: number | null;
+  /** Of refreshes that changed nothing but tokens, all or none have an audit entry. */
+  auditRefreshes: RecordedRefreshes;
   /** Events, deliveries and received webhooks older than this are deleted. */
   eventDays: number;
   /** The algorithm of the JWTs that the broker signs, and after how many days their key is replaced. */
@@ -103,6 +106,7 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
         resolves: e.VALETKEY_EGRESS_RESOLVES,
       },
       auditDays: e.VALETKEY_AUDIT_DAYS,
+      auditRefreshes: e.VALETKEY_AUDIT_REFRESHES,
       eventDays: e.VALETKEY_EVENT_DAYS,
       signing: { algorithm: e.VALETKEY_SIGNING_ALG, days: e.VALETKEY_SIGNING_KEY_DAYS },
       rateLimit: e.VALETKEY_RATE_LIMIT ?? null,

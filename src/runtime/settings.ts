@@ -248,6 +248,13 @@ export const SETTINGS = {
     without: '',
     description: 'The number of days that audit entries are stored, or `forever`.',
   },
+  VALETKEY_AUDIT_REFRESHES: {
+    parser: z.enum(['changes', 'all'], { error: 'changes or all' }),
+    default: 'changes',
+    without: '',
+    description:
+      'Which refreshes the audit log has an entry of: `changes` (failures, the first success after one, and those that changed scopes, the account or captured values; the others are counted), or `all`, which is most of what a large deployment stores.',
+  },
   VALETKEY_EVENT_DAYS: {
     parser: wholeNumber(3_650),
     default: '30',

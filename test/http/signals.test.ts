@@ -262,7 +262,7 @@ describe('RISC', () => {
     expect(expectOk(await read(one.id)).access_token).not.toBe(before);
     const audit = expectOk(await broker.ask('GET', '/v1/audit?limit=500')).data as Json[];
     const actions = audit.filter(({ connection_id }) => connection_id === one.id).map(({ action }) => action);
-    expect(actions).toEqual(expect.arrayContaining(['connection.held', 'connection.released', 'connection.refreshed']));
+    expect(actions).toEqual(expect.arrayContaining(['connection.held', 'connection.released']));
   });
 
   test('an account-enabled that is older than the hold arrives late: it stays on hold until a newer one', async () => {

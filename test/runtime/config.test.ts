@@ -46,6 +46,7 @@ describe('settings', () => {
       adminKey: undefined,
       outboundAllow: [],
       auditDays: 400,
+      auditRefreshes: 'changes',
       eventDays: 30,
       signing: { algorithm: 'ES256', days: 30 },
       logLevel: 'info',

@@ -8,6 +8,7 @@ import {
   type Logger,
   type PendingCommit,
   type PendingRevocation,
+  type RecordedRefreshes,
   type Rescue,
   type Store,
   StoreError,
@@ -56,11 +57,14 @@ interface Parts {
   /** Undefined if the store cannot lose commits. */
   recentCommits?: Pick<RecentCommits, 'remember' | 'after'> | undefined;
   access: Pick<Access, 'recordSystem'>;
+  recordedRefreshes: RecordedRefreshes;
   clock: Clock;
   log: Logger;
 }
 
-export function createCommitter({ store, vault, rescue, recentCommits, access, clock, log }: Parts): RefreshCommitter {
+export function createCommitter(parts: Parts): RefreshCommitter {
+  const { store, vault, rescue, recentCommits, access, recordedRefreshes, clock, log } = parts;
+
   /**
    * A response that waited in the rescue file or in memory while the database went on to `migrating` or `enforced` is
    * encrypted as that wants it.
@@ -79,7 +83,7 @@ export function createCommitter({ store, vault, rescue, recentCommits, access, c
     const { connectionId, integration, owner, change, grant } = pending;
     const held = { ...pending.held, issuedAt: pending.replaces?.issuedAt };
     const by = access.recordSystem('connection.refreshed', { integration, owner, connectionId });
-    const outcome = await store.commitRefresh(connectionId, held, change, grant, by);
+    const outcome = await store.commitRefresh(connectionId, held, change, grant, by, recordedRefreshes);
     // A connection that was revoked leaves a tombstone.
     if (outcome === 'gone' && !(await store.connection(connectionId))) return 'absent';
     if (outcome === 'gone') await store.addPendingRevocation(revocationOf(pending));

@@ -3,7 +3,7 @@
 import type { Connection } from '../../domain/connection.ts';
 import type { OpenCircuitFacts } from '../../domain/explanation.ts';
 import type { CircuitView, RefreshQueueView } from '../../domain/limits-state.ts';
-import type { Logger, MetricsState, Rescue } from '../../ports/index.ts';
+import type { Logger, MetricsState, RecordedRefreshes, Rescue } from '../../ports/index.ts';
 import type { ResolvedIntegration } from '../integrations/index.ts';
 import { createCommitter } from './commit.ts';
 import { type CircuitBreakers, createCircuitBreakers } from './failures/circuits/circuit-breaker.ts';
@@ -64,6 +64,7 @@ interface Parts
   ahead?: boolean | undefined;
   /** A standby may take the store over without the last commits. */
   mayLoseCommits: boolean;
+  recordedRefreshes: RecordedRefreshes;
   log: Logger;
 }
 
@@ -81,7 +82,8 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
     },
   };
   const recentCommits = mayLoseCommits ? createRecentCommits({ store, clock }) : undefined;
-  const committer = createCommitter({ store, vault, rescue, recentCommits, access, clock, log });
+  const { recordedRefreshes } = parts;
+  const committer = createCommitter({ store, vault, rescue, recentCommits, access, recordedRefreshes, clock, log });
   const evidence = createFailureEvidence({ clock });
   const deadGrants = createDeadGrantBreaker({ ...parts, circuitBreakers, evidence });
   const refresher = createRefresher({

@@ -227,7 +227,8 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     unsent.delete(id);
     const { connection, unresolved, fence } = claimed;
     const fields = { attempt, connection: id, integration };
-    log.info(
+    // One line for a refresh: the one that says how it ended. What an earlier process left is worth another.
+    log[unresolved ? 'info' : 'debug'](
       { ...fields, generation: connection.generation, unresolved: unresolved?.attempt },
       'refresh: lease claimed, intent recorded',
     );

@@ -26,7 +26,7 @@ import type { CircuitBreakers, CircuitKey } from './failures/circuits/circuit-br
 import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { RetriedGrant } from './failures/failure-verdict.ts';
 import type { RetryAfterPacing } from './limits/retry-after-pacing.ts';
-import { rotationFrom } from './refreshed-fields.ts';
+import { changesTimesOnly, rotationFrom } from './refreshed-fields.ts';
 import { reauthorizationRequired, unavailable } from './refusals.ts';
 
 /** The intent is recorded · the provider has answered · the response is durable. */
@@ -150,7 +150,12 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
         label,
         params,
         captured,
-        held: { fence, generation, keepsValues: keepsCapturedValues(connection, change) },
+        held: {
+          fence,
+          generation,
+          keepsValues: keepsCapturedValues(connection, change),
+          isRoutine: changesTimesOnly(connection, change),
+        },
         replaces: { issuedAt: connection.issuedAt },
         change,
         grant,

@@ -1,5 +1,5 @@
 // What the token response of a refresh changes on the connection.
-
+import { isDeepStrictEqual } from 'node:util';
 import { toldAccount, withName } from '../../domain/account.ts';
 import type { AuthMode } from '../../domain/auth-modes.ts';
 import { type Connection, lastKnownLifetimeMs } from '../../domain/connection.ts';
@@ -35,3 +35,9 @@ export function rotationFrom(
     updatedAt: now,
   };
 }
+
+/** All but the tokens and their times is as it was: which is true of nearly every refresh. */
+export const changesTimesOnly = (connection: Connection, change: RefreshedFields): boolean =>
+  (['tokenType', 'scopes', 'captured', 'identity', 'account'] as const).every((name) =>
+    isDeepStrictEqual(connection[name], change[name]),
+  );

@@ -135,6 +135,7 @@ export function createRooms(parts: Common & Adapters & { rotator: KeyRotator }):
     reached: tuning.reached,
     ahead: tuning.refreshAhead,
     mayLoseCommits: store.traits.mayLoseCommits,
+    recordedRefreshes: config.auditRefreshes,
   });
   const tokens = createTokens({
     ...shared,

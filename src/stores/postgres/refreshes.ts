@@ -16,6 +16,7 @@ import {
   failureOf,
   hasReasonOf,
   isAfterLateAnswer,
+  isRoutine,
   LATEST,
   mayBeSpent,
   nextClaim,
@@ -128,7 +129,12 @@ export function createRefreshStore(
       .where(and(ofLease, eq(leases.fence, sql.placeholder('fence'))))
       .prepare(name('give_back')),
     version: orm
-      .select({ status: connections.status, generation: connections.generation, issuedAt: connections.issuedAt })
+      .select({
+        status: connections.status,
+        generation: connections.generation,
+        issuedAt: connections.issuedAt,
+        failures: connections.failures,
+      })
       .from(connections)
       .where(byId)
       .for('no key update')
@@ -197,17 +203,18 @@ export function createRefreshStore(
       return tracked(id, releasing);
     },
 
-    commitRefresh: (id, held, change, credentials, audit) => {
+    commitRefresh: (id, held, change, credentials, audit, recorded = 'all') => {
       const committing = transaction(async (orm) => {
         const { connection, lease } = await lockedVersion(orm, id);
         const mode = commitMode(held, connection, lease);
         if (mode === 'gone' || mode === 'superseded') return mode;
         const { refreshConnection, replaceCredentials, resolve, dropIntent } = statements(orm);
+        const isLeftOut = recorded === 'changes' && isRoutine(held, connection!, lease);
         await Promise.all([
           refreshConnection.execute({ ...committedFields(change, connection!), id }),
           replaceCredentials.execute({ ...credentials, id }),
           (mode === 'release' ? resolve : dropIntent).execute({ id }),
-          record(orm, commitEntry(audit, connection!), {
+          record(orm, isLeftOut ? undefined : commitEntry(audit, connection!), {
             kind: 'connection',
             id,
             generation: connection!.generation + 1,

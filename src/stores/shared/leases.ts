@@ -52,6 +52,18 @@ export function commitMode(
   return lease && lease.holder !== null ? 'keep_newer' : 'release';
 }
 
+/** The answer of the newest claim, which changes tokens and their times only, of a connection without failures. */
+export const isRoutine = (
+  held: HeldLease,
+  { status, generation, failures }: { status: string; generation: number; failures: number },
+  lease: { fence: number } | undefined,
+): boolean =>
+  held.isRoutine === true &&
+  status === 'active' &&
+  failures === 0 &&
+  generation === held.generation &&
+  lease?.fence === held.fence;
+
 /** An older claim has brought a late answer under this one (`keep_newer`), and nothing else has happened since. */
 export const isAfterLateAnswer = (
   held: HeldLease,
@@ -108,6 +120,21 @@ const REFRESHED = [
   'account',
   'updatedAt',
 ] as const satisfies (keyof RefreshedFields)[];
+
+const TIMES = [
+  'issuedAt',
+  'expiresAt',
+  'nextRefreshAt',
+  'reauthDueAt',
+  'lastRefreshedAt',
+  'updatedAt',
+] as const satisfies (typeof REFRESHED)[number][];
+
+/** What a routine refresh sets on a connection without failures. */
+export const routineColumns = (connections: Record<(typeof TIMES)[number] | 'generation', Column>) => ({
+  generation: sql`${connections.generation} + 1`,
+  ...placeholdersFor<(typeof TIMES)[number]>(connections, TIMES),
+});
 
 /** What a committed refresh sets on the connection, with a placeholder for each of `RefreshedFields`. */
 export const refreshedColumns = (

@@ -20,6 +20,7 @@ import {
   RELEASED,
   RESOLVED,
   refreshedColumns,
+  routineColumns,
   statusAfterCommit,
   WITHOUT_INTENT,
   whyNotHeld,
@@ -27,6 +28,7 @@ import {
 import { placeholderFor } from '../shared/placeholders.ts';
 import { refreshCapturedValues, replaceTokenDigests } from './captured-values.ts';
 import { runner, type SqliteAccess } from './client.ts';
+import { CONNECTION_COLUMNS, type ConnectionRow, connectionOf } from './connection-rows.ts';
 import type { Liveness } from './liveness.ts';
 import { connections, grants, isActive, isDead, leases } from './schema.ts';
 
@@ -109,11 +111,9 @@ export function createRefreshStore(
   const { status, generation, issuedAt } = getTableColumns(connections);
   const versions = { status, generation, issuedAt };
   // Point reads, not a join: with one, better-sqlite3 takes three times as long for the same rows.
-  const active = orm
-    .select()
-    .from(connections)
-    .where(and(eq(connections.id, connectionId), isActive))
-    .prepare();
+  const active = orm.$client.prepare<[string], ConnectionRow>(
+    `select ${CONNECTION_COLUMNS} from connections where id = ? and status = 'active'`,
+  );
   const credentialsOf = orm.select(secrets).from(grants).where(eq(grants.connectionId, connectionId)).prepare();
   const leaseOf = orm.select().from(leases).where(ofLease).prepare();
   const versionOf = orm.select(versions).from(connections).where(eq(connections.id, connectionId)).prepare();
@@ -144,6 +144,23 @@ export function createRefreshStore(
     ),
     release: runner(orm, orm.update(leases).set(RELEASED).where(ofLease).prepare()),
     resolve: runner(orm, orm.update(leases).set(RESOLVED).where(ofLease).prepare()),
+    /** Columns that do not change are not written: SQLite would write their indexes too. */
+    refreshTimes: runner(
+      orm,
+      orm
+        .update(connections)
+        .set(routineColumns(connections))
+        .where(
+          and(
+            eq(connections.id, connectionId),
+            isActive,
+            eq(connections.failures, 0),
+            eq(connections.generation, sql.placeholder('generation')),
+            sql`${sql.placeholder('fence')} = (select fence from leases where connection_id = connections.id)`,
+          ),
+        )
+        .prepare(),
+    ),
     /** Of an active connection only: writing its status would touch three indexes for nothing. */
     refreshConnection: runner(
       orm,
@@ -202,14 +219,20 @@ export function createRefreshStore(
     claim: (id, { attempt, generation, now, monotonic, unsent }) =>
       write(() => {
         const begun = instants.now();
-        const connection = active.get({ id });
-        if (!connection || connection.generation > generation) return 'gone';
+        const row = active.get(id);
+        if (!row || row.generation > generation) return 'gone';
         const lease = leaseOf.get({ id });
         if (lease && isBusy(id, lease, monotonic)) return 'busy';
         const { fence, unresolved } = nextClaim(lease, unsent);
         run.claim({ id, fence, holder: liveness.holder, attempt, startedAt: unresolved?.startedAt ?? now });
         const isStillHeld = () => instants.elapsedSince(begun) < SEND_AFTER_CLAIM_MS;
-        return { connection, credentials: credentialsOf.get({ id })!, fence, unresolved, isStillHeld };
+        return {
+          connection: connectionOf(row),
+          credentials: credentialsOf.get({ id })!,
+          fence,
+          unresolved,
+          isStillHeld,
+        };
       }),
 
     releaseUnsent: (id, { fence, unresolved }) =>
@@ -218,13 +241,15 @@ export function createRefreshStore(
         run.giveBack({ id, fence, attempt, startedAt });
       }),
 
-    commitRefresh: (id, held, change, credentials, audit) =>
+    commitRefresh: (id, held, change, credentials, audit, recorded = 'all') =>
       write(() => {
+        const expected = { ...change, id, fence: held.fence, generation: held.generation };
+        const isRoutine = held.isRoutine === true && run.refreshTimes(expected).changes > 0;
         let generation = held.generation + 1;
         let mode: ReturnType<typeof commitMode> = 'release';
         let outcome: ReturnType<typeof committedAs> = 'committed';
         let entry = audit;
-        if (run.refreshConnection({ ...change, id, fence: held.fence, generation: held.generation }).changes === 0) {
+        if (!isRoutine && run.refreshConnection(expected).changes === 0) {
           const { connection, lease } = versionAndLease(id);
           mode = commitMode(held, connection, lease);
           if (mode === 'gone' || mode === 'superseded') return mode;
@@ -238,7 +263,7 @@ export function createRefreshStore(
         if (audit.integration !== null)
           replaceTokenDigests(orm, { id, integration: audit.integration }, credentials.tokenDigests);
         (mode === 'release' ? run.resolve : run.dropIntent)({ id });
-        record(entry, { kind: 'connection', id, generation });
+        record(isRoutine && recorded === 'changes' ? undefined : entry, { kind: 'connection', id, generation });
         return outcome;
       }),
 

@@ -56,7 +56,10 @@ function committerOn(
   recentCommits?: CommitterParts['recentCommits'],
 ) {
   const access = createAccess({ auditBuffer: createAuditBuffer({ store, log }), clock });
-  const committer = createCommitter({ store: on, vault, rescue: into, recentCommits, access, clock, log });
+  const committer = createCommitter({
+    ...{ store: on, vault, rescue: into, recentCommits, access, clock, log },
+    recordedRefreshes: 'all',
+  });
   onTestFinished(() => committer.stop());
   return committer;
 }

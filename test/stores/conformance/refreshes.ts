@@ -144,6 +144,47 @@ export function refreshes(at: Opened): void {
       expect(next.fence).toBeGreaterThan(held.fence);
     });
 
+    describe('of a routine refresh', () => {
+      const healthy = { failures: 0, lastRefreshError: null };
+      const times = ({ captured, scopes, tokenType, identity, account }: Connection) =>
+        someRefreshedFields({ captured, scopes, tokenType, identity, account });
+
+      test('replaces tokens and times; `changes` records no entry of it, `all` does', async () => {
+        const { id, connection, held } = await claimedNew(healthy);
+        const [change, audit, second] = [times(connection), anEntry(), anEntry()];
+        const routine = { ...held, isRoutine: true };
+        expect(await at.store.commitRefresh(id, routine, change, someCredentials(), audit, 'changes')).toBe(
+          'committed',
+        );
+        expect(await at.store.connection(id)).toEqual({ ...connection, ...change, generation: 2 });
+        expect(await recorded(at.store, audit)).toBe(false);
+        const again = { ...heldBy(await claimed(id, aClaim({ attempt: 'att_2' }))), isRoutine: true };
+        expect(await at.store.commitRefresh(id, again, change, someCredentials(), second, 'all')).toBe('committed');
+        expect(await recorded(at.store, second)).toBe(true);
+      });
+
+      test('`changes` records the first one after a failure, and clears that', async () => {
+        const { id, connection, held } = await claimedNew(healthy);
+        await at.store.recordRefreshFailure(id, held, aFailure(), anEntry());
+        const routine = { ...heldBy(await claimed(id, aClaim({ attempt: 'att_2' }))), isRoutine: true };
+        const audit = anEntry();
+        await at.store.commitRefresh(id, routine, times(connection), someCredentials(), audit, 'changes');
+        expect(await recorded(at.store, audit)).toBe(true);
+        expect(await at.store.connection(id)).toMatchObject({ generation: 2, failures: 0, lastRefreshError: null });
+      });
+
+      test('`changes` records one that is late, or changes more', async () => {
+        const { id, connection, held } = await claimedNew(healthy);
+        await claimed(id, aClaim({ attempt: 'att_2' }));
+        const [late, more] = [anEntry(), anEntry()];
+        const credentials = someCredentials();
+        await at.store.commitRefresh(id, { ...held, isRoutine: true }, times(connection), credentials, late, 'changes');
+        const other = await claimedNew({ ...healthy, owner: 'another' });
+        await at.store.commitRefresh(other.id, other.held, someRefreshedFields(), credentials, more, 'changes');
+        expect([await recorded(at.store, late), await recorded(at.store, more)]).toEqual([true, true]);
+      });
+    });
+
     test('stores a token that does not expire, without identity', async () => {
       const { id, held } = await claimedNew();
       const unknown = { expiresAt: null, nextRefreshAt: null, identity: null };

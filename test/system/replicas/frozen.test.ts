@@ -162,7 +162,7 @@ describe.concurrent('replica that freezes', () => {
     await expect.poll(served, SOON).toBe('at-eve-3');
     const { body } = await on(other)('GET', `/v1/audit?connection_id=${id}`);
     const actions = (body.data as Json[]).map(({ action }) => action);
-    expect(actions).toEqual(expect.arrayContaining(['connection.needs_reauth', 'connection.refreshed']));
+    expect(actions).toEqual(expect.arrayContaining(['connection.needs_reauth', 'connection.reactivated']));
   });
 
   // Of a process that is killed, also test/system/crash.test.ts and test/system/postgres/broker.test.ts.
