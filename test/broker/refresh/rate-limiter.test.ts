@@ -116,6 +116,23 @@ test('rate: a backlog drains at the rate after one burst, with two processes too
   expect(Math.max(...begun)).toBeGreaterThanOrEqual(295);
 });
 
+test.each(['read', 'background'] as const)(
+  'rate: %s that waits for tokens takes them in portions',
+  async (priority) => {
+    let takes = 0;
+    const counted: Pick<Store, 'takeFromBucket'> = {
+      takeFromBucket: (...given) => {
+        takes++;
+        return store.takeFromBucket(...given);
+      },
+    };
+    const rateLimiter = createRateLimiter({ store: counted, clock, concurrency: 64, perSecond: 1_000 });
+    await Promise.all(Array.from({ length: 264 }, (_, i) => rateLimiter.run(at(`k${i}`), priority, async () => {})));
+    // 200 come in after the burst, 20 or 50 in a portion; without portions, 1 or 2.
+    expect(takes).toBeLessThanOrEqual(25);
+  },
+);
+
 test('rate: background work leaves a part of the burst to reads, of other processes too', async () => {
   const limits = { concurrency: 8, perSecond: 0.1 };
   const [busy, other] = [limiterWith(limits), limiterWith(limits)];

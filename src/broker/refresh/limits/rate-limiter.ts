@@ -4,7 +4,7 @@
 // from a bucket in the store, as many at a time as can be used at once. It is outbound, per integration; the limits of callers
 // are in src/http/middleware/rate-limits.ts.
 import type { RefreshQueueView } from '../../../domain/limits-state.ts';
-import { RATE_LIMIT_PREFETCH_MS, REFRESH_BACKLOG_MS } from '../../../domain/time-limits.ts';
+import { RATE_LIMIT_PREFETCH_MS, RATE_LIMIT_READ_PORTION_MS, REFRESH_BACKLOG_MS } from '../../../domain/time-limits.ts';
 import type { BucketLimits } from '../../../domain/token-bucket.ts';
 import type { Clock, Store } from '../../../ports/index.ts';
 import { createWorkQueue, type Priority, type WorkQueue } from './work-queue.ts';
@@ -78,7 +78,9 @@ interface Queue extends Open {
   /** How many tokens background work takes at a time: doubled while all are used in time, halved when some expire. */
   prefetch: number;
   isTaking: boolean;
+  /** Until then the bucket has too few: for background work, or for reads too. */
   timer: NodeJS.Timeout | undefined;
+  isEmptyForReads: boolean;
 }
 
 interface Parts extends RefreshLimits {
@@ -127,6 +129,7 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
         prefetch: 1,
         isTaking: false,
         timer: undefined,
+        isEmptyForReads: false,
       };
       queues.set(integration, queue);
     }
@@ -157,7 +160,7 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
   /** Takes rate-limit tokens from the store. If it fails, all queued work fails: nothing runs without a token. */
   async function take(queue: Queue): Promise<void> {
     const forRead = queue.waiting.size('read') > 0;
-    if (queue.timer && !forRead) return;
+    if (queue.timer && (!forRead || queue.isEmptyForReads)) return;
     clearTimeout(queue.timer);
     queue.timer = undefined;
     const usable = Math.min(queue.waiting.size(forRead ? 'read' : 'background'), places(queue));
@@ -168,7 +171,9 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
       queue.tokens = taken;
       if (!forRead) queue.prefetch = Math.min(2 * queue.prefetch, maxPrefetch);
       queue.tokensExpireAt = clock.monotonic() + 2 * RATE_LIMIT_PREFETCH_MS;
-      if (taken === 0 && !isStopped) queue.timer = setTimeout(retake, inMs, queue);
+      queue.isEmptyForReads = forRead && taken < wanted;
+      const portionMs = forRead ? RATE_LIMIT_READ_PORTION_MS : RATE_LIMIT_PREFETCH_MS;
+      if (taken < wanted && !isStopped) queue.timer = setTimeout(retake, Math.max(inMs, portionMs), queue);
     } catch (error) {
       failAll(queue, error);
     }
