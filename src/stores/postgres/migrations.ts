@@ -145,7 +145,7 @@ async function existing(db: Queryable, schema: string, tables: string[]): Promis
   return rows.map(({ name }) => name);
 }
 
-async function versionIn(db: Queryable, schema: string, known: Migration[]) {
+async function versionIn(db: Queryable, schema: string, known: readonly Migration[]) {
   const tables = await existing(db, schema, tablesOf(known));
   const applied = await journalIn(db, schema);
   return { ...classifyDatabase(known, applied, tables), applied };
@@ -164,7 +164,7 @@ async function journalIn(db: Queryable, schema: string): Promise<AppliedMigratio
  * Names resolve along the whole `search_path`: a deployment in a later schema would be used as if it were this one. Its
  * tables may be meant, or a new set in the first schema; guessing would mix two deployments up.
  */
-async function assertNoneLaterInPath(db: Queryable, own: string, known: Migration[]): Promise<void> {
+async function assertNoneLaterInPath(db: Queryable, own: string, known: readonly Migration[]): Promise<void> {
   const path = (await rowsOf(db, 'select unnest(current_schemas(false))::text as value')) ?? [];
   for (const schema of path) {
     if (schema === own || !(await hasDeployment(db, schema, known))) continue;
@@ -174,7 +174,7 @@ async function assertNoneLaterInPath(db: Queryable, own: string, known: Migratio
   }
 }
 
-async function hasDeployment(db: Queryable, schema: string, known: Migration[]): Promise<boolean> {
+async function hasDeployment(db: Queryable, schema: string, known: readonly Migration[]): Promise<boolean> {
   try {
     return (await journalIn(db, schema)).some(({ hash }) => known[0]?.hashes.includes(hash));
   } catch (error) {

@@ -27,14 +27,22 @@ const EARLIER_HASHES: Readonly<Record<number, string>> = {
   1795862879781: 'b73e1813bed7e7d74361f0941ecee3da375de4f9469e7b634ea2d85096267620',
 };
 
-export const readMigrations = (migrationsFolder: string): Migration[] =>
-  readMigrationFiles({ migrationsFolder }).map((migration) => {
-    const earlier = EARLIER_HASHES[migration.folderMillis];
-    return { ...migration, hashes: earlier === undefined ? [migration.hash] : [migration.hash, earlier] };
-  });
+/** By folder: a process reads them several times as it starts, and they do not change while it runs. */
+const read = new Map<string, readonly Migration[]>();
+
+export function readMigrations(migrationsFolder: string): readonly Migration[] {
+  const known = read.get(migrationsFolder) ?? readMigrationFiles({ migrationsFolder }).map(withHashes);
+  read.set(migrationsFolder, known);
+  return known;
+}
+
+function withHashes(migration: MigrationMeta): Migration {
+  const earlier = EARLIER_HASHES[migration.folderMillis];
+  return { ...migration, hashes: earlier === undefined ? [migration.hash] : [migration.hash, earlier] };
+}
 
 /** The tables that these migrations create. */
-export const tablesOf = (migrations: Migration[]): string[] =>
+export const tablesOf = (migrations: readonly Migration[]): string[] =>
   migrations.flatMap(({ sql }) => sql.flatMap((statement) => /^\s*CREATE TABLE [`"](\w+)/.exec(statement)?.[1] ?? []));
 
 /**
@@ -43,7 +51,7 @@ export const tablesOf = (migrations: Migration[]): string[] =>
  * `existing` before the journal: a migration that commits in between then counts as applied.
  */
 export function classifyDatabase(
-  known: Migration[],
+  known: readonly Migration[],
   applied: AppliedMigration[],
   existing: string[],
 ): { version: DatabaseVersion; inTheWay: string[] } {
@@ -52,7 +60,7 @@ export function classifyDatabase(
   return { version: versionOf(known, applied, inTheWay), inTheWay };
 }
 
-function versionOf(known: Migration[], applied: AppliedMigration[], inTheWay: string[]): DatabaseVersion {
+function versionOf(known: readonly Migration[], applied: AppliedMigration[], inTheWay: string[]): DatabaseVersion {
   if (applied.length === 0) return inTheWay.length === 0 ? 'empty' : 'occupied';
   const shared = known.slice(0, applied.length);
   const isOfThisLine = shared.every(

@@ -41,6 +41,7 @@ import { createRefreshStore } from './refreshes.ts';
 import { createRevocationStore } from './revocations.ts';
 import { createSecretStore } from './secret-columns.ts';
 import { createSigningKeyStore } from './signing-keys.ts';
+import { compileWhenRun } from './statements.ts';
 import { createUnreadableResponseStore } from './unreadable-responses.ts';
 import { createWebhookEndpointStore } from './webhook-endpoints.ts';
 
@@ -50,6 +51,7 @@ import { createWebhookEndpointStore } from './webhook-endpoints.ts';
  */
 export async function openSqlite(url: string, migrations?: string, monotonic?: () => number): Promise<Store> {
   const client = openDatabase(url, migrations);
+  compileWhenRun(client);
   const commits = new GroupCommit(client);
   const liveness = startLiveness(pathOf(url));
   const orm = drizzle(client);
