@@ -15,6 +15,7 @@ export default defineConfig({
       'test/system/browser/con*.test.ts',
       'test/system/crash.test.ts',
       'test/system/data-migration-crash.test.ts',
+      'test/system/event-delivery-crash.test.ts',
       'test/system/postgres/outage.test.ts',
       'test/system/chaos/*.test.ts',
     ],

@@ -10,6 +10,7 @@ import { DELIVERY_CLAIM_MS } from '../../src/domain/time-limits.ts';
 import { ask, databaseIn, type Json } from '../support/broker.ts';
 import { bundled } from '../support/bundle.ts';
 import { clockAhead } from '../support/clock-offset.ts';
+import { isLong } from '../support/long.ts';
 import { hasPostgres } from '../support/postgres.ts';
 import { createMigratedDatabase } from '../support/stores.ts';
 import { hang, startWebhookReceiver, status, type WebhookReceiver } from '../support/webhook-receiver.ts';
@@ -91,7 +92,8 @@ test('killed between the commit and the delivery, and during it: the next start 
   expect([...ids.values()].map(({ size }) => size)).toEqual([1, 1]);
 });
 
-test.runIf(hasPostgres())(
+// That a burst writes each event once, on two replicas: test/stores/conformance/event-hook.ts.
+test.runIf(isLong && hasPostgres())(
   'two replicas on PostgreSQL in a burst, one killed: nothing is lost, no event has two ids',
   async () => {
     const database = { VALETKEY_DATABASE_URL: await createMigratedDatabase() };

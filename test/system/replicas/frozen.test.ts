@@ -78,6 +78,9 @@ const thaw = (broker: RunningBroker) => broker.process.kill('SIGCONT');
 const tokenOf = ({ body }: { body: Json }) => body.access_token;
 
 describe.concurrent('replica that freezes', () => {
+  // `npm test` freezes a replica before and after it has sent the refresh token, each time until it is succeeded.
+  const testLong = test.runIf(isLong);
+
   test('during the TLS handshake, and is succeeded: does not send the refresh token', async (test) => {
     const { expect } = test;
     const { provider, one, other, on, imported } = await twoReplicas(test, { rotates: 'always', reuse_grace: 600 });
@@ -100,7 +103,7 @@ describe.concurrent('replica that freezes', () => {
     expect((await on(other)('GET', `/v1/connections/${id}`)).body).toMatchObject({ status: 'active', generation: 2 });
   });
 
-  test('during the TLS handshake, and was not succeeded: claims again, and refreshes', async (test) => {
+  testLong('during the TLS handshake, and was not succeeded: claims again, and refreshes', async (test) => {
     const { expect } = test;
     const { provider, one, on, imported } = await twoReplicas(test, { rotates: 'always' });
     const id = await imported('bob', 7_200);
@@ -117,30 +120,33 @@ describe.concurrent('replica that freezes', () => {
     expect(one.output()).toContain('request withheld');
   });
 
-  test('after it has sent the refresh token: the other one serves the valid token and does not ask again', async (test) => {
-    const { expect } = test;
-    const { provider, one, other, on, imported, silence } = await twoReplicas(test, { rotates: 'always' });
-    const [valid, expired] = [await imported('cy', 7_200), await imported('dee', 5_000)];
-    const answerNow = provider.hold();
-    const refreshing = [valid, expired].map((id) => on(one)('POST', `/v1/connections/${id}/refresh`, {}));
-    await expect.poll(() => provider.received.length, SOON).toBe(2);
-    freeze(one);
-    answerNow();
-    await silence(10);
-    const doubt = { code: 'provider_unavailable', detail: expect.stringContaining('another process') };
-    for (const id of [valid, expired]) {
-      const forced = await on(other)('POST', `/v1/connections/${id}/refresh`, {});
-      expect(forced).toMatchObject({ status: 503, body: doubt });
-      expect(Number(forced.headers.get('retry-after'))).toBeGreaterThan(0);
-    }
-    expect(tokenOf(await on(other)('GET', `/v1/connections/${valid}/token?min_ttl=7000`))).toBe('at-cy-1');
-    expect(provider.received).toHaveLength(2);
-    thaw(one);
-    expect((await Promise.all(refreshing)).map(tokenOf)).toEqual(['at-cy-2', 'at-dee-2']);
-    const served = async () => tokenOf(await on(other)('GET', `/v1/connections/${valid}/token`));
-    await expect.poll(served, SOON).toBe('at-cy-2');
-    expect(provider.received.toSorted()).toEqual(['cy-1', 'dee-1']);
-  });
+  testLong(
+    'after it has sent the refresh token: the other one serves the valid token and does not ask again',
+    async (test) => {
+      const { expect } = test;
+      const { provider, one, other, on, imported, silence } = await twoReplicas(test, { rotates: 'always' });
+      const [valid, expired] = [await imported('cy', 7_200), await imported('dee', 5_000)];
+      const answerNow = provider.hold();
+      const refreshing = [valid, expired].map((id) => on(one)('POST', `/v1/connections/${id}/refresh`, {}));
+      await expect.poll(() => provider.received.length, SOON).toBe(2);
+      freeze(one);
+      answerNow();
+      await silence(10);
+      const doubt = { code: 'provider_unavailable', detail: expect.stringContaining('another process') };
+      for (const id of [valid, expired]) {
+        const forced = await on(other)('POST', `/v1/connections/${id}/refresh`, {});
+        expect(forced).toMatchObject({ status: 503, body: doubt });
+        expect(Number(forced.headers.get('retry-after'))).toBeGreaterThan(0);
+      }
+      expect(tokenOf(await on(other)('GET', `/v1/connections/${valid}/token?min_ttl=7000`))).toBe('at-cy-1');
+      expect(provider.received).toHaveLength(2);
+      thaw(one);
+      expect((await Promise.all(refreshing)).map(tokenOf)).toEqual(['at-cy-2', 'at-dee-2']);
+      const served = async () => tokenOf(await on(other)('GET', `/v1/connections/${valid}/token`));
+      await expect.poll(served, SOON).toBe('at-cy-2');
+      expect(provider.received.toSorted()).toEqual(['cy-1', 'dee-1']);
+    },
+  );
 
   test('for so long that it is succeeded: its late answer reactivates the connection', async (test) => {
     const { expect } = test;
@@ -166,7 +172,7 @@ describe.concurrent('replica that freezes', () => {
   });
 
   // Of a process that is killed, also test/system/crash.test.ts and test/system/postgres/broker.test.ts.
-  test.runIf(isLong)(
+  testLong(
     'or is killed after it has sent the refresh token: recovers when it starts again in its place',
     async (test) => {
       const { expect } = test;
