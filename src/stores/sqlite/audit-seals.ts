@@ -3,13 +3,13 @@ import { and, asc, count, desc, eq, gt, gte, inArray, isNull, lt, lte, max, or, 
 import { ANCHOR, HEAD } from '../../domain/audit-seal.ts';
 import type { AuditSealStore } from '../../ports/index.ts';
 import { entryColumns } from './audit.ts';
-import type { SqliteAccess } from './client.ts';
+import { prepared, type SqliteAccess } from './client.ts';
 import { audit as log, auditSeals as seals } from './schema.ts';
 
 const isSeal = lt(seals.id, ANCHOR);
 
 export function createAuditSealStore({ orm, read, write }: SqliteAccess): AuditSealStore {
-  const newest = orm.select().from(seals).where(isSeal).orderBy(desc(seals.id)).limit(1).prepare();
+  const newest = prepared(() => orm.select().from(seals).where(isSeal).orderBy(desc(seals.id)).limit(1));
   return {
     // One writer at a time: nothing that is not seen yet can get a lower place.
     auditHorizon: () =>

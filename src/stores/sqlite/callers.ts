@@ -8,7 +8,7 @@ import { CALLERS_CHANGED, callersFrom } from '../shared/caller-rows.ts';
 import { createdBy, lostBy } from '../shared/connect-sessions.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import { endSessions } from './agent-sessions.ts';
-import type { SqliteAccess } from './client.ts';
+import { prepared, type SqliteAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
 import { agentSessions, callerKeys, callers, connectSessions, webhookEndpoints } from './schema.ts';
 import { deleteDeliveriesOf, deleteEndpoints } from './webhook-endpoints.ts';
@@ -74,22 +74,25 @@ export function createCallerStore(access: SqliteAccess): CallerStore {
   const { orm, read, write, record, events } = access;
   const remove = callerRemover(access);
   const at = placeholderFor(callerKeys.lastUsedAt, 'at');
-  const touch = orm
-    .update(callerKeys)
-    .set({ lastUsedAt: sql`max(coalesce(${callerKeys.lastUsedAt}, 0), ${at})` })
-    .where(eq(callerKeys.id, sql.placeholder('keyId')))
-    .prepare();
-  const touchSession = orm
-    .update(agentSessions)
-    .set({ lastUsedAt: sql`max(coalesce(${agentSessions.lastUsedAt}, 0), ${at})` })
-    .where(eq(agentSessions.id, sql.placeholder('keyId')))
-    .prepare();
-  const all = orm
-    .select({ caller: callers, key: callerKeys })
-    .from(callers)
-    .leftJoin(callerKeys, eq(callerKeys.callerId, callers.id))
-    .orderBy(asc(callers.id), asc(callerKeys.id))
-    .prepare();
+  const touch = prepared(() =>
+    orm
+      .update(callerKeys)
+      .set({ lastUsedAt: sql`max(coalesce(${callerKeys.lastUsedAt}, 0), ${at})` })
+      .where(eq(callerKeys.id, sql.placeholder('keyId'))),
+  );
+  const touchSession = prepared(() =>
+    orm
+      .update(agentSessions)
+      .set({ lastUsedAt: sql`max(coalesce(${agentSessions.lastUsedAt}, 0), ${at})` })
+      .where(eq(agentSessions.id, sql.placeholder('keyId'))),
+  );
+  const all = prepared(() =>
+    orm
+      .select({ caller: callers, key: callerKeys })
+      .from(callers)
+      .leftJoin(callerKeys, eq(callerKeys.callerId, callers.id))
+      .orderBy(asc(callers.id), asc(callerKeys.id)),
+  );
 
   return {
     callers: () => read(() => callersFrom(all.all())),

@@ -1,7 +1,7 @@
 // Candidates in SQLite: the grants of two-phase connect sessions that wait for their finish.
 import { and, asc, eq, inArray, lte, ne, or, type Placeholder, type SQL, sql } from 'drizzle-orm';
 import { type SessionStore, StoreError } from '../../ports/index.ts';
-import type { SqliteAccess } from './client.ts';
+import { prepared, type SqliteAccess } from './client.ts';
 import { candidates, connectSessions, integrations, pendingRevocations } from './schema.ts';
 
 type CandidateStore = Pick<
@@ -17,14 +17,15 @@ const hasEnded = (now: number | Placeholder): SQL | undefined =>
 
 export function createCandidateStore({ orm, read, write, record }: SqliteAccess): CandidateStore {
   // Asked by every round of the housekeeping.
-  const ended = orm
-    .select({ candidate: candidates, session: connectSessions })
-    .from(candidates)
-    .innerJoin(connectSessions, eq(connectSessions.id, candidates.sessionId))
-    .where(hasEnded(sql.placeholder('now')))
-    .orderBy(asc(candidates.sessionId))
-    .limit(sql.placeholder('limit'))
-    .prepare();
+  const ended = prepared(() =>
+    orm
+      .select({ candidate: candidates, session: connectSessions })
+      .from(candidates)
+      .innerJoin(connectSessions, eq(connectSessions.id, candidates.sessionId))
+      .where(hasEnded(sql.placeholder('now')))
+      .orderBy(asc(candidates.sessionId))
+      .limit(sql.placeholder('limit')),
+  );
 
   return {
     awaitFinish: (candidate, until, audit) =>

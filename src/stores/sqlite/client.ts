@@ -1,7 +1,8 @@
 // What the parts of the SQLite store share: how they read, how they write, and how they run prepared statements quickly.
-import type { Database, RunResult } from 'better-sqlite3';
+import type { Database, RunResult, Statement } from 'better-sqlite3';
 import { is, Param, Placeholder, type Query } from 'drizzle-orm';
 import type { BetterSQLite3Database } from 'drizzle-orm/better-sqlite3';
+import type { PreparedQueryConfig, SQLitePreparedQuery } from 'drizzle-orm/sqlite-core';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { EventType } from '../../domain/events.ts';
 import type { StoreChange } from '../../ports/index.ts';
@@ -27,15 +28,45 @@ export interface SqliteAccess {
 
 type Values = Record<string, unknown>;
 
+/** What may be done with a prepared query. */
+type Prepared<Q> = Pick<Q, Extract<keyof Q, 'run' | 'get' | 'all'>>;
+
+/**
+ * A query that is prepared when it is first used: drizzle takes longer to write its SQL than SQLite to compile it, and a
+ * process uses few of those that it may need.
+ */
+export function prepared<Q>(build: () => { prepare(): Q }): Prepared<Q> {
+  let made: SQLitePreparedQuery<PreparedQueryConfig & { type: 'sync' }> | undefined;
+  const query = () => {
+    made ??= build().prepare() as unknown as NonNullable<typeof made>;
+    return made;
+  };
+  const lazy = {
+    run: (values?: Values) => query().run(values),
+    get: (values?: Values) => query().get(values),
+    all: (values?: Values) => query().all(values),
+  };
+  return lazy as unknown as Prepared<Q>;
+}
+
 /**
  * Runs a prepared change that every refresh makes. drizzle looks up the kind of each parameter on every run, which takes as
  * long as SQLite's own part: here it is known beforehand. Throws when a value is missing.
  */
-export function runner(orm: SqliteAccess['orm'], prepared: { getQuery(): Query }): (values: Values) => RunResult {
-  const { sql: text, params } = prepared.getQuery();
-  const statement = orm.$client.prepare(text);
-  const readers = params.map(readerOf);
-  return (values) => statement.run(readers.map((read) => read(values)));
+export function runner(
+  orm: SqliteAccess['orm'],
+  build: () => { prepare(): { getQuery(): Query } },
+): (values: Values) => RunResult {
+  let statement: Statement | undefined;
+  let readers: ((values: Values) => unknown)[] = [];
+  return (values) => {
+    if (statement === undefined) {
+      const { sql: text, params } = build().prepare().getQuery();
+      statement = orm.$client.prepare(text);
+      readers = params.map(readerOf);
+    }
+    return statement.run(readers.map((read) => read(values)));
+  };
 }
 
 function readerOf(param: unknown): (values: Values) => unknown {

@@ -16,32 +16,36 @@ import {
   whyNotBegin,
 } from '../shared/connect-sessions.ts';
 import { createCandidateStore } from './candidates.ts';
-import type { SqliteAccess } from './client.ts';
+import { prepared, type SqliteAccess } from './client.ts';
 import { callerKeys, callers, connectSessions, consumedFlows, flows } from './schema.ts';
 
 export function createSessionStore(access: SqliteAccess): SessionStore {
   const { orm, read, write, record } = access;
-  const byId = orm
-    .select()
-    .from(connectSessions)
-    .where(eq(connectSessions.id, sql.placeholder('id')))
-    .prepare();
-  const bySecret = orm
-    .select()
-    .from(connectSessions)
-    .where(eq(connectSessions.secretDigest, sql.placeholder('digest')))
-    .prepare();
+  const byId = prepared(() =>
+    orm
+      .select()
+      .from(connectSessions)
+      .where(eq(connectSessions.id, sql.placeholder('id'))),
+  );
+  const bySecret = prepared(() =>
+    orm
+      .select()
+      .from(connectSessions)
+      .where(eq(connectSessions.secretDigest, sql.placeholder('digest'))),
+  );
 
-  const flowByState = orm
-    .select({ sessionId: flows.sessionId, browserDigest: flows.browserDigest })
-    .from(flows)
-    .where(eq(flows.stateDigest, sql.placeholder('stateDigest')))
-    .prepare();
-  const consumedByState = orm
-    .select({ sessionId: consumedFlows.sessionId, browserDigest: consumedFlows.browserDigest })
-    .from(consumedFlows)
-    .where(eq(consumedFlows.stateDigest, sql.placeholder('stateDigest')))
-    .prepare();
+  const flowByState = prepared(() =>
+    orm
+      .select({ sessionId: flows.sessionId, browserDigest: flows.browserDigest })
+      .from(flows)
+      .where(eq(flows.stateDigest, sql.placeholder('stateDigest'))),
+  );
+  const consumedByState = prepared(() =>
+    orm
+      .select({ sessionId: consumedFlows.sessionId, browserDigest: consumedFlows.browserDigest })
+      .from(consumedFlows)
+      .where(eq(consumedFlows.stateDigest, sql.placeholder('stateDigest'))),
+  );
 
   /** Those that make room for one more. */
   function olderFlows(sessionId: string): SQL | undefined {

@@ -6,7 +6,7 @@ import { completed, isCompletable } from '../shared/connect-sessions.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
 import { credentialColumnsOf, fencedOff, isInFlight } from '../shared/leases.ts';
 import { replaceCapturedValues, replaceTokenDigests } from './captured-values.ts';
-import type { SqliteAccess } from './client.ts';
+import { prepared, type SqliteAccess } from './client.ts';
 import { CONNECTION_COLUMNS, type ConnectionRow, connectionOf } from './connection-rows.ts';
 import {
   candidates,
@@ -38,21 +38,24 @@ export function createConnectionStore({
   const versions = orm.$client.prepare<[string], Pick<Connection, 'id' | 'status' | 'generation' | 'issuedAt'>>(
     `select id, status, generation, issued_at as "issuedAt" from connections where id in (select value from json_each(?))`,
   );
-  const bound = orm
-    .select({ connection: connections, accessToken: accessTokenOf, credentials: credentialsOf })
-    .from(connections)
-    .where(byId)
-    .prepare();
-  const servedAny = servedRows()
-    .where(ofOwner)
-    .orderBy(...liveFirst(connections))
-    .limit(MAX_SERVED)
-    .prepare();
-  const servedLabelled = servedRows()
-    .where(and(ofOwner, eq(connections.label, sql.placeholder('label'))))
-    .orderBy(...liveFirst(connections))
-    .limit(MAX_SERVED)
-    .prepare();
+  const bound = prepared(() =>
+    orm
+      .select({ connection: connections, accessToken: accessTokenOf, credentials: credentialsOf })
+      .from(connections)
+      .where(byId),
+  );
+  const servedAny = prepared(() =>
+    servedRows()
+      .where(ofOwner)
+      .orderBy(...liveFirst(connections))
+      .limit(MAX_SERVED),
+  );
+  const servedLabelled = prepared(() =>
+    servedRows()
+      .where(and(ofOwner, eq(connections.label, sql.placeholder('label'))))
+      .orderBy(...liveFirst(connections))
+      .limit(MAX_SERVED),
+  );
 
   const { finish, status: sessionStatus, integration: chosen } = connectSessions;
   const isOver = (sessionId: string, { integration }: Pick<Connection, 'integration'>) =>

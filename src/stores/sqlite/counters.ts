@@ -3,15 +3,14 @@ import { asc, getTableColumns, lt, ne, sql } from 'drizzle-orm';
 import type { CounterStore } from '../../ports/index.ts';
 import { countsByStatus } from '../shared/connection-counts.ts';
 import { isInHours, keyed } from '../shared/hourly-counts.ts';
-import { runner, type SqliteAccess } from './client.ts';
+import { prepared, runner, type SqliteAccess } from './client.ts';
 import { connectionCounts, hourlyCounts } from './schema.ts';
 
 export function createCounterStore({ orm, read, write }: SqliteAccess): CounterStore {
   const { integration, state, count } = connectionCounts;
-  const counted = orm.select({ integration, state, count }).from(connectionCounts).where(ne(count, 0)).prepare();
+  const counted = prepared(() => orm.select({ integration, state, count }).from(connectionCounts).where(ne(count, 0)));
   const { id: _, ...columns } = getTableColumns(hourlyCounts);
-  const add = runner(
-    orm,
+  const add = runner(orm, () =>
     orm
       .insert(hourlyCounts)
       .values({
@@ -22,8 +21,7 @@ export function createCounterStore({ orm, read, write }: SqliteAccess): CounterS
         outcome: sql.placeholder('outcome'),
         count: sql.placeholder('count'),
       })
-      .onConflictDoUpdate({ target: hourlyCounts.id, set: { count: sql`${hourlyCounts.count} + excluded.count` } })
-      .prepare(),
+      .onConflictDoUpdate({ target: hourlyCounts.id, set: { count: sql`${hourlyCounts.count} + excluded.count` } }),
   );
 
   return {

@@ -12,7 +12,7 @@ import {
   settledFields,
 } from '../shared/events.ts';
 import { placeholdersFor } from '../shared/placeholders.ts';
-import { runner, type SqliteAccess } from './client.ts';
+import { prepared, runner, type SqliteAccess } from './client.ts';
 import { deliveries, events, webhookEndpoints } from './schema.ts';
 
 /** A few index steps for each endpoint, however many deliveries it has. */
@@ -71,24 +71,27 @@ function prepareStatements(orm: SqliteAccess['orm']) {
   const given = (name: string) => sql`${placeholder(name)}`;
   const claimed = { nextAt: given('until'), claimedUntil: given('until'), attempts: given('attempts') };
   const settled = placeholdersFor(deliveries, SETTLED_FIELDS);
-  const update = (change: Record<string, SQL>) => runner(orm, orm.update(deliveries).set(change).where(byId).prepare());
+  const update = (change: Record<string, SQL>) => runner(orm, () => orm.update(deliveries).set(change).where(byId));
   return {
-    due: dueDeliveries(orm, placeholder('endpoint'), placeholder('now'), placeholder('limit')).prepare(),
-    endpoint: orm
-      .select({ ordered, enabled })
-      .from(webhookEndpoints)
-      .where(eq(webhookEndpoints.id, placeholder('id')))
-      .prepare(),
-    event: orm
-      .select()
-      .from(events)
-      .where(eq(events.id, placeholder('id')))
-      .prepare(),
-    place: orm
-      .select({ endpointId: deliveries.endpointId, connectionId: deliveries.connectionId })
-      .from(deliveries)
-      .where(byId)
-      .prepare(),
+    due: prepared(() => dueDeliveries(orm, placeholder('endpoint'), placeholder('now'), placeholder('limit'))),
+    endpoint: prepared(() =>
+      orm
+        .select({ ordered, enabled })
+        .from(webhookEndpoints)
+        .where(eq(webhookEndpoints.id, placeholder('id'))),
+    ),
+    event: prepared(() =>
+      orm
+        .select()
+        .from(events)
+        .where(eq(events.id, placeholder('id'))),
+    ),
+    place: prepared(() =>
+      orm
+        .select({ endpointId: deliveries.endpointId, connectionId: deliveries.connectionId })
+        .from(deliveries)
+        .where(byId),
+    ),
     claim: update(claimed),
     settle: update(settled),
   };

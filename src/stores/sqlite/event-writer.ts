@@ -7,6 +7,7 @@ import type { Listener } from '../../domain/event-audience.ts';
 import { eventTypeOf } from '../../domain/event-of.ts';
 import type { EventType, NewEvent } from '../../domain/events.ts';
 import { AUDIENCE, AUDIENCE_VERSIONS, Audience, deliveriesOf, eventOfAudit } from '../shared/events.ts';
+import { prepared } from './client.ts';
 import { callers, connections, events, webhookEndpoints } from './schema.ts';
 
 export interface SqliteEventWriter {
@@ -46,19 +47,21 @@ export function createEventWriter(orm: BetterSQLite3Database & { $client: Databa
     `insert into deliveries (id, event_id, endpoint_id, connection_id, position, status, attempts, next_at, created_at)
      values (?, ?, ?, ?, ?, 'pending', 0, ?, ?)`,
   );
-  const connection = orm
-    .select()
-    .from(connections)
-    .where(eq(connections.id, sql.placeholder('id')))
-    .prepare();
+  const connection = prepared(() =>
+    orm
+      .select()
+      .from(connections)
+      .where(eq(connections.id, sql.placeholder('id'))),
+  );
   const { id, callerId, types, integrations, owners } = webhookEndpoints;
-  const enabled = orm
-    .select({ id, callerId, types, integrations, owners, caller: callers })
-    .from(webhookEndpoints)
-    .leftJoin(callers, eq(callers.id, callerId))
-    .where(eq(webhookEndpoints.enabled, true))
-    .orderBy(asc(id))
-    .prepare();
+  const enabled = prepared(() =>
+    orm
+      .select({ id, callerId, types, integrations, owners, caller: callers })
+      .from(webhookEndpoints)
+      .leftJoin(callers, eq(callers.id, callerId))
+      .where(eq(webhookEndpoints.enabled, true))
+      .orderBy(asc(id)),
+  );
 
   function listeners(): Listener[] {
     const current = version.get();

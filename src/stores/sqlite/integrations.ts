@@ -4,7 +4,7 @@ import type { AuditEntry } from '../../domain/audit.ts';
 import type { IntegrationSettings, IntegrationStore } from '../../ports/index.ts';
 import { LIVE_STATUSES } from '../shared/filters.ts';
 import { pageOf } from '../shared/pages.ts';
-import type { SqliteAccess } from './client.ts';
+import { prepared, type SqliteAccess } from './client.ts';
 import { receiverWriter } from './received-webhooks.ts';
 import {
   candidates,
@@ -81,11 +81,12 @@ export function createIntegrationStore(
   const put = integrationWriter(access);
   const putReceiver = receiverWriter(access);
   const remover = integrationRemover(access);
-  const one = orm
-    .select()
-    .from(integrations)
-    .where(eq(integrations.id, sql.placeholder('id')))
-    .prepare();
+  const one = prepared(() =>
+    orm
+      .select()
+      .from(integrations)
+      .where(eq(integrations.id, sql.placeholder('id'))),
+  );
 
   return {
     putIntegration: (integration, audit, receivers = []) =>

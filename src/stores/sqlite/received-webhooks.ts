@@ -10,7 +10,7 @@ import {
   REPROCESSED,
   withNewItems,
 } from '../shared/received-webhooks.ts';
-import { runner, type SqliteAccess } from './client.ts';
+import { prepared, runner, type SqliteAccess } from './client.ts';
 import {
   capturedValues,
   connections,
@@ -78,38 +78,38 @@ export function createReceivedWebhookStore({ orm, read, write, record, events }:
     'select count(*) from (select 1 from received_webhooks where next_at is not null limit ?)',
   );
   const addId = orm.$client.prepare('insert into received_event_ids (id, at) values (?, ?) on conflict do nothing');
-  const addWebhook = runner(
-    orm,
+  const addWebhook = runner(orm, () =>
     orm
       .insert(table)
       .values(
         Object.fromEntries(Object.keys(getTableColumns(table)).map((key) => [key, sql.placeholder(key)])) as never,
-      )
-      .prepare(),
+      ),
   );
   const open = countOpen.pluck();
-  const due = orm
-    .select()
-    .from(table)
-    .where(and(isOpen, lte(table.nextAt, sql.placeholder('now'))))
-    .orderBy(asc(table.nextAt))
-    .limit(sql.placeholder('limit'))
-    .prepare();
-  const byValue = orm
-    .select({ connection: connections })
-    .from(capturedValues)
-    .innerJoin(connections, eq(connections.id, capturedValues.connectionId))
-    .where(
-      and(
-        eq(capturedValues.integration, sql.placeholder('integration')),
-        eq(capturedValues.key, sql.placeholder('key')),
-        eq(capturedValues.value, sql.placeholder('value')),
-        isLive,
-      ),
-    )
-    .orderBy(asc(connections.id))
-    .limit(sql.placeholder('limit'))
-    .prepare();
+  const due = prepared(() =>
+    orm
+      .select()
+      .from(table)
+      .where(and(isOpen, lte(table.nextAt, sql.placeholder('now'))))
+      .orderBy(asc(table.nextAt))
+      .limit(sql.placeholder('limit')),
+  );
+  const byValue = prepared(() =>
+    orm
+      .select({ connection: connections })
+      .from(capturedValues)
+      .innerJoin(connections, eq(connections.id, capturedValues.connectionId))
+      .where(
+        and(
+          eq(capturedValues.integration, sql.placeholder('integration')),
+          eq(capturedValues.key, sql.placeholder('key')),
+          eq(capturedValues.value, sql.placeholder('value')),
+          isLive,
+        ),
+      )
+      .orderBy(asc(connections.id))
+      .limit(sql.placeholder('limit')),
+  );
 
   function isFull(maxOpen: number): boolean {
     const upTo = limit.toCount(maxOpen);

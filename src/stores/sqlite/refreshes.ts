@@ -27,7 +27,7 @@ import {
 } from '../shared/leases.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import { refreshCapturedValues, replaceTokenDigests } from './captured-values.ts';
-import { runner, type SqliteAccess } from './client.ts';
+import { prepared, runner, type SqliteAccess } from './client.ts';
 import { CONNECTION_COLUMNS, type ConnectionRow, connectionOf } from './connection-rows.ts';
 import type { Liveness } from './liveness.ts';
 import { connections, grants, isActive, isDead, leases } from './schema.ts';
@@ -114,22 +114,22 @@ export function createRefreshStore(
   const active = orm.$client.prepare<[string], ConnectionRow>(
     `select ${CONNECTION_COLUMNS} from connections where id = ? and status = 'active'`,
   );
-  const credentialsOf = orm.select(secrets).from(grants).where(eq(grants.connectionId, connectionId)).prepare();
-  const leaseOf = orm.select().from(leases).where(ofLease).prepare();
-  const versionOf = orm.select(versions).from(connections).where(eq(connections.id, connectionId)).prepare();
-  const unresolved = orm
-    .select({ id: leases.connectionId, holder: leases.holder, startedAt: sql<number>`${leases.startedAt}` })
-    .from(leases)
-    .where(isNotNull(leases.attempt))
-    .orderBy(asc(leases.startedAt))
-    .prepare();
-  const due = dueConnections(orm).prepare();
-  const dead = recentlyDead(orm).prepare();
-  const refreshedLast = lastRefreshAt(orm).prepare();
+  const credentialsOf = prepared(() => orm.select(secrets).from(grants).where(eq(grants.connectionId, connectionId)));
+  const leaseOf = prepared(() => orm.select().from(leases).where(ofLease));
+  const versionOf = prepared(() => orm.select(versions).from(connections).where(eq(connections.id, connectionId)));
+  const unresolved = prepared(() =>
+    orm
+      .select({ id: leases.connectionId, holder: leases.holder, startedAt: sql<number>`${leases.startedAt}` })
+      .from(leases)
+      .where(isNotNull(leases.attempt))
+      .orderBy(asc(leases.startedAt)),
+  );
+  const due = prepared(() => dueConnections(orm));
+  const dead = prepared(() => recentlyDead(orm));
+  const refreshedLast = prepared(() => lastRefreshAt(orm));
 
   const run = {
-    claim: runner(
-      orm,
+    claim: runner(orm, () =>
       orm
         .insert(leases)
         .values({
@@ -139,14 +139,12 @@ export function createRefreshStore(
           attempt: sql.placeholder('attempt'),
           startedAt: sql.placeholder('startedAt'),
         })
-        .onConflictDoUpdate({ target: leases.connectionId, set: CLAIM_REPLACES })
-        .prepare(),
+        .onConflictDoUpdate({ target: leases.connectionId, set: CLAIM_REPLACES }),
     ),
-    release: runner(orm, orm.update(leases).set(RELEASED).where(ofLease).prepare()),
-    resolve: runner(orm, orm.update(leases).set(RESOLVED).where(ofLease).prepare()),
+    release: runner(orm, () => orm.update(leases).set(RELEASED).where(ofLease)),
+    resolve: runner(orm, () => orm.update(leases).set(RESOLVED).where(ofLease)),
     /** Columns that do not change are not written: SQLite would write their indexes too. */
-    refreshTimes: runner(
-      orm,
+    refreshTimes: runner(orm, () =>
       orm
         .update(connections)
         .set(routineColumns(connections))
@@ -158,12 +156,10 @@ export function createRefreshStore(
             eq(connections.generation, sql.placeholder('generation')),
             sql`${sql.placeholder('fence')} = (select fence from leases where connection_id = connections.id)`,
           ),
-        )
-        .prepare(),
+        ),
     ),
     /** Of an active connection only: writing its status would touch three indexes for nothing. */
-    refreshConnection: runner(
-      orm,
+    refreshConnection: runner(orm, () =>
       orm
         .update(connections)
         .set(refreshedColumns(connections))
@@ -174,21 +170,17 @@ export function createRefreshStore(
             eq(connections.generation, sql.placeholder('generation')),
             sql`${sql.placeholder('fence')} = (select fence from leases where connection_id = connections.id)`,
           ),
-        )
-        .prepare(),
+        ),
     ),
     /** Of any connection, after `commitMode` has decided. */
-    refreshLate: runner(
-      orm,
+    refreshLate: runner(orm, () =>
       orm
         .update(connections)
         .set({ ...refreshedColumns(connections), ...statusAfterCommit(connections) })
-        .where(eq(connections.id, connectionId))
-        .prepare(),
+        .where(eq(connections.id, connectionId)),
     ),
-    dropIntent: runner(orm, orm.update(leases).set(WITHOUT_INTENT).where(ofLease).prepare()),
-    giveBack: runner(
-      orm,
+    dropIntent: runner(orm, () => orm.update(leases).set(WITHOUT_INTENT).where(ofLease)),
+    giveBack: runner(orm, () =>
       orm
         .update(leases)
         .set({
@@ -196,20 +188,16 @@ export function createRefreshStore(
           attempt: sql`iif(${leases.attempt} is null, null, ${sql.placeholder('attempt')})`,
           startedAt: sql`iif(${leases.attempt} is null, null, ${sql.placeholder('startedAt')})`,
         })
-        .where(and(ofLease, eq(leases.fence, sql.placeholder('fence'))))
-        .prepare(),
+        .where(and(ofLease, eq(leases.fence, sql.placeholder('fence')))),
     ),
-    replaceCredentials: runner(
-      orm,
-      orm.update(grants).set(credentialColumns(grants)).where(eq(grants.connectionId, connectionId)).prepare(),
+    replaceCredentials: runner(orm, () =>
+      orm.update(grants).set(credentialColumns(grants)).where(eq(grants.connectionId, connectionId)),
     ),
-    push: runner(
-      orm,
+    push: runner(orm, () =>
       orm
         .update(connections)
         .set({ nextRefreshAt: placeholderFor(connections.nextRefreshAt, 'pushTo') })
-        .where(eq(connections.id, connectionId))
-        .prepare(),
+        .where(eq(connections.id, connectionId)),
     ),
   };
 

@@ -5,7 +5,7 @@ import { isTombstone } from '../shared/connections.ts';
 import { connecting, connects, pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
 import { deleteCapturedValues } from './captured-values.ts';
 import { deleteCaptures } from './captures.ts';
-import type { SqliteAccess } from './client.ts';
+import { prepared, type SqliteAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
 import {
   connections,
@@ -30,18 +30,19 @@ const DUE_INTEGRATIONS = `
   select integration from due where due_at <= ? order by due_at`;
 
 export function createRevocationStore({ orm, read, write, record }: SqliteAccess): RevocationStore {
-  const due = orm
-    .select()
-    .from(pendingRevocations)
-    .where(
-      and(
-        eq(pendingRevocations.integration, sql.placeholder('integration')),
-        lte(pendingRevocations.nextAt, sql.placeholder('now')),
-      ),
-    )
-    .orderBy(asc(pendingRevocations.nextAt))
-    .limit(sql.placeholder('limit'))
-    .prepare();
+  const due = prepared(() =>
+    orm
+      .select()
+      .from(pendingRevocations)
+      .where(
+        and(
+          eq(pendingRevocations.integration, sql.placeholder('integration')),
+          lte(pendingRevocations.nextAt, sql.placeholder('now')),
+        ),
+      )
+      .orderBy(asc(pendingRevocations.nextAt))
+      .limit(sql.placeholder('limit')),
+  );
 
   const dueIntegrations = orm.$client.prepare<[number], string>(DUE_INTEGRATIONS).pluck();
 

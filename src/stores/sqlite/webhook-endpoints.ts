@@ -4,7 +4,7 @@ import { HELD } from '../../domain/webhook-endpoint.ts';
 import type { WebhookEndpointStore } from '../../ports/index.ts';
 import { DELETED_AT_ONCE, type EndpointStore, isAsRead } from '../shared/events.ts';
 import { pageOf } from '../shared/pages.ts';
-import type { SqliteAccess } from './client.ts';
+import { prepared, type SqliteAccess } from './client.ts';
 import { deliveries, webhookEndpoints } from './schema.ts';
 
 /** Inside an operation; `deleteDeliveriesOf` follows it. Returns which were deleted. */
@@ -26,11 +26,12 @@ export async function deleteDeliveriesOf({ orm, write }: SqliteAccess, endpoints
 export function createWebhookEndpointStore(access: SqliteAccess): Pick<WebhookEndpointStore, EndpointStore> {
   const { orm, read, write, record, events } = access;
   const byId = (id: string) => eq(webhookEndpoints.id, id);
-  const one = orm
-    .select()
-    .from(webhookEndpoints)
-    .where(eq(webhookEndpoints.id, sql.placeholder('id')))
-    .prepare();
+  const one = prepared(() =>
+    orm
+      .select()
+      .from(webhookEndpoints)
+      .where(eq(webhookEndpoints.id, sql.placeholder('id'))),
+  );
 
   return {
     addWebhookEndpoint: (endpoint, audit) =>
