@@ -5,8 +5,10 @@ import type { Integration } from '../../domain/integration.ts';
 import type { IntegrationInUse, Page, PageRequest, ReceiverChange, Store } from '../../ports/index.ts';
 import { type Access, type Call, changedNames, integrationChanges } from '../audit/index.ts';
 import type { Cache } from '../cache/index.ts';
-import { type IntegrationPlanner, type IntegrationSetup, inWords } from './integration-setup.ts';
 import type { OpenIdClient } from './openid-clients.ts';
+import { inWords } from './set-up/issues.ts';
+import type { IntegrationPlanner } from './set-up/planner.ts';
+import type { IntegrationSetup } from './set-up/setup.ts';
 import { notAuthentic } from './targets.ts';
 
 export interface IntegrationAdmin {
