@@ -62,7 +62,7 @@ function destinationsOf(provider: Provider, { clientId, keyId, params, overrides
       );
       // What a connection fills in stays as it is written.
       const url = Object.entries(values).reduce((text, [name, value]) => text.replaceAll(`{${name}}`, value), template);
-      if (!isAbsent) found.set(path, path === 'issuer' ? url : originOf(url));
+      if (!isAbsent) found.set(path, isIssuer(path) ? url : originOf(url));
     }
   }
   for (const [name, url] of Object.entries(overrides))
@@ -70,8 +70,11 @@ function destinationsOf(provider: Provider, { clientId, keyId, params, overrides
   return found;
 }
 
+/** Its metadata say where the endpoints are. */
+const isIssuer = (path: string): boolean => path === 'issuer' || path === 'protected_resource.issuer';
+
 function urlsIn(value: unknown, path = ''): [path: string, template: string][] {
-  if (typeof value === 'string') return path === 'issuer' || /(^|[._])url$/.test(path) ? [[path, value]] : [];
+  if (typeof value === 'string') return isIssuer(path) || /(^|[._])url$/.test(path) ? [[path, value]] : [];
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([name, member]) => urlsIn(member, path === '' ? name : `${path}.${name}`));
 }

@@ -13,6 +13,10 @@ export const DISCOVERY_CAUSES = {
   issuer_mismatch: server(
     'The metadata of the authorization server names another issuer than the one that was expected.',
   ),
+  issuer_required: admin(
+    'The integration has a client secret and does not say which authorization server it is for.',
+    'Set params.issuer of the integration to the one where the client is registered.',
+  ),
   pkce_unsupported: admin(
     'The authorization server does not announce PKCE with S256.',
     'If it supports it nevertheless, set params.pkce of the integration to "assumed".',

@@ -1,10 +1,11 @@
 // From a target to the configuration that openid-client works with: endpoints, client authentication, transport.
 import * as client from 'openid-client';
-import { isCode, type TokenMode } from '../../domain/auth-modes.ts';
+import { isCode, protectedResourceOf, type TokenMode } from '../../domain/auth-modes.ts';
+import { fill } from '../../domain/fields.ts';
 import type { GrantSource } from '../../domain/grant-source.ts';
 import type { Target } from '../../domain/target.ts';
 import { CODE_EXCHANGE_DEADLINE_MS, REFRESH_DEADLINE_MS } from '../../domain/time-limits.ts';
-import type { ClientAssertions, ProviderResult } from '../../ports/index.ts';
+import type { ClientAssertions, ProviderFault, ProviderResult } from '../../ports/index.ts';
 import { type Outbound, type OutboundRequest, WholeResponse } from '../outbound/outbound.ts';
 import { ownAssertion, ownKeysFault, usesOwnKeys } from './client-assertion.ts';
 import { ClientKeyError, chooseAuthMethod, clientAuthentication } from './client-authentication.ts';
@@ -49,7 +50,7 @@ export function createConfigurations(
       const discovered = found ? found.value : NO_METADATA;
       const cached = cache.get(target);
       if (cached?.discovered === discovered) return { ok: true, value: cached };
-      const refused = target.source && (await ownKeysFault(clientAssertions, target.source));
+      const refused = secretFault(target) ?? (target.source && (await ownKeysFault(clientAssertions, target.source)));
       if (refused) return { ok: false, fault: refused };
       try {
         const parts = { outbound, clientAssertions, refreshDeadlineMs };
@@ -77,6 +78,16 @@ function metadataOf({ server, client }: GrantSource): Metadata {
   const settled = method === undefined ? {} : { token_endpoint_auth_methods_supported: [method] };
   const members = Object.entries({ ...metadata, ...settled }).filter(([, value]) => value !== undefined);
   return Object.fromEntries(members) as Metadata;
+}
+
+/** The client secret is for the issuer that the integration names, and is sent to no other that granted something before. */
+function secretFault({ auth, source, secrets, values }: Target): ProviderFault | undefined {
+  const issuer = protectedResourceOf(auth)?.issuer;
+  const pinned = issuer === undefined ? undefined : fill(issuer, values);
+  if (source?.client.kind !== 'integration' || secrets.secret === null) return undefined;
+  if (pinned === undefined || pinned === source.server.issuer) return undefined;
+  const detail = `the grant is of ${source.server.issuer}, and the client secret is for ${pinned}: correct the issuer of the integration, or let the owner connect again`;
+  return fault('misconfigured', 'issuer_mismatch', detail);
 }
 
 /** For a provider without an issuer: openid-client requires one, and never compares an answer with it. */

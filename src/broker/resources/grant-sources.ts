@@ -93,9 +93,14 @@ export function createGrantSources({ discovery, registrations, clientAssertions,
     server: ServerMetadata,
     redirectUri: string,
   ): Promise<ProviderResult<SourceClient>> {
-    const { id: integration, clientId } = found.integration;
-    if (clientId !== '') return { ok: true, value: { kind: 'integration' } };
-    const hosted = protectedResourceOf(auth)?.client_metadata_url;
+    const { id: integration, clientId, clientSecret } = found.integration;
+    const rule = protectedResourceOf(auth);
+    if (clientId !== '') {
+      const pinned = rule?.issuer === undefined ? undefined : fill(rule.issuer, values);
+      if (clientSecret !== null && pinned === undefined) return { ok: false, fault: noIssuer(server) };
+      return { ok: true, value: { kind: 'integration' } };
+    }
+    const hosted = rule?.client_metadata_url;
     const elsewhere = hosted === undefined ? undefined : fill(hosted, values);
     const document = elsewhere ?? uris.documentUrl(found, server.issuer);
     if (server.client_id_metadata_document_supported === true && isClientId(document)) {
@@ -137,6 +142,15 @@ const wantsAssertion = ({ token_endpoint_auth_methods_supported: methods = ['non
 /** It registers clients that do not sign. */
 const takesSecrets = ({ registration_endpoint, token_endpoint_auth_methods_supported: methods }: ServerMetadata) =>
   registration_endpoint !== undefined && methods?.some((method) => /^client_secret_(?:basic|post)$/.test(method));
+
+/** Of an integration that was set up before the issuer was required. */
+const noIssuer = ({ issuer }: ServerMetadata): ProviderFault => ({
+  kind: 'misconfigured',
+  code: 'issuer_required',
+  detail: `the integration has a client_secret and does not say for which authorization server: set params.issuer, which is ${issuer} if that is where the client is registered`,
+  retryAfter: undefined,
+  outcomeUnknown: false,
+});
 
 const noAlgorithm = ({ issuer }: ServerMetadata, alg: string, accepted: readonly string[]): ProviderFault => ({
   kind: 'misconfigured',

@@ -4,7 +4,7 @@ import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import type { Json } from '../../support/broker.ts';
-import { expectOk, expectProblem } from '../../support/contract.ts';
+import { expectIssues, expectOk, expectProblem } from '../../support/contract.ts';
 import { type HostileMcp, startHostileMcp } from '../../support/hostile-mcp/index.ts';
 import { json } from '../../support/hostile-mcp/site.ts';
 import { type McpBroker, startMcpBroker } from '../../support/mcp-broker.ts';
@@ -39,7 +39,7 @@ describe('a pre-registered client', () => {
     const { mcp, as } = hostile;
     as.metadata = withDocuments;
     as.addClient({ id: 'pre', secret: secret.client_secret as string, method });
-    const params = { client_metadata_url: METADATA_URL };
+    const params = { client_metadata_url: METADATA_URL, issuer: as.issuer };
     const { id } = await it.connect(await it.integrate(mcp, { client_id: 'pre', ...secret, params }));
     expect((await refresh(id)).status).toBe(200);
     expect(as.registrations).toEqual([]);
@@ -51,8 +51,59 @@ describe('a pre-registered client', () => {
     const { mcp, as } = hostile;
     as.metadata = { token_endpoint_auth_methods_supported: ['client_secret_post'] };
     as.addClient({ id: 'pre', secret: 's p:e/c+i%al', method: 'client_secret_post' });
-    await it.connect(await it.integrate(mcp, { client_id: 'pre', client_secret: 's p:e/c+i%al' }));
+    const params = { issuer: as.issuer };
+    await it.connect(await it.integrate(mcp, { client_id: 'pre', client_secret: 's p:e/c+i%al', params }));
     expect(as.refused).toEqual([]);
+  });
+});
+
+describe('a client secret', () => {
+  const put = (id: string, body: Json) => it.broker.ask('PUT', `/v1/integrations/${id}`, { provider: 'mcp', ...body });
+  const secret = { client_id: 'pre', client_secret: 'pre-secret' };
+
+  test('is refused without the issuer that it is for, in a PUT and in the declarative file, and stays with that one', async () => {
+    const { mcp, as, other } = hostile;
+    const params = { server_url: mcp.url };
+    expectIssues(await put('pinned', { ...secret, params }), 'params.issuer');
+    const declared = { id: 'pinned', provider: 'mcp', ...secret, params };
+    expectIssues(
+      await it.broker.ask('POST', '/v1/apply', { integrations: [declared] }),
+      'integrations.0.params.issuer',
+    );
+    expectOk(await put('pinned', { ...secret, params: { ...params, issuer: as.issuer } }), 201);
+    // Neither removed, nor moved by who does not know the secret.
+    expectIssues(await put('pinned', { client_id: 'pre', params }), 'params.issuer');
+    const moved = { ...params, issuer: other.issuer };
+    expectIssues(await put('pinned', { client_id: 'pre', params: moved }), 'client_secret');
+    expectOk(await put('pinned', { ...secret, params: moved }));
+    // A public client has nothing to lose.
+    expectOk(await put('public', { client_id: 'pre', params }), 201);
+  });
+
+  test('is not sent to another issuer that the server names, nor to one that granted before', async () => {
+    const { mcp, as, other } = hostile;
+    as.addClient({ id: 'pre', secret: 'pre-secret', method: 'client_secret_basic' });
+    const params = { server_url: mcp.url, issuer: as.issuer };
+    const integration = await it.integrate(mcp, { ...secret, params });
+    const { id } = await it.connect(integration);
+    mcp.authorizationServers = [other];
+    it.advance(2 * HOUR);
+    expect((await it.refused(integration, 'issuer_mismatch')).detail).not.toContain('pre-secret');
+    // The admin moves the integration to another server, with its secret there.
+    expectOk(
+      await put(integration, {
+        ...{ client_id: 'pre', client_secret: 'secret of the other' },
+        params: { ...params, issuer: other.issuer },
+      }),
+    );
+    const before = as.site.to('/token').length;
+    const refused = expectProblem(await refresh(id), 502, 'integration_misconfigured');
+    expect(refused.detail).toContain(`the client secret is for ${other.issuer}`);
+    expect([as.site.to('/token').length, other.site.to('/token').length]).toEqual([before, 0]);
+    // A mistake is corrected, and nothing was lost.
+    expectOk(await put(integration, { ...secret, params }));
+    it.advance(10 * 60_000);
+    expect((await refresh(id)).status).toBe(200);
   });
 });
 
@@ -390,7 +441,8 @@ describe('a registration that the server has purged', () => {
   test('is not made again for a pre-registered client', async () => {
     const { mcp, as } = hostile;
     as.addClient({ id: 'pre', secret: 'pre-secret', method: 'client_secret_basic' });
-    const { id } = await it.connect(await it.integrate(mcp, { client_id: 'pre', client_secret: 'pre-secret' }));
+    const setup = { client_id: 'pre', client_secret: 'pre-secret', params: { issuer: as.issuer } };
+    const { id } = await it.connect(await it.integrate(mcp, setup));
     as.clients.clear();
     expect([502, 503]).toContain((await refresh(id)).status);
     expect(as.registrations).toEqual([]);

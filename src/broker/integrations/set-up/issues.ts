@@ -92,10 +92,9 @@ export function secretIssues(
   const param = auth.settings.client_auth;
   const [method] = settings.params[param] === undefined ? [] : (auth.client_auth ?? []);
   if (method === undefined || method === 'none') return [];
-  const stays = (now: unknown, stored: unknown) => (now === undefined ? (stored ?? null) !== null : now !== null);
   const has = {
-    client_secret: stays(settings.clientSecret, before?.clientSecret),
-    private_key: stays(settings.privateKey, before?.privateKey),
+    client_secret: isThere(settings.clientSecret, before?.clientSecret),
+    private_key: isThere(settings.privateKey, before?.privateKey),
     certificate: settings.certificate !== null,
   };
   const needed: (keyof typeof has)[] =
@@ -105,6 +104,26 @@ export function secretIssues(
   return needed
     .filter((secret) => !has[secret])
     .map((path) => ({ path, message: `is required by params.${param}: ${settings.params[param]}` }));
+}
+
+/** Whether there is one after the change; undefined keeps the stored one. */
+const isThere = (now: unknown, stored: unknown): boolean =>
+  now === undefined ? (stored ?? null) !== null : now !== null;
+
+/** A client secret is for one authorization server, which the admin names and not the resource. */
+export function issuerIssues(
+  auth: AuthMode | undefined,
+  { clientId, clientSecret, params }: IntegrationSettings,
+  before: Integration | undefined,
+): InputIssue[] {
+  const rule = auth && protectedResourceOf(auth);
+  if (rule === undefined || clientId === '' || !isThere(clientSecret, before?.clientSecret)) return [];
+  const missing = placeholders(rule.issuer ?? '').find((name) => params[name] === undefined);
+  if (missing === undefined && rule.issuer !== undefined) return [];
+  const why = 'the secret would be sent to any authorization server that the resource names';
+  return missing === undefined
+    ? [{ path: 'client_secret', message: `cannot be used: ${why}, and the provider has no param that names one` }]
+    : [{ path: `params.${missing}`, message: `is required with a client_secret: without it, ${why}` }];
 }
 
 const PRIVATE_KEY = /^-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s/;

@@ -20,7 +20,15 @@ import {
 } from '../../../ports/index.ts';
 import { type OpenIdClient, openIdClient, shadowsWorkloads } from '../openid-clients.ts';
 import { integrationContext } from '../targets.ts';
-import { endpointIssues, hostIssues, keptSecretIssues, pemIssues, resourceIssues, secretIssues } from './issues.ts';
+import {
+  endpointIssues,
+  hostIssues,
+  issuerIssues,
+  keptSecretIssues,
+  pemIssues,
+  resourceIssues,
+  secretIssues,
+} from './issues.ts';
 import type { IntegrationSetup } from './setup.ts';
 
 export interface PlannedIntegration {
@@ -181,6 +189,7 @@ export function createIntegrationPlanner({
       const redirected = redirectionsFrom(stored, provider, settings);
       const issues = [
         ...secretIssues(target?.auth, settings, before),
+        ...issuerIssues(target?.auth, settings, before),
         ...(stored && redirected.length > 0 ? keptSecretIssues(stored, setup, redirected) : []),
       ];
       const client = openIdClient(catalogue, settings);
