@@ -163,6 +163,12 @@ export const REGISTRATION_CLAIM_MS = 45 * SECOND_MS;
 /** Another process looks for the registered client this often, and waits for it this long. */
 export const REGISTRATION_POLL_MS = 100;
 export const REGISTRATION_WAIT_MS = 30 * SECOND_MS;
+/** Within this time, a few registrations are made for an owner, at an issuer, and for an integration. */
+export const REGISTRATION_WINDOW_MS = HOUR_MS;
+/** A registered client that begins a connection is noted so often. */
+export const REGISTRATION_TOUCH_MS = HOUR_MS;
+/** One that has begun no connection for this long is deleted. The connections that it has made keep it. */
+export const REGISTRATION_RETENTION_MS = 90 * DAY_MS;
 /** A registered client is replaced this long before its secret expires, or after half of a shorter life. */
 export const REGISTRATION_MARGIN_MS = HOUR_MS;
 /** How long others may keep a client id metadata document (`max-age`). */

@@ -412,6 +412,13 @@ const relations: Record<string, Relation[]> = {
     ['discovery and registration end while an owner and proxies wait', 2 * limits.DISCOVERY_DEADLINE_MS, 60_000],
     ['sessions are kept for as long as step-ups are counted', limits.STEP_UP_WINDOW_MS, ENDED_SESSION_RETENTION_MS],
     ['a client is replaced while its secret still works', SESSION_TTL_MS, limits.REGISTRATION_MARGIN_MS],
+    [
+      'a client that begins connections is kept, and one that begins none is no longer when connections have their own',
+      SESSION_TTL_MS,
+      limits.REGISTRATION_TOUCH_MS,
+      limits.REGISTRATION_WINDOW_MS + 1,
+      limits.REGISTRATION_RETENTION_MS,
+    ],
     ['documents are published for as long as a client may be in use', limits.CLIENT_DOCUMENT_MAX_AGE_MS, DAY_MS],
   ],
   revocations: [

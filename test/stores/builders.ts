@@ -454,7 +454,8 @@ export async function fill(store: Store): Promise<void> {
   );
   const registration = { id: 'slack/abc', integration: 'slack', issuer: 'https://as.example' };
   for (const version of [0, 1]) {
-    await store.claimRegistration({ ...registration, version }, { by: 'reg_1', now: NOW, until: NOW + 60_000 });
+    const bounds = { most: 10, mostNew: 10, since: NOW };
+    await store.claimRegistration({ ...registration, version }, { by: 'reg_1', now: NOW, until: NOW + 60_000 }, bounds);
     if (version === 0) await store.storeRegistration(registration.id, 'reg_1', aCiphertext('client'), NOW, anEntry());
   }
   await store.addUnreadableResponse(anUnreadableResponse(), { ofOne: 3, ofIntegration: 100 });

@@ -1,12 +1,13 @@
 // Background work of the connections room: destroying candidates that no one finished, deleting expired sessions and flows, old
-// changes, old unreadable responses, captured calls and hourly counts, folding counters, and removing deleted secrets from
-// the disk.
+// changes, old unreadable responses, captured calls, hourly counts and registered clients, folding counters, and removing
+// deleted secrets from the disk.
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   CAPTURED_CALL_RETENTION_MS,
   ENDED_SESSION_RETENTION_MS,
   HOURLY_COUNT_RETENTION_MS,
   OUTBOX_POLL_MS,
+  REGISTRATION_RETENTION_MS,
   SWEEP_INTERVAL_MS,
   SWEEP_PAUSE_MS,
   UNREADABLE_RESPONSE_RETENTION_MS,
@@ -26,6 +27,7 @@ export interface HousekeepingParts {
     | 'deleteUnreadableResponses'
     | 'deleteCapturedCalls'
     | 'deleteHourlyCounts'
+    | 'deleteRegistrations'
     | 'foldConnectionCounts'
     | 'wipeDeleted'
   >;
@@ -68,6 +70,7 @@ export function startHousekeeping({
       await store.deleteUnreadableResponses(clock.now() - UNREADABLE_RESPONSE_RETENTION_MS);
       await store.deleteCapturedCalls(clock.now() - CAPTURED_CALL_RETENTION_MS);
       await store.deleteHourlyCounts(clock.now() - HOURLY_COUNT_RETENTION_MS);
+      await store.deleteRegistrations(clock.now() - REGISTRATION_RETENTION_MS);
       while (!stopped && (await store.foldConnectionCounts())) await pause(SWEEP_PAUSE_MS);
       deletedAt = startedAt;
     } catch (error) {

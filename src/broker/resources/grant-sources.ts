@@ -20,7 +20,7 @@ import { isPerIssuer, type RedirectUris } from './clients/redirect-uris.ts';
 import type { Registrations } from './clients/registrations.ts';
 
 /** `since`: what was found before (ms since the epoch) is not used. */
-export interface Freshness {
+interface Freshness {
   since?: number | undefined;
   challenge?: ResourceChallenge | undefined;
 }
@@ -40,7 +40,7 @@ export interface GrantSources {
   find(
     found: ResolvedIntegration,
     target: Target,
-    freshness?: Freshness,
+    wanted: { owner: string; since?: number | undefined },
   ): Promise<ProviderResult<FoundSource | undefined>>;
   /** Only what the resource and its authorization server say. Precondition: the target has a resource. */
   discover(found: ResolvedIntegration, target: Target, freshness?: Freshness): Promise<ProviderResult<FoundResource>>;
@@ -92,6 +92,7 @@ export function createGrantSources({ discovery, registrations, clientAssertions,
     { values, auth }: Target,
     server: ServerMetadata,
     redirectUri: string,
+    owner: string,
   ): Promise<ProviderResult<SourceClient>> {
     const { id: integration, clientId, clientSecret } = found.integration;
     const rule = protectedResourceOf(auth);
@@ -112,19 +113,19 @@ export function createGrantSources({ discovery, registrations, clientAssertions,
       if (!takesSecrets(server)) return { ok: false, fault: noAlgorithm(server, alg, accepted) };
     }
     if (server.registration_endpoint !== undefined)
-      return registrations.clientFor({ integration, server, redirectUri });
+      return registrations.clientFor({ integration, server, redirectUri, owner });
     return { ok: false, fault: noClient(server, isPerIssuer(found) ? undefined : redirectUri) };
   }
 
   return {
     discover,
-    async find(found, target, freshness) {
+    async find(found, target, { owner, since }) {
       if (protectedResourceOf(found.auth) === undefined) return { ok: true, value: undefined };
-      const answer = await discover(found, target, freshness);
+      const answer = await discover(found, target, { since });
       if (!answer.ok) return answer;
       const { resource, server, scopes } = answer.value;
       const redirectUri = uris.redirectUri(found, server.issuer);
-      const client = await clientAt(found, target, server, redirectUri);
+      const client = await clientAt(found, target, server, redirectUri, owner);
       if (!client.ok) return client;
       const source: GrantSource = { resource, server, client: client.value, redirectUri, asked: [] };
       return { ok: true, value: { source, scopes } };

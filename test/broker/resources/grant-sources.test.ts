@@ -45,7 +45,7 @@ function sourcesOf(more: Parameters<typeof anIntegration>[0] = {}) {
 
 it('a client secret without its issuer, of an integration from before it was required, begins nothing', async () => {
   const { sources, found, target } = sourcesOf();
-  expect(await sources.find(found, target)).toMatchObject({
+  expect(await sources.find(found, target, { owner: 'ada' })).toMatchObject({
     ok: false,
     fault: {
       kind: 'misconfigured',
@@ -55,7 +55,7 @@ it('a client secret without its issuer, of an integration from before it was req
   });
   for (const more of [{ clientSecret: null }, { params: { issuer: server.issuer } }]) {
     const other = sourcesOf(more);
-    const source = await other.sources.find(other.found, other.target);
+    const source = await other.sources.find(other.found, other.target, { owner: 'ada' });
     expect(source).toMatchObject({ ok: true, value: { source: { client: { kind: 'integration' } } } });
   }
 });

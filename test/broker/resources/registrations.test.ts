@@ -22,11 +22,12 @@ let now: number;
 let registered: number;
 let expiresAt: number | null;
 let answer: Promise<unknown>;
+let entries: number;
 
 beforeEach(async () => {
   store = await openSqlite('file::memory:');
   await store.putIntegration(anIntegration(), anEntry());
-  [now, registered, expiresAt, answer] = [1_800_000_000_000, 0, null, Promise.resolve()];
+  [now, registered, expiresAt, answer, entries] = [1_800_000_000_000, 0, null, Promise.resolve(), 0];
 });
 
 const replica = () =>
@@ -40,10 +41,15 @@ const replica = () =>
         return { ok: true, value: { client: { kind: 'registered', id, secret: 's', method: 'none' }, expiresAt } };
       },
     },
-    access: { recordSystem: () => anEntry() },
+    access: {
+      recordSystem: () => {
+        entries++;
+        return anEntry();
+      },
+    },
     appName: 'Acme',
     publicUrl: 'https://broker.example',
-    clock: { now: () => now, monotonic: () => performance.now() },
+    clock: { now: () => now, monotonic: () => performance.now() + now },
     log: createLogger('silent'),
   });
 const idOf = (found: Awaited<ReturnType<ReturnType<typeof replica>['clientFor']>>) => found.ok && found.value.id;
@@ -89,4 +95,52 @@ it('another redirect URI, and an issuer of another name, have clients of their o
   expect(idOf(await one.clientFor({ ...place, redirectUri: 'https://new.example/oauth2/callback/slack' }))).toBe(
     'client-4',
   );
+});
+
+const at = (issuer: string, owner?: string) => ({ ...place, server: { ...server, issuer }, owner });
+const HOUR = 3_600_000;
+
+it('an owner causes ten registrations an hour, whatever their server names; known servers and others go on', async () => {
+  const one = replica();
+  const codeOf = async (issuer: string, owner: string) => {
+    const found = await one.clientFor(at(issuer, owner));
+    return found.ok ? 'registered' : `${found.fault.kind} ${found.fault.code} ${found.fault.retryAfter! > 3_000}`;
+  };
+  const outcomes = [];
+  for (let i = 0; i < 12; i++) outcomes.push(await codeOf(`https://as.example/${i}`, 'mallory'));
+  const refused = 'transient too_many_registrations true';
+  expect(outcomes).toEqual([...Array(10).fill('registered'), refused, refused]);
+  expect([registered, entries]).toEqual([10, 10]);
+  expect(await codeOf('https://as.example/3', 'mallory')).toBe('registered');
+  expect(await codeOf('https://as.example/11', 'alice')).toBe('registered');
+  expect(registered).toBe(11);
+  now += HOUR;
+  expect(await codeOf('https://as.example/12', 'mallory')).toBe('registered');
+});
+
+it('a server whose clients never last is registered at ten times an hour, and an integration at a hundred new ones', async () => {
+  const one = replica();
+  expiresAt = now - 1;
+  for (let i = 0; i < 20; i++) await one.clientFor(place);
+  expect([registered, entries]).toEqual([10, 10]);
+  expiresAt = null;
+  const many = Array.from({ length: 110 }, (_, i) => one.clientFor(at(`https://as.example/${i}`, `owner-${i}`)));
+  const refused = (await Promise.all(many)).filter((found) => !found.ok);
+  expect(registered).toBe(10 + 99);
+  expect(refused[0]).toMatchObject({
+    fault: { code: 'too_many_registrations', detail: expect.stringContaining('this integration') },
+  });
+});
+
+it('a client that begins connections is not deleted, and one that begins none is', async () => {
+  const one = replica();
+  await one.clientFor(place);
+  await one.clientFor(at('https://idle.example'));
+  now += 2 * HOUR;
+  await one.clientFor(place);
+  await store.deleteRegistrations(now - HOUR);
+  await one.clientFor(place);
+  expect(registered).toBe(2);
+  await one.clientFor(at('https://idle.example'));
+  expect(registered).toBe(3);
 });

@@ -6,15 +6,18 @@ import type { Opened } from './index.ts';
 export function clientRegistrations(at: Opened): void {
   const place = { id: 'slack/abc', integration: 'slack', issuer: 'https://as.example', version: 0 };
   const claimOf = (by: string, now = NOW) => ({ by, now, until: now + 1_000 });
+  const BOUNDS = { most: 3, mostNew: 10, since: NOW - 60_000 };
   const withIntegration = () => at.store.putIntegration(anIntegration(), anEntry());
 
   test('of many that claim a registration at the same time one gets it, and stores the client with its audit entry', async () => {
     await withIntegration();
     const another = await at.another();
-    const claims = [1, 2, 3, 4].map((n) => (n % 2 ? at.store : another).claimRegistration(place, claimOf(`reg_${n}`)));
+    const claims = [1, 2, 3, 4].map((n) =>
+      (n % 2 ? at.store : another).claimRegistration(place, claimOf(`reg_${n}`), BOUNDS),
+    );
     const got = await Promise.all(claims);
-    expect(got.filter(Boolean)).toHaveLength(1);
-    const by = `reg_${got.indexOf(true) + 1}`;
+    expect(got.toSorted()).toEqual(['claimed', 'taken', 'taken', 'taken']);
+    const by = `reg_${got.indexOf('claimed') + 1}`;
     expect(await another.clientRegistration(place.id)).toEqual({
       ...{ ...place, client: null, claimedBy: by, claimedUntil: NOW + 1_000 },
       ...{ createdAt: NOW, updatedAt: NOW },
@@ -34,27 +37,56 @@ export function clientRegistrations(at: Opened): void {
   test('a claim is of one version, and ends by itself or when it is given back', async () => {
     await withIntegration();
     const claim = (by: string, version: number, now: number) =>
-      at.store.claimRegistration({ ...place, version }, claimOf(by, now));
-    expect(await claim('reg_1', 1, NOW)).toBe(false);
-    expect(await claim('reg_1', 0, NOW)).toBe(true);
-    expect(await claim('reg_2', 0, NOW + 999)).toBe(false);
+      at.store.claimRegistration({ ...place, version }, claimOf(by, now), BOUNDS);
+    expect(await claim('reg_1', 1, NOW)).toBe('taken');
+    expect(await claim('reg_1', 0, NOW)).toBe('claimed');
+    expect(await claim('reg_2', 0, NOW + 999)).toBe('taken');
     // Its process was killed.
-    expect(await claim('reg_2', 0, NOW + 1_000)).toBe(true);
+    expect(await claim('reg_2', 0, NOW + 1_000)).toBe('claimed');
     expect(await at.store.storeRegistration(place.id, 'reg_1', aCiphertext('client'), NOW, anEntry())).toBe(false);
     await at.store.releaseRegistration(place.id, 'reg_1');
-    expect(await claim('reg_3', 0, NOW + 1_001)).toBe(false);
+    expect(await claim('reg_3', 0, NOW + 1_001)).toBe('taken');
     await at.store.releaseRegistration(place.id, 'reg_2');
-    expect(await claim('reg_3', 0, NOW + 1_001)).toBe(true);
+    expect(await claim('reg_3', 0, NOW + 1_001)).toBe('claimed');
     await at.store.storeRegistration(place.id, 'reg_3', aCiphertext('client'), NOW, anEntry());
-    expect(await claim('reg_4', 0, NOW + 9_000)).toBe(false);
-    expect(await claim('reg_4', 1, NOW + 9_000)).toBe(true);
+    expect(await claim('reg_4', 0, NOW + 9_000)).toBe('taken');
+    expect(await claim('reg_4', 1, NOW + 9_000)).toBe('claimed');
   });
 
   test('it ends with its integration, and there is none without one', async () => {
-    expect(await at.store.claimRegistration(place, claimOf('reg_1'))).toBe(false);
+    expect(await at.store.claimRegistration(place, claimOf('reg_1'), BOUNDS)).toBe('taken');
     await withIntegration();
-    expect(await at.store.claimRegistration(place, claimOf('reg_1'))).toBe(true);
+    expect(await at.store.claimRegistration(place, claimOf('reg_1'), BOUNDS)).toBe('claimed');
     expect(await at.store.deleteIntegration('slack', anEntry())).toBe('deleted');
     expect(await at.store.clientRegistration(place.id)).toBeUndefined();
+  });
+
+  test('of an integration there are so many, and so many new ones: the one that was idle longest makes room', async () => {
+    await withIntegration();
+    const claim = (id: string, now: number, bounds = BOUNDS, integration = 'slack') =>
+      at.store.claimRegistration({ ...place, id, integration }, claimOf(id, now), bounds);
+    for (const [i, id] of ['a', 'b', 'c'].entries()) {
+      expect(await claim(id, NOW + i)).toBe('claimed');
+      await at.store.storeRegistration(id, id, aCiphertext(id), NOW + i, anEntry());
+    }
+    await at.store.touchRegistration('a', NOW + 5);
+    await at.store.touchRegistration('none', NOW + 5);
+    expect(await claim('d', NOW + 6, { ...BOUNDS, mostNew: 3 })).toBe('too_many');
+    expect(await claim('d', NOW + 6)).toBe('claimed');
+    const there = async () => {
+      const rows = await Promise.all(['a', 'b', 'c', 'd', 'e'].map((id) => at.store.clientRegistration(id)));
+      return rows.flatMap((row) => (row ? [row.id] : [])).join('');
+    };
+    expect(await there()).toBe('acd');
+    // One that is being registered makes no room, and what was never registered leaves nothing.
+    expect(await claim('e', NOW + 7, { ...BOUNDS, most: 1 })).toBe('too_many');
+    await at.store.releaseRegistration('d', 'd');
+    expect(await there()).toBe('ac');
+    // Others of the same version are no new ones.
+    await at.store.touchRegistration('a', NOW + 5);
+    await at.store.deleteRegistrations(NOW + 5);
+    expect(await there()).toBe('a');
+    const next = at.store.claimRegistration({ ...place, id: 'a', version: 1 }, claimOf('z'), { ...BOUNDS, mostNew: 0 });
+    expect(await next).toBe('claimed');
   });
 }

@@ -46,7 +46,8 @@ export function createBegin(parts: FlowParts) {
     const [state, nonce, verifier] = [newSecret(), newSecret(), newSecret()];
     const known = targets.targetOf(found, { params, captured: {} });
     // A renewal begins with what the resource says by now.
-    const located = await sources.find(found, known, { since: renewed && session.createdAt - DISCOVERY_DEADLINE_MS });
+    const since = renewed && session.createdAt - DISCOVERY_DEADLINE_MS;
+    const located = await sources.find(found, known, { owner: session.owner, since });
     if (!located.ok) return cannotBegin(session, request, name, located.fault);
     const source = located.value?.source;
     const target = targetAt(known, source);
@@ -54,9 +55,10 @@ export function createBegin(parts: FlowParts) {
     const redirectUri = source?.redirectUri ?? `${publicUrl}/oauth2/callback/${session.integration}`;
     const optionalScopes = session.scopes === null ? unnamedScopes(found) : [];
     const account = renewed?.account ?? null;
-    const since = clock.now() - WRONG_ACCOUNT_MEMORY_MS;
+    const remembered = clock.now() - WRONG_ACCOUNT_MEMORY_MS;
     const cameWrong =
-      renewed !== undefined && (chooseAccount || (await store.hasFailedSession(session, 'identity_mismatch', since)));
+      renewed !== undefined &&
+      (chooseAccount || (await store.hasFailedSession(session, 'identity_mismatch', remembered)));
     const choose = signInAgain ? 'login' : cameWrong ? 'select' : undefined;
     const asked = { state, nonce, verifier, redirectUri, scopes, optionalScopes, account, choose } as const;
     const authorization = await provider.authorizationUrl(target, asked);

@@ -168,7 +168,9 @@ export function createCallback(parts: FlowParts) {
     request: BrowserRequest,
   ): Promise<ConnectStep | 'gone' | undefined> {
     if (client.kind !== 'registered') return undefined;
-    const replaced = await registrations.replace({ integration: found.integration.id, server, redirectUri }, client.id);
+    const { owner } = session;
+    const place = { integration: found.integration.id, server, redirectUri, owner };
+    const replaced = await registrations.replace(place, client.id);
     if (!replaced.ok) return undefined;
     const renewed = await existingFor(store, session);
     const { params } = flow;

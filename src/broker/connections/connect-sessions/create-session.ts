@@ -207,13 +207,14 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
   async function locate(
     found: ResolvedIntegration,
     params: Record<string, string>,
+    owner: string,
     connection: Connection | undefined,
     since: number,
   ): Promise<Refusal | undefined> {
     const target = targets.targetOf(found, { params: { ...connection?.params, ...params }, captured: {} });
     if (target.resource === null) return undefined;
     // A renewal leads to where the resource is now.
-    const located = await sources.find(found, target, { since: connection && since });
+    const located = await sources.find(found, target, { owner, since: connection && since });
     return located.ok ? undefined : refusalOf(found.integration.id, located.fault);
   }
 
@@ -240,7 +241,7 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
     const renewed = wanted.connectionId === undefined ? undefined : await store.connection(wanted.connectionId);
     const unusable =
       (renewed && wanted.challenge && (await parts.challenges.check(renewed, wanted.challenge))) ??
-      (await locate(found.found, found.params, renewed, startedAt));
+      (await locate(found.found, found.params, wanted.owner, renewed, startedAt));
     return unusable ?? add(call, wanted, { params: found.params, label });
   };
 }

@@ -7,7 +7,9 @@ import {
   REGISTRATION_CLAIM_MS,
   REGISTRATION_MARGIN_MS,
   REGISTRATION_POLL_MS,
+  REGISTRATION_TOUCH_MS,
   REGISTRATION_WAIT_MS,
+  REGISTRATION_WINDOW_MS,
 } from '../../../domain/time-limits.ts';
 import {
   type ClientRegistration,
@@ -22,6 +24,7 @@ import {
 } from '../../../ports/index.ts';
 import type { Access } from '../../audit/index.ts';
 import { digest, newId } from '../../secrets/index.ts';
+import { createRegistrationLimits, REGISTRATIONS_OF_INTEGRATION, type Registering } from './registration-limits.ts';
 
 export type Registered = Extract<SourceClient, { kind: 'registered' }>;
 
@@ -30,6 +33,8 @@ export interface RegistrationPlace {
   integration: string;
   server: ServerMetadata;
   redirectUri: string;
+  /** For whose connection; undefined: for one that is there. What an owner causes is limited. */
+  owner?: string | undefined;
 }
 
 export interface Registrations {
@@ -48,7 +53,10 @@ interface StoredClient {
 }
 
 export interface RegistrationParts {
-  store: Pick<Store, 'clientRegistration' | 'claimRegistration' | 'storeRegistration' | 'releaseRegistration'>;
+  store: Pick<
+    Store,
+    'clientRegistration' | 'claimRegistration' | 'storeRegistration' | 'releaseRegistration' | 'touchRegistration'
+  >;
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
   discovery: Pick<ResourceDiscovery, 'register'>;
   access: Pick<Access, 'recordSystem'>;
@@ -64,6 +72,7 @@ export function createRegistrations(parts: RegistrationParts): Registrations {
   const { store, vault, discovery, access, appName, publicUrl, clock, log } = parts;
   /** One at a time in this process. */
   const inFlight = new Map<string, Promise<ProviderResult<Registered>>>();
+  const limits = createRegistrationLimits(clock);
 
   const idOf = ({ integration, server }: RegistrationPlace) => `${integration}/${digest(server.issuer)}`;
 
@@ -106,17 +115,29 @@ export function createRegistrations(parts: RegistrationParts): Registrations {
 
   async function find(place: RegistrationPlace, refused: string | undefined): Promise<ProviderResult<Registered>> {
     const id = idOf(place);
-    const { integration, server } = place;
+    const { integration, server, owner } = place;
+    const { issuer } = server;
+    const one: Registering = { integration, issuer, owner };
     const until = clock.monotonic() + REGISTRATION_WAIT_MS;
     for (;;) {
       const row = await store.clientRegistration(id);
       const stored = row && opened(row);
-      if (stored && isUsable(stored, place, refused)) return { ok: true, value: stored.client };
       const now = clock.now();
+      if (stored && isUsable(stored, place, refused)) {
+        if (row.updatedAt < now - REGISTRATION_TOUCH_MS) await store.touchRegistration(id, now);
+        return { ok: true, value: stored.client };
+      }
+      const reached = limits.reached(one);
+      if (reached) return { ok: false, fault: tooMany(place, SCOPES[reached.scope], reached.waitMs) };
       const by = newId('reg', now);
       const version = row?.version ?? 0;
       const claim = { by, now, until: now + REGISTRATION_CLAIM_MS };
-      if (await store.claimRegistration({ id, integration, issuer: server.issuer, version }, claim)) {
+      const bounds = { ...REGISTRATIONS_OF_INTEGRATION, since: now - REGISTRATION_WINDOW_MS };
+      const claimed = await store.claimRegistration({ id, integration, issuer, version }, claim, bounds);
+      if (claimed === 'too_many')
+        return { ok: false, fault: tooMany(place, SCOPES.integration, REGISTRATION_WINDOW_MS) };
+      if (claimed === 'claimed') {
+        limits.count(one);
         try {
           return await register(place, id, by);
         } finally {
@@ -140,6 +161,16 @@ export function createRegistrations(parts: RegistrationParts): Registrations {
 
   return { clientFor: (place) => shared(place), replace: shared };
 }
+
+const SCOPES = { integration: 'this integration', owner: 'this owner', issuer: 'this authorization server' };
+
+const tooMany = ({ server }: RegistrationPlace, whose: string, waitMs: number): ProviderFault => ({
+  kind: 'transient',
+  code: 'too_many_registrations',
+  detail: `no client is registered at ${server.issuer} now: there were too many registrations for ${whose} within an hour`,
+  retryAfter: Math.ceil(waitMs / 1_000),
+  outcomeUnknown: false,
+});
 
 const unavailable = ({ issuer }: ServerMetadata): ProviderFault => ({
   kind: 'transient',
