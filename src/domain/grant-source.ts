@@ -1,6 +1,7 @@
 // Where a grant comes from, where that was found when its owner connected: the authorization server, the resource, and the client
 // there. It is stored, encrypted, with the grant: refreshes and revocations go there, and nowhere else, without discovery.
 import { z } from 'zod';
+import { ClientAuth } from './dialect.ts';
 
 const Methods = z.array(z.string()).optional();
 
@@ -21,6 +22,33 @@ export const ServerMetadata = z.object({
   client_id_metadata_document_supported: z.boolean().optional(),
 });
 export type ServerMetadata = z.infer<typeof ServerMetadata>;
+
+export const OFFLINE_ACCESS = 'offline_access';
+/** `self_signed_tls_client_auth` (RFC 8705 2.2) is the same for the client. */
+const AUTH_METHODS: readonly string[] = [...ClientAuth.options, 'self_signed_tls_client_auth'];
+const MOST_ALGORITHMS = 20;
+
+/** Without what nothing is done with: metadata are stored with each grant, and a document of a stranger has 100 kB. */
+export function usedOf(metadata: ServerMetadata): ServerMetadata {
+  const {
+    scopes_supported: scopes,
+    code_challenge_methods_supported: pkce,
+    token_endpoint_auth_methods_supported: methods,
+    token_endpoint_auth_signing_alg_values_supported: algorithms,
+  } = metadata;
+  return {
+    ...metadata,
+    scopes_supported: scopes && among([OFFLINE_ACCESS], scopes),
+    code_challenge_methods_supported: pkce && among(['S256', 'plain'], pkce),
+    token_endpoint_auth_methods_supported: methods && [...new Set(methods.filter((one) => AUTH_METHODS.includes(one)))],
+    token_endpoint_auth_signing_alg_values_supported: algorithms
+      ?.filter((one) => /^[A-Za-z0-9-]{1,20}$/.test(one))
+      .slice(0, MOST_ALGORITHMS),
+  };
+}
+
+const among = (known: readonly string[], named: readonly string[]): string[] =>
+  known.filter((one) => named.includes(one));
 
 /**
  * - `integration`: the integration's own client, registered by hand

@@ -65,5 +65,11 @@ export function parseBearerChallenge(field: string): BearerChallenge | undefined
 
 const MOST = 8_192;
 
+/** Of the scopes of an authorization request, which is a URL. */
+const MOST_SCOPE_CHARACTERS = 4_000;
+
+/** Whether an authorization request has room for them. */
+export const fitsRequest = (scopes: readonly string[]): boolean => scopes.join(' ').length <= MOST_SCOPE_CHARACTERS;
+
 /** RFC 6749 3.3. */
 export const isScopeToken = (scope: string): boolean => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope);

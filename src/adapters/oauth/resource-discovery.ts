@@ -2,10 +2,11 @@
 // authorization server that it names (RFC 8414). Everything is checked before anything of it is used.
 import { protectedResourceOf } from '../../domain/auth-modes.ts';
 import { fill } from '../../domain/fields.ts';
-import { ServerMetadata } from '../../domain/grant-source.ts';
+import { OFFLINE_ACCESS, ServerMetadata, usedOf } from '../../domain/grant-source.ts';
 import type { Json } from '../../domain/json-path.ts';
 import {
   type BearerChallenge,
+  fitsRequest,
   isResourceOf,
   isScopeToken,
   parseBearerChallenge,
@@ -25,7 +26,6 @@ import {
   type Step,
 } from './discovery-requests.ts';
 
-const OFFLINE_ACCESS = 'offline_access';
 /** Of a URL that a third party names. */
 const MOST_CHARACTERS = 2_048;
 
@@ -61,10 +61,10 @@ async function find(
   const resource = document.resource;
   if (typeof resource !== 'string' || resource.length > MOST_CHARACTERS || !isResourceOf(resource, url))
     throw refusedAt(step, 'resource_mismatch', 'its "resource" is not one for the URL of the server');
-  const named = textsIn(document.authorization_servers);
+  const servers = textsIn(document.authorization_servers);
   const pinned = rule.issuer === undefined ? undefined : fill(rule.issuer, values);
-  const issuer = pinned === undefined ? named[0] : named.find((one) => one === pinned);
-  if (issuer === undefined && named.length > 0)
+  const issuer = pinned === undefined ? servers[0] : servers.find((one) => one === pinned);
+  if (issuer === undefined && servers.length > 0)
     throw refusedAt(step, 'issuer_mismatch', `it names other authorization servers than ${pinned}`);
   if (issuer === undefined)
     throw refusedAt(step, 'no_authorization_server', 'it names no authorization server ("authorization_servers")');
@@ -83,7 +83,9 @@ async function find(
       'pkce_unsupported',
       'it does not announce S256 in "code_challenge_methods_supported"; where it supports it nevertheless, the integration may say that it is assumed',
     );
-  const scopes = asked.challenge?.scopes ?? textsIn(document.scopes_supported).filter(isScopeToken);
+  const named = asked.challenge?.scopes ?? textsIn(document.scopes_supported).filter(isScopeToken);
+  // Of too many none is chosen: the server grants what it thinks fit (RFC 6749 3.3), and challenges for more.
+  const scopes = fitsRequest(named) ? named : [];
   const isOffline = server.scopes_supported?.includes(OFFLINE_ACCESS) === true;
   return { resource, server, scopes: [...new Set([...scopes, ...(isOffline ? [OFFLINE_ACCESS] : [])])] };
 }
@@ -171,7 +173,7 @@ async function serverMetadata(
       const why = endpoint && checkUrl(endpoint);
       if (why) throw refusedAt({ name: `the "${name}"`, url: endpoint }, 'outbound_refused', why);
     }
-    return metadata.data;
+    return usedOf(metadata.data);
   }
   throw refusedAt(named, 'no_server_metadata', 'there are none (RFC 8414)');
 }

@@ -2,7 +2,7 @@
 // times.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Json } from '../../support/broker.ts';
-import { expectOk, expectProblem } from '../../support/contract.ts';
+import { expectIssues, expectOk, expectProblem } from '../../support/contract.ts';
 import { type HostileMcp, startHostileMcp } from '../../support/hostile-mcp/index.ts';
 import { type McpBroker, startMcpBroker } from '../../support/mcp-broker.ts';
 import { sessionOf, visit } from '../../support/owner-browser.ts';
@@ -73,6 +73,23 @@ describe('the scopes that are asked first', () => {
     as.metadata = { scopes_supported: ofServer };
     await it.connect(await it.integrate(mcp));
     expect(asked()).toEqual([expected]);
+  });
+
+  test('are none where there are too many for a URL, and what is stored stays small', async () => {
+    const { mcp, as } = hostile;
+    const many = Array.from({ length: 2_000 }, (_, i) => `scope-${i}`);
+    mcp.metadata = { scopes_supported: many };
+    as.metadata = { scopes_supported: [...many, 'offline_access'], token_endpoint_auth_methods_supported: many };
+    const { id } = await it.connect(await it.integrate(mcp));
+    expect(asked()).toEqual([['offline_access']]);
+    const named = many.slice(0, 600).join(' ');
+    mcp.challenge = () => `Bearer scope="${named}", ${document()}`;
+    await it.connect(await it.integrate(mcp));
+    expect(asked().at(-1)).toEqual(['offline_access']);
+    const { integration, owner } = (await it.broker.ask('GET', `/v1/connections/${id}`)).body;
+    const challenge = insufficient(many.slice(0, 500).join(' '));
+    const wanted = { owner, connection_id: id, challenge };
+    expectIssues(await it.session(String(integration), wanted), 'challenge.www_authenticate');
   });
 
   test.each(['a\\"b', 'a\u0000b', 'ä', 'a\tb'])(

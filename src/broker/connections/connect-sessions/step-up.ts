@@ -3,7 +3,7 @@
 import type { Connection } from '../../../domain/connection.ts';
 import { type Refusal, refuse } from '../../../domain/errors.ts';
 import type { ConnectSession } from '../../../domain/integration.ts';
-import { parseBearerChallenge } from '../../../domain/protected-resource.ts';
+import { fitsRequest, parseBearerChallenge } from '../../../domain/protected-resource.ts';
 import { STEP_UP_WINDOW_MS } from '../../../domain/time-limits.ts';
 import type { ResourceChallenge, Store } from '../../../ports/index.ts';
 import type { Challenges } from '../../resources/index.ts';
@@ -45,6 +45,8 @@ export function createStepUp({ store, challenges }: Parts): StepUp {
       if (!connection || !isThere(connection)) return request;
       const before = (await challenges.sourceOf(connection))?.asked ?? [];
       const all = new Set([...before, ...connection.scopes, ...scopes, ...(named.scopes ?? [])]);
+      if (!fitsRequest([...all]))
+        return invalid('challenge.www_authenticate', 'asks for more scopes than an authorization request has room for');
       return { ...request, scopes: [...all] };
     },
     counted: (now) => ({ since: now - STEP_UP_WINDOW_MS, most: MOST_AUTHORIZATIONS }),
