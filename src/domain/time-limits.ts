@@ -158,6 +158,10 @@ export const DISCOVERY_DEADLINE_MS = 20 * SECOND_MS;
 export const DISCOVERY_RETRY_MS = 5 * SECOND_MS;
 /** What a protected resource says of itself is used this long for further connections. Far shorter than for an issuer: owners wait for a change. */
 export const RESOURCE_METADATA_TTL_MS = MINUTE_MS;
+/** What it says after a challenge is used for further challenges this long. */
+export const CHALLENGE_TTL_MS = 5 * SECOND_MS;
+/** Within this time, challenges have the metadata of a resource read a few times only. */
+export const CHALLENGE_WINDOW_MS = MINUTE_MS;
 /** The claim to register a client: longer than the registration can take. */
 export const REGISTRATION_CLAIM_MS = 45 * SECOND_MS;
 /** Another process looks for the registered client this often, and waits for it this long. */

@@ -4,10 +4,11 @@ import type { Connection } from '../../domain/connection.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { GrantSource } from '../../domain/grant-source.ts';
 import { parseStoredCredentials } from '../../domain/imported-credentials.ts';
-import type { Logger, ResourceChallenge, Store, Vault } from '../../ports/index.ts';
+import type { Target } from '../../domain/target.ts';
+import type { Logger, ProviderResult, ResourceChallenge, Store, Vault } from '../../ports/index.ts';
 import type { Access } from '../audit/index.ts';
 import type { Cache, TokenCache } from '../cache/index.ts';
-import type { Targets } from '../integrations/index.ts';
+import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
 import { decryptKeyMaterial } from '../secrets/index.ts';
 import type { GrantSources } from './grant-sources.ts';
 import { refusalOf } from './refusals.ts';
@@ -34,13 +35,20 @@ export interface ChallengesParts {
   log: Logger;
 }
 
-export function createChallenges(parts: ChallengesParts & { sources: Pick<GrantSources, 'discover'> }): Challenges {
+export function createChallenges(
+  parts: ChallengesParts & { sources: Pick<GrantSources, 'discover' | 'challengedIssuer'> },
+): Challenges {
   const { store, vault, targets, sources, tokenCache, untilApplied, access, log } = parts;
 
   async function sourceOf(connection: Connection): Promise<GrantSource | undefined> {
     const stored = await store.storedCredentials(connection.id);
     if (!stored?.credentials) return undefined;
     return parseStoredCredentials(decryptKeyMaterial(vault, connection, stored.credentials)).source;
+  }
+
+  async function ownIssuer(found: ResolvedIntegration, target: Target): Promise<ProviderResult<{ issuer: string }>> {
+    const answer = await sources.discover(found, target);
+    return answer.ok ? { ok: true, value: { issuer: answer.value.server.issuer } } : answer;
   }
 
   return {
@@ -52,18 +60,17 @@ export function createChallenges(parts: ChallengesParts & { sources: Pick<GrantS
       const target = targets.targetOf(found, connection);
       const source = target.resource === null ? undefined : await sourceOf(connection);
       if (!source) return undefined;
-      const leadsElsewhere = (one: Awaited<ReturnType<GrantSources['discover']>>) =>
-        one.ok && one.value.server.issuer !== source.server.issuer;
-      const told = await sources.discover(found, target, { challenge });
+      const told = await sources.challengedIssuer(found, target, challenge);
       // A caller may have invented it, with a document of someone else at the same host: the resource itself decides.
-      const answer = leadsElsewhere(told) ? await sources.discover(found, target) : told;
+      const leadsElsewhere = told.ok && told.value.issuer !== source.server.issuer;
+      const answer = leadsElsewhere ? await ownIssuer(found, target) : told;
       if (!answer.ok && answer.fault.kind === 'transient') {
         const { code, detail } = answer.fault;
         log.warn({ connection: id, integration, code, detail }, 'challenge: the resource cannot be asked now');
         return undefined;
       }
       if (!answer.ok) return refusalOf(integration, answer.fault);
-      const { issuer } = answer.value.server;
+      const { issuer } = answer.value;
       if (issuer === source.server.issuer) return undefined;
       const reason = 'authorization_server_changed';
       const by = access.recordSystem(

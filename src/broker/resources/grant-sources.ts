@@ -16,14 +16,9 @@ import type {
   ResourceDiscovery,
 } from '../../ports/index.ts';
 import type { ResolvedIntegration } from '../integrations/index.ts';
+import { createChallengedIssuers } from './challenged-issuers.ts';
 import { isPerIssuer, type RedirectUris } from './clients/redirect-uris.ts';
 import type { Registrations } from './clients/registrations.ts';
-
-/** `since`: what was found before (ms since the epoch) is not used. */
-interface Freshness {
-  since?: number | undefined;
-  challenge?: ResourceChallenge | undefined;
-}
 
 export interface FoundSource {
   /** Its `asked` is empty. */
@@ -40,10 +35,21 @@ export interface GrantSources {
   find(
     found: ResolvedIntegration,
     target: Target,
-    wanted: { owner: string; since?: number | undefined },
+    wanted: Freshness & { owner: string },
   ): Promise<ProviderResult<FoundSource | undefined>>;
   /** Only what the resource and its authorization server say. Precondition: the target has a resource. */
   discover(found: ResolvedIntegration, target: Target, freshness?: Freshness): Promise<ProviderResult<FoundResource>>;
+  /** The issuer that it leads to after a challenge; by then all that was known of the resource is out of date. */
+  challengedIssuer(
+    found: ResolvedIntegration,
+    target: Target,
+    challenge: ResourceChallenge,
+  ): Promise<ProviderResult<{ issuer: string }>>;
+}
+
+/** `since`: what was found before (ms since the epoch) is not used. */
+interface Freshness {
+  since?: number | undefined;
 }
 
 const MAX_RESOURCES = 1_000;
@@ -53,12 +59,16 @@ interface Parts {
   registrations: Pick<Registrations, 'clientFor'>;
   clientAssertions: Pick<ClientAssertions, 'algorithm'>;
   uris: RedirectUris;
-  clock: Pick<Clock, 'now'>;
+  clock: Pick<Clock, 'now' | 'monotonic'>;
 }
+
+const keyOf = ({ integration }: ResolvedIntegration, { resource }: Target): string =>
+  JSON.stringify([integration.id, integration.version, integration.createdAt, resource]);
 
 export function createGrantSources({ discovery, registrations, clientAssertions, uris, clock }: Parts): GrantSources {
   const cache = new LRUCache<string, { found: FoundResource; at: number }>(upTo(MAX_RESOURCES));
   const inFlight = new Map<string, Promise<ProviderResult<FoundResource>>>();
+  const challenged = createChallengedIssuers({ discovery, clock });
 
   async function read(key: string, target: Target): Promise<ProviderResult<FoundResource>> {
     const answer = await discovery.discover(target);
@@ -67,16 +77,11 @@ export function createGrantSources({ discovery, registrations, clientAssertions,
   }
 
   async function discover(
-    { integration }: ResolvedIntegration,
+    found: ResolvedIntegration,
     target: Target,
-    { since = 0, challenge }: Freshness = {},
+    { since = 0 }: Freshness = {},
   ): Promise<ProviderResult<FoundResource>> {
-    const key = JSON.stringify([integration.id, integration.version, integration.createdAt, target.resource]);
-    if (challenge) {
-      // Its scopes are those of one call, and are asked of no other owner. What is known may be out of date.
-      cache.delete(key);
-      return discovery.discover(target, challenge);
-    }
+    const key = keyOf(found, target);
     const known = cache.get(key);
     const notBefore = Math.max(since, clock.now() - RESOURCE_METADATA_TTL_MS);
     if (known && known.at >= notBefore && known.at <= clock.now()) return { ok: true, value: known.found };
@@ -119,6 +124,10 @@ export function createGrantSources({ discovery, registrations, clientAssertions,
 
   return {
     discover,
+    challengedIssuer(found, target, challenge) {
+      const key = keyOf(found, target);
+      return challenged.read(key, target, challenge, () => cache.delete(key));
+    },
     async find(found, target, { owner, since }) {
       if (protectedResourceOf(found.auth) === undefined) return { ok: true, value: undefined };
       const answer = await discover(found, target, { since });

@@ -5,7 +5,7 @@ import { createGrantSources } from '../../../src/broker/resources/grant-sources.
 import { loadCatalogue } from '../../../src/catalogue/load.ts';
 import { authMode } from '../../../src/domain/provider.ts';
 import { NO_SECRETS, resolveTarget } from '../../../src/domain/target.ts';
-import type { FoundResource, ProviderResult } from '../../../src/ports/index.ts';
+import type { FoundResource, ProviderResult, ResourceChallenge } from '../../../src/ports/index.ts';
 import { anIntegration } from '../../stores/builders.ts';
 import { providersOf } from '../../support/entries.ts';
 
@@ -16,11 +16,14 @@ const server = {
   authorization_endpoint: 'https://as.example/authorize',
   token_endpoint: 'https://as.example/token',
 };
+const FAULT = { code: 'down', detail: 'down', retryAfter: undefined, outcomeUnknown: false };
 const answer: ProviderResult<FoundResource> = { ok: true, value: { resource: SERVER, server, scopes: [] } };
 
 let now: number;
+let discover: (challenge: ResourceChallenge | undefined) => Promise<ProviderResult<FoundResource>>;
 beforeEach(() => {
   now = 1_800_000_000_000;
+  discover = async () => answer;
 });
 
 function sourcesOf(more: Parameters<typeof anIntegration>[0] = {}) {
@@ -29,12 +32,12 @@ function sourcesOf(more: Parameters<typeof anIntegration>[0] = {}) {
   const auth = authMode(provider, params)!;
   const sources = createGrantSources({
     discovery: {
-      discover: async () => answer,
+      discover: (_, challenge) => discover(challenge),
     },
     registrations: { clientFor: () => Promise.reject(new Error('nothing is registered here')) },
     clientAssertions: { algorithm: () => Promise.reject(new Error('nothing is signed here')) },
     uris: redirectUris('https://broker.example'),
-    clock: { now: () => now },
+    clock: { now: () => now, monotonic: () => now },
   });
   return {
     sources,
@@ -58,4 +61,42 @@ it('a client secret without its issuer, of an integration from before it was req
     const source = await other.sources.find(other.found, other.target, { owner: 'ada' });
     expect(source).toMatchObject({ ok: true, value: { source: { client: { kind: 'integration' } } } });
   }
+});
+
+it('challenges have the metadata read once for all that come together, and a few times a minute in all', async () => {
+  const { sources, found, target } = sourcesOf({ clientSecret: null });
+  let [asked, answered] = [0, () => {}];
+  discover = async (challenge) => {
+    asked++;
+    if (challenge) await new Promise<void>((resolve) => (answered = resolve));
+    return answer;
+  };
+  const challengeOf = (n: number) => ({
+    status: 401,
+    wwwAuthenticate: `Bearer scope="s${n}", resource_metadata="https://mcp.example/prm"`,
+  });
+  const read = (challenge: ResourceChallenge) => sources.challengedIssuer(found, target, challenge);
+  const all = Array.from({ length: 100 }, (_, n) => read(challengeOf(n)));
+  now += 60_000;
+  all.push(read(challengeOf(1)));
+  answered();
+  const issuers = (await Promise.all(all)).map((one) => one.ok && one.value.issuer);
+  expect(new Set(issuers)).toEqual(new Set([server.issuer]));
+  now += 4_999;
+  await read(challengeOf(1));
+  expect(asked).toBe(1);
+  // What was known of it is out of date for new connections too, once.
+  const connect = async () => (await sources.find(found, target, { owner: 'ada' })).ok;
+  expect([await connect(), await connect(), asked]).toEqual([true, true, 2]);
+  now += 1;
+  discover = async () => {
+    asked++;
+    return { ok: false, fault: { ...FAULT, kind: 'transient' } };
+  };
+  for (let n = 0; n < 40; n++)
+    await read({ status: 401, wwwAuthenticate: `Bearer resource_metadata="https://mcp.example/${n}"` });
+  expect(asked).toBe(2 + 20);
+  expect(await read(challengeOf(1))).toMatchObject({ fault: { kind: 'transient', code: 'too_many_challenges' } });
+  now += 60_000;
+  expect(await read(challengeOf(1))).toMatchObject({ fault: { code: 'down' } });
 });
