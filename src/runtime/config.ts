@@ -74,6 +74,7 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
   if (!catalogue.ok) issues.push(...catalogue.issues.map((issue) => `VALETKEY_PROVIDERS_DIR: ${issue}`));
   const file = path === undefined ? { declared: DeclaredFile.parse({}), issues: [] } : declaredAt(path, env, readFile);
   issues.push(...file.issues);
+  if (parsed.ok) issues.push(...issuerIssues(file.declared, parsed.values.VALETKEY_PUBLIC_URL));
   const found = parsed.ok ? checkDeployment(parsed.values, keysOf(file.declared)) : { issues: [], warnings: [] };
   issues.push(...found.issues);
   warnings.push(...found.warnings);
@@ -115,6 +116,16 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
     },
   };
 }
+
+/** What the broker signs says what a session is, and only the broker knows whether it lasts: none of it is a workload's or a user's. */
+const issuerIssues = ({ trusted_issuers }: DeclaredFile, publicUrl: string | undefined): string[] =>
+  trusted_issuers.flatMap(({ issuer }, i) =>
+    publicUrl !== undefined && issuer.replace(/\/$/, '') === publicUrl
+      ? [
+          `VALETKEY_CONFIG: trusted_issuers.${i}.issuer: is the public URL of this broker, whose sessions authenticate without it and are trusted for nothing else`,
+        ]
+      : [],
+  );
 
 const ownerWarnings = ({ trusted_issuers }: DeclaredFile): string[] =>
   overlappingOwners(trusted_issuers).map(

@@ -307,6 +307,11 @@ describe('the declarative file', () => {
     ],
     ['a key twice', { callers: ['x', 'y'].map((name) => ({ name, grants: [], key: 'k'.repeat(32) })) }, 'callers.1: '],
     ['a bad issuer', { trusted_issuers: [{ issuer: 'id.example' }] }, 'trusted_issuers.0.issuer: '],
+    [
+      'itself as an issuer',
+      { trusted_issuers: [{ issuer: 'http://localhost:9/' }] },
+      'trusted_issuers.0.issuer: is the public URL',
+    ],
     ['a theme that cannot be read', { theme: { accent_light: '#ffe000' } }, 'theme.accent_light: its contrast'],
     ['a bad origin', { return_origins: ['https://app.example/x'] }, 'return_origins.0: '],
     [
@@ -320,7 +325,7 @@ describe('the declarative file', () => {
       `integrations.0.client_secret: ${envReference('EMPTY')} is not set`,
     ],
   ])('%s is refused, by its path', (_, declared, fault) => {
-    const issues = issuesOf({ EMPTY: '' }, declared);
+    const issues = issuesOf({ EMPTY: '', VALETKEY_PUBLIC_URL: 'http://localhost:9' }, declared);
     expect(issues).toHaveLength(1);
     expect(issues[0]).toContain(`VALETKEY_CONFIG: ${fault}`);
   });

@@ -6,7 +6,10 @@ import type { Store, TrustedIssuer } from '../../ports/index.ts';
 import { openIdClient } from './openid-clients.ts';
 
 export interface TrustedIssuers {
-  /** What it is trusted for, and where its keys are; undefined: not trusted. Rejects with `StoreError`. */
+  /**
+   * What it is trusted for, and where its keys are; undefined: not trusted. Never this broker itself: its JWTs are those of
+   * sessions, which end. Rejects with `StoreError`.
+   */
   find(issuer: string): Promise<TrustedIssuer | undefined>;
   /** To be called when an integration has changed. */
   invalidate(): void;
@@ -54,6 +57,7 @@ export function createTrustedIssuers({ store, catalogue, listed, publicUrl }: Pa
 
   return {
     async find(issuer) {
+      if (issuer === publicUrl) return undefined;
       known ??= readAll().catch((error: unknown) => {
         known = undefined;
         throw error;
