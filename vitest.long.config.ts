@@ -9,6 +9,7 @@ export default defineConfig({
       'test/catalogue/vendors-*.test.ts',
       'test/stores/postgres/pooler.test.ts',
       'test/stores/postgres/reencryption.test.ts',
+      'test/http/mcp/many-connections.test.ts',
       'test/system/key-rotation.test.ts',
       'test/system/replicas/cache-invalidation.test.ts',
       'test/system/replicas/frozen.test.ts',

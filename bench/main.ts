@@ -10,6 +10,7 @@ import { proxied, proxiedStreams } from './figures/proxied.ts';
 import { cold, warm } from './figures/reads.ts';
 import { readsDuringRefreshes, refreshes } from './figures/refreshing.ts';
 import { coldPostgres, replicaReads, replicaRefreshes } from './figures/replicas.ts';
+import { sessions } from './figures/sessions.ts';
 import { tick } from './figures/tick.ts';
 import { undelivered } from './figures/undelivered.ts';
 import { webhooks } from './figures/webhooks.ts';
@@ -24,6 +25,7 @@ const experiments: Experiment[] = [
   warm,
   cold,
   coldPostgres,
+  sessions,
   jwt,
   refreshes,
   readsDuringRefreshes,

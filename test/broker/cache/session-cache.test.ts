@@ -67,6 +67,7 @@ describe('session cache:', () => {
     const caller = { id: 'clr_1', name: 'app', permissions: [{ ...GRANT, integrations: ['other'] }] };
     callersAre({ caller, rateLimit: null, endsAt: NOW + 10 });
     expect(find()?.caller.permissions).toEqual([{ actions: [], integrations: [], owners: [] }]);
+    expect(cache.callerOf(session)).toBe(find()?.caller);
     expect(find(NOW + 10), 'its key expires').toBeUndefined();
     callersAre(undefined);
     expect(find()).toBeUndefined();

@@ -138,7 +138,12 @@ export function createSessionCache(parts: SessionCacheParts): SessionCache {
       return over.get(entry.session.id) ?? (current(entry) ? 'expired' : 'ended');
     },
 
-    callerOf: (session) => (over.has(session.id) ? undefined : principalOf(session)?.caller),
+    callerOf(session) {
+      if (over.has(session.id)) return undefined;
+      // Calls that run are checked whenever a caller changes: what is in memory is narrowed once for all of them.
+      const entry = entriesById.get(session.id);
+      return (entry ? current(entry) : principalOf(session))?.caller;
+    },
 
     async countUse({ id, counted }, now) {
       const outcome = await store.countSessionUse(counted, now);
