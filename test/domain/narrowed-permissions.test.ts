@@ -38,7 +38,7 @@ const paths = fc.array(
   ),
   { minLength: 1, maxLength: 3 },
 );
-const optional = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined, freq: 1 });
+const optional = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined, freq: 2 });
 
 const permission: fc.Arbitrary<Permission> = fc.record({
   actions: fc.array(fc.oneof(action, fc.constant('*' as const)), { minLength: 1, maxLength: 2 }),
@@ -50,7 +50,7 @@ const permission: fc.Arbitrary<Permission> = fc.record({
   paths: optional(paths),
 });
 const permissions = fc.array(permission, { maxLength: 4 });
-const orNull = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: null, freq: 1 });
+const orNull = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: null, freq: 2 });
 const limits: fc.Arbitrary<SessionLimits> = fc.record({
   owner: name,
   integrations: fc.array(name, { minLength: 1, maxLength: 2 }),

@@ -285,7 +285,7 @@ describe('agent sessions:', () => {
       grant({ actions: ['token'], integrations: ['bearer'], owners: ['user_2'] }),
     ]);
     const some = <T>(...of: T[]) => fc.uniqueArray(fc.constantFrom(...of), { minLength: 1, maxLength: 2 });
-    const maybe = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined, freq: 1 });
+    const maybe = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined, freq: 2 });
     const wanted = fc.record({
       owner: fc.constantFrom('user_1', 'user_2'),
       integrations: some('bearer', 'header'),

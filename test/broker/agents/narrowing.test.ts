@@ -32,7 +32,7 @@ const paths = fc.array(
   { minLength: 1, maxLength: 2 },
 );
 const methods = fc.array(fc.constantFrom(...METHODS), { minLength: 1, maxLength: 2 });
-const sometimes = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined, freq: 1 });
+const sometimes = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined, freq: 2 });
 
 const permission: fc.Arbitrary<Permission> = fc.record(
   {
