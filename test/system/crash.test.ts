@@ -6,8 +6,9 @@ import Database from 'better-sqlite3';
 import { describe, it, vi } from 'vitest';
 import type { RunningBroker } from '../../demo/broker.ts';
 import { createCookieJar, walkThrough } from '../../demo/browser.ts';
-import { RECEIVED_CLAIM_MS } from '../../src/domain/time-limits.ts';
+import { RECEIVED_CLAIM_MS, REGISTRATION_CLAIM_MS } from '../../src/domain/time-limits.ts';
 import { ask } from '../support/broker.ts';
+import { startHostileMcp } from '../support/hostile-mcp/index.ts';
 import { isLong } from '../support/long.ts';
 import { formOf, visit } from '../support/owner-browser.ts';
 import { INTEGRATION, type RestartableBroker, startRestartableBroker } from '../support/restartable-broker.ts';
@@ -185,6 +186,64 @@ describe.concurrent('committed data survives SIGKILL', () => {
     const again = await h.ask('POST', `${path}/refresh`, {});
     test.expect(again.status).toBe(200);
     test.expect(again.body.access_token).not.toBe(refreshed.body.access_token);
+  });
+
+  it('agent sessions, their ends, and a step of the rotation of the keys that sign them', async (test) => {
+    const h = await restartable(test);
+    const killing = killingWhenLong(h);
+    const wanted = { owner: 'user_42', integrations: [INTEGRATION], actions: ['proxy'], purpose: 'crash' };
+    const signed = { ...wanted, format: 'jwt', audience: h.current().url };
+    const opaque = await killing('POST', '/v1/sessions', wanted);
+    const jwt = await h.askAndKill('POST', '/v1/sessions', signed);
+    await h.start();
+    const statuses = () =>
+      Promise.all(
+        [opaque, jwt].map(async ({ body }) => (await h.ask('GET', '/v1/whoami', undefined, String(body.token))).status),
+      );
+    test.expect([opaque.status, jwt.status, ...(await statuses())]).toEqual([201, 201, 200, 200]);
+    const published = async () =>
+      ((await h.ask('GET', '/oauth2/jwks')).body.keys as { kid: string }[]).map(({ kid }) => kid);
+    const [kid] = await published();
+    test.expect((await h.askAndKill('POST', '/v1/signing-keys/rotate', {})).status).toBe(200);
+    await h.start();
+    const keys = await published();
+    test.expect(keys).toHaveLength(2);
+    test.expect(keys).toContain(kid);
+    test.expect(await statuses()).toEqual([200, 200]);
+    test.expect((await h.ask('POST', '/v1/sessions', signed)).status).toBe(201);
+    const end = ({ body }: typeof jwt) => ['DELETE', `/v1/sessions/${body.id}`] as const;
+    test.expect((await h.askAndKill(...end(jwt))).status).toBe(200);
+    await h.start();
+    test.expect(await statuses()).toEqual([200, 401]);
+    test.expect((await killing(...end(opaque))).status).toBe(200);
+    test.expect(await statuses()).toEqual([401, 401]);
+    const { body } = await h.ask('GET', '/v1/audit?action=session.ended');
+    test.expect(body.data).toHaveLength(2);
+  });
+
+  it('a registration that a server has answered and that was not stored is made once more, and not for each connection', async (test) => {
+    const h = await restartable(test, { empty: true });
+    const hostile = await startHostileMcp();
+    test.onTestFinished(() => hostile.close());
+    const { mcp, as } = hostile;
+    const body = { provider: 'mcp', params: { server_url: mcp.url } };
+    test.expect((await h.ask('PUT', '/v1/integrations/docs', body)).status).toBe(201);
+    // The client is made there, and the process that asked for it is gone before it hears of it.
+    as.site.on('/register', async (_, response) => {
+      await h.current().stop('SIGKILL');
+      response.end();
+    });
+    const session = (owner: string) => h.ask('POST', '/v1/connect-sessions', { integration: 'docs', owner });
+    await test.expect(session('user_0')).rejects.toThrow();
+    test.expect(as.site.to('/register')).toHaveLength(1);
+    as.site.on('/register', undefined);
+    // Beyond the claim of the process that was killed.
+    await h.start({ aheadMs: REGISTRATION_CLAIM_MS + 1_000 });
+    const answers = await Promise.all(Array.from({ length: 10 }, (_, i) => session(`user_${i}`)));
+    test.expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201]));
+    test.expect(as.registrations).toHaveLength(1);
+    const { body: audit } = await h.ask('GET', '/v1/audit?action=integration.client_registered');
+    test.expect(audit.data).toHaveLength(1);
   });
 
   itLong('a grant that waits for its finish, and the finish', async (test) => {

@@ -19,8 +19,8 @@ export interface Site {
   origin: string;
   /** In the order of their arrival. */
   received: SiteRequest[];
-  /** Answers this path from now on, whatever the site does otherwise. */
-  on(path: string, responder: Responder): void;
+  /** Answers this path from now on, whatever the site does otherwise; undefined: no longer. */
+  on(path: string, responder: Responder | undefined): void;
   to(path: string): SiteRequest[];
   close(): Promise<void>;
 }
@@ -54,7 +54,7 @@ export async function startSite(usual: Responder, host = '127.0.0.1'): Promise<S
   return {
     origin: `http://${host}:${(server.address() as AddressInfo).port}`,
     received,
-    on: (path, responder) => void overrides.set(path, responder),
+    on: (path, responder) => void (responder ? overrides.set(path, responder) : overrides.delete(path)),
     to: (path) => received.filter((request) => request.path === path),
     close: () =>
       new Promise((closed) => {
