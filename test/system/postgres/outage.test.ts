@@ -92,6 +92,12 @@ describe.each(['cut', 'stall'] as const)('database connection lost (%s)', (how) 
       const { link, broker, ids, spends } = await restartable(3);
       const [warm, cold, other] = ids as [string, string, string];
       const { body } = await broker.ask('GET', path(warm));
+      const wanted = { owner: 'owner_0', integrations: ['acme'], actions: ['token'], purpose: 'outage' };
+      const create = () => broker.ask('POST', '/v1/sessions', wanted);
+      const [session, unread] = [await create(), await create()];
+      const readWith = ({ body: made }: Answer) => broker.ask('GET', path(warm), undefined, String(made.token));
+      expect((await readWith(session)).status).toBe(200);
+      const end = () => broker.ask('DELETE', `/v1/sessions/${session.body.id}`);
       link[how]();
 
       const first = await timed(broker.ask('GET', path(cold)));
@@ -104,6 +110,12 @@ describe.each(['cut', 'stall'] as const)('database connection lost (%s)', (how) 
       expect(served).toMatchObject({ status: 200, body: { access_token: body.access_token } });
       for (const { tookMs } of [next, served]) expect(tookMs).toBeLessThan(NEXT_WITHIN_MS);
 
+      // What is in memory of sessions works; nothing is made, and nothing ends by halves.
+      for (const refused of [await create(), await end(), await readWith(unread)])
+        expect(refused).toMatchObject({ status: 503, body: { code: 'store_unavailable' } });
+      expect((await broker.ask('POST', '/v1/signing-keys/rotate', {})).status).toBe(503);
+      expect((await readWith(session)).status).toBe(200);
+
       expect((await broker.ask('GET', '/healthz')).status).toBe(200);
       expect((await broker.ask('GET', '/readyz')).status).toBe(503);
       const metrics = await (await fetch(new URL('/metrics', broker.url))).text();
@@ -114,11 +126,16 @@ describe.each(['cut', 'stall'] as const)('database connection lost (%s)', (how) 
       await healed(broker, cold);
       expect((await broker.ask('GET', '/readyz')).status).toBe(200);
       expect(await spends()).toHaveLength(2);
+      const { body: sessions } = await broker.ask('GET', '/v1/sessions?owner=owner_0');
+      expect((sessions.data as { status: string }[]).map(({ status }) => status)).toEqual(['active', 'active']);
+      expect((await readWith(unread)).status).toBe(200);
+      expect((await end()).status).toBe(200);
+      expect((await readWith(session)).status).toBe(401);
       // Reads during the outage are in the audit log.
       const reads = async () => {
         const { body: page } = await broker.ask('GET', '/v1/audit?owner=owner_0&action=token.read');
         const counts = (page.data as { count: number }[]).map(({ count }) => count);
-        expect(counts.reduce((sum, count) => sum + count, 0)).toBe(2);
+        expect(counts.reduce((sum, count) => sum + count, 0)).toBe(5);
       };
       await vi.waitFor(reads, { timeout: 30_000, interval: 100 });
     },
