@@ -37,16 +37,23 @@ export interface BodySink {
   fail(error: UpstreamError): void;
 }
 
-/** A body that has not been read: nothing of it is read before it is asked for. One of the first two is called, once. */
+/** A body that has not been read: nothing of it is read before it is asked for. One of the first three is called, once. */
 export interface UpstreamBody {
   /** Content codings stay as they are. */
   pipe(sink: BodySink): void;
   /** Reads up to so many bytes, and gives up on the rest: it is for answers that are small. Rejects with `UpstreamError`. */
   read(maxBytes: number): Promise<Uint8Array>;
+  /** All of it, where all is here and no longer than so many bytes. Undefined: nothing was read. */
+  whole(maxBytes: number): Uint8Array | undefined;
   /** After a `write` that returned false. */
   resume(): void;
   /** Gives up on what is left: the connection is closed. Nothing if there is nothing left. */
   discard(): void;
+  /**
+   * Calls the listener once the body has been handed over as a whole, has failed, or was given up: before the sink is told, and at
+   * once if that was before. `bytes`: that were handed over.
+   */
+  onEnd(listener: (bytes: number, isComplete: boolean) => void): void;
 }
 
 /**

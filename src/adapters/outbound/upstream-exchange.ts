@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici';
 import { UPSTREAM_FIRST_BYTE_TIMEOUT_MS, UPSTREAM_IDLE_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import {
   type BodySink,
+  type UpstreamBody,
   UpstreamError,
   type UpstreamPhase,
   type UpstreamRequest,
@@ -34,7 +35,12 @@ const MAX_QUEUED = 32 * 1_024;
 /** Before a response. */
 const MAX_INTERIMS = 1_000;
 
-export class UpstreamExchange implements Dispatcher.DispatchHandler {
+const NOTHING = new Uint8Array();
+
+type Phase = 'request' | 'first_byte' | 'idle';
+
+/** It is the body of its response, too: most calls are small, and each object of theirs costs. */
+export class UpstreamExchange implements Dispatcher.DispatchHandler, UpstreamBody {
   static readonly TIMEOUTS: UpstreamTimeouts = {
     firstByteMs: UPSTREAM_FIRST_BYTE_TIMEOUT_MS,
     idleMs: UPSTREAM_IDLE_TIMEOUT_MS,
@@ -44,6 +50,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
   readonly #exchanged: Exchanged;
   #controller: Dispatcher.DispatchController | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #phase: Phase = 'request';
   #hasResponse = false;
   /** All of the response is here, or nothing more will be. */
   #isOver = false;
@@ -55,6 +62,10 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
   /** The caller takes no more for now. */
   #isPaused = false;
   #interims = 0;
+  #handedOver = 0;
+  /** Of the body: whether it was handed over as a whole. */
+  #isComplete: boolean | undefined;
+  #listeners: ((bytes: number, isComplete: boolean) => void)[] = [];
 
   constructor(exchanged: Exchanged) {
     this.#exchanged = exchanged;
@@ -100,27 +111,13 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
       return void this.#fail('reset', `${host} answered in a transfer coding that is not chunked`);
     this.#hasResponse = true;
     this.#startTimer('idle');
-    this.#exchanged.resolve({
-      status,
-      statusText,
-      headers,
-      body: {
-        pipe: (sink) => this.#pipe(sink),
-        read: (maxBytes) => this.#read(maxBytes),
-        resume: () => {
-          this.#isPaused = false;
-          this.#timer?.refresh();
-          controller.resume();
-        },
-        discard: () => this.#discard(),
-      },
-    });
+    this.#exchanged.resolve({ status, statusText, headers, body: this });
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
     this.#timer?.refresh();
     if (this.#sink) {
-      this.#isPaused = !this.#sink.write(chunk);
+      this.#isPaused = !this.#handOver(this.#sink, chunk);
       if (this.#isPaused) controller.pause();
       return;
     }
@@ -131,7 +128,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     this.#end();
-    this.#sink?.end();
+    if (this.#sink) this.#endSink(this.#sink);
   }
 
   onResponseError(_: Dispatcher.DispatchController | undefined, error: Error): void {
@@ -139,8 +136,88 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     this.#failure = failure;
     if (this.#isOver) return;
     this.#end();
-    if (this.#hasResponse) this.#sink?.fail(failure);
-    else this.#exchanged.reject(failure);
+    if (!this.#hasResponse) this.#exchanged.reject(failure);
+    else if (this.#sink) this.#endSink(this.#sink);
+  }
+
+  pipe(sink: BodySink): void {
+    let goesOn = true;
+    for (const chunk of this.#queue) goesOn = this.#handOver(sink, chunk);
+    this.#queue = [];
+    this.#sink = sink;
+    if (this.#isOver) this.#endSink(sink);
+    else {
+      this.#isPaused = !goesOn;
+      if (goesOn) this.#controller?.resume();
+      else this.#controller?.pause();
+    }
+  }
+
+  read(maxBytes: number): Promise<Uint8Array> {
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    return new Promise((resolve, reject) => {
+      const whole = () => resolve(Buffer.concat(chunks, Math.min(length, maxBytes)));
+      let isFull = false;
+      this.pipe({
+        write: (chunk) => {
+          if (isFull) return false;
+          chunks.push(chunk);
+          length += chunk.length;
+          if (length <= maxBytes) return true;
+          isFull = true;
+          whole();
+          this.discard();
+          return false;
+        },
+        end: whole,
+        fail: reject,
+      });
+    });
+  }
+
+  whole(maxBytes: number): Uint8Array | undefined {
+    if (!this.#isOver || this.#failure || this.#sink || this.#queued > maxBytes) return undefined;
+    const [first = NOTHING] = this.#queue;
+    const all = this.#queue.length <= 1 ? first : Buffer.concat(this.#queue);
+    this.#queue = [];
+    this.#handedOver = all.length;
+    this.#tell(true);
+    return all;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#timer?.refresh();
+    this.#controller?.resume();
+  }
+
+  discard(): void {
+    this.#tell(false);
+    if (!this.#isOver) this.#fail('aborted', `the rest of the response of ${this.#exchanged.host} is not needed`);
+  }
+
+  onEnd(listener: (bytes: number, isComplete: boolean) => void): void {
+    if (this.#isComplete === undefined) this.#listeners.push(listener);
+    else listener(this.#handedOver, this.#isComplete);
+  }
+
+  #handOver(sink: BodySink, chunk: Uint8Array): boolean {
+    this.#handedOver += chunk.length;
+    return sink.write(chunk);
+  }
+
+  #endSink(sink: BodySink): void {
+    this.#tell(this.#failure === undefined);
+    if (this.#failure) sink.fail(this.#failure);
+    else sink.end();
+  }
+
+  #tell(isComplete: boolean): void {
+    if (this.#isComplete !== undefined) return;
+    this.#isComplete = isComplete;
+    for (const listener of this.#listeners) listener(this.#handedOver, isComplete);
+    this.#listeners = [];
   }
 
   get #isStreaming(): boolean {
@@ -157,64 +234,27 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
     }
   }
 
-  #pipe(sink: BodySink): void {
-    let goesOn = true;
-    for (const chunk of this.#queue) goesOn = sink.write(chunk);
-    this.#queue = [];
-    this.#sink = sink;
-    if (this.#failure) sink.fail(this.#failure);
-    else if (this.#isOver) sink.end();
-    else {
-      this.#isPaused = !goesOn;
-      if (goesOn) this.#controller?.resume();
-      else this.#controller?.pause();
-    }
-  }
-
-  #read(maxBytes: number): Promise<Uint8Array> {
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    return new Promise((resolve, reject) => {
-      const whole = () => resolve(Buffer.concat(chunks, Math.min(length, maxBytes)));
-      let isFull = false;
-      this.#pipe({
-        write: (chunk) => {
-          if (isFull) return false;
-          chunks.push(chunk);
-          length += chunk.length;
-          if (length <= maxBytes) return true;
-          isFull = true;
-          whole();
-          this.#discard();
-          return false;
-        },
-        end: whole,
-        fail: reject,
-      });
-    });
-  }
-
-  #discard(): void {
-    if (this.#isOver) return;
-    this.#fail('aborted', `the rest of the response of ${this.#exchanged.host} is not needed`);
-  }
-
   readonly #abort = (): void => this.#fail('aborted', `the call to ${this.#exchanged.host} was aborted`);
 
-  #startTimer(phase: 'request' | 'first_byte' | 'idle'): void {
+  #startTimer(phase: Phase): void {
     clearTimeout(this.#timer);
-    const { host, timeouts } = this.#exchanged;
-    const ms = phase === 'first_byte' ? timeouts.firstByteMs : timeouts.idleMs;
-    const what = {
-      request: () => `the body of the request to ${host} stopped for ${ms / 1_000} seconds`,
-      first_byte: () => `${host} did not answer within ${ms / 1_000} seconds`,
-      idle: () =>
-        this.#isPaused
-          ? `the caller took nothing of the response of ${host} for ${ms / 1_000} seconds`
-          : `${host} stopped in its response for ${ms / 1_000} seconds`,
-    };
-    this.#timer = setTimeout(() => this.#fail(phase, what[phase](), true, true), ms);
+    this.#phase = phase;
+    const { firstByteMs, idleMs } = this.#exchanged.timeouts;
+    this.#timer = setTimeout(this.#late, phase === 'first_byte' ? firstByteMs : idleMs);
   }
+
+  readonly #late = (): void => {
+    const { host, timeouts } = this.#exchanged;
+    const [idle, firstByte] = [timeouts.idleMs, timeouts.firstByteMs].map((ms) => `${ms / 1_000} seconds`);
+    const what = {
+      request: `the body of the request to ${host} stopped for ${idle}`,
+      first_byte: `${host} did not answer within ${firstByte}`,
+      idle: this.#isPaused
+        ? `the caller took nothing of the response of ${host} for ${idle}`
+        : `${host} stopped in its response for ${idle}`,
+    };
+    this.#fail(this.#phase, what[this.#phase], true, true);
+  };
 
   #fail(phase: UpstreamPhase, message: string, sent = this.#controller !== undefined, isTimeout = false): void {
     if (this.#isOver) return;

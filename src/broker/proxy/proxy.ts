@@ -198,55 +198,17 @@ function presented(
   if (isRateLimited) headers.push('Valetkey-Rate-Limited', 'true');
   observed.answered(response.status, attempts);
   const { body } = response;
-  let isFinished = false;
-  const finish = (bytes: number, isComplete: boolean) => {
-    if (isFinished) return;
-    isFinished = true;
+  body.onEnd((bytes, isComplete) => {
     ended();
     observed.ended(bytes, isComplete);
     recording?.ended(isComplete);
-  };
+  });
   return {
     integration: connection.integration,
     status: response.status,
     statusText: withoutSecrets(response.statusText, secrets),
     headers,
-    body: {
-      resume: () => body.resume(),
-      async read(maxBytes) {
-        try {
-          const bytes = await body.read(maxBytes);
-          recording?.responseBody(bytes);
-          finish(bytes.length, true);
-          return bytes;
-        } catch (error) {
-          finish(0, false);
-          throw error;
-        }
-      },
-      pipe(sink) {
-        let bytes = 0;
-        body.pipe({
-          write(chunk) {
-            bytes += chunk.length;
-            recording?.responseBody(chunk);
-            return sink.write(chunk);
-          },
-          end() {
-            finish(bytes, true);
-            sink.end();
-          },
-          fail(error) {
-            finish(bytes, false);
-            sink.fail(error);
-          },
-        });
-      },
-      discard() {
-        body.discard();
-        finish(0, false);
-      },
-    },
+    body: recording?.responseBody(body) ?? body,
   };
 }
 

@@ -10,6 +10,7 @@ import type { AddressOf } from '../client-address.ts';
 import { problemOfError } from '../errors/problem.ts';
 import type { LogFailure } from '../middleware/error-logging.ts';
 import { clientContext, newRequestId } from '../middleware/request-context.ts';
+import { createWriteBatch, type WriteBatch } from './write-batch.ts';
 
 /** Answers the request, or calls `next`, which has the framework answer it. */
 export interface FastHandler {
@@ -36,6 +37,8 @@ export interface FastPath {
   answer(response: ServerResponse, request: FastRequest, route: string, answer: Answer, length?: string): void;
   /** Logs an unexpected error, and answers with a problem. */
   fail(response: ServerResponse, request: FastRequest, route: string, error: unknown): void;
+  /** Of all fast answers. */
+  batched: WriteBatch;
 }
 
 export interface FastPathParts {
@@ -54,12 +57,11 @@ const BUSY_REFRESHES = 8;
 
 export function createFastPath(parts: FastPathParts): FastPath {
   const { callerCache, auditBuffer, telemetry, logFailure, addressOf, clock, refreshing } = parts;
-  const endBatched = createBatch();
+  const batched = createWriteBatch(() => refreshing() >= BUSY_REFRESHES);
 
   const answer: FastPath['answer'] = (response, { call, started }, route, written, length) => {
     writeHead(response, written, call.requestId, length);
-    if (refreshing() < BUSY_REFRESHES) endBatched(response, written.body);
-    else response.end(written.body);
+    batched(() => response.end(written.body));
     auditBuffer.used(call.principal.credential.id, clock.now());
     const { method = 'GET' } = response.req;
     telemetry.request(route, method, written.status, (clock.monotonic() - started) / 1_000);
@@ -77,6 +79,7 @@ export function createFastPath(parts: FastPathParts): FastPath {
     },
 
     answer,
+    batched,
 
     fail(response, request, route, error) {
       const { requestId } = request.call;
@@ -87,19 +90,3 @@ export function createFastPath(parts: FastPathParts): FastPath {
 }
 
 const isCounted = ({ session }: Principal): boolean => session !== undefined && session.counted.length > 0;
-
-/**
- * Ends the answers of one turn of the event loop together, after all requests that have arrived were read. A write between
- * two reads wakes the other side each time, and enters the kernel with cold caches: it costs as much as the rest of a read.
- */
-function createBatch(): (response: ServerResponse, body: string) => void {
-  let waiting: { response: ServerResponse; body: string }[] = [];
-  const flush = () => {
-    const all = waiting;
-    waiting = [];
-    for (const { response, body } of all) response.end(body);
-  };
-  return (response, body) => {
-    if (waiting.push({ response, body }) === 1) setImmediate(flush);
-  };
-}

@@ -9,6 +9,7 @@ import type { Answer } from '../answer.ts';
 import type { AddressOf } from '../client-address.ts';
 import { problemOf, problemOfError } from '../errors/problem.ts';
 import type { FastHandler, FastPath } from '../fast-path/fast-path.ts';
+import type { WriteBatch } from '../fast-path/write-batch.ts';
 import { type Admission, credentialOf } from '../middleware/authentication.ts';
 import type { LogFailure } from '../middleware/error-logging.ts';
 import { clientContext, newRequestId } from '../middleware/request-context.ts';
@@ -20,7 +21,7 @@ export { isProxied } from './proxied-request.ts';
 
 interface Parts {
   proxy: ProxyCalls;
-  fastPath: Pick<FastPath, 'admit'>;
+  fastPath: Pick<FastPath, 'admit' | 'batched'>;
   admit: Admission;
   telemetry: Pick<Telemetry, 'request'>;
   auditBuffer: { used(keyId: string, at: number): void };
@@ -96,7 +97,7 @@ export function createProxyHandler(parts: Parts): FastHandler {
       }
       if (answered instanceof Refusal) return refuseWith(problemOf(answered.fault, requestId));
       counted(request, answered.status, started);
-      writeAnswer(request, response, answered, requestId);
+      writeAnswer(request, response, answered, requestId, fastPath.batched);
     } catch (error) {
       // A caller that goes away in the middle of its body gets no answer, and is no one's defect.
       if (response.destroyed || request.destroyed) return counted(request, CALLER_GONE, started);
@@ -122,6 +123,7 @@ function writeAnswer(
   response: ServerResponse,
   { integration, status, statusText, headers, body }: ProxiedResponse,
   requestId: string,
+  batched: WriteBatch,
 ): void {
   // The rest of the request is not read after this: the connection cannot be used for another one.
   if (!request.complete) headers.push('Connection', 'close');
@@ -136,7 +138,7 @@ function writeAnswer(
     writeProblem(request, response, problemOf(fault, requestId), requestId);
     return;
   }
-  writeBody(request, response, body);
+  writeBody(request, response, body, batched);
 }
 
 /** Says that it is ours, so that no one takes it for the answer of the API. */

@@ -15,6 +15,7 @@ import {
   type UpstreamRequest,
 } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { handMadeBody } from '../../support/upstream-bodies.ts';
 
 const REQUEST: UpstreamRequest = { method: 'GET', origin: 'https://api.test', path: '/', headers: [], body: null };
 const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -24,14 +25,11 @@ const failure = (phase: UpstreamPhase) => new UpstreamError(phase, { phase, sent
 /** A body that goes on until it is ended. */
 function openBody() {
   let sink: BodySink | undefined;
-  const body: UpstreamBody = {
+  const body = handMadeBody({
     pipe: (to) => {
       sink = to;
     },
-    read: async () => new Uint8Array(),
-    resume: () => undefined,
-    discard: () => undefined,
-  };
+  });
   return { body, sink: () => sink! };
 }
 

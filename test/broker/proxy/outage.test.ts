@@ -6,14 +6,9 @@ import { createCallGuard, type GuardedCall } from '../../../src/broker/proxy/gua
 import { createUpstreamLimits, type UpstreamLimits } from '../../../src/broker/proxy/limits/index.ts';
 import { circuitBreakers } from '../../../src/broker/refresh/index.ts';
 import { Refusal } from '../../../src/domain/errors.ts';
-import {
-  type BodySink,
-  type Store,
-  UpstreamError,
-  type UpstreamRequest,
-  type UpstreamResponse,
-} from '../../../src/ports/index.ts';
+import { type Store, UpstreamError, type UpstreamRequest, type UpstreamResponse } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { handMadeBody } from '../../support/upstream-bodies.ts';
 
 const CALLERS = 200;
 /** How long the API takes to answer. */
@@ -35,12 +30,7 @@ afterEach(async () => {
 });
 
 /** A body that is complete at once. */
-const EMPTY = {
-  pipe: (sink: BodySink) => sink.end(),
-  read: async () => new Uint8Array(),
-  resume: () => undefined,
-  discard: () => undefined,
-};
+const empty = () => handMadeBody({ pipe: (sink) => sink.end() });
 
 /** An API that answers as `status` says; undefined: it cannot be reached. */
 function startApi() {
@@ -52,7 +42,7 @@ function startApi() {
     await new Promise((resolve) => setTimeout(resolve, ANSWER_MS));
     state.open--;
     if (state.status === undefined) throw new UpstreamError('refused', { phase: 'connect', sent: false });
-    return { status: state.status, statusText: '', headers: state.headers, body: EMPTY };
+    return { status: state.status, statusText: '', headers: state.headers, body: empty() };
   }
   return { state, send };
 }

@@ -3,6 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { peekBody } from '../../../src/broker/proxy/guard/peeked-body.ts';
 import { type BodySink, type UpstreamBody, UpstreamError } from '../../../src/ports/index.ts';
+import { handMadeBody } from '../../support/upstream-bodies.ts';
 
 const FAILED = new UpstreamError('idle', { phase: 'idle', sent: true });
 
@@ -19,7 +20,7 @@ function bodyOf(chunks: (string | Uint8Array)[], end: 'ends' | 'fails' = 'ends')
     if (end === 'ends') sink!.end();
     else sink!.fail(FAILED);
   };
-  const body: UpstreamBody = {
+  const body = handMadeBody({
     pipe(to) {
       sink = to;
       queueMicrotask(run);
@@ -29,7 +30,7 @@ function bodyOf(chunks: (string | Uint8Array)[], end: 'ends' | 'fails' = 'ends')
     discard: () => {
       isDiscarded = true;
     },
-  };
+  });
   return { body, left: () => left.length, isDiscarded: () => isDiscarded };
 }
 

@@ -3,8 +3,8 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { writeBody } from '../../../src/http/proxy/response-body.ts';
-import type { UpstreamBody } from '../../../src/ports/index.ts';
 import { rawCall } from '../../support/raw-call.ts';
+import { handMadeBody } from '../../support/upstream-bodies.ts';
 
 let server: Server;
 afterEach(async () => {
@@ -14,21 +14,18 @@ afterEach(async () => {
 
 /** A body that is here at once, more than kernels keep. */
 const LARGE = Buffer.alloc(32 * 1_024 * 1_024, 'x');
-const body: UpstreamBody = {
+const body = handMadeBody({
   pipe(sink) {
     sink.write(LARGE);
     sink.end();
   },
-  read: async () => LARGE,
-  resume: () => undefined,
-  discard: () => undefined,
-};
+});
 
 async function serve(): Promise<{ url: string; response: Promise<ServerResponse> }> {
   const { promise, resolve } = Promise.withResolvers<ServerResponse>();
   server = createServer((request, response) => {
     response.writeHead(200, { 'content-length': LARGE.length });
-    writeBody(request, response, body, 200);
+    writeBody(request, response, body, (write) => write(), 200);
     resolve(response);
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));

@@ -4,7 +4,7 @@ import { type Known, knownSecrets, redactHeaders } from '../../../domain/capture
 import { credentialHeaders } from '../../../domain/proxied-credential.ts';
 import { headerOf } from '../../../domain/proxied-headers.ts';
 import { pathTemplate } from '../../../domain/request-path.ts';
-import type { Capture, Clock, Logger, Store, UpstreamResponse, Vault } from '../../../ports/index.ts';
+import type { Capture, Clock, Logger, Store, UpstreamBody, UpstreamResponse, Vault } from '../../../ports/index.ts';
 import type { ServedToken } from '../../cache/index.ts';
 import { newId } from '../../secrets/index.ts';
 import type { PreparedCall } from '../prepared-calls.ts';
@@ -19,7 +19,8 @@ export interface Recording {
   /** An attempt is about to be sent. */
   sent(headers: readonly string[], served: ServedToken, prepared: PreparedCall): void;
   answered(response: UpstreamResponse, attempts: number): void;
-  responseBody(chunk: Uint8Array): void;
+  /** The same body, copied while it is read. */
+  responseBody(body: UpstreamBody): UpstreamBody;
   /** Once; others are left out. `code`: of the problem, where there is no response. */
   ended(isComplete: boolean, code?: string, attempts?: number): void;
 }
@@ -102,13 +103,13 @@ export function createRecorder({ store, vault, clock, log }: RecorderParts): Rec
           response = answer;
           attempts = made;
         },
-        responseBody: (chunk) => bodies.response.add(chunk),
+        responseBody: (body) => tapped(body, (chunk) => bodies.response.add(chunk)),
         ended(isComplete, code, made) {
           if (isEnded) return;
           isEnded = true;
           attempts = made ?? attempts;
           const duration = Math.round(clock.monotonic() - startedAt);
-          // After the caller has its answer.
+          // After the caller has its answer, and what it was handed over is copied.
           setImmediate(() => keep(connectionId, at, () => content(duration, isComplete, code ?? null)));
         },
       };
@@ -137,4 +138,31 @@ async function* copied(chunks: AsyncIterable<Uint8Array>, add: (chunk: Uint8Arra
     add(chunk);
     yield chunk;
   }
+}
+
+function tapped(body: UpstreamBody, add: (chunk: Uint8Array) => void): UpstreamBody {
+  return {
+    pipe: (sink) =>
+      body.pipe({
+        write(chunk) {
+          add(chunk);
+          return sink.write(chunk);
+        },
+        end: () => sink.end(),
+        fail: (error) => sink.fail(error),
+      }),
+    async read(maxBytes) {
+      const bytes = await body.read(maxBytes);
+      add(bytes);
+      return bytes;
+    },
+    whole(maxBytes) {
+      const bytes = body.whole(maxBytes);
+      if (bytes !== undefined) add(bytes);
+      return bytes;
+    },
+    resume: () => body.resume(),
+    discard: () => body.discard(),
+    onEnd: (listener) => body.onEnd(listener),
+  };
 }

@@ -5,7 +5,6 @@ import { bodyTells, type LimitReading, readLimit } from '../../../domain/limit-r
 import { headerFields } from '../../../domain/limit-values.ts';
 import {
   type Clock,
-  type UpstreamBody,
   type UpstreamClient,
   UpstreamError,
   type UpstreamRequest,
@@ -83,8 +82,10 @@ export function createCallGuard({ upstream, limits, breakers, clock }: Parts): C
             const answer = await read(place, await upstream.send(request));
             outcome = answer.response.status >= 500 && !answer.reading.isLimited ? 'failed' : 'ok';
             permit.learn(answer.reading);
-            const response = { ...answer.response, body: releasing(answer.response.body, permit) };
-            return { ...answer, response, limited: limitedBy(place, permit, answer) };
+            // Its place is free when the body has ended, however.
+            answer.response.body.onEnd(permit.release);
+            answer.limited = limitedBy(place, permit, answer);
+            return answer;
           } catch (error) {
             permit.release();
             if (!(error instanceof UpstreamError)) throw error;
@@ -117,28 +118,4 @@ function limitedBy({ integration }: GuardedPlace, permit: LimitPermit, answer: G
 /** What a failure says of its host. */
 function outcomeOf({ phase }: UpstreamError): UpstreamOutcome | undefined {
   return phase === 'aborted' || phase === 'blocked' || phase === 'request' ? undefined : 'failed';
-}
-
-/** Its place is free when the body has ended, however. */
-function releasing(body: UpstreamBody, permit: LimitPermit): UpstreamBody {
-  return {
-    resume: () => body.resume(),
-    pipe: (sink) =>
-      body.pipe({
-        write: (chunk) => sink.write(chunk),
-        end() {
-          permit.release();
-          sink.end();
-        },
-        fail(error) {
-          permit.release();
-          sink.fail(error);
-        },
-      }),
-    read: (maxBytes) => body.read(maxBytes).finally(() => permit.release()),
-    discard() {
-      permit.release();
-      body.discard();
-    },
-  };
 }

@@ -44,10 +44,16 @@ export function peekBody(body: UpstreamBody, maxBytes: number, coding: string | 
     async read(max) {
       return readAll(peeked, max);
     },
+    whole(max) {
+      if (sink || end !== 'ended' || size > max) return undefined;
+      return Buffer.concat(chunks.splice(0));
+    },
     resume: () => {
       if (end === 'open') body.resume();
     },
     discard: () => body.discard(),
+    // Of what came after the peek; all of a short one was handed over with it.
+    onEnd: (listener) => body.onEnd(listener),
   };
 
   const settle = () => resolve({ text: end === 'ended' ? decoded(chunks, coding, maxBytes) : undefined, body: peeked });
