@@ -2,6 +2,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { EVENT_TYPES } from '../../domain/events.ts';
 import type { Telemetry } from '../../ports/index.ts';
+import { createBulk } from './bulk.ts';
 import { createProxyMetrics } from './proxy-metrics.ts';
 
 /** Each integration starts with these series at zero: `increase()` does not see a series that first appears at one. */
@@ -265,19 +266,25 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
   encryptionKey.set({ kid: encryptionKid }, 1);
 
   const proxy = createProxyMetrics(registers);
+  const answered = createBulk<[route: string, method: string, status: number, seconds: number]>(
+    ([route, method, status, seconds]) => {
+      requests.inc({ route, method, status });
+      durations.observe({ route }, seconds);
+    },
+  );
+  const lookups = { hit: 0, miss: 0 };
 
   return {
     proxied: proxy.proxied,
     upstreamLimited: proxy.upstreamLimited,
-    request(route, method, status, seconds) {
-      requests.inc({ route, method, status });
-      durations.observe({ route }, seconds);
-    },
+    request: (route, method, status, seconds) => answered.note([route, method, status, seconds]),
     refresh(integration, outcome, remaining) {
       refreshes.inc({ integration, outcome });
       if (remaining !== null) remainingLifetime.observe({ integration }, remaining);
     },
-    cache: (outcome) => cacheLookups.inc({ outcome }),
+    cache(outcome) {
+      lookups[outcome]++;
+    },
     connect: (integration, outcome) => connectFlows.inc({ integration, outcome }),
     revocation: (integration, outcome) => revocations.inc({ integration, outcome }),
     check: (integration, outcome) => checks.inc({ integration, outcome }),
@@ -294,6 +301,11 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     render(state) {
       for (const gauge of [connections, connectionsFailing, due, oldestDue, circuitBreaker]) gauge.reset();
       proxy.set(state);
+      answered.flush();
+      for (const outcome of ['hit', 'miss'] as const) {
+        if (lookups[outcome] > 0) cacheLookups.inc({ outcome }, lookups[outcome]);
+        lookups[outcome] = 0;
+      }
       for (const { integration, status, count, failing } of state.connections) {
         connections.set({ integration, status }, count);
         if (status === 'active') connectionsFailing.set({ integration }, failing);

@@ -1,6 +1,7 @@
 // The metrics of calls through the API proxy, and of the limits and hosts that they meet.
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { MetricsState, Telemetry } from '../../ports/index.ts';
+import { createBulk } from './bulk.ts';
 
 interface ProxyMetrics extends Pick<Telemetry, 'proxied' | 'upstreamLimited'> {
   /** Before the metrics are rendered. */
@@ -45,19 +46,21 @@ export function createProxyMetrics(registers: Registry[]): ProxyMetrics {
     labelNames: ['integration', 'host', 'scope'],
     registers,
   });
+  const proxied = createBulk<Parameters<Telemetry['proxied']>>(([integration, method, outcome, seconds, made]) => {
+    const isStatus = /^\d{3}$/.test(outcome);
+    calls.inc({ integration, method, outcome: isStatus ? `${outcome[0]}xx` : outcome });
+    attempts.inc({ integration }, made);
+    durations.observe({ integration }, seconds);
+  });
   return {
     upstreamLimited: (integration, scope, outcome) => upstreamLimits.inc({ integration, scope, outcome }),
     set(state) {
+      proxied.flush();
       for (const gauge of [upstreamWaiting, upstreamBreakers]) gauge.reset();
       for (const { integration, count } of state.upstreamWaiting) upstreamWaiting.set({ integration }, count);
       for (const { integration, host, scope, state: value } of state.upstreamBreakers)
         upstreamBreakers.set({ integration, host, scope }, value);
     },
-    proxied(integration, method, outcome, seconds, made) {
-      const isStatus = /^\d{3}$/.test(outcome);
-      calls.inc({ integration, method, outcome: isStatus ? `${outcome[0]}xx` : outcome });
-      attempts.inc({ integration }, made);
-      durations.observe({ integration }, seconds);
-    },
+    proxied: (...event) => proxied.note(event),
   };
 }
