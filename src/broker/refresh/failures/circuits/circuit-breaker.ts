@@ -122,6 +122,8 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
 
   function close(circuit: Circuit): void {
     const { open } = circuit;
+    if (!open && circuit.lastFailureAt === undefined) return;
+    circuit.lastFailureAt = undefined;
     circuit.failures = 0;
     circuit.counted.clear();
     for (const cause of CAUSES) circuit.failed[cause].clear();
@@ -151,7 +153,7 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
   /** Counts the failure, and says whether that many are the endpoint's fault. */
   function count(circuit: Circuit, connection: string, cause: FailureCause): boolean {
     const now = clock.monotonic();
-    if (now - circuit.lastFailureAt > CIRCUIT_RUN_TTL_MS && !circuit.open) close(circuit);
+    if (now - (circuit.lastFailureAt ?? now) > CIRCUIT_RUN_TTL_MS && !circuit.open) close(circuit);
     circuit.lastFailureAt = now;
     const { failed } = circuit;
     note(circuit, connection, cause);
@@ -187,8 +189,7 @@ export function createCircuitBreakers({ clock, log, random, policy = TOKEN_ENDPO
       open.until = Math.min(open.until, clock.monotonic());
   }
 
-  const isCurrent = (circuit: Circuit, { epoch }: Permit): boolean =>
-    circuits.isKnown(circuit) && circuit.epoch === epoch;
+  const isCurrent = (circuit: Circuit, { epoch }: Permit): boolean => !circuit.isForgotten && circuit.epoch === epoch;
 
   return {
     blocked(key) {

@@ -42,11 +42,14 @@ export interface Circuit {
   failures: number;
   /** Of each connection, where the policy bounds them. */
   counted: Map<string, number>;
-  lastFailureAt: number;
+  /** Undefined: since the last answer, none has failed. */
+  lastFailureAt: number | undefined;
   failed: Record<FailureCause, Set<string>>;
   /** Undefined: only failures in a row count. */
   rate: FailureRate | undefined;
   open: Open | undefined;
+  /** Another one has taken its place, or may. */
+  isForgotten: boolean;
 }
 
 export interface Circuits {
@@ -55,8 +58,6 @@ export interface Circuits {
   /** Those of an integration. */
   ofIntegration(id: string): Circuit[];
   all(): Iterable<[integration: string, circuits: ReadonlySet<Circuit>]>;
-  /** Whether it is not forgotten, and none has taken its place. */
-  isKnown(circuit: Circuit): boolean;
   forget(circuit: Circuit): void;
 }
 
@@ -70,6 +71,7 @@ export function createCircuits(newRate: () => FailureRate | undefined): Circuits
   const circuits = new LRUCache<string, Circuit>({
     ...upTo(MAX_CIRCUITS),
     dispose(circuit) {
+      circuit.isForgotten = true;
       const { id } = circuit.key.integration;
       const all = byIntegration.get(id);
       all?.delete(circuit);
@@ -93,10 +95,11 @@ export function createCircuits(newRate: () => FailureRate | undefined): Circuits
         epoch: 0,
         failures: 0,
         counted: new Map(),
-        lastFailureAt: 0,
+        lastFailureAt: undefined,
         failed: { outage: new Set(), throttled: new Set(), client_fault: new Set(), dead_grants: new Set() },
         rate: newRate(),
         open: undefined,
+        isForgotten: false,
       };
       circuits.set(name, circuit);
       byIntegration.set(id, (byIntegration.get(id) ?? new Set()).add(circuit));
@@ -104,7 +107,6 @@ export function createCircuits(newRate: () => FailureRate | undefined): Circuits
     },
     ofIntegration: (id) => [...(byIntegration.get(id) ?? [])],
     all: () => byIntegration,
-    isKnown: (circuit) => circuits.peek(nameOf(circuit.key)) === circuit,
     forget(circuit) {
       circuits.delete(nameOf(circuit.key));
     },
