@@ -52,6 +52,8 @@ export const METHOD_OVERRIDES: ReadonlySet<string> = new Set([
   'x-method-override',
 ]);
 
+const OVERRIDE_LENGTHS: ReadonlySet<number> = new Set([...METHOD_OVERRIDES].map((name) => name.length));
+
 /** The options that `Connection` lists, in lower case: these headers are about this connection too. */
 function namedInConnection(raw: readonly string[]): ReadonlySet<string> | undefined {
   let named: Set<string> | undefined;
@@ -83,7 +85,8 @@ export interface ForwardedHeaders {
 /** The headers that the API is sent, but for the credential. */
 export function forwardedHeaders(raw: readonly string[], { api, credential, length }: ForwardedHeaders): string[] {
   const named = namedInConnection(raw);
-  const ofEntry = new Map(Object.entries(api).map(([name, value]) => [name.toLowerCase(), [name, value] as const]));
+  const ofEntry = new Map<string, readonly [name: string, value: string]>();
+  for (const name in api) ofEntry.set(name.toLowerCase(), [name, api[name]!]);
   const forwarded: string[] = [];
   let hasUserAgent = ofEntry.has('user-agent');
   for (let i = 0; i < raw.length; i += 2) {
@@ -137,7 +140,8 @@ export function headerOf(raw: readonly string[], name: string): string | undefin
 export function methodsOf(method: string, raw: readonly string[], query: string): string[] {
   const methods = [method];
   for (let i = 0; i < raw.length; i += 2)
-    if (METHOD_OVERRIDES.has(asRead(raw[i]!.toLowerCase()))) methods.push(raw[i + 1]!.trim().toUpperCase());
+    if (OVERRIDE_LENGTHS.has(raw[i]!.length) && METHOD_OVERRIDES.has(asRead(raw[i]!.toLowerCase())))
+      methods.push(raw[i + 1]!.trim().toUpperCase());
   if (/method|%/i.test(query)) {
     // Some servers part pairs by semicolons.
     for (const [name, value] of new URLSearchParams(query.replaceAll(';', '&')))

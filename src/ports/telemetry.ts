@@ -83,6 +83,8 @@ export interface MetricsState {
 }
 
 export interface Logger {
+  /** Whether such a line would be written: where making it costs more than a moment. Undefined: it is. */
+  isLevelEnabled?(level: 'debug'): boolean;
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

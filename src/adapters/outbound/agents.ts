@@ -40,8 +40,8 @@ export interface Route {
 export interface Agents {
   /** A text: why the URL may not be requested. */
   routeTo(url: URL): Route | string;
-  /** The agent for a way and a client certificate; most requests have none. */
-  agentFor(way: Way, tls: ClientCertificate | undefined): Promise<Agent>;
+  /** The agent for a way and a client certificate; most requests have none. A promise: it is made now. */
+  agentFor(way: Way, tls: ClientCertificate | undefined): Agent | Promise<Agent>;
   /** Ends requests that are still open as lost. Resolves when all connections are closed. */
   close(): Promise<void>;
 }
@@ -61,9 +61,10 @@ export function createAgents({ allow, proxies, connectTimeoutMs, connections }: 
   const lookup = guardedLookup(allowList);
   const closing = new AbortController();
   const isAskedByName = (host: string) => proxies.resolves === 'proxy' || isAllowedHost(host, allowList);
-  const agents = new LRUCache<string, Promise<Agent>>({
+  const agents = new LRUCache<string, Agent | Promise<Agent>>({
     ...upTo(MAX_AGENTS),
-    dispose: (agent) => void agent.then((ready) => ready.close()),
+    dispose: (agent) => void Promise.resolve(agent).then((ready) => ready.close()),
+    noDisposeOnSet: true,
   });
 
   /** Imports undici with the first request: it is as large as all other libraries together. */
@@ -102,12 +103,14 @@ export function createAgents({ allow, proxies, connectTimeoutMs, connections }: 
     },
 
     agentFor(way, tls) {
-      const key = `${way} ${tls?.cert ?? ''}`;
+      const key = tls === undefined ? way : `${way} ${tls.cert}`;
       const existing = agents.get(key);
       if (existing) return existing;
-      const agent = createAgent(way, tls);
-      agents.set(key, agent);
-      return agent;
+      const made = createAgent(way, tls);
+      agents.set(key, made);
+      const keep = (ready: Agent) => void (agents.peek(key) === made && agents.set(key, ready));
+      made.then(keep, () => undefined);
+      return made;
     },
 
     async close() {

@@ -102,7 +102,7 @@ export function createOutbound({
         headers: { ...headers, ...route.headers },
         body,
       };
-      agentFor(route.way, init.tls)
+      Promise.resolve(agentFor(route.way, init.tls))
         .then((ready) => ready.dispatch(dispatch as Dispatcher.DispatchOptions, handler))
         .catch((error: Error) => handler.onResponseError(undefined, error));
     });

@@ -1,7 +1,7 @@
 // The streaming HTTP client of the API proxy, over undici's dispatcher: what comes is passed on as it comes, undecoded and
 // without redirects. The SSRF guard and the egress proxies are those of the outbound client.
 import { LRUCache } from 'lru-cache';
-import type { Dispatcher } from 'undici';
+import type { Agent, Dispatcher } from 'undici';
 import { upTo } from '../../domain/cache-bounds.ts';
 import { UPSTREAM_CONNECT_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import type { UpstreamClient, UpstreamRequest, UpstreamResponse } from '../../ports/index.ts';
@@ -59,10 +59,16 @@ export function createUpstreamClient({
           headers,
           body: exchange.requestBody,
         };
-        agents
-          .agentFor(route.way, request.tls)
-          .then((agent) => exchange.isOver || agent.dispatch(dispatch as Dispatcher.DispatchOptions, exchange))
-          .catch((error: Error) => exchange.onResponseError(undefined, error));
+        const send = (agent: Agent) =>
+          exchange.isOver || agent.dispatch(dispatch as Dispatcher.DispatchOptions, exchange);
+        const failed = (error: Error) => exchange.onResponseError(undefined, error);
+        const agent = agents.agentFor(route.way, request.tls);
+        if (agent instanceof Promise) return void agent.then(send).catch(failed);
+        try {
+          send(agent);
+        } catch (error) {
+          failed(error as Error);
+        }
       });
     },
     close: agents.close,

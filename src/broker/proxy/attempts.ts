@@ -88,17 +88,13 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
     onSend: (secrets: readonly string[]) => void,
   ): Promise<Sent | Refusal> {
     const { outgoing, prepared, served, isBackground, ending, recording } = attempted;
-    const guarded = await guard.enter(guardedPlace(prepared, served, attempted.call.principal.caller.id), {
-      maxWaitMs,
-      isBackground,
-      signal: ending.signal,
-    });
+    const place = guardedPlace(prepared, served, attempted.call.principal.caller.id);
+    const entering = guard.enter(place, { maxWaitMs, isBackground, signal: ending.signal });
+    const guarded = entering instanceof Promise ? await entering : entering;
     if (guarded instanceof Refusal) return guarded;
     // Signatures and proofs have a time: they are made when the wait is over.
-    const request = await builtOr(
-      () => guarded.cancel(),
-      () => builder.build(outgoing, prepared, served),
-    );
+    const building = builtOr(guarded.cancel, () => builder.build(outgoing, prepared, served));
+    const request = building instanceof Promise ? await building : building;
     if (request instanceof Refusal) return request;
     const secrets =
       request.proof === undefined ? prepared.attachment.secrets : [...prepared.attachment.secrets, request.proof];

@@ -42,7 +42,8 @@ export function createCallObserver({ telemetry, clock, log }: Parts): CallObserv
       let attempts = 0;
       const elapsed = () => clock.monotonic() - startedAt;
 
-      const line = (bytes: number, isComplete: boolean) =>
+      const line = (bytes: number, isComplete: boolean) => {
+        if (log.isLevelEnabled?.('debug') === false) return;
         log.debug(
           {
             method,
@@ -62,6 +63,7 @@ export function createCallObserver({ telemetry, clock, log }: Parts): CallObserv
           },
           'proxy: call',
         );
+      };
 
       const count = () =>
         telemetry.proxied(

@@ -87,36 +87,25 @@ export function createProxyCalls({
   clock,
 }: Parts): ProxyCalls {
   /** A session ends with its time for calls that run, too: a stream would outlast it. Returns what stops waiting for that. */
-  function endWithSession({ principal: { credential } }: Call, ending: AbortController): () => void {
-    if (credential.kind !== 'session') return () => undefined;
+  function endWithSession({ principal: { credential } }: Call, ending: AbortController): (() => void) | undefined {
+    if (credential.kind !== 'session') return undefined;
     const timer = setTimeout(() => ending.abort(CALLER_ENDED), credential.expiresAt - clock.now()).unref();
     return () => clearTimeout(timer);
   }
 
-  /** The token, and the call among those that run: what ends the grant from here on ends the call. */
-  async function start(
-    call: Call,
-    { selector, ending }: ProxiedRequest,
-    use: TokenUse,
-  ): Promise<{ served: ServedToken; ended: () => void } | Refusal> {
-    const ticket = tokenCache.ticket();
-    const read = reader.read(call, selector, undefined, use);
-    const served = read instanceof Promise ? await read : read;
-    if (served instanceof Refusal) return served;
-    const { id, integration, owner, scopes } = served.connection;
+  /** Among those that run: what ends the grant from here on ends the call. Returns what is to be called when it has ended. */
+  function run(call: Call, ending: AbortController, use: TokenUse, { connection }: ServedToken): () => void {
+    const { id, integration, owner, scopes } = connection;
     const stillMay = () => {
       const { permissions = [] } = callerCache.callerOf(call.principal) ?? {};
       return allows(permissions, 'proxy', integration, owner, { scopes, proxied: use.proxied });
     };
     const removed = running.add(id, { ending, stillMay });
     const stopWaiting = endWithSession(call, ending);
-    const ended = () => {
+    return () => {
       removed();
-      stopWaiting();
+      stopWaiting?.();
     };
-    // What was read from the store may have ended before it was here.
-    if (read instanceof Promise && tokenCache.ticket() !== ticket) running.connectionsChanged([id]);
-    return { served, ended };
   }
 
   return {
@@ -131,12 +120,16 @@ export function createProxyCalls({
         path: `${alias === undefined ? '' : `${alias}:`}${path.path || '/'}`,
       };
       const use: TokenUse = { action: 'proxy', audit: 'proxy.called', proxied };
-      const started = await start(call, request, use);
-      if (started instanceof Refusal) return started;
-      const { served } = started;
+      const ticket = tokenCache.ticket();
+      const read = reader.read(call, request.selector, undefined, use);
+      const served = read instanceof Promise ? await read : read;
+      if (served instanceof Refusal) return served;
+      const leave = run(call, ending, use, served);
+      // What was read from the store may have ended before it was here.
+      if (read instanceof Promise && tokenCache.ticket() !== ticket) running.connectionsChanged([served.connection.id]);
       let body = NO_BODY;
       const ended = () => {
-        started.ended();
+        leave();
         body.release();
       };
       let observed: ObservedCall | undefined;

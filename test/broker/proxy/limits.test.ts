@@ -75,7 +75,7 @@ async function call(status: number, headers: Record<string, string> = {}, where 
 /** What becomes of an admission: what it is now, and later. */
 function waiting(where = place(), options = upTo(60), of = limits) {
   const state: { is: 'waiting' | 'sent' | 'refused'; permit?: LimitPermit } = { is: 'waiting' };
-  void of.admit(where, options).then((outcome) => {
+  void Promise.resolve(of.admit(where, options)).then((outcome) => {
     state.is = outcome instanceof Refusal ? 'refused' : 'sent';
     if (!(outcome instanceof Refusal)) state.permit = outcome;
   });

@@ -10,6 +10,7 @@ import {
 } from '../../../domain/time-limits.ts';
 import {
   type BreakerPermit,
+  type CircuitKey,
   type CircuitState,
   createRecoveringCircuits,
   type HostCircuits,
@@ -73,16 +74,20 @@ export interface UpstreamBreakersParts {
 export function createUpstreamBreakers({ circuits }: UpstreamBreakersParts): UpstreamBreakers {
   const all = createRecoveringCircuits(circuits(OF_ALL));
   const own = createRecoveringCircuits(circuits(OF_CALLER));
-  const keyOfAll = ({ integration, host, caller }: BreakerPlace) => ({
-    integration,
-    endpoint: host,
-    connection: caller,
-  });
-  const keyOfOwn = ({ integration, host, caller, connectionId }: BreakerPlace) => ({
-    integration,
-    endpoint: `${host} for ${caller}`,
-    connection: connectionId,
-  });
+  /** Of a place that calls come from again and again. */
+  const keys = new WeakMap<BreakerPlace, { ofAll: CircuitKey; ofOwn: CircuitKey }>();
+
+  function keysOf(place: BreakerPlace): { ofAll: CircuitKey; ofOwn: CircuitKey } {
+    const known = keys.get(place);
+    if (known) return known;
+    const { integration, host, caller, connectionId } = place;
+    const made = {
+      ofAll: { integration, endpoint: host, connection: caller },
+      ofOwn: { integration, endpoint: `${host} for ${caller}`, connection: connectionId },
+    };
+    keys.set(place, made);
+    return made;
+  }
 
   const unavailable = ({ integration, host }: BreakerPlace, retryInMs: number): Refusal =>
     refuse({
@@ -94,15 +99,18 @@ export function createUpstreamBreakers({ circuits }: UpstreamBreakersParts): Ups
 
   return {
     blocked(place) {
-      const [ofAll, ofOwn] = [all.blocked(keyOfAll(place)), own.blocked(keyOfOwn(place))];
+      const key = keysOf(place);
+      const ofAll = all.blocked(key.ofAll);
+      const ofOwn = own.blocked(key.ofOwn);
       if (ofAll === undefined && ofOwn === undefined) return undefined;
       return unavailable(place, Math.max(ofAll ?? 0, ofOwn ?? 0));
     },
 
     admit(place) {
-      const ofAll = all.admit(keyOfAll(place));
+      const key = keysOf(place);
+      const ofAll = all.admit(key.ofAll);
       if (typeof ofAll === 'number') return unavailable(place, ofAll);
-      const ofOwn = own.admit(keyOfOwn(place));
+      const ofOwn = own.admit(key.ofOwn);
       if (typeof ofOwn === 'number') {
         ofAll.release(undefined);
         return unavailable(place, ofOwn);

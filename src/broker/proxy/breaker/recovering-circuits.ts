@@ -77,22 +77,21 @@ export function createRecoveringCircuits(circuits: HostCircuits): RecoveringCirc
   const recoveries = new LRUCache<string, Recovery>(upTo(MAX_RECOVERIES));
   const nameOf = ({ integration, endpoint }: CircuitKey) => `${integration.id}\n${endpoint}`;
 
-  function recoveryOf(name: string, { integration }: CircuitKey): SlowStart | undefined {
-    const known = recoveries.size > 0 ? recoveries.get(name) : undefined;
-    return known && isSame(known.integration, integration) ? known.slow : undefined;
+  function recoveryOf(key: CircuitKey): SlowStart | undefined {
+    const known = recoveries.size > 0 ? recoveries.get(nameOf(key)) : undefined;
+    return known && isSame(known.integration, key.integration) ? known.slow : undefined;
   }
 
   return {
     blocked: (key) => circuits.blocked(key)?.retryIn,
 
     admit(key) {
-      const name = nameOf(key);
       const permit = circuits.admit(key);
       if ('retryIn' in permit) {
-        recoveries.delete(name);
+        recoveries.delete(nameOf(key));
         return permit.retryIn;
       }
-      const recovery = recoveryOf(name, key);
+      const recovery = recoveryOf(key);
       if (recovery && !recovery.enter()) {
         circuits.release(permit);
         return MIN_RETRY_AFTER_MS;
@@ -102,12 +101,15 @@ export function createRecoveringCircuits(circuits: HostCircuits): RecoveringCirc
         release(outcome) {
           if (isReleased) return;
           isReleased = true;
-          recovery?.leave(outcome === 'ok');
-          if (recovery?.isOver() && recoveries.peek(name)?.slow === recovery) recoveries.delete(name);
+          if (recovery) {
+            recovery.leave(outcome === 'ok');
+            const name = nameOf(key);
+            if (recovery.isOver() && recoveries.peek(name)?.slow === recovery) recoveries.delete(name);
+          }
           if (outcome === undefined) return circuits.release(permit);
           circuits.report(permit, outcome === 'ok' ? 'answered' : { cause: 'outage', fault: OUTAGE });
           if (permit.probe && outcome === 'ok')
-            recoveries.set(name, {
+            recoveries.set(nameOf(key), {
               integration: key.integration,
               endpoint: key.endpoint,
               slow: createSlowStart(RECOVERY),

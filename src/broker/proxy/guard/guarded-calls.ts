@@ -37,7 +37,7 @@ export interface GuardedCall {
 
 export interface CallGuard {
   /** Waits as `UpstreamLimits.admit` does. Refuses at once while the host's breaker is open. */
-  enter(place: GuardedPlace, options: AdmitOptions): Promise<GuardedCall | Refusal>;
+  enter(place: GuardedPlace, options: AdmitOptions): GuardedCall | Refusal | Promise<GuardedCall | Refusal>;
 }
 
 /** An answer that is a limit is shorter. */
@@ -52,50 +52,56 @@ interface Parts {
 }
 
 export function createCallGuard({ upstream, limits, breakers, clock }: Parts): CallGuard {
-  async function read(place: GuardedPlace, response: UpstreamResponse): Promise<GuardedResponse> {
-    const { status, headers } = response;
-    const fields = headerFields(headers);
-    const isRead = bodyTells(place.limits, status) && isShort(fields.lines('content-length')[0]);
-    const isReadable = isRead && READABLE.test(fields.lines('content-type')[0] ?? '');
+  const readHead = ({ limits }: GuardedPlace, response: UpstreamResponse, body?: string) => ({
+    response,
+    reading: readLimit(limits, { status: response.status, headers: response.headers, body, now: clock.now() }),
+  });
+
+  async function readWhole(place: GuardedPlace, response: UpstreamResponse) {
+    const fields = headerFields(response.headers);
+    const isReadable =
+      isShort(fields.lines('content-length')[0]) && READABLE.test(fields.lines('content-type')[0] ?? '');
     const coding = fields.list('content-encoding');
     const peeked = isReadable ? await peekBody(response.body, MAX_PEEKED, coding) : undefined;
-    const reading = readLimit(place.limits, { status, headers, body: peeked?.text, now: clock.now() });
-    return { response: peeked ? { ...response, body: peeked.body } : response, reading, limited: undefined };
+    return readHead(place, peeked ? { ...response, body: peeked.body } : response, peeked?.text);
   }
 
+  const guarded = (place: GuardedPlace, permit: LimitPermit): GuardedCall => ({
+    cancel: () => permit.release(),
+    async send(request) {
+      const breaker = breakers.admit(place);
+      if (breaker instanceof Refusal) {
+        permit.release();
+        return breaker;
+      }
+      let outcome: UpstreamOutcome | undefined;
+      try {
+        const answered = await upstream.send(request);
+        const isRead = bodyTells(place.limits, answered.status);
+        const { response, reading } = isRead ? await readWhole(place, answered) : readHead(place, answered);
+        outcome = response.status >= 500 && !reading.isLimited ? 'failed' : 'ok';
+        permit.learn(reading);
+        // Its place is free when the body has ended, however.
+        response.body.onEnd(permit.release);
+        return { response, reading, limited: limitedBy(place, permit, response, reading) };
+      } catch (error) {
+        permit.release();
+        if (!(error instanceof UpstreamError)) throw error;
+        outcome = outcomeOf(error);
+        return error;
+      } finally {
+        breaker.release(outcome);
+      }
+    },
+  });
+
   return {
-    async enter(place, options) {
+    enter(place, options) {
       const down = breakers.blocked(place);
       if (down) return down;
-      const permit = await limits.admit(place, options);
-      if (permit instanceof Refusal) return permit;
-      return {
-        cancel: () => permit.release(),
-        async send(request) {
-          const breaker = breakers.admit(place);
-          if (breaker instanceof Refusal) {
-            permit.release();
-            return breaker;
-          }
-          let outcome: UpstreamOutcome | undefined;
-          try {
-            const answer = await read(place, await upstream.send(request));
-            outcome = answer.response.status >= 500 && !answer.reading.isLimited ? 'failed' : 'ok';
-            permit.learn(answer.reading);
-            // Its place is free when the body has ended, however.
-            answer.response.body.onEnd(permit.release);
-            answer.limited = limitedBy(place, permit, answer);
-            return answer;
-          } catch (error) {
-            permit.release();
-            if (!(error instanceof UpstreamError)) throw error;
-            outcome = outcomeOf(error);
-            return error;
-          } finally {
-            breaker.release(outcome);
-          }
-        },
-      };
+      const admitted = limits.admit(place, options);
+      const enter = (permit: LimitPermit | Refusal) => (permit instanceof Refusal ? permit : guarded(place, permit));
+      return admitted instanceof Promise ? admitted.then(enter) : enter(admitted);
     },
   };
 }
@@ -103,8 +109,12 @@ export function createCallGuard({ upstream, limits, breakers, clock }: Parts): C
 const isShort = (length: string | undefined): boolean => length === undefined || Number(length) <= MAX_PEEKED;
 
 /** Told with a status of success, it is passed on. */
-function limitedBy({ integration }: GuardedPlace, permit: LimitPermit, answer: GuardedResponse): Refusal | undefined {
-  const { response, reading } = answer;
+function limitedBy(
+  { integration }: GuardedPlace,
+  permit: LimitPermit,
+  response: UpstreamResponse,
+  reading: LimitReading,
+): Refusal | undefined {
   if (!reading.isLimited || response.status < 400) return undefined;
   const retryAfter = Math.ceil(reading.waitMs / 1_000);
   return refuse({

@@ -41,6 +41,8 @@ export interface BucketSettings {
 
 export interface Bucket {
   settings: BucketSettings;
+  /** Undefined: it has to wait. */
+  beginNow(isBackground: boolean): Begun | undefined;
   /** Begins now, or queues it as long as it may become something in time. */
   admit(waiter: Waiter): void;
   /** How long nothing can be sent, as far as that is known; undefined: something can. */
@@ -253,12 +255,15 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
 
   const bucket: Bucket = {
     settings: { places: undefined, tokens: undefined },
+    beginNow(isBackground) {
+      const isFirst = queues.urgent.size === 0 && (!isBackground || queues.background.size === 0);
+      if (!isFirst || isAsking) return undefined;
+      const begun = begin(isBackground);
+      return typeof begun === 'object' ? begun : undefined;
+    },
     admit(waiter) {
-      const isFirst = queues.urgent.size === 0 && (!waiter.isBackground || queues.background.size === 0);
-      if (isFirst && !isAsking) {
-        const begun = begin(waiter.isBackground);
-        if (typeof begun === 'object') return waiter.settle(begun);
-      }
+      const begun = bucket.beginNow(waiter.isBackground);
+      if (begun) return waiter.settle(begun);
       if (queues.urgent.size + queues.background.size >= MAX_WAITING) {
         // No one may keep others out by waiting often.
         const last = queues.background.displacedBy(waiter) ?? queueOf(waiter).displacedBy(waiter);

@@ -35,11 +35,11 @@ export interface LimitPermit {
 
 export interface UpstreamLimits {
   /**
-   * Resolves with a permit as soon as a request may be sent, or refuses with `upstream_rate_limited`: at once where it is
-   * known that the caller would wait in vain, and after `maxWaitMs` at the latest. Never rejects: while the store is away,
-   * this process counts alone.
+   * A permit as soon as a request may be sent, or a refusal with `upstream_rate_limited`: at once where it is known that the
+   * caller would wait in vain, and after `maxWaitMs` at the latest. Synchronous where it may be sent now. Never rejects: while
+   * the store is away, this process counts alone.
    */
-  admit(place: LimitPlace, options: AdmitOptions): Promise<LimitPermit | Refusal>;
+  admit(place: LimitPlace, options: AdmitOptions): LimitPermit | Refusal | Promise<LimitPermit | Refusal>;
   /** For metrics: how many calls wait, by integration. */
   waiting(): { integration: string; count: number }[];
   /** Those that are in use or known, up to `limit`: what is blocked and waited for first. */
@@ -101,9 +101,8 @@ export function createUpstreamLimits({ store, telemetry, clock, log, everyMs }: 
   }
 
   /** The bucket of the entry's scope, with what the vendor documents for it. */
-  function mainBucket(place: LimitPlace): Bucket {
+  function mainBucket(place: LimitPlace, name: BucketName): Bucket {
     const { limits, integration } = place;
-    const name = bucketName(place, limits?.scope ?? 'connection');
     const bucket = bucketOf(name);
     const { concurrency, rate } = limits ?? {};
     bucket.settings = {
@@ -114,8 +113,10 @@ export function createUpstreamLimits({ store, telemetry, clock, log, everyMs }: 
   }
 
   /** Those that it has to pass before: of other scopes that a refusal may name, and of the rate that an admin has set. */
-  function bucketsBefore(place: LimitPlace, main: Bucket): Bucket[] {
-    const scopes = Object.values(place.limits?.reason?.scopes ?? {});
+  function bucketsBefore(place: LimitPlace, main: Bucket): readonly Bucket[] {
+    const { reason } = place.limits ?? {};
+    if (!reason && !place.integration.rate) return NONE;
+    const scopes = Object.values(reason?.scopes ?? {});
     const before = new Set(scopes.map((scope) => bucketOf(bucketName(place, scope))));
     before.delete(main);
     const { rate } = place.integration;
@@ -129,7 +130,20 @@ export function createUpstreamLimits({ store, telemetry, clock, log, everyMs }: 
   }
 
   /** Waits in one bucket. */
-  function enter(bucket: Bucket, place: LimitPlace, until: number, options: AdmitOptions): Promise<Begun | Limited> {
+  function enter(
+    bucket: Bucket,
+    place: LimitPlace,
+    until: number,
+    options: AdmitOptions,
+  ): Begun | Limited | Promise<Begun | Limited> {
+    const begun = bucket.beginNow(options.isBackground);
+    if (begun) return begun;
+    const blocked = bucket.blocked(options.isBackground);
+    if (blocked && clock.monotonic() + blocked.waitMs > until) return blocked;
+    return wait(bucket, place, until, options);
+  }
+
+  function wait(bucket: Bucket, place: LimitPlace, until: number, options: AdmitOptions): Promise<Begun | Limited> {
     const { isBackground, signal } = options;
     const { id } = place.integration;
     return new Promise((resolve) => {
@@ -181,34 +195,49 @@ export function createUpstreamLimits({ store, telemetry, clock, log, everyMs }: 
     for (const bucket of [...waitedFor]) bucket.stop();
   }
 
-  return {
-    async admit(place, options) {
-      const since = clock.monotonic();
-      const until = since + (isStopping ? 0 : options.maxWaitMs);
-      await shared.touch();
-      const main = mainBucket(place);
+  function permit(place: LimitPlace, main: Bucket, name: BucketName, begun: Begun): LimitPermit {
+    const nameOf = ({ scope }: LimitReading) => (scope === undefined ? name : bucketName(place, scope));
+    return {
+      scopeOf: (reading) => nameOf(reading).scope,
+      learn(reading) {
+        const told = nameOf(reading);
+        if (reading.isLimited) note(place, told.scope, 'told');
+        const bucket = told.key === name.key ? main : bucketOf(told);
+        if (bucket === main) begun.learn(reading);
+        else bucket.learn(reading);
+      },
+      release: begun.leave,
+    };
+  }
+
+  function admitNow(place: LimitPlace, until: number, options: AdmitOptions): Admitted | Promise<Admitted> {
+    const name = bucketName(place, place.limits?.scope ?? 'connection');
+    const main = mainBucket(place, name);
+    const admitted = (entered: Begun | Limited) =>
+      'leave' in entered ? permit(place, main, name, entered) : refusal(place, entered);
+    const before = bucketsBefore(place, main);
+    if (before.length > 0) return admitAfter(before);
+    const entered = enter(main, place, until, options);
+    return entered instanceof Promise ? entered.then(admitted) : admitted(entered);
+
+    async function admitAfter(others: readonly Bucket[]): Promise<Admitted> {
       // So that no token is taken for a call that will not be sent.
       const blocked = main.blocked(options.isBackground);
       if (blocked && clock.monotonic() + blocked.waitMs > until) return refusal(place, blocked);
-      for (const before of bucketsBefore(place, main)) {
-        const passed = await enter(before, place, until, options);
+      for (const other of others) {
+        const passed = await enter(other, place, until, options);
         if (!('leave' in passed)) return refusal(place, passed);
         passed.leave();
       }
-      const begun = await enter(main, place, until, options);
-      if (!('leave' in begun)) return refusal(place, begun);
-      const nameOf = ({ scope }: LimitReading) => bucketName(place, scope ?? place.limits?.scope ?? 'connection');
-      return {
-        scopeOf: (reading) => nameOf(reading).scope,
-        learn(reading) {
-          const name = nameOf(reading);
-          if (reading.isLimited) note(place, name.scope, 'told');
-          const bucket = bucketOf(name);
-          if (bucket === main) begun.learn(reading);
-          else bucket.learn(reading);
-        },
-        release: begun.leave,
-      };
+      return admitted(await enter(main, place, until, options));
+    }
+  }
+
+  return {
+    admit(place, options) {
+      const until = clock.monotonic() + (isStopping ? 0 : options.maxWaitMs);
+      const reading = shared.touch();
+      return reading ? reading.then(() => admitNow(place, until, options)) : admitNow(place, until, options);
     },
     views: (limit) =>
       [...buckets.values()]
@@ -228,6 +257,9 @@ export function createUpstreamLimits({ store, telemetry, clock, log, everyMs }: 
     },
   };
 }
+
+type Admitted = LimitPermit | Refusal;
+const NONE: readonly Bucket[] = [];
 
 /** What is left of a window, as a share; without one, all of it. */
 const shareLeft = ({ window }: LimitView): number => (window?.limit ? window.left / window.limit : 1);
