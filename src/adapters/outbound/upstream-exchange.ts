@@ -1,6 +1,7 @@
 // One exchange with an API: its request body as fast as the API takes it, its response as fast as the caller takes it, and the
 // time limits of both.
 import type { Dispatcher } from 'undici';
+import { tapped } from '../../domain/tapped-chunks.ts';
 import { UPSTREAM_FIRST_BYTE_TIMEOUT_MS, UPSTREAM_IDLE_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import {
   type BodySink,
@@ -225,13 +226,12 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler, UpstreamBod
   }
 
   /** Notes whose failure it is when the body breaks off. */
-  async *#passed(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    try {
-      for await (const chunk of body) yield chunk;
-    } catch (error) {
-      this.#isBodyBroken = true;
-      throw error;
-    }
+  #passed(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+    return tapped(body, {
+      fail: () => {
+        this.#isBodyBroken = true;
+      },
+    });
   }
 
   readonly #abort = (): void => this.#fail('aborted', `the call to ${this.#exchanged.host} was aborted`);

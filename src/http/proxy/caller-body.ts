@@ -1,6 +1,7 @@
 // The body that a caller sends: read as it is asked for, and left alone where no one asks for it.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { CallerBody } from '../../broker/proxy/index.ts';
+import { tapped } from '../../domain/tapped-chunks.ts';
 import { CALLER_LINGER_MS, REQUEST_TIMEOUT_MS, UPSTREAM_IDLE_TIMEOUT_MS } from '../../domain/time-limits.ts';
 
 /** Bytes: a body that is not longer has to be here within the time of any other request. */
@@ -22,23 +23,20 @@ export const isCodedTwice = ({ headers: { 'transfer-encoding': coding = '' } }: 
 const waitsForContinue = ({ headers, httpVersion }: IncomingMessage): boolean =>
   httpVersion === '1.1' && /(?:^|\W)100-continue(?:$|\W)/i.test(headers.expect ?? '');
 
-async function* chunksOf(
-  request: IncomingMessage,
-  response: ServerResponse,
-  isSmall: boolean,
-): AsyncGenerator<Uint8Array> {
-  if (waitsForContinue(request) && !response.headersSent) response.writeContinue();
-  // A caller that stops sending has left, as far as anyone can tell.
-  const idle = setTimeout(() => request.destroy(), isSmall ? REQUEST_TIMEOUT_MS : UPSTREAM_IDLE_TIMEOUT_MS);
-  try {
-    // A reader that stops leaves the connection open: an answer may still be written.
-    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-      if (!isSmall) idle.refresh();
-      yield chunk as Uint8Array;
-    }
-  } finally {
-    clearTimeout(idle);
-  }
+function chunksOf(request: IncomingMessage, response: ServerResponse, isSmall: boolean): AsyncIterable<Uint8Array> {
+  let idle: NodeJS.Timeout | undefined;
+  // A reader that stops leaves the connection open: an answer may still be written.
+  return tapped<Uint8Array>(request.iterator({ destroyOnReturn: false }), {
+    start() {
+      if (waitsForContinue(request) && !response.headersSent) response.writeContinue();
+      // A caller that stops sending has left, as far as anyone can tell.
+      idle = setTimeout(() => request.destroy(), isSmall ? REQUEST_TIMEOUT_MS : UPSTREAM_IDLE_TIMEOUT_MS);
+    },
+    chunk() {
+      if (!isSmall) idle?.refresh();
+    },
+    over: () => clearTimeout(idle),
+  });
 }
 
 /**

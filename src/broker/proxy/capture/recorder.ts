@@ -4,6 +4,7 @@ import { type Known, knownSecrets, redactHeaders } from '../../../domain/capture
 import { credentialHeaders } from '../../../domain/proxied-credential.ts';
 import { headerOf } from '../../../domain/proxied-headers.ts';
 import { pathTemplate } from '../../../domain/request-path.ts';
+import { tapped } from '../../../domain/tapped-chunks.ts';
 import type { Capture, Clock, Logger, Store, UpstreamBody, UpstreamResponse, Vault } from '../../../ports/index.ts';
 import type { ServedToken } from '../../cache/index.ts';
 import { newId } from '../../secrets/index.ts';
@@ -93,7 +94,10 @@ export function createRecorder({ store, vault, clock, log }: RecorderParts): Rec
       };
 
       return {
-        requestBody: (body) => ({ ...body, chunks: copied(body.chunks, (chunk) => bodies.request.add(chunk)) }),
+        requestBody: (body) => ({
+          ...body,
+          chunks: tapped(body.chunks, { chunk: (chunk) => bodies.request.add(chunk) }),
+        }),
         sent(headers, served, prepared) {
           requestHeaders = headers;
           for (const secret of [served.accessToken, ...prepared.attachment.secrets]) secrets.add(secret);
@@ -103,7 +107,7 @@ export function createRecorder({ store, vault, clock, log }: RecorderParts): Rec
           response = answer;
           attempts = made;
         },
-        responseBody: (body) => tapped(body, (chunk) => bodies.response.add(chunk)),
+        responseBody: (body) => copied(body, (chunk) => bodies.response.add(chunk)),
         ended(isComplete, code, made) {
           if (isEnded) return;
           isEnded = true;
@@ -133,14 +137,7 @@ async function half(headers: readonly string[], body: BodyCopy, known: Known) {
   return { headers: redactHeaders(headers, known), body: await body.shown(type, coding, known) };
 }
 
-async function* copied(chunks: AsyncIterable<Uint8Array>, add: (chunk: Uint8Array) => void) {
-  for await (const chunk of chunks) {
-    add(chunk);
-    yield chunk;
-  }
-}
-
-function tapped(body: UpstreamBody, add: (chunk: Uint8Array) => void): UpstreamBody {
+function copied(body: UpstreamBody, add: (chunk: Uint8Array) => void): UpstreamBody {
   return {
     pipe: (sink) =>
       body.pipe({

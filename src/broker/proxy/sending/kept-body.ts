@@ -1,4 +1,5 @@
 // The body of a proxied call: sent once as it comes, or again where it is small enough to be kept.
+import { tapped } from '../../../domain/tapped-chunks.ts';
 import type { HeldBytes } from './byte-budget.ts';
 
 /** As the caller sends it. */
@@ -66,15 +67,20 @@ function streamed({ length, chunks }: CallerBody): KeptBody {
   let all: Uint8Array | undefined;
   let held: HeldBytes | undefined;
 
-  async function* recorded(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of chunks) {
-      keptBytes += chunk.length;
-      if (keptBytes > MAX_KEPT) kept = undefined;
-      kept?.push(chunk);
-      yield chunk;
-    }
-    isComplete = true;
-  }
+  /** Of a known length, it is longer than what is kept. */
+  const recorded = () =>
+    kept === undefined
+      ? chunks
+      : tapped(chunks, {
+          chunk(chunk) {
+            keptBytes += chunk.length;
+            if (keptBytes > MAX_KEPT) kept = undefined;
+            kept?.push(chunk);
+          },
+          end() {
+            isComplete = true;
+          },
+        });
 
   const repeated = () => {
     all ??= isComplete && kept ? concatenated(kept) : undefined;
