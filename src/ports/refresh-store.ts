@@ -1,7 +1,21 @@
 // What refreshing needs of a store: leases, commits, what is due, and the rate of an integration.
 import type { AuditEntry } from '../domain/audit.ts';
 import type { Connection, WrittenCredentials } from '../domain/connection.ts';
-import type { Claim, Claimed, HeldLease, RecordedRefreshes, RefreshedFields, RefreshFailure } from './rows.ts';
+import type {
+  Claim,
+  Claimed,
+  HeldLease,
+  PageRequest,
+  RecordedRefreshes,
+  RefreshedFields,
+  RefreshFailure,
+} from './rows.ts';
+
+/** An integration whose failures until then (ms since the epoch) may have lost their cause. */
+export interface ExpiredFailures {
+  integration: string;
+  failedBy: number;
+}
 
 export interface RefreshStore {
   /**
@@ -77,6 +91,17 @@ export interface RefreshStore {
    * commit, so that no two replicas get the same.
    */
   claimDue(integration: string, now: number, pushTo: number, limit: number): Promise<string[]>;
+  /**
+   * Makes active connections of these integrations due `now` that failed last by then, and would be due later; that they were
+   * to wait is forgotten. Their number, and the cursor of the next page: of the active connections that have failed, of any
+   * integration, each page examines `limit`. One that another operation is changing may be left out. Repeated, it does the
+   * same.
+   */
+  retryFailed(
+    expired: readonly ExpiredFailures[],
+    now: number,
+    page: PageRequest,
+  ): Promise<{ retried: number; next: string | null }>;
   /** Connections with an unresolved intent that no live process holds, the oldest first; `startedAt` as in `Claimed`. */
   unresolvedRefreshes(): Promise<{ id: string; startedAt: number }[]>;
 }

@@ -9,6 +9,7 @@ import { createCommitter } from './commit.ts';
 import { type CircuitBreakers, createCircuitBreakers } from './failures/circuits/circuit-breaker.ts';
 import { createClientFaults } from './failures/client-faults.ts';
 import { createDeadGrantBreaker } from './failures/dead-grant-breaker.ts';
+import { createFailedRetries } from './failures/failed-retries.ts';
 import { createFailureEvidence } from './failures/failure-evidence.ts';
 import { tokenEndpoint } from './failures/token-endpoint.ts';
 import { createRateLimiter, type RefreshLimits } from './limits/rate-limiter.ts';
@@ -24,8 +25,8 @@ export { refusalOf } from './refusals.ts';
 export interface RefreshEngine {
   refresher: Refresher;
   /**
-   * An integration was changed, and the cause of its failures may be fixed: its circuits close, and dead grants that no
-   * success has followed are tried again.
+   * An integration was changed, and the cause of its failures may be fixed: its circuits close, connections whose refreshes
+   * have failed are due, and dead grants that no success has followed are tried again.
    */
   integrationChanged(integration: string): void;
   /** Commits what an earlier run left in the rescue file, then resolves what it left unresolved, then refreshes what is due. */
@@ -86,6 +87,7 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
   const committer = createCommitter({ store, vault, rescue, recentCommits, access, recordedRefreshes, clock, log });
   const evidence = createFailureEvidence({ clock });
   const deadGrants = createDeadGrantBreaker({ ...parts, circuitBreakers, evidence });
+  const failedRetries = createFailedRetries({ store, targets: parts.targets, clock, log });
   const refresher = createRefresher({
     ...parts,
     committer,
@@ -107,12 +109,14 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
     refresher,
     integrationChanged(integration) {
       circuitBreakers.reset(integration);
+      void failedRetries.integrationChanged(integration);
       void deadGrants.integrationChanged(integration);
     },
     async start() {
       await committer.recover();
       await clientFaults.start();
       if (!ahead) return;
+      void failedRetries.start();
       scheduler = startScheduler({ store, refresher, rateLimiter, circuitBreakers, mayLoseCommits, clock, log });
     },
     async recommitLost() {

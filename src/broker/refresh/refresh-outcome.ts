@@ -2,7 +2,7 @@
 import type { AuthMode } from '../../domain/auth-modes.ts';
 import { keepsCapturedValues } from '../../domain/captured-values.ts';
 import { type Connection, type Credentials, hasExpired, lifetime } from '../../domain/connection.ts';
-import type { Refusal } from '../../domain/errors.ts';
+import { Refusal } from '../../domain/errors.ts';
 import { withDpopKey, withSource } from '../../domain/imported-credentials.ts';
 import { MIN_RETRY_AFTER_MS } from '../../domain/time-limits.ts';
 import type {
@@ -18,10 +18,12 @@ import type {
 } from '../../ports/index.ts';
 import type { Access } from '../audit/index.ts';
 import { type TokenCache, toServedToken } from '../cache/index.ts';
+import type { Targets } from '../integrations/index.ts';
 import { encryptCredentials, keepUnreadableResponse } from '../secrets/index.ts';
 import { classifyRefreshFailure, type SpendTimes } from './classify-failure.ts';
 import type { CommitOutcome, RefreshCommitter } from './commit.ts';
 import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts';
+import { ageOf } from './failures/circuits/circuit.ts';
 import type { CircuitBreakers, CircuitKey } from './failures/circuits/circuit-breaker.ts';
 import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { RetriedGrant } from './failures/failure-verdict.ts';
@@ -86,6 +88,7 @@ interface Parts {
   tokenCache: TokenCache;
   committer: Pick<RefreshCommitter, 'commit'>;
   circuitBreakers: Pick<CircuitBreakers, 'blocked'>;
+  targets: Pick<Targets, 'find'>;
   deadGrants: Pick<DeadGrantBreaker, 'recorded'>;
   concurrentRefreshes: Pick<ConcurrentRefreshes, 'result'>;
   access: Pick<Access, 'recordSystem'>;
@@ -120,6 +123,14 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
     if (recorded !== 'recorded') return concurrentRefreshes.result(connection);
     if (reason !== null) tokenCache.invalidate(connection, generation + 1);
     return result;
+  }
+
+  /** The integration was changed while the refresh was under way: what failed may not fail again, and is due. */
+  async function afterChange(failure: RefreshFailure, { integration }: CircuitKey): Promise<RefreshFailure> {
+    if (failure.reason !== null || !failure.resolved) return failure;
+    const current = await parts.targets.find(integration.id);
+    if (current instanceof Refusal || ageOf(integration, current.integration) <= 0) return failure;
+    return { ...failure, error: { ...failure.error, retryAt: null }, nextRefreshAt: clock.now() };
   }
 
   /** A dead grant that is still dead has not changed: it stays what it was, and since when. */
@@ -187,7 +198,7 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
       const random = parts.random();
       const classified = classifyRefreshFailure({ fault, claimed, auth, open, asked, sent, now, monotonic, random });
       const { lostAt } = classified;
-      const failure = retried ? stillDead(classified.failure, retried) : classified.failure;
+      const failure = await afterChange(retried ? stillDead(classified.failure, retried) : classified.failure, key);
       const { reason } = failure;
       const outcome = reason ?? (isDoubted ? 'dead_grant_doubted' : fault.kind);
       telemetry.refresh(connection.integration, outcome, lifeLeft(connection));

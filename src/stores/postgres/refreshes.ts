@@ -1,6 +1,21 @@
 // Leases, intents and refreshed credentials in PostgreSQL: one process at a time refreshes a connection, and commits the
 // answer.
-import { and, asc, desc, eq, getTableColumns, gte, inArray, isNotNull, isNull, max, not, or, sql } from 'drizzle-orm';
+import {
+  and,
+  asc,
+  desc,
+  eq,
+  getTableColumns,
+  gt,
+  gte,
+  inArray,
+  isNotNull,
+  isNull,
+  max,
+  not,
+  or,
+  sql,
+} from 'drizzle-orm';
 import { SEND_AFTER_CLAIM_MS } from '../../domain/time-limits.ts';
 import type { RefreshStore } from '../../ports/index.ts';
 import { createLeaseObserver } from '../shared/lease-observer.ts';
@@ -23,6 +38,7 @@ import {
   RELEASED,
   RESOLVED,
   refreshedColumns,
+  retriesOf,
   statusAfterCommit,
   WITHOUT_INTENT,
   whyNotHeld,
@@ -299,6 +315,30 @@ export function createRefreshStore(
       autocommit(async (orm) => {
         const { rows } = await orm.execute<{ id: string; due_at: string }>(claimDue(integration, now, pushTo, limit));
         return rows.sort((a, b) => Number(a.due_at) - Number(b.due_at)).map(({ id }) => id);
+      }),
+    retryFailed: (expired, now, { limit, after = '' }) =>
+      transaction(async (orm) => {
+        const { id, integration, nextRefreshAt, lastRefreshError } = connections;
+        const columns = { id, integration, nextRefreshAt, lastRefreshError };
+        const hasFailed = and(isActive, sql`failures > 0`);
+        const examined = await orm
+          .select(columns)
+          .from(connections)
+          .where(and(hasFailed, gt(connections.id, after)))
+          .orderBy(asc(connections.id))
+          .limit(limit);
+        const next = examined.length < limit ? null : examined.at(-1)!.id;
+        const ids = retriesOf(examined, expired, now).map(({ id }) => id);
+        if (ids.length === 0) return { retried: 0, next };
+        const locked = await orm
+          .select(columns)
+          .from(connections)
+          .where(and(hasFailed, inArray(connections.id, ids)))
+          .orderBy(asc(connections.id))
+          .for('no key update', { skipLocked: true });
+        const retries = retriesOf(locked, expired, now);
+        for (const { id, change } of retries) await orm.update(connections).set(change).where(eq(connections.id, id));
+        return { retried: retries.length, next };
       }),
     unresolvedRefreshes: () =>
       autocommit((orm) =>

@@ -4,7 +4,7 @@ import { type Column, eq, isNull, type SQL, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Connection, EncryptedCredentials } from '../../domain/connection.ts';
 import { LOST_RESPONSE_RETRY_MS } from '../../domain/time-limits.ts';
-import type { Claim, Claimed, HeldLease, RefreshedFields, RefreshFailure } from '../../ports/index.ts';
+import type { Claim, Claimed, ExpiredFailures, HeldLease, RefreshedFields, RefreshFailure } from '../../ports/index.ts';
 import { placeholdersFor } from './placeholders.ts';
 
 /** A row of `leases`. `holder` is null when released; `attempt` and `startedAt`, the intent, when it is resolved. */
@@ -173,6 +173,18 @@ export const failureOf = (
 /** A grant that is refused while the account is suspended is not known to be dead. */
 export const failureEntry = (audit: AuditEntry, { status }: { status: string }): AuditEntry =>
   status === 'on_hold' ? { ...audit, action: 'connection.refresh_failed' } : audit;
+
+type Failed = Pick<Connection, 'id' | 'integration' | 'nextRefreshAt' | 'lastRefreshError'>;
+
+/** Those of the failed connections that are to be retried now, and what that changes. */
+export function retriesOf(failed: readonly Failed[], expired: readonly ExpiredFailures[], now: number) {
+  const failedBy = new Map(expired.map((one) => [one.integration, one.failedBy]));
+  return failed.flatMap(({ id, integration, nextRefreshAt, lastRefreshError: error }) => {
+    const isExpired = error !== null && error.at <= (failedBy.get(integration) ?? Number.NEGATIVE_INFINITY);
+    if (!isExpired || nextRefreshAt === null || nextRefreshAt <= now) return [];
+    return [{ id, change: { nextRefreshAt: now, lastRefreshError: { ...error, retryAt: null } } }];
+  });
+}
 
 /** For `lastRefreshAt`: of how many connections. */
 export const LATEST = 200;

@@ -1,5 +1,5 @@
 // Leases, intents and refreshed credentials in SQLite: one process at a time refreshes a connection, and commits the answer.
-import { and, asc, desc, eq, getTableColumns, gte, isNotNull, lte, max, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, getTableColumns, gt, gte, isNotNull, lte, max, sql } from 'drizzle-orm';
 import { SEND_AFTER_CLAIM_MS } from '../../domain/time-limits.ts';
 import type { RefreshStore } from '../../ports/index.ts';
 import type { Instants } from '../shared/instants.ts';
@@ -20,11 +20,13 @@ import {
   RELEASED,
   RESOLVED,
   refreshedColumns,
+  retriesOf,
   routineColumns,
   statusAfterCommit,
   WITHOUT_INTENT,
   whyNotHeld,
 } from '../shared/leases.ts';
+
 import { placeholderFor } from '../shared/placeholders.ts';
 import { refreshCapturedValues, replaceTokenDigests } from './captured-values.ts';
 import { prepared, runner, type SqliteAccess } from './client.ts';
@@ -91,6 +93,20 @@ export const lastRefreshAt = (orm: SqliteAccess['orm']) => {
   return orm.select({ at: max(latest.at) }).from(latest);
 };
 
+/** A page of an index of those that have failed. */
+const failing = (orm: SqliteAccess['orm']) =>
+  orm
+    .select({
+      id: connections.id,
+      integration: connections.integration,
+      nextRefreshAt: connections.nextRefreshAt,
+      lastRefreshError: connections.lastRefreshError,
+    })
+    .from(connections)
+    .where(and(isActive, gt(connections.failures, sql.raw('0')), gt(connections.id, sql.placeholder('after'))))
+    .orderBy(asc(connections.id))
+    .limit(sql.placeholder('limit'));
+
 export function createRefreshStore(
   { orm, read, write, record }: SqliteAccess,
   liveness: Liveness,
@@ -127,6 +143,7 @@ export function createRefreshStore(
   const due = prepared(() => dueConnections(orm));
   const dead = prepared(() => recentlyDead(orm));
   const refreshedLast = prepared(() => lastRefreshAt(orm));
+  const failed = prepared(() => failing(orm));
 
   const run = {
     claim: runner(orm, () =>
@@ -291,6 +308,13 @@ export function createRefreshStore(
           return id;
         }),
       ),
+    retryFailed: (expired, now, { limit, after = '' }) =>
+      write(() => {
+        const examined = failed.all({ after, limit });
+        const retries = retriesOf(examined, expired, now);
+        for (const { id, change } of retries) orm.update(connections).set(change).where(eq(connections.id, id)).run();
+        return { retried: retries.length, next: examined.length < limit ? null : examined.at(-1)!.id };
+      }),
     unresolvedRefreshes: () =>
       read(() =>
         unresolved

@@ -547,6 +547,66 @@ export function refreshes(at: Opened): void {
     });
   });
 
+  describe('retries of failed refreshes', () => {
+    const LATER = NOW + 60_000;
+    const waiting = async (at_: number, given: Partial<Connection> = {}) =>
+      (
+        await connected(at.store, {
+          failures: 2,
+          nextRefreshAt: LATER,
+          lastRefreshError: { code: 'misconfigured.invalid_client', detail: 'a\u0000d', at: at_, retryAt: LATER },
+          ...given,
+        })
+      ).connection;
+    const due = async (integration: string) => (await at.store.claimDue(integration, NOW, LATER, 10)).sort();
+
+    test('those that failed by then are due, and wait for nothing; all others are left as they are', async () => {
+      const [one, two] = [await waiting(NOW - 9), await waiting(NOW)];
+      const others = [
+        await waiting(NOW + 1),
+        await waiting(NOW, { integration: 'beta' }),
+        await waiting(NOW, { status: 'needs_reauth', reason: 'grant_revoked' }),
+        await waiting(NOW, { nextRefreshAt: NOW - 1 }),
+        await waiting(NOW, { nextRefreshAt: null }),
+        await waiting(NOW, { failures: 0, lastRefreshError: null }),
+      ];
+      const expired = [
+        { integration: 'none', failedBy: NOW },
+        { integration: 'slack', failedBy: NOW },
+      ];
+      const all = { limit: 50, after: undefined };
+      expect(await at.store.retryFailed(expired, NOW, all)).toEqual({ retried: 2, next: null });
+      for (const before of [one, two])
+        expect(await at.store.connection(before.id)).toEqual({
+          ...before,
+          nextRefreshAt: NOW,
+          lastRefreshError: { ...before.lastRefreshError, retryAt: null },
+        });
+      for (const before of others) expect(await at.store.connection(before.id)).toEqual(before);
+      expect(await at.store.retryFailed(expired, NOW, all)).toEqual({ retried: 0, next: null });
+      expect(await due('slack')).toEqual([one.id, two.id, others[3]!.id].sort());
+      expect(await at.store.retryFailed([], NOW, all)).toEqual({ retried: 0, next: null });
+    });
+
+    test('in pages of those that have failed, of any integration', async () => {
+      const mine: string[] = [];
+      for (let i = 0; i < 3; i++) {
+        mine.push((await waiting(NOW)).id);
+        await waiting(NOW, { integration: 'beta' });
+      }
+      const retried: number[] = [];
+      for (let after: string | undefined | null; after !== null; ) {
+        const expired = [{ integration: 'slack', failedBy: NOW }];
+        const page = await at.store.retryFailed(expired, NOW, { limit: 2, after });
+        retried.push(page.retried);
+        after = page.next;
+      }
+      expect(retried.reduce((sum, n) => sum + n)).toBe(3);
+      expect(retried.length).toBeGreaterThan(2);
+      expect(await due('slack')).toEqual(mine.sort());
+    });
+  });
+
   describe('dead grants', () => {
     const dead = async (updatedAt: number, given: Partial<Connection> = {}) =>
       (await connected(at.store, { status: 'needs_reauth', reason: 'grant_revoked', updatedAt, ...given })).connection;
