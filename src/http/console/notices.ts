@@ -25,7 +25,7 @@ export const NOTICES = {
   integration_deleted: { kind: 'done', text: 'The integration was deleted.' },
   secrets_replaced: {
     kind: 'done',
-    text: 'The secrets were replaced, and hold from now on. Refreshes that have failed are tried again by themselves; to see at once whether the new ones work, refresh a connection.',
+    text: 'The secrets were replaced, and hold from now on. Connections whose refreshes have failed are tried again now, as fast as the rate limit lets them: their number shows whether the new ones work.',
   },
   nothing_given: { kind: 'failed', text: 'Nothing was changed: no field was filled in.' },
   handshake_opened: {
@@ -44,6 +44,8 @@ export const NOTICES = {
   grants_saved: { kind: 'done', text: 'Its grants were changed, and hold from the next request on.' },
   workloads_saved: { kind: 'done', text: 'Its workload identities were changed.' },
   key_deleted: { kind: 'done', text: 'The key was deleted, and is refused.' },
+  capture_started: { kind: 'done', text: 'Calls of this connection through the proxy are captured from now on.' },
+  capture_stopped: { kind: 'done', text: 'The capture has ended. What was captured stays for a day.' },
   check_not_made: { kind: 'failed', text: 'The check was not made: below is why the connection does not work.' },
   refresh_failed: { kind: 'failed', text: 'The refresh failed. What is known of it is below.' },
   retry_failed: {

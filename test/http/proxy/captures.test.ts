@@ -5,6 +5,7 @@ import Database from 'better-sqlite3';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { Json } from '../../support/broker.ts';
 import { answer } from '../../support/byte-upstream.ts';
+import { consoleBrowser, openLink } from '../../support/console-browser.ts';
 import { expectOk, expectProblem } from '../../support/contract.ts';
 import { type ProxySetup, startProxySetup } from '../../support/proxy-setup.ts';
 import { createTerminal } from '../../support/terminal.ts';
@@ -31,6 +32,12 @@ const captured = (id: string, count: number) =>
     },
     { timeout: 30_000 },
   );
+async function signedIn(role: string) {
+  const browser = consoleBrowser(setup.broker.url);
+  const { url } = (await ask('POST', '/v1/console-links', { role })).body;
+  expect((await openLink(browser, url)).status).toBe(200);
+  return browser;
+}
 interface Message {
   headers: { name: string; value: string }[];
   body: { text: string | null; bytes: number; cut: boolean; omitted: string | null };
@@ -106,6 +113,53 @@ test('no secret of a captured call is listed or stored, wherever it was; what el
   const everything = JSON.stringify(await list(id)) + JSON.stringify(setup.log) + filesOf(setup.broker.database);
   for (const secret of secrets) expect(everything).not.toContain(secret);
   expect(filesOf(setup.broker.database)).not.toContain('a title');
+});
+
+test('the console starts a capture, shows what it captured and ends it, for an admin alone', async () => {
+  const id = await setup.connect('bearer', 'watched', { api_key: 'tok-canary' });
+  const path = `/console/connections/${id}`;
+  const admin = await signedIn('admin');
+  expect((await admin.get(path)).html).toContain(`href="${path}/captures"`);
+  expect((await admin.get(`${path}/captures`)).text).toContain('Nothing was captured within the last day.');
+  const started = await admin.post(`${path}/captures/start`, { minutes: '2' });
+  expect(started.text).toMatch(/capturing.*It ends .*(minute|seconds)/);
+  const body = '{"note":"<img src=x>\u202e","password":"hunter2"}';
+  replies('answered', ['X-Evil: <script>\u202e']);
+  await setup.call(id, 'POST', '/things/7', { headers: ['Content-Type: application/json'], body });
+  await captured(id, 1);
+  const page = await admin.get(`${path}/captures`);
+  for (const part of [
+    'POST /things/{}',
+    '200',
+    setup.upstream.host,
+    '&lt;img src=x&gt;\\u202e',
+    'answered',
+    'Authorization',
+  ])
+    expect(page.html).toContain(part);
+  expect(page.html).not.toMatch(/tok-canary|hunter2|<img src=x|<script>\u202e|\u202e/);
+  expect((await admin.post(`${path}/captures/stop`)).text).toContain('The capture has ended.');
+  expect((await admin.get(`${path}/captures`)).text).toContain('No calls are captured now.');
+  // A length that the form does not have is the longest; a capture of what is gone is refused.
+  expect((await admin.post(`${path}/captures/start`, { minutes: '99999' })).text).toMatch(/in 1[45] minutes/);
+  expect((await admin.post(`${path.slice(0, -2)}/captures/start`)).status).toBe(404);
+  for (const role of ['operator', 'viewer'] as const) {
+    const person = await signedIn(role);
+    expect((await person.get(path)).html).not.toContain('/captures');
+    expect((await person.get(`${path}/captures`)).status).toBe(403);
+    for (const action of ['start', 'stop']) expect((await person.post(`${path}/captures/${action}`)).status).toBe(403);
+  }
+  const { data } = (await ask('GET', `/v1/audit?connection_id=${id}`)).body as { data: Json[] };
+  const byPeople = data
+    .filter(({ actor }) => String(actor).startsWith('user:'))
+    .map(({ action, outcome }) => `${action} ${outcome}`);
+  expect(byPeople).toEqual(
+    expect.arrayContaining([
+      'connection.capture_started ok',
+      'connection.capture_stopped ok',
+      'connection.captures_read ok',
+    ]),
+  );
 });
 
 test('a large body is cut without the beginning of a secret, and passed on whole', async () => {

@@ -88,6 +88,7 @@ describe.skipIf(installed === undefined)('console', { timeout: 180_000 }, () => 
     ['connections', '/connections'],
     ['connection', `/connections/${ids.connection}`],
     ['a revoked connection', `/connections/${ids.dead}`],
+    ['captured calls', `/connections/${ids.connection}/captures`],
     ['revocation of many', '/connections/revoke?integration=acme'],
     ['integrations', '/integrations'],
     ['integration', '/integrations/acme'],

@@ -12,12 +12,14 @@ export interface CallCaptures {
   start(call: Call, id: string, ms: number): Promise<Capture | Refusal>;
   /** Nothing if none runs. */
   stop(call: Call, id: string): Promise<Refusal | undefined>;
+  /** The one that runs; null: none does. */
+  running(call: Call, id: string): Promise<Capture | null | Refusal>;
   /** The newest first. */
   list(call: Call, id: string, page: PageRequest): Promise<Page<CapturedCall> | Refusal>;
 }
 
 export interface CallCapturesParts {
-  store: Pick<Store, 'connection' | 'startCapture' | 'stopCapture' | 'capturedCalls'>;
+  store: Pick<Store, 'connection' | 'startCapture' | 'stopCapture' | 'runningCaptures' | 'capturedCalls'>;
   vault: Pick<Vault, 'decrypt'>;
   /** Waits for the other replicas. */
   untilApplied: () => Promise<unknown>;
@@ -62,6 +64,12 @@ export function createCallCaptures({ store, vault, recorder, untilApplied, acces
       const by = access.record(call, 'connection.capture_stopped', subject);
       if (await store.stopCapture(id, clock.now(), by)) await applied();
       return undefined;
+    },
+
+    async running(call, id) {
+      const subject = await subjectOf(call, id);
+      if (subject instanceof Refusal) return subject;
+      return (await store.runningCaptures(clock.now())).find(({ connectionId }) => connectionId === id) ?? null;
     },
 
     async list(call, id, page) {

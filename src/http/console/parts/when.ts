@@ -9,6 +9,9 @@ const UNITS = [
   ['second', 1_000],
 ] as const;
 
+/** `2026-11-29 10:05:00 UTC`. */
+export const exactly = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 
 /** `3 minutes ago`, `in 2 hours`. */
@@ -22,5 +25,5 @@ export function inWords(ms: number, now: number): string {
 export function when(ms: number | null | undefined, now: number, never = '–'): Html {
   if (ms === null || ms === undefined) return html`${never}`;
   const iso = new Date(ms).toISOString();
-  return html`<time datetime="${iso}" title="${iso.slice(0, 19).replace('T', ' ')} UTC">${inWords(ms, now)}</time>`;
+  return html`<time datetime="${iso}" title="${exactly(ms)}">${inWords(ms, now)}</time>`;
 }

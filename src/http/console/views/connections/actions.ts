@@ -40,6 +40,7 @@ export function connectionActions({ base }: PlainSite, visit: Visit, { id, statu
   });
   return html`<div class="row" role="group" aria-label="Actions">
     ${isActive ? html`${check} ${refresh}` : ''} ${link} ${status === 'needs_reauth' ? retry : ''}
+    ${may(visit, 'admin') ? html`<a class="button button-quiet" href="${action('captures')}">Captured calls</a>` : ''}
     ${dangerousAction(visit, {
       action: action('revoke'),
       label: 'Revoke',

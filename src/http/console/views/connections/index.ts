@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import type { ConsoleEnv } from '../../environment.ts';
 import { type ConnectionActionParts, connectionActionRoutes } from './actions.ts';
 import { type BulkRevokeParts, bulkRevokeView } from './bulk-revoke.ts';
+import { type CapturesViewParts, capturesView } from './captures.ts';
 import { type ConnectionViewParts, connectionView } from './connection.ts';
 import { type ConnectionListParts, connectionListView } from './list.ts';
 import { type RevokeJobParts, revokeJobView } from './revoke-job.ts';
@@ -10,6 +11,7 @@ import { type RevokeJobParts, revokeJobView } from './revoke-job.ts';
 export type ConnectionsParts = ConnectionListParts &
   ConnectionViewParts &
   ConnectionActionParts &
+  CapturesViewParts &
   BulkRevokeParts &
   RevokeJobParts;
 
@@ -19,4 +21,5 @@ export const connectionsView = (parts: ConnectionsParts): Hono<ConsoleEnv> =>
     .route('/', bulkRevokeView(parts))
     .route('/', revokeJobView(parts))
     .route('/', connectionView(parts))
-    .route('/', connectionActionRoutes(parts));
+    .route('/', connectionActionRoutes(parts))
+    .route('/', capturesView(parts));

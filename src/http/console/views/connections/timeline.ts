@@ -3,7 +3,7 @@
 import { html } from 'hono/html';
 import { HOUR } from '../../../../domain/durations.ts';
 import type { Html, PlainSite } from '../../../pages/layout.ts';
-import { when } from '../../parts/when.ts';
+import { exactly, when } from '../../parts/when.ts';
 import type { TimelineItem } from './timeline-items.ts';
 
 export const timeline = (site: PlainSite, items: readonly TimelineItem[], now: number): Html =>
@@ -44,8 +44,6 @@ function requestOf({ base }: PlainSite, at: number, requestId: string): Html {
   const query = new URLSearchParams({ request_id: requestId, from: near(at - HOUR), to: near(at + HOUR) });
   return html`<a href="${base}/console/audit?${query.toString()}"><code>${requestId}</code></a>`;
 }
-
-const exactly = (at: number): string => `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
 function actorOf({ base }: PlainSite, actor: string): Html {
   if (actor === 'system') return html`the broker`;

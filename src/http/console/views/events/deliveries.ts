@@ -11,11 +11,11 @@ import { type Place, refusedPage, seeOther, shown } from '../../answers.ts';
 import { type ConsoleEnv, may } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
 import { actionButton } from '../../parts/actions.ts';
-import { copied, facts } from '../../parts/facts.ts';
+import { copied, facts, quoted } from '../../parts/facts.ts';
 import { filterForm, idFilter, oneOf, queryOf, selectFilter, textFilter } from '../../parts/filters.ts';
 import { nextPage, table } from '../../parts/table.ts';
 import { when } from '../../parts/when.ts';
-import { answerOf, DELIVERY_STATUSES, DELIVERY_WORDS, deliveryStatus, eventTabs, quoted } from './words.ts';
+import { answerOf, DELIVERY_STATUSES, DELIVERY_WORDS, deliveryStatus, eventTabs } from './words.ts';
 
 export interface DeliveryViewParts {
   deliveries: Deliveries;

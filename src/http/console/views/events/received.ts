@@ -10,11 +10,11 @@ import { type Place, refusedPage, seeOther, shown } from '../../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
 import { actionButton } from '../../parts/actions.ts';
-import { copied, facts } from '../../parts/facts.ts';
+import { copied, facts, quoted } from '../../parts/facts.ts';
 import { filterForm, idFilter, oneOf, queryOf, selectFilter, textFilter } from '../../parts/filters.ts';
 import { nextPage, table } from '../../parts/table.ts';
 import { when } from '../../parts/when.ts';
-import { eventTabs, KIND_WORDS, quoted, RECEIVED_STATUSES, RECEIVED_WORDS, receivedStatus } from './words.ts';
+import { eventTabs, KIND_WORDS, RECEIVED_STATUSES, RECEIVED_WORDS, receivedStatus } from './words.ts';
 
 export interface ReceivedViewParts {
   inbox: Inbox;

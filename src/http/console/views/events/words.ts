@@ -1,5 +1,4 @@
 // Endpoints, deliveries and received webhooks in words, and the pages that the views of them share.
-import { html } from 'hono/html';
 import type { ReceivedStatus, ReceivedWebhook } from '../../../../domain/received-webhook.ts';
 import type { Delivery, DeliveryStatus, WebhookEndpoint } from '../../../../domain/webhook-endpoint.ts';
 import type { Html, PlainSite } from '../../../pages/layout.ts';
@@ -85,6 +84,3 @@ export const eventTabs = ({ base }: PlainSite, current: EventTab): Html =>
       isCurrent: path === current,
     })),
   );
-
-/** Text that others have written, as it is. */
-export const quoted = (text: string): Html => html`<pre tabindex="0">${text}</pre>`;
