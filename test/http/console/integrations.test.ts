@@ -74,10 +74,32 @@ describe('console: integrations', () => {
   it('shows the redirect URI of the chosen id before there is a client', async () => {
     const page = await admin.get('/console/integrations/new/slack?id=team-chat');
     expect(page.text).toContain(`${broker.url}/oauth2/callback/team-chat`);
-    expect(page.text).toContain('Create team-chat');
+    expect(page.html).toContain('name="id" type="text" value="team-chat"');
     const bad = await admin.get('/console/integrations/new/slack?id=Not%20An%20Id');
     expect([bad.status, bad.text.includes('lower-case letters, digits')]).toEqual([422, true]);
     expect((await admin.get('/console/integrations/new/slack?id=new')).text).toContain('choose another id');
+  });
+
+  it('an id or a way to connect that was only filled in counts, and what was filled in beside it stays', async () => {
+    const form = { id: 'typed', mode: 'oauth2_code', client_id: 'kept', client_secret: CANARY };
+    const looked = await admin.post('/console/integrations/new/slack/look', form);
+    expect(looked.status).toBe(200);
+    expect(looked.text).toContain(`${broker.url}/oauth2/callback/typed`);
+    expect(looked.html).toContain('value="kept"');
+    expect(looked.html).not.toContain(CANARY);
+    expect((await admin.post('/console/integrations/new/slack/look', { ...form, id: 'Not' })).status).toBe(422);
+    const modes = /<select id="f-mode"[\s\S]*?<\/select>/.exec(
+      (await admin.get('/console/integrations/new/hubspot')).html,
+    )![0];
+    const [first, second] = [...modes.matchAll(/value="([^"]+)"/g)].map(([, mode]) => mode!);
+    const other = { id: 'typed', mode: second!, fields_of: first!, client_id: 'kept' };
+    const page = await admin.post('/console/integrations/new/hubspot', other);
+    expect([page.status, page.text.includes('Nothing was saved.')]).toEqual([422, true]);
+    expect(page.html).toContain(`name="fields_of" value="${second}"`);
+    expect((await broker.ask('GET', '/v1/integrations/typed')).status).toBe(404);
+    const created = await admin.post('/console/integrations/new/slack', form);
+    expect(created.url.pathname).toBe('/console/integrations/typed/set-up');
+    await broker.ask('DELETE', '/v1/integrations/typed');
   });
 
   it('says that each issuer has its own redirect URI, where connections name their servers', async () => {

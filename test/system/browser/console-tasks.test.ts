@@ -206,7 +206,7 @@ describe.skipIf(installed === undefined)('console: ten tasks without scripts', {
     await type(page, page.getByLabel('Client id'), id!);
     await type(page, page.getByLabel(/^Client secret/), secret!);
     await type(page, page.getByLabel('Issuer'), provider.issuer);
-    await follow(page, button(page, 'Create generic-oidc'));
+    await follow(page, button(page, 'Create the integration'));
     expect(await said(page)).toContain('The integration is set up.');
     await follow(page, button(page, 'Make a link'));
     const waiting = link(page, 'See what comes of it');

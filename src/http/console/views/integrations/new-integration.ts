@@ -32,6 +32,11 @@ export interface NewIntegrationParts {
 
 /** Paths of the console that an integration cannot have. */
 const RESERVED = 'new';
+const CREATE = 'Create the integration';
+const MODE = 'mode';
+/** The mode whose fields are shown. */
+const SHOWN = 'fields_of';
+const OTHER_FIELDS = 'below are the fields of this way to connect: look at them, then create it';
 
 export function newIntegrationRoutes(parts: NewIntegrationParts): Hono<ConsoleEnv> {
   const { integrations, receiving, catalogue, site, publicUrl, callersUrl } = parts;
@@ -52,12 +57,13 @@ export function newIntegrationRoutes(parts: NewIntegrationParts): Hono<ConsoleEn
   }
   const notKnown = (what: string, id: string) => refuse({ code: 'not_found', what, id });
 
+  /** One form, so that nothing which was filled in is lost, whichever of its buttons is pressed; but for secrets. */
   function settingsPage(c: Context<ConsoleEnv>, chosen: Chosen, id: string, values: URLSearchParams, issues: Issues) {
     const { provider, auth } = chosen;
     const visit = c.get('visit');
     const mode = modeName(auth);
     const options = modeOptions(provider);
-    const names = new Set(fieldNames(chosen));
+    const names = new Set([...fieldNames(chosen), MODE]);
     const idError = issues.get('id');
     const body = html`
       ${issueSummary(issues, (name) => names.has(name))}
@@ -68,20 +74,22 @@ export function newIntegrationRoutes(parts: NewIntegrationParts): Hono<ConsoleEn
         ],
         ['The catalogue entry is', CONFIDENCE_WORDS[provider.confidence]],
       ])}
-      <form method="get" class="card" action="${path}/new/${provider.id}">
+      <form method="post" action="${path}/new/${provider.id}">
+        ${tokenField(visit)}<button hidden>${CREATE}</button>
+        <input type="hidden" name="${SHOWN}" value="${mode}">
+        <div class="card">
         <h2>1. Its name, and how it connects</h2>
         ${textField({ name: 'id', label: 'Id of the integration', value: id, error: idError, required: true, hint: 'Callers name it by this, and it is in the redirect URI. It cannot be changed later.' })}
-        ${options.length < 2 ? '' : selectField({ name: 'mode', label: 'Connects by', value: mode, options })}
-        <div class="row"><button class="button button-quiet">Use these</button></div>
+        ${options.length < 2 ? html`<input type="hidden" name="${MODE}" value="${mode}">` : selectField({ name: MODE, label: 'Connects by', value: mode, error: issues.get(MODE), options })}
         ${id === '' || idError ? '' : facts([newRedirectFact(publicUrl, id, chosen)])}
         <p class="hint">Most providers ask for the redirect URI before they give out a client id.</p>
-      </form>
-      <form method="post" action="${path}/new/${provider.id}">
-        ${tokenField(visit)}
-        <input type="hidden" name="id" value="${id}"><input type="hidden" name="mode" value="${mode}">
+        <div class="row"><button class="button button-quiet" formaction="${path}/new/${provider.id}/look" formnovalidate>
+          ${options.length < 2 ? 'Show the redirect URI of this id' : 'Show the redirect URI and the fields'}
+        </button></div>
+        </div>
         <h2>2. Its settings</h2>
         ${settingsFields({ ...chosen, values, issues, stored: undefined })}
-        <div class="row"><button class="button">Create ${id}</button><a class="button button-quiet" href="${path}/new">Another provider</a></div>
+        <div class="row"><button class="button">${CREATE}</button><a class="button button-quiet" href="${path}/new">Another provider</a></div>
       </form>`;
     const page = consolePage(site, visit, {
       title: `Set up ${provider.name}`,
@@ -93,6 +101,14 @@ export function newIntegrationRoutes(parts: NewIntegrationParts): Hono<ConsoleEn
       body,
     });
     return c.html(page, issues.size > 0 ? 422 : 200);
+  }
+
+  /** What was posted, with its provider and mode. Undefined: the catalogue has none such. */
+  function posted(c: Context<ConsoleEnv>) {
+    const form = c.get('form');
+    const provider = catalogue.get(c.req.param('provider') ?? '');
+    const chosen = provider && chosenMode(provider, field(form, MODE) ?? '');
+    return chosen && { form, chosen, id: field(form, 'id') ?? '' };
   }
 
   const routes = new Hono<ConsoleEnv>();
@@ -126,14 +142,14 @@ export function newIntegrationRoutes(parts: NewIntegrationParts): Hono<ConsoleEn
   }
 
   routes.post('/console/integrations/new/:provider', onlyFor('admin', place), async (c) => {
-    const form = c.get('form');
     const visit = c.get('visit');
-    const name = c.req.param('provider');
-    const provider = catalogue.get(name);
-    const chosen = provider && chosenMode(provider, field(form, 'mode') ?? '');
-    if (!chosen) return refusedPage(c, place, notKnown('provider', name));
-    const id = field(form, 'id') ?? '';
+    const given = posted(c);
+    if (!given) return refusedPage(c, place, notKnown('provider', c.req.param('provider')));
+    const { form, chosen, id } = given;
     const faults = await idFaults(c, id);
+    // Its fields were never seen.
+    if (form.has(SHOWN) && field(form, SHOWN) !== modeName(chosen.auth))
+      return settingsPage(c, chosen, id, form, new Map([...faults, [MODE, OTHER_FIELDS]]));
     const asked = putRequest(form, chosen, undefined);
     if ('issues' in asked || faults.size > 0)
       return settingsPage(c, chosen, id, form, new Map([...faults, ...('issues' in asked ? asked.issues : [])]));
@@ -144,6 +160,13 @@ export function newIntegrationRoutes(parts: NewIntegrationParts): Hono<ConsoleEn
     // The secret part of the URL is shown this once.
     if (webhook?.hookSet) return c.html(createdPage(c, { ...chosen, integration, webhook, publicUrl, callersUrl }));
     return seeOther(c, site, `/integrations/${id}/set-up`, 'integration_created');
+  });
+
+  routes.post('/console/integrations/new/:provider/look', onlyFor('admin', place), async (c) => {
+    const given = posted(c);
+    if (!given) return refusedPage(c, place, notKnown('provider', c.req.param('provider')));
+    const { form, chosen, id } = given;
+    return settingsPage(c, chosen, id, form, await idFaults(c, id));
   });
 
   const createdPage = (c: Context<ConsoleEnv>, setUp: SetUp) =>
