@@ -16,10 +16,17 @@ export function visibleText(text: string): string {
 const UNSEEN_IN_JSON = /[\x7F-\x9F\u2028\u2029\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\uFFF9-\uFFFB]+/gu;
 
 /** The same JSON, with such characters as escape sequences. */
-export const visibleJson = (json: string): string =>
-  json.replace(UNSEEN_IN_JSON, (unseen) =>
-    // Code units: JSON has no other escapes (RFC 8259 section 7).
-    Array.from({ length: unseen.length }, (_, i) => `\\u${unseen.charCodeAt(i).toString(16).padStart(4, '0')}`).join(
-      '',
-    ),
-  );
+export const visibleJson = (json: string): string => json.replace(UNSEEN_IN_JSON, escaped);
+
+/** Spaces that a reader takes for another one, or for none. */
+const UNUSUAL_SPACES = /^ +| +$|(?<= ) +|[^\S ]/gu;
+
+/** A name as someone can type it: with escape sequences for what is not seen. */
+export const typeableText = (name: string): string =>
+  name.replace(UNSEEN_IN_JSON, escaped).replace(UNUSUAL_SPACES, escaped);
+
+/** Code units: JSON has no other escapes (RFC 8259 section 7). */
+function escaped(unseen: string): string {
+  const units = Array.from({ length: unseen.length }, (_, i) => unseen.charCodeAt(i));
+  return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
+}

@@ -1,6 +1,6 @@
 // Texts of others: what is not seen in them changes nothing.
 import { expect, test } from 'vitest';
-import { visibleJson, visibleText } from '../../src/domain/visible-text.ts';
+import { typeableText, visibleJson, visibleText } from '../../src/domain/visible-text.ts';
 
 const UNSEEN = [
   ...[0x61c, 0x200b, 0x200c, 0x200d, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e],
@@ -27,4 +27,12 @@ test('a name of nothing that is seen is shown as something', () => {
 
 test('C1 controls, which JSON leaves as they are, begin no escape sequence of a terminal', () => {
   expect(visibleJson(JSON.stringify('\u009b2J\u007f'))).toBe('"\\u009b2J\\u007f"');
+});
+
+test('a name can be typed: what is not seen of it is an escape sequence', () => {
+  expect(typeableText('user_42 at acme')).toBe('user_42 at acme');
+  expect(typeableText('東京 ü')).toBe('東京 ü');
+  expect(typeableText('pay\u200bpal\u202e')).toBe('pay\\u200bpal\\u202e');
+  expect(typeableText(' a  b\u00a0c ')).toBe('\\u0020a \\u0020b\\u00a0c\\u0020');
+  expect(typeableText('\u{e0041}')).toBe('\\udb40\\udc41');
 });

@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { html } from 'hono/html';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { type Fault, Refusal } from '../../domain/errors.ts';
+import { typeableText } from '../../domain/visible-text.ts';
 import { problemOf } from '../errors/problem.ts';
 import type { PlainSite } from '../pages/layout.ts';
 import type { ConsoleEnv } from './environment.ts';
@@ -74,7 +75,9 @@ export function unconfirmed(
 ): Response | Promise<Response> | undefined {
   const { isFresh } = c.get('visit');
   if (!isFresh) return c.redirect(`${site.base}/console/sign-in/again?${new URLSearchParams({ to: back })}`, 303);
-  if (field(form, CONFIRMATION_FIELD) === id) return undefined;
-  const detail = `Nothing was changed: to confirm, type exactly ${id}.`;
+  const wanted = typeableText(id);
+  // A keyboard may compose what is stored decomposed.
+  if (field(form, CONFIRMATION_FIELD)?.normalize() === wanted.normalize()) return undefined;
+  const detail = `Nothing was changed: to confirm, type exactly ${wanted}`;
   return faultPage(c, { site, section }, { code: 'invalid_request', detail });
 }

@@ -300,6 +300,20 @@ describe('console: connections', () => {
     ]);
   });
 
+  it('connections of an owner that no one can type are revoked by typing what is shown for it, and no others', async () => {
+    const owner = ' bo\u200bb\u202e ';
+    const ids = [await connect(owner), await connect(owner.trim())];
+    const preview = await see(`/revoke?${new URLSearchParams({ owner })}`);
+    const typed = '\\u0020bo\\u200bb\\u202e\\u0020';
+    expect(preview.html).toContain(`1 live connection of the owner ${typed}`);
+    expect(preview.html).toContain(`Type <code><bdi>${typed}</bdi></code>`);
+    expect((await press('/revoke', { owner, confirmation: 'bob' })).status).toBe(400);
+    expect((await press('/revoke', { owner, confirmation: typed })).url.pathname).toMatch(/revoke\/job_/);
+    const statuses = () =>
+      Promise.all(ids.map(async (id) => (await broker.ask('GET', `/v1/connections/${id}`)).body.status));
+    await expect.poll(statuses, { timeout: 30_000 }).toEqual(['revoked', 'active']);
+  });
+
   it('no page has a secret, or markup of others', () => {
     expect(pages.length).toBeGreaterThan(50);
     for (const html of pages) {

@@ -1,5 +1,6 @@
 // Actions: forms that are posted, and dialogs that ask before something is destroyed.
 import { html } from 'hono/html';
+import { typeableText } from '../../../domain/visible-text.ts';
 import type { Html } from '../../pages/layout.ts';
 import type { Visit } from '../environment.ts';
 import { tokenField } from '../forms.ts';
@@ -28,7 +29,7 @@ export const CONFIRMATION_FIELD = 'confirmation';
 
 /**
  * A button that opens a dialog, in which the id has to be typed. `consequence`: what happens, and cannot be undone. `id`: what
- * is typed; unique among the dialogs of the page.
+ * is typed, as far as it is seen; unique among the dialogs of the page.
  */
 export const dangerousAction = (
   visit: Visit,
@@ -43,7 +44,7 @@ export const dangerousAction = (
         ${tokenField(visit)}${fields ?? ''}
         <h2 id="${dialog}-title">${label}?</h2>
         <p>${consequence}</p>
-        <label for="${dialog}-id">Type <code>${id}</code> to confirm</label>
+        <label for="${dialog}-id">Type <code><bdi>${typeableText(id)}</bdi></code> to confirm</label>
         <input id="${dialog}-id" name="${CONFIRMATION_FIELD}" required autocomplete="off" spellcheck="false">
         <div class="row">
           <button class="button button-danger">${label}</button>

@@ -12,7 +12,6 @@ import { shownName } from '../../pages/shown-name.ts';
 import { page, paged } from '../../paging.ts';
 import { type Place, refusedPage, seeOther, shown } from '../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../environment.ts';
-import { field } from '../forms.ts';
 import { consolePage } from '../layout.ts';
 import { actionButton } from '../parts/actions.ts';
 import { filterForm, idFilter, queryOf, selectFilter, textFilter } from '../parts/filters.ts';
@@ -50,7 +49,7 @@ export function agentSessionsView({ agentSessions, clock, site }: AgentSessionsV
   return new Hono<ConsoleEnv>()
     .get(LIST, async (c) => {
       const visit = c.get('visit');
-      const owner = c.req.query('owner')?.trim() || undefined;
+      const owner = c.req.query('owner') || undefined;
       const callerId = idFilter(c.req.query('caller_id'));
       const isLive = c.req.query('status') !== 'all';
       const cursor = c.req.query('cursor');
@@ -82,7 +81,7 @@ export function agentSessionsView({ agentSessions, clock, site }: AgentSessionsV
       });
     })
     .post(`${LIST}/end`, async (c) => {
-      const owner = field(c.get('form'), 'owner') ?? '';
+      const owner = c.get('form').get('owner') ?? '';
       const ended = await agentSessions.endOf(c.get('visit').call, owner);
       if (ended instanceof Refusal) return refusedPage(c, place, ended);
       return seeOther(c, site, backTo(owner), 'sessions_ended');
@@ -90,7 +89,7 @@ export function agentSessionsView({ agentSessions, clock, site }: AgentSessionsV
     .post(`${LIST}/:id{ses_[0-9a-z]+}/end`, async (c) => {
       const ended = await agentSessions.end(c.get('visit').call, c.req.param('id'));
       if (ended instanceof Refusal) return refusedPage(c, place, ended);
-      return seeOther(c, site, backTo(field(c.get('form'), 'owner')), 'session_ended');
+      return seeOther(c, site, backTo(c.get('form').get('owner') || undefined), 'session_ended');
     });
 }
 

@@ -22,7 +22,9 @@ const instant = (text: string): string =>
 export function askedEntries(params: URLSearchParams): AskedEntries {
   const query = new URLSearchParams();
   for (const name of FILTERS) {
-    const value = params.get(name)?.trim();
+    const given = params.get(name);
+    // Spaces are a part of an owner.
+    const value = name === 'owner' ? given : given?.trim();
     if (value) query.set(name, value);
   }
   const cursor = params.get('cursor') ?? undefined;

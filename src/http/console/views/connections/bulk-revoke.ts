@@ -7,7 +7,7 @@ import type { JobAdmin } from '../../../../broker/jobs/index.ts';
 import type { Connection } from '../../../../domain/connection.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { Integration } from '../../../../domain/integration.ts';
-import { visibleText } from '../../../../domain/visible-text.ts';
+import { typeableText } from '../../../../domain/visible-text.ts';
 import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { shownName } from '../../../pages/shown-name.ts';
 import { type Place, refusedPage, seeOther, unconfirmed } from '../../answers.ts';
@@ -66,7 +66,7 @@ export function bulkRevokeView(parts: BulkRevokeParts): Hono<ConsoleEnv> {
     })
     .post(PATH, async (c) => {
       const form = c.get('form');
-      const target = { integration: field(form, 'integration'), owner: field(form, 'owner') };
+      const target = { integration: field(form, 'integration'), owner: form.get('owner') || undefined };
       // Without either, it would be all that there are.
       if (target.integration === undefined && target.owner === undefined)
         return seeOther(c, site, '/connections/revoke');
@@ -134,7 +134,7 @@ const choose = (
 function concerned(site: PlainSite, visit: Visit, target: Target, { examples, count }: Preview): Html {
   const { integration, owner } = target;
   const all = [
-    owner === undefined ? '' : ` of the owner ${visibleText(owner)}`,
+    owner === undefined ? '' : ` of the owner ${typeableText(owner)}`,
     integration === undefined ? '' : ` at ${integration}`,
   ].join('');
   const many = count === null ? `more than ${EXAMPLES}` : count.toLocaleString('en');

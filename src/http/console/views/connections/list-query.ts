@@ -36,12 +36,13 @@ const MAX_LENGTH = 255;
 export function listQuery(search: URLSearchParams): ListQuery {
   /** Databases know no NUL in a text. */
   const text = (name: string) =>
-    search.get(name)?.trim().replaceAll('\0', '').toWellFormed().slice(0, MAX_LENGTH) || undefined;
+    search.get(name)?.replaceAll('\0', '').toWellFormed().slice(0, MAX_LENGTH) || undefined;
   const oneOf = <T extends string>(name: string, all: readonly T[]) => all.find((value) => value === search.get(name));
   return {
-    text: text('q'),
+    text: text('q')?.trim() || undefined,
+    // Exactly: spaces are a part of it.
     owner: text('owner'),
-    integration: text('integration'),
+    integration: text('integration')?.trim() || undefined,
     status: oneOf('status', STATUSES),
     reason: oneOf('reason', Object.keys(REASONS) as (keyof typeof REASONS)[]),
     due: oneOf('due', Object.keys(DUE) as (keyof typeof DUE)[]),

@@ -6,6 +6,7 @@ import { Refusal } from '../../../../domain/errors.ts';
 import { hasEnded, type Job, type JobStatus } from '../../../../domain/job.ts';
 import type { Clock } from '../../../../ports/index.ts';
 import type { Html, PlainSite } from '../../../pages/layout.ts';
+import { shownName } from '../../../pages/shown-name.ts';
 import { type Place, refusedPage, seeOther } from '../../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
@@ -70,10 +71,10 @@ function progress({ base }: PlainSite, job: Job, now: number): Html {
     ${lastError === null ? '' : html`<p class="error">The last batch failed (<code>${lastError}</code>)${hasEnded(job) ? '.' : ' and is repeated.'}</p>`}
     ${facts([
       ['Integration', of.integration ?? 'any'],
-      ['Owner', of.owner ?? 'any'],
+      ['Owner', of.owner === undefined ? 'any' : shownName(of.owner)],
       ['Started', when(job.createdAt, now)],
       ['Ended', when(job.finishedAt, now, 'not yet')],
-      ['Started by', job.actor.name],
+      ['Started by', shownName(job.actor.name)],
     ])}
     <p>
       ${hasEnded(job) ? '' : 'You may leave this page, and reload it: any replica goes on with the work. '}<a
