@@ -89,13 +89,14 @@ export class StoreError extends Error {
 export interface IntegrationStore {
   /**
    * Creates or replaces. `version` counts up from 1; `createdAt` and each undefined secret stay as they are. `receivers`: how it
-   * receives, in the same commit.
+   * receives, in the same commit. `changed`: it is not of the `expected` version (0: there is one), and nothing was stored.
    */
   putIntegration(
     integration: IntegrationSettings,
     audit: AuditEntry,
     receivers?: readonly ReceiverChange[],
-  ): Promise<'created' | 'updated'>;
+    expected?: number,
+  ): Promise<'created' | 'updated' | 'changed'>;
   integration(id: string): Promise<Integration | undefined>;
   integrations(page: PageRequest): Promise<Page<Integration>>;
   /**

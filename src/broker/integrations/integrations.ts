@@ -14,7 +14,7 @@ import { notAuthentic } from './targets.ts';
 export interface IntegrationAdmin {
   /**
    * Creates it, or replaces all but the secrets that the set-up leaves out. What sends secrets elsewhere needs all of them
-   * again, and the permission `token` on all owners. `receivers`: how it receives, in the same commit. Waits for the
+   * again, and the permission `token` on all owners. Refused where it is not `ofVersion` any more. `receivers`: how it receives, in the same commit. Waits for the
    * other replicas.
    */
   put(
@@ -42,6 +42,13 @@ export const mayRedirect = (access: Pick<Access, 'denied'>, call: Call, id: stri
 
 export const integrationInUse = ({ integration, connections, pendingRevocations }: IntegrationInUse): Refusal =>
   refuse({ code: 'integration_in_use', integration, connections, pending_revocations: pendingRevocations });
+
+const changedMeanwhile = (id: string): Refusal =>
+  refuse({
+    code: 'invalid_request',
+    detail: `integration "${id}" was changed meanwhile`,
+    issues: [{ path: 'version', message: 'the integration was changed meanwhile by someone else' }],
+  });
 
 /** Who manages the callers may do it: workloads that authenticate with tokens for this client would be locked out. */
 function mayShadow(
@@ -99,7 +106,8 @@ export function createIntegrationAdmin({ store, planner, access, changed, untilA
         detail,
         changed: changedNames(integrationChanges(before, settings)),
       });
-      const outcome = await store.putIntegration(settings, by, receivers);
+      const outcome = await store.putIntegration(settings, by, receivers, setup.ofVersion);
+      if (outcome === 'changed') return changedMeanwhile(id);
       changed(id);
       // Its tokens may be trusted no longer, if its issuer or client has changed.
       if (outcome !== 'created') await untilApplied();

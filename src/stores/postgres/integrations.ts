@@ -19,21 +19,31 @@ import {
   receiverSettings,
 } from './schema.ts';
 
-/** Inside a transaction. */
+/** Inside a transaction. `changed`: it is not of the expected version (0: there is one), and stays as it is. */
 export const integrationWriter =
   ({ record }: Pick<PostgresAccess, 'record'>) =>
-  async (orm: Orm, integration: IntegrationSettings, audit: AuditEntry): Promise<'created' | 'updated'> => {
+  async (
+    orm: Orm,
+    integration: IntegrationSettings,
+    audit: AuditEntry,
+    expected?: number,
+  ): Promise<'created' | 'updated' | 'changed'> => {
     const { id, createdAt, ...change } = integration;
-    const [put] = await orm
-      .insert(integrations)
-      .values({ ...change, id, createdAt, version: 1 })
-      .onConflictDoUpdate({
-        target: integrations.id,
-        set: { ...change, version: sql`${integrations.version} + 1` },
-      })
-      .returning({ version: integrations.version });
+    const next = { ...change, version: sql`${integrations.version} + 1` };
+    const insert = orm.insert(integrations).values({ ...change, id, createdAt, version: 1 });
+    const returned = { version: integrations.version };
+    const [put] = await (expected === undefined
+      ? insert.onConflictDoUpdate({ target: integrations.id, set: next }).returning(returned)
+      : expected === 0
+        ? insert.onConflictDoNothing().returning(returned)
+        : orm
+            .update(integrations)
+            .set(next)
+            .where(and(eq(integrations.id, id), eq(integrations.version, expected)))
+            .returning(returned));
+    if (!put) return 'changed';
     await record(orm, audit, { kind: 'integration', id });
-    return put!.version === 1 ? 'created' : 'updated';
+    return put.version === 1 ? 'created' : 'updated';
   };
 
 /** Inside a transaction. */
@@ -88,9 +98,10 @@ export function createIntegrationStore(access: PostgresAccess): IntegrationStore
   }));
 
   return {
-    putIntegration: (integration, audit, receivers = []) =>
+    putIntegration: (integration, audit, receivers = [], expected) =>
       transaction(async (orm) => {
-        const outcome = await put(orm, integration, audit);
+        const outcome = await put(orm, integration, audit, expected);
+        if (outcome === 'changed') return outcome;
         for (const one of receivers) await putReceiver(orm, one);
         return outcome;
       }),

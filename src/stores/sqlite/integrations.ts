@@ -21,20 +21,24 @@ import {
 const liveOf = (id: string) => and(eq(connections.integration, id), inArray(connections.status, [...LIVE_STATUSES]));
 const pendingOf = (id: string) => eq(pendingRevocations.integration, id);
 
-/** Inside an operation. */
+/** Inside an operation. `changed`: it is not of the expected version (0: there is one), and stays as it is. */
 export const integrationWriter =
   ({ orm, record }: Pick<SqliteAccess, 'orm' | 'record'>) =>
-  (integration: IntegrationSettings, audit: AuditEntry): 'created' | 'updated' => {
+  (integration: IntegrationSettings, audit: AuditEntry, expected?: number): 'created' | 'updated' | 'changed' => {
     const { id, createdAt, ...change } = integration;
-    const { version } = orm
-      .insert(integrations)
-      .values({ ...change, id, createdAt, version: 1 })
-      .onConflictDoUpdate({
-        target: integrations.id,
-        set: { ...change, version: sql`${integrations.version} + 1` },
-      })
-      .returning({ version: integrations.version })
+    const stored = orm
+      .select({ version: integrations.version })
+      .from(integrations)
+      .where(eq(integrations.id, id))
       .get();
+    const before = stored?.version ?? 0;
+    if (expected !== undefined && before !== expected) return 'changed';
+    const version = before + 1;
+    orm
+      .insert(integrations)
+      .values({ ...change, id, createdAt, version })
+      .onConflictDoUpdate({ target: integrations.id, set: { ...change, version } })
+      .run();
     record(audit, { kind: 'integration', id });
     return version === 1 ? 'created' : 'updated';
   };
@@ -89,9 +93,10 @@ export function createIntegrationStore(
   );
 
   return {
-    putIntegration: (integration, audit, receivers = []) =>
+    putIntegration: (integration, audit, receivers = [], expected) =>
       write(() => {
-        const outcome = put(integration, audit);
+        const outcome = put(integration, audit, expected);
+        if (outcome === 'changed') return outcome;
         receivers.forEach(putReceiver);
         return outcome;
       }),

@@ -135,14 +135,14 @@ describe('console: callers', () => {
     const form = await admin.get(`/console/callers/${mailer}/grants/1`);
     const was = fieldIn(form.html, 'was');
     expect(form.html).toMatch(/value="token" checked/);
-    const change = { was, actions: 'token', integrations: 'slack', owners: 'team_*' };
+    const change = { was, grant: fieldIn(form.html, 'grant'), actions: 'token', integrations: 'slack', owners: 'team_*' };
     expect((await admin.post(`/console/callers/${mailer}/grants/1`, change)).url.search).toBe('?done=grants_saved');
     expect((await caller(mailer)).grants).toEqual([
       { actions: ['token'], integrations: ['slack'], owners: ['team_*'] },
       { actions: ['proxy'], integrations: ['slack'], owners: ['user_*'], methods: ['GET'], paths: ['/repos/*'] },
     ]);
     const stale = await admin.post(`/console/callers/${mailer}/grants/1`, change);
-    expect([stale.status, stale.text.includes('changed meanwhile')]).toEqual([422, true]);
+    expect([stale.status, stale.text.includes('changed or removed meanwhile')]).toEqual([400, true]);
     const now = fieldIn((await admin.get(`/console/callers/${mailer}/grants/1`)).html, 'was');
     for (const fields of [{ was: now }, { was: now, confirmation: 'grant 1' }])
       expect(

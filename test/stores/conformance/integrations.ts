@@ -56,6 +56,23 @@ export function integrations(at: Opened): void {
     expect(await secretAfter(null)).toBeNull();
   });
 
+  test('a change of a version that is not stored any more changes nothing; of two at once, one counts', async () => {
+    const integration = anIntegration();
+    const put = (expected: number, clientId: string) => {
+      const audit = anEntry();
+      const outcome = at.store.putIntegration({ ...integration, clientId }, audit, [], expected);
+      return outcome.then(async (it) => [it, await recorded(at.store, audit)]);
+    };
+    expect(await put(1, 'none')).toEqual(['changed', false]);
+    expect(await at.store.integration('slack')).toBeUndefined();
+    expect(await put(0, 'first')).toEqual(['created', true]);
+    expect(await put(0, 'again')).toEqual(['changed', false]);
+    const both = await Promise.all([put(1, 'one'), put(1, 'two')]);
+    expect(both.map(([it]) => it).sort()).toEqual(['changed', 'updated']);
+    const { version, clientId } = (await at.store.integration('slack'))!;
+    expect([version, ['one', 'two'][both.findIndex(([it]) => it === 'updated')]]).toEqual([2, clientId]);
+  });
+
   test('two concurrent changes each increment the version', async () => {
     await at.store.putIntegration(anIntegration(), anEntry());
     const other = await at.another();

@@ -10,7 +10,7 @@ import { connectionFields } from '../../../domain/provider.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
 import { digest } from '../../secrets/index.ts';
 import { askedCredentials, createEnterCredentials } from '../entered-credentials/enter-credentials.ts';
-import { existingFor } from '../received-grant/store-grant.ts';
+import { existingFor, isGone } from '../received-grant/store-grant.ts';
 import { createBegin } from './begin.ts';
 import { cookieFor, formToken, isBoundTo, secretOfForm } from './browser-cookies.ts';
 import { createComplete } from './complete.ts';
@@ -87,6 +87,8 @@ export function createOpen(parts: FlowParts) {
     const { auth, provider } = found;
     const { isNew, ...cookie } = cookieFor(session, request);
     const renewed = session.connectionId === null ? undefined : await existingFor(store, session);
+    // Before the owner consents in vain; the session ends by itself.
+    if (isGone(session, renewed)) return refused('connection_gone', provider.name);
     const fields = connectionFields(provider, auth);
     const params = { ...renewed?.params, ...asMeant(fields, form?.params ?? {}), ...session.params };
     const entered = form?.credentials ?? {};

@@ -22,4 +22,6 @@ export interface IntegrationSetup {
   rate?: UpstreamRate | null | undefined;
   /** Undefined or null: the deployment's. */
   theme?: Theme | null | undefined;
+  /** The version that it was made of; 0: there was none. Undefined: whatever is stored is replaced. */
+  ofVersion?: number | undefined;
 }

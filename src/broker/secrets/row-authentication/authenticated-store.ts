@@ -77,8 +77,8 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
   return {
     ...store,
 
-    putIntegration: (settings, audit, receivers) =>
-      store.putIntegration(writtenIntegration(settings), audit, receivers),
+    putIntegration: (settings, audit, receivers, expected) =>
+      store.putIntegration(writtenIntegration(settings), audit, receivers, expected),
     async integration(id) {
       const integration = await store.integration(id);
       return integration && readIntegration(integration);

@@ -14,6 +14,7 @@ import {
   checkedSetup,
   expiryIn,
   fingerprint,
+  grantFingerprint,
   namedIn,
   nameFields,
   setupWith,
@@ -24,6 +25,9 @@ import {
 import { grantName, keyPage } from './caller-page.ts';
 import { type CallerFrame, type CallerViewParts, issuesIn } from './frame.ts';
 import { GRANT_FIELDS, grantFields, grantFieldsOf, grantIn } from './grant-form.ts';
+
+/** Which grant a form was made of. */
+const GRANT = 'grant';
 
 export function callerChanges({ callers, site }: CallerViewParts, frame: CallerFrame): Hono<ConsoleEnv> {
   const { place, path, admins, page, formPage, foundCaller } = frame;
@@ -97,12 +101,13 @@ export function callerChanges({ callers, site }: CallerViewParts, frame: CallerF
     number: string,
     values: URLSearchParams,
     issues: Issues,
+    grant: string | undefined,
   ) =>
     formPage(c, {
       title: number === 'new' ? 'Add a grant' : `Change grant ${number}`,
       action: `${path}/${found.caller.id}/grants/${number}`,
       save: number === 'new' ? 'Add it' : 'Save',
-      fields: grantFields(values, issues),
+      fields: html`${grant === undefined ? '' : html`<input type="hidden" name="${GRANT}" value="${grant}">`}${grantFields(values, issues)}`,
       issues,
       names: GRANT_FIELDS,
       found,
@@ -117,28 +122,40 @@ export function callerChanges({ callers, site }: CallerViewParts, frame: CallerF
     return grant ? { index, grant } : refuse({ code: 'not_found', what: 'grant', id: number });
   };
   routes.get('/console/callers/:id/grants/new', admins, async (c) =>
-    shown(c, place, await foundCaller(c), (found) => grantPage(c, found, 'new', new URLSearchParams(), NO_ISSUES)),
+    shown(c, place, await foundCaller(c), (found) =>
+      grantPage(c, found, 'new', new URLSearchParams(), NO_ISSUES, undefined),
+    ),
   );
   routes.get('/console/callers/:id/grants/:number', admins, async (c) =>
     shown(c, place, await foundCaller(c), (found) =>
       shown(c, place, grantAt(c, found), ({ index, grant }) =>
-        grantPage(c, found, String(index + 1), grantFieldsOf(grant), NO_ISSUES),
+        grantPage(c, found, String(index + 1), grantFieldsOf(grant), NO_ISSUES, grantFingerprint(grant)),
       ),
     ),
   );
   routes.post('/console/callers/:id/grants/:number', (c) => {
-    const number = c.req.param('number');
+    const was = c.req.param('number') === 'new' ? undefined : (field(c.get('form'), GRANT) ?? '');
+    /** Its number may be that of another grant by now. */
+    const indexIn = ({ caller }: CallerWithKeys) =>
+      caller.permissions.findIndex((one) => grantFingerprint(one) === was);
+    const gone = refuse({
+      code: 'invalid_request',
+      detail: 'Nothing was changed: this grant was changed or removed meanwhile by someone else.',
+    });
     const changed = (found: CallerWithKeys) => {
       const grant = grantIn(c.get('form'));
       if ('issues' in grant) return grant;
       const { permissions } = found.caller;
-      if (number === 'new') return setupWith(found.caller, { grants: [...permissions, grant] });
-      const at = grantAt(c, found);
-      return at instanceof Refusal ? at : setupWith(found.caller, { grants: permissions.with(at.index, grant) });
+      if (was === undefined) return setupWith(found.caller, { grants: [...permissions, grant] });
+      const index = indexIn(found);
+      return index < 0 ? gone : setupWith(found.caller, { grants: permissions.with(index, grant) });
     };
-    return change(c, changed, 'grants_saved', GRANT_FIELDS, (found, issues) =>
-      grantPage(c, found, /^\d{1,3}$/.test(number) ? number : 'new', c.get('form'), issues),
-    );
+    return change(c, changed, 'grants_saved', GRANT_FIELDS, (found, issues) => {
+      const index = indexIn(found);
+      if (was !== undefined && index < 0) return refusedPage(c, place, gone);
+      const number = was === undefined ? 'new' : String(index + 1);
+      return grantPage(c, found, number, c.get('form'), issues, was);
+    });
   });
   routes.post('/console/callers/:id/grants/:number/delete', async (c) => {
     const id = c.req.param('id');

@@ -3,7 +3,7 @@ import { html } from 'hono/html';
 import { CallerPut } from '../../../../api/index.ts';
 import type { CallerSetup } from '../../../../broker/callers/index.ts';
 import { digest } from '../../../../broker/secrets/index.ts';
-import type { Caller, RateLimit, Workload } from '../../../../domain/caller.ts';
+import type { Caller, Permission, RateLimit, Workload } from '../../../../domain/caller.ts';
 import type { Html } from '../../../pages/layout.ts';
 import { callerSetupOf } from '../../../routes/callers.ts';
 import { field } from '../../forms.ts';
@@ -26,6 +26,9 @@ export const setupWith = (caller: Caller, changed: Partial<CallerSetup>): Caller
 /** By which a form says what it was made of: a change of someone else in between is not overwritten. */
 export const fingerprint = ({ name, permissions, workloads, rateLimit, maxSessionTtl, audiences }: Caller): string =>
   digest(JSON.stringify([name, permissions, workloads, rateLimit, maxSessionTtl, audiences])).slice(0, 32);
+
+/** By which a form says which grant it changes: their numbers change when one is removed. */
+export const grantFingerprint = (grant: Permission): string => digest(JSON.stringify(grant)).slice(0, 32);
 
 const number = (form: URLSearchParams, name: string): number | undefined => {
   const text = field(form, name);

@@ -29,6 +29,7 @@ import { settingsFields } from './settings-form.ts';
 import {
   type Chosen,
   chosenMode,
+  differencesOf,
   fieldNames,
   putRequest,
   type StoredIntegration,
@@ -208,16 +209,10 @@ export function integrationRoutes(parts: IntegrationPageParts): Hono<ConsoleEnv>
     const chosen = chosenMode(before.provider, field(form, 'mode') ?? '') ?? before;
     const { id, version } = stored.integration;
     if (field(form, 'version') !== String(version))
-      return editPage(
-        c,
-        stored,
-        chosen,
-        form,
-        new Map([['version', 'the integration was changed meanwhile by someone else: look at it, then save again']]),
-      );
+      return editPage(c, stored, chosen, form, differencesOf(form, stored, fieldNames(chosen)));
     const asked = putRequest(form, chosen, stored);
     if ('issues' in asked) return editPage(c, stored, chosen, form, asked.issues);
-    const saved = await saveSettings(receiving, c.get('visit').call, id, asked, chosen);
+    const saved = await saveSettings(receiving, c.get('visit').call, id, asked, chosen, stored.integration.version);
     if (saved instanceof Refusal) return refusedPage(c, place, saved);
     if ('issues' in saved) return editPage(c, stored, chosen, form, saved.issues);
     if (!saved.webhook?.hookSet || stored.webhook?.hookSet)
@@ -244,7 +239,7 @@ export function integrationRoutes(parts: IntegrationPageParts): Hono<ConsoleEnv>
     for (const secret of secrets ?? []) settings.append('webhook.secrets', secret);
     const asked = putRequest(settings, chosen, stored);
     if ('issues' in asked) return editPage(c, stored, chosen, settings, asked.issues);
-    const saved = await saveSettings(receiving, c.get('visit').call, id, asked, chosen);
+    const saved = await saveSettings(receiving, c.get('visit').call, id, asked, chosen, stored.integration.version);
     if (saved instanceof Refusal) return refusedPage(c, place, saved);
     if ('issues' in saved) return editPage(c, stored, chosen, settings, saved.issues);
     return seeOther(c, site, `/integrations/${id}`, 'secrets_replaced');

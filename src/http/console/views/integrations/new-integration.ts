@@ -153,7 +153,7 @@ export function newIntegrationRoutes(parts: NewIntegrationParts): Hono<ConsoleEn
     const asked = putRequest(form, chosen, undefined);
     if ('issues' in asked || faults.size > 0)
       return settingsPage(c, chosen, id, form, new Map([...faults, ...('issues' in asked ? asked.issues : [])]));
-    const saved = await saveSettings(receiving, visit.call, id, asked, chosen);
+    const saved = await saveSettings(receiving, visit.call, id, asked, chosen, 0);
     if (saved instanceof Refusal) return refusedPage(c, place, saved);
     if ('issues' in saved) return settingsPage(c, chosen, id, form, saved.issues);
     const { integration, webhook } = saved;

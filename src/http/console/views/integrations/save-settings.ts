@@ -13,19 +13,20 @@ export interface SavedIntegration {
   webhook: WebhookView | null;
 }
 
-/** A refusal that names no member is returned as it is. */
+/** A refusal that names no member is returned as it is. `ofVersion`: what was shown; 0: there was none. */
 export async function saveSettings(
   receiving: Pick<ReceivingAdmin, 'put'>,
   call: Call,
   id: string,
   asked: PutRequest,
   chosen: Chosen,
+  ofVersion: number,
 ): Promise<SavedIntegration | { issues: Issues } | Refusal> {
   const webhook = webhookSetupOf(asked);
   const saved =
     webhook instanceof Refusal
       ? webhook
-      : await receiving.put(call, id, setupOf(asked), { webhook, signals: asked.signals });
+      : await receiving.put(call, id, { ...setupOf(asked), ofVersion }, { webhook, signals: asked.signals });
   if (!(saved instanceof Refusal)) return saved;
   const { fault } = saved;
   if (fault.code !== 'invalid_request' || !fault.issues?.length) return saved;

@@ -219,3 +219,24 @@ export function storedFields({ integration: i, webhook }: StoredIntegration): UR
   ];
   return new URLSearchParams(all.filter((pair): pair is [string, string] => pair[1] !== undefined && pair[1] !== ''));
 }
+
+/** For a form that was made of an earlier version: what is stored now where the form says something else. */
+export function differencesOf(form: URLSearchParams, stored: StoredIntegration, names: readonly string[]): Issues {
+  const now = storedFields(stored);
+  const inLine = (text: string | null) => words(text ?? '')!.join(' ');
+  const differ = names.filter((name) => isCompared(name, form) && inLine(form.get(name)) !== inLine(now.get(name)));
+  const shown = (name: string) =>
+    CHECKS.includes(name) ? (now.has(name) ? 'yes' : 'no') : inLine(now.get(name)) || 'nothing';
+  const message =
+    'the integration was changed meanwhile by someone else. Beside each field that differs is what is stored now: saved again, this form replaces it';
+  return new Map([
+    ['version', message],
+    ...differ.map((name): [string, string] => [name, `stored now: ${shown(name)}`]),
+  ]);
+}
+
+const CHECKS = ['require_finish', 'webhook', 'webhook.hook'];
+/** Secrets that are given replace what is stored in any case; and what a rate is counted by says nothing without one. */
+const isCompared = (name: string, form: URLSearchParams): boolean =>
+  !['id', 'client_secret', 'private_key', 'webhook.secrets'].includes(name) &&
+  (name !== 'rate.per' || field(form, 'rate.requests') !== undefined);
