@@ -76,7 +76,7 @@ describe('console: events and webhooks', () => {
       const page = await get('viewer', at());
       expect(page.text).toContain('failing, will be retried');
       expect(page.text).toContain('answered 503');
-      expect(page.text).toContain('Every attempt has failed since');
+      expect(page.text).toContain('Every attempt has failed, the first one');
     }, PATIENT);
     const failing = await get('viewer', at('?status=failing'));
     const id = /deliveries\/(dlv_[0-9a-z]+)"/.exec(failing.html)![1]!;
@@ -150,7 +150,7 @@ describe('console: events and webhooks', () => {
     await team.send({ id: 'Ev2' }, { headers: { 'x-team-signature': 'v0=00' } });
     const list = await vi.waitFor(async () => {
       const page = await get('viewer', '/events/received');
-      expect(page.text).toContain('Refused, by reason, of the last 1');
+      expect(page.text).toContain('Refused, by reason');
       return page;
     }, PATIENT);
     expect(list.text).toContain('no connection');

@@ -38,7 +38,7 @@ describe('console: keys and system', () => {
       'nothing waits',
     ])
       expect(text).toContain(words);
-    expect(text).toContain('None yet: the first one is made when an event is delivered.');
+    expect(text).toContain('No key signs deliveries yet: the first one is made when an event is delivered.');
     expect(text).toContain('No long work has been started.');
     expect(html.match(/method="post"/g)).toHaveLength(1);
     expect(html).not.toContain(broker.adminKey);

@@ -3,6 +3,7 @@
 import { Hono } from 'hono';
 import { html } from 'hono/html';
 import type { AuditLog } from '../../../broker/audit/index.ts';
+import type { CallerAdmin } from '../../../broker/callers/index.ts';
 import type { ReadHourlyHistory } from '../../../broker/counts/index.ts';
 import type { BrokerStatus, IntegrationStatus, ReadStatus } from '../../../broker/maintenance/index.ts';
 import type { StoredAuditEntry } from '../../../domain/audit.ts';
@@ -11,9 +12,11 @@ import { Refusal } from '../../../domain/errors.ts';
 import { type HourlyCount, hourOf } from '../../../domain/hourly-counts.ts';
 import type { Clock } from '../../../ports/index.ts';
 import type { Html, PlainSite } from '../../pages/layout.ts';
+import { shownName } from '../../pages/shown-name.ts';
 import { type Place, shown } from '../answers.ts';
 import type { ConsoleEnv } from '../environment.ts';
 import { consolePage } from '../layout.ts';
+import { actorWords, type CallerNames, callerNames } from '../parts/actors.ts';
 import { type Bar, barChart } from '../parts/chart.ts';
 import { CIRCUIT_TONES, CIRCUIT_WORDS, status } from '../parts/status.ts';
 import { table } from '../parts/table.ts';
@@ -23,6 +26,7 @@ export interface HomeParts {
   readStatus: ReadStatus;
   readHourlyHistory: ReadHourlyHistory;
   auditLog: AuditLog;
+  callers: Pick<CallerAdmin, 'list'>;
   clock: Clock;
   site: PlainSite;
 }
@@ -32,19 +36,27 @@ const HOURS = 24;
 const [EXAMINED, SHOWN] = [300, 8];
 /** What people did, of all that is in the audit log. */
 const CHANGES =
-  /^(integration|caller|webhook_endpoint|console_session|signing_key|key)\.|^connection\.(revoked|deauthorized|held)$/;
+  /^(integration|caller|webhook_endpoint|signing_key|key|job)\.|^connection\.(revoked|deauthorized|held)$|^console_session\.refused$/;
 
-export function homeView({ readStatus, readHourlyHistory, auditLog, clock, site }: HomeParts): Hono<ConsoleEnv> {
+export function homeView({
+  readStatus,
+  readHourlyHistory,
+  auditLog,
+  callers,
+  clock,
+  site,
+}: HomeParts): Hono<ConsoleEnv> {
   const place: Place = { site, section: '' };
 
   return new Hono<ConsoleEnv>().get('/console', async (c) => {
     const visit = c.get('visit');
     const now = clock.now();
     const from = hourOf(now) - (HOURS - 1) * HOUR;
-    const [broker, hours, entries] = await Promise.all([
+    const [broker, hours, entries, names] = await Promise.all([
       readStatus(visit.call),
       readHourlyHistory(visit.call, { from, to: now }),
       auditLog(visit.call, { from: now - HOURS * HOUR }, { limit: EXAMINED, after: undefined }),
+      callerNames(callers, visit),
     ]);
     if (hours instanceof Refusal) return shown(c, place, hours, () => c.notFound());
     const changes = entries instanceof Refusal ? [] : entries.data.filter(({ action }) => CHANGES.test(action));
@@ -56,7 +68,7 @@ export function homeView({ readStatus, readHourlyHistory, auditLog, clock, site 
           notice: c.req.query('done'),
           body: html`<section id="home" data-live="15" aria-label="State of the broker">
             ${health(site, known, now)} ${integrations(site, known, dayOf(hours, from))}
-            ${changed(site, changes.slice(0, SHOWN), now)}
+            ${changed(site, changes.slice(0, SHOWN), names, now)}
           </section>`,
         }),
       ),
@@ -154,7 +166,7 @@ export function dayOf(hours: readonly HourlyCount[], from: number): Map<string, 
 }
 
 const emptyBar = (hour: number) => ({
-  label: new Date(hour).toISOString().slice(11, 16),
+  label: `${new Date(hour).toISOString().slice(11, 16)} UTC`,
   parts: [
     { kind: 'ok' as const, name: 'done', value: 0 },
     { kind: 'warn' as const, name: 'to be tried again', value: 0 },
@@ -162,9 +174,49 @@ const emptyBar = (hour: number) => ({
   ],
 });
 
-const changed = (
+/** Where the name of the action is no sentence of its own. */
+const ACTION_WORDS: Readonly<Record<string, string>> = {
+  'integration.put': 'Integration saved',
+  'integration.declared': 'Integration saved from the declarative file',
+  'integration.misconfigured': 'Integration does not work any more',
+  'integration.recovered': 'Integration works again',
+  'caller.updated': 'Caller changed',
+  'caller.declared': 'Caller saved from the declarative file',
+  'webhook_endpoint.updated': 'Webhook endpoint changed',
+  'connection.deauthorized': 'Connection ended by its owner, at the provider',
+  'connection.held': 'Connection put on hold by the provider',
+  'console_session.refused': 'Sign-in to the console refused',
+  'key.protection': 'Protection of the keys raised',
+};
+function actionWords(action: string): string {
+  const plain = action.replaceAll(/[._]/g, ' ');
+  return ACTION_WORDS[action] ?? `${plain.charAt(0).toUpperCase()}${plain.slice(1)}`;
+}
+
+/** What it was done to: by its name where it has one, with a link to its page. */
+function about(
   { base }: PlainSite,
+  { integration, detail, connectionId }: Pick<StoredAuditEntry, 'integration' | 'detail' | 'connectionId'>,
+  names: CallerNames,
+): Html {
+  const [id = '', ...more] = (detail ?? '').split(' ');
+  if (names.has(id))
+    return html`<a href="${base}/console/callers/${id}">${shownName(names.get(id)!)}</a> ${shownName(more.join(' '))}`;
+  const at =
+    integration === null
+      ? ''
+      : html`<a href="${base}/console/integrations/${encodeURIComponent(integration)}">${integration}</a>`;
+  if (connectionId !== null)
+    return html`${at} <a href="${base}/console/connections/${connectionId}"><code>${connectionId}</code></a>`;
+  if (/^whe_\w+$/.test(id)) return html`<a href="${base}/console/events/endpoints/${id}"><code>${id}</code></a>`;
+  // What a change of an integration records beside its id are its settings, which the audit log has.
+  return html`${at} ${at === '' && detail !== null ? html`<code>${shownName(detail)}</code>` : ''}`;
+}
+
+const changed = (
+  site: PlainSite,
   entries: readonly StoredAuditEntry[],
+  names: CallerNames,
   now: number,
 ): Html => html`<section class="card" aria-labelledby="changed">
   <h2 id="changed">What changed in 24 hours</h2>
@@ -173,20 +225,20 @@ const changed = (
       ? html`<p class="quiet">Nothing.</p>`
       : html`<ol class="timeline">
           ${entries.map(
-            ({ at, action, actor, integration, detail, requestId }) =>
+            ({ at, action, actor, integration, detail, requestId, connectionId }) =>
               html`<li>
-                <strong>${action}</strong> ${integration ?? ''} ${detail ?? ''}
+                <strong>${actionWords(action)}</strong> ${about(site, { integration, detail, connectionId }, names)}
                 <div class="meta">
-                  ${when(at, now)}, ${actor ?? 'the broker'}${
+                  ${when(at, now)}, by ${actorWords(site, actor, names)}${
                     requestId === null
                       ? ''
                       : html`,
-                  <a href="${base}/console/audit?${new URLSearchParams({ request_id: requestId })}">request<span class="hidden"> of ${action}</span></a>`
+                  <a href="${site.base}/console/audit?${new URLSearchParams({ request_id: requestId })}">request<span class="hidden"> of ${action}</span></a>`
                   }
                 </div>
               </li>`,
           )}
         </ol>`
   }
-  <p><a href="${base}/console/audit">The whole audit log</a></p>
+  <p><a href="${site.base}/console/audit">The whole audit log</a></p>
 </section>`;

@@ -6,6 +6,7 @@ import { AUDIT_ACTIONS } from '../../../../domain/audit-actions.ts';
 import { HOUR } from '../../../../domain/durations.ts';
 import type { Html } from '../../../pages/layout.ts';
 import { shownName } from '../../../pages/shown-name.ts';
+import { actorWords, type CallerNames } from '../../parts/actors.ts';
 import { issueSummary, selectField, textField } from '../../parts/fields.ts';
 import { status } from '../../parts/status.ts';
 import { nextPage, table } from '../../parts/table.ts';
@@ -16,11 +17,12 @@ import type { AskedEntries } from './audit-query.ts';
 interface AuditPage extends AskedEntries {
   rows: readonly StoredAuditEntry[];
   next: string | null;
+  names: CallerNames;
   now: number;
 }
 
 export function auditPage(base: string, page: AuditPage): Html {
-  const { query, issues, rows, next, now } = page;
+  const { query, issues, rows, next, names, now } = page;
   const path = `${base}/console/audit`;
   return html`
     ${issueSummary(issues, (name) => name !== '')}
@@ -31,7 +33,7 @@ export function auditPage(base: string, page: AuditPage): Html {
         { heading: 'When', isName: true, cell: ({ at }) => when(at, now) },
         { heading: 'What', cell: what },
         { heading: 'Outcome', cell: ({ outcome }) => OUTCOMES[outcome] ?? outcome },
-        { heading: 'Who', cell: (entry) => who(base, entry) },
+        { heading: 'Who', cell: (entry) => who(base, entry, names) },
         { heading: 'About', cell: (entry) => about(base, entry) },
         { heading: 'Request', cell: (entry) => request(path, entry) },
       ],
@@ -89,21 +91,18 @@ const what = ({
   ${detail === null ? '' : html`<div>${shownName(detail)}</div>`}
   ${changed === null ? '' : html`<div class="quiet">changed: ${changed.split(' ').join(', ')}</div>`}`;
 
-function who(base: string, entry: StoredAuditEntry): Html {
+function who(base: string, entry: StoredAuditEntry, names: CallerNames): Html {
   const { actor, keyId, subject, address, session, agentId, agentName, purpose } = entry;
-  const name = actor.startsWith('clr_')
-    ? html`<a href="${base}/console/callers/${encodeURIComponent(actor)}">${actor}</a>`
-    : actor;
-  return html`${name}
+  return html`<span title="${actor}">${actorWords({ base }, actor, names)}</span>
     ${subject === null ? '' : html`<div class="quiet">as ${subject}</div>`}
     ${agentId === null ? '' : html`<div>agent ${shownName(agentName ?? agentId)}</div>`}
     ${purpose === null ? '' : html`<div class="quiet">to ${shownName(purpose)}</div>`}
     ${
       session === null
         ? ''
-        : html`<div class="quiet"><a href="${base}/console/audit?${new URLSearchParams({ session })}">${session}</a></div>`
+        : html`<div class="quiet"><a href="${base}/console/audit?${new URLSearchParams({ session })}"><code>${session}</code></a></div>`
     }
-    ${keyId === null || keyId === session ? '' : html`<div class="quiet">with ${keyId}</div>`}
+    ${keyId === null || keyId === session ? '' : html`<div class="quiet">with <code>${keyId}</code></div>`}
     ${address === null ? '' : html`<div class="quiet">from ${address}</div>`}`;
 }
 
@@ -112,7 +111,7 @@ function about(base: string, { integration, owner, connectionId }: StoredAuditEn
     ...(connectionId === null
       ? []
       : [
-          html`<div><a href="${base}/console/connections/${encodeURIComponent(connectionId)}">${connectionId}</a></div>`,
+          html`<div><a href="${base}/console/connections/${encodeURIComponent(connectionId)}"><code>${connectionId}</code></a></div>`,
         ]),
     ...(integration === null
       ? []

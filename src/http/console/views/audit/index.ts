@@ -1,6 +1,7 @@
 // The audit log: its entries by filters, and a download of them.
 import { Hono } from 'hono';
 import type { AuditLog } from '../../../../broker/audit/index.ts';
+import type { CallerAdmin } from '../../../../broker/callers/index.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { Clock } from '../../../../ports/index.ts';
 import type { PlainSite } from '../../../pages/layout.ts';
@@ -8,17 +9,19 @@ import { paged } from '../../../paging.ts';
 import { type Place, refusedPage, seeOther, shown } from '../../answers.ts';
 import type { ConsoleEnv } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
+import { callerNames } from '../../parts/actors.ts';
 import { exportedEntries } from './audit-export.ts';
 import { auditPage } from './audit-list.ts';
 import { askedEntries } from './audit-query.ts';
 
 export interface AuditViewParts {
   auditLog: AuditLog;
+  callers: Pick<CallerAdmin, 'list'>;
   clock: Clock;
   site: PlainSite;
 }
 
-export function auditViews({ auditLog, clock, site }: AuditViewParts): Hono<ConsoleEnv> {
+export function auditViews({ auditLog, callers, clock, site }: AuditViewParts): Hono<ConsoleEnv> {
   const place: Place = { site, section: 'audit' };
   const routes = new Hono<ConsoleEnv>();
   routes.get('/console/audit', async (c) => {
@@ -29,8 +32,9 @@ export function auditViews({ auditLog, clock, site }: AuditViewParts): Hono<Cons
       issues.size > 0
         ? { data: [], next: null }
         : await paged(c, { cursor }, (request) => auditLog(visit.call, filter, request));
+    const names = await callerNames(callers, visit);
     return shown(c, place, found, ({ data, next }) => {
-      const list = { rows: data, next: next === null ? null : c.get('cursors').encrypt(c.req.path, next) };
+      const list = { names, rows: data, next: next === null ? null : c.get('cursors').encrypt(c.req.path, next) };
       const body = auditPage(site.base, { ...asked, ...list, now: clock.now() });
       return c.html(
         consolePage(site, visit, { title: 'Audit log', section: 'audit', body }),

@@ -12,7 +12,7 @@ import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { page, paged } from '../../../paging.ts';
 import { type Place, refusedPage, seeOther } from '../../answers.ts';
 import type { ConsoleEnv, Visit } from '../../environment.ts';
-import { field } from '../../forms.ts';
+import { field, tokenField } from '../../forms.ts';
 import { consolePage } from '../../layout.ts';
 import { actionButton } from '../../parts/actions.ts';
 import { facts, quoted } from '../../parts/facts.ts';
@@ -92,12 +92,12 @@ export function capturesView({ connections, captures, clock, site }: CapturesVie
 }
 
 function control(visit: Visit, path: string, running: Capture | null, isLive: boolean, now: number): Html {
-  const start = html`${selectField({
+  const minutes = selectField({
     name: 'minutes',
     label: 'For how long',
     value: String(DURATIONS[1]),
-    options: DURATIONS.map((minutes) => [String(minutes), `${minutes} minutes`]),
-  })}`;
+    options: DURATIONS.map((one) => [String(one), `${one} minutes`]),
+  });
   return html`<div class="card">
     <p class="lead">${running ? html`${status('busy', 'capturing')} It ends ${when(running.until, now)}.` : 'No calls are captured now.'}</p>
     <p>
@@ -109,12 +109,10 @@ function control(visit: Visit, path: string, running: Capture | null, isLive: bo
       !isLive
         ? html`<p class="quiet">The connection is revoked: there is nothing to capture.</p>`
         : html`<div class="row">
-            ${actionButton(visit, {
-              action: `${path}/start`,
-              label: running ? 'Let it run on' : 'Capture calls',
-              fields: start,
-              isQuiet: running !== null,
-            })}
+            <form method="post" action="${path}/start" class="row">
+              ${tokenField(visit)} ${minutes}
+              <button class="button ${running ? 'button-quiet' : ''}">${running ? 'Let it run on' : 'Capture calls'}</button>
+            </form>
             ${running ? actionButton(visit, { action: `${path}/stop`, label: 'End the capture' }) : ''}
           </div>`
     }

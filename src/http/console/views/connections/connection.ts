@@ -3,6 +3,7 @@
 import { Hono } from 'hono';
 import { html } from 'hono/html';
 import type { AuditLog } from '../../../../broker/audit/index.ts';
+import type { CallerAdmin } from '../../../../broker/callers/index.ts';
 import type { ConnectionResource } from '../../../../broker/connections/index.ts';
 import type { IntegrationAdmin } from '../../../../broker/integrations/index.ts';
 import type { Explanations } from '../../../../broker/maintenance/index.ts';
@@ -19,6 +20,7 @@ import { shownName } from '../../../pages/shown-name.ts';
 import { type Place, refusedPage } from '../../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
+import { type CallerNames, callerNames } from '../../parts/actors.ts';
 import { CONNECTION_TONES, CONNECTION_WORDS, status } from '../../parts/status.ts';
 import { nextPage } from '../../parts/table.ts';
 import { when } from '../../parts/when.ts';
@@ -32,6 +34,7 @@ export interface ConnectionViewParts {
   integrations: Pick<IntegrationAdmin, 'get'>;
   explanations: Pick<Explanations, 'ofConnection'>;
   auditLog: AuditLog;
+  callers: Pick<CallerAdmin, 'list'>;
   inbox: Pick<Inbox, 'list'>;
   cursors: Cursors;
   clock: Pick<Clock, 'now'>;
@@ -50,10 +53,11 @@ export function connectionView(parts: ConnectionViewParts): Hono<ConsoleEnv> {
     const id = c.req.param('id');
     const connection = await connections.get(visit.call, id);
     if (connection instanceof Refusal) return refusedPage(c, place, connection);
-    const [because, integration, past] = await Promise.all([
+    const [because, integration, past, names] = await Promise.all([
       explanations.ofConnection(connection),
       integrations.get(visit.call, connection.integration),
       readPast(parts, visit, id, c.req.query('cursor')),
+      callerNames(parts.callers, visit),
     ]);
     const now = clock.now();
     return c.html(
@@ -64,7 +68,7 @@ export function connectionView(parts: ConnectionViewParts): Hono<ConsoleEnv> {
         notice: c.req.query('done'),
         body: html`${verdict(site, connection, because, now)} ${connectionActions(site, visit, connection)}
           <div class="split">
-            ${pastCard(site, visit, connection, past, now)}
+            ${pastCard(site, visit, connection, past, names, now)}
             <div>
               ${tokenFacts(connection, integration instanceof Refusal ? null : integration, now)}
               ${connectionFacts(site, connection, now)}
@@ -152,7 +156,14 @@ async function readPast(
   };
 }
 
-function pastCard(site: PlainSite, visit: Visit, { id }: Connection, past: Past | undefined, now: number): Html | '' {
+function pastCard(
+  site: PlainSite,
+  visit: Visit,
+  { id }: Connection,
+  past: Past | undefined,
+  names: CallerNames,
+  now: number,
+): Html | '' {
   if (!past || !may(visit, 'audit:read')) return '';
   const query = new URLSearchParams(past.isFirst ? {} : { cursor: '' });
   return html`<section class="card" aria-labelledby="timeline">
@@ -161,6 +172,6 @@ function pastCard(site: PlainSite, visit: Visit, { id }: Connection, past: Past 
       The newest first. Reads are counted by caller and hour, over the last day.
       <a href="${site.base}/console/audit?${new URLSearchParams({ connection_id: id })}">All of it is in the audit log</a>.
     </p>
-    ${timeline(site, past.items, now)} ${nextPage(`${site.base}/console/connections/${id}`, query, past.cursor)}
+    ${timeline(site, past.items, names, now)} ${nextPage(`${site.base}/console/connections/${id}`, query, past.cursor)}
   </section>`;
 }

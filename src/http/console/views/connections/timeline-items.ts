@@ -5,6 +5,7 @@ import type { AuditAction } from '../../../../domain/audit-actions.ts';
 import { HOUR } from '../../../../domain/durations.ts';
 import type { ReceivedWebhook } from '../../../../domain/received-webhook.ts';
 import type { Tone } from '../../parts/status.ts';
+import { exactly } from '../../parts/when.ts';
 
 export interface TimelineItem {
   /** Ms since the epoch; of several, the newest. */
@@ -36,7 +37,7 @@ const WORDS: Partial<Record<AuditAction, readonly [Tone, string]>> = {
   'connection.refresh_requested': ['off', 'A refresh was asked for'],
   'connection.checked': ['good', 'Checked at its API'],
   'connection.check_failed': ['bad', 'The check at its API failed'],
-  'connection.capture_started': ['busy', 'Calls are captured from here on'],
+  'connection.capture_started': ['busy', 'Calls are captured until'],
   'connection.capture_stopped': ['off', 'The capture of calls was ended'],
   'connection.captures_read': ['off', 'Captured calls were read'],
   'connection.revoked': ['off', 'Revoked'],
@@ -90,7 +91,8 @@ function itemOf({ at, action, outcome, detail, actor, requestId }: StoredAuditEn
     at,
     tone: isFailed ? 'bad' : saysNothing ? 'busy' : tone,
     text: isFailed ? `${text}, without success` : text,
-    detail,
+    // Of a capture, it is when it ends.
+    detail: action === 'connection.capture_started' ? exactly(Date.parse(detail ?? '') || at) : detail,
     actor,
     requestId,
     entries: [],
@@ -122,7 +124,7 @@ export function readItems(entries: readonly StoredAuditEntry[]): TimelineItem[] 
   }));
 }
 
-const hourOf = (at: number): string => `${new Date(at).toISOString().slice(11, 13)}:00`;
+const hourOf = (at: number): string => `${new Date(at).toISOString().slice(11, 13)}:00 UTC`;
 
 const KINDS = { webhook: 'Webhook received', signal: 'Security event received', logout: 'Logout received' } as const;
 

@@ -3,22 +3,28 @@
 import { html } from 'hono/html';
 import { HOUR } from '../../../../domain/durations.ts';
 import type { Html, PlainSite } from '../../../pages/layout.ts';
+import { actorWords, type CallerNames } from '../../parts/actors.ts';
 import { exactly, when } from '../../parts/when.ts';
 import type { TimelineItem } from './timeline-items.ts';
 
-export const timeline = (site: PlainSite, items: readonly TimelineItem[], now: number): Html =>
+export const timeline = (site: PlainSite, items: readonly TimelineItem[], names: CallerNames, now: number): Html =>
   items.length === 0
     ? html`<p class="empty">Nothing has happened, as far as the audit log reaches back.</p>`
     : html`<ol class="timeline">
-        ${items.map((item) => line(site, item, now))}
+        ${items.map((item) => line(site, item, names, now))}
       </ol>`;
 
-function line(site: PlainSite, { at, tone, text, detail, actor, requestId, entries }: TimelineItem, now: number): Html {
+function line(
+  site: PlainSite,
+  { at, tone, text, detail, actor, requestId, entries }: TimelineItem,
+  names: CallerNames,
+  now: number,
+): Html {
   const oldest = entries.at(-1);
   return html`<li class="${tone}">
     <strong>${text}</strong>${detail === null ? '' : html` <code>${detail}</code>`}
     <div class="meta">
-      ${exactly(at)}, ${when(at, now)}${actor === null ? '' : html`, by ${actorOf(site, actor)}`}${
+      ${exactly(at)}, ${when(at, now)}${actor === null ? '' : html`, by ${actorWords(site, actor, names)}`}${
         requestId === null ? '' : html`, request ${requestOf(site, at, requestId)}`
       }
     </div>
@@ -43,12 +49,4 @@ function requestOf({ base }: PlainSite, at: number, requestId: string): Html {
   const near = (ms: number) => new Date(ms).toISOString();
   const query = new URLSearchParams({ request_id: requestId, from: near(at - HOUR), to: near(at + HOUR) });
   return html`<a href="${base}/console/audit?${query.toString()}"><code>${requestId}</code></a>`;
-}
-
-function actorOf({ base }: PlainSite, actor: string): Html {
-  if (actor === 'system') return html`the broker`;
-  if (actor === 'browser') return html`the owner, in a browser`;
-  if (actor === 'clr_admin') return html`the admin key`;
-  if (!actor.startsWith('clr_')) return html`<span>${actor}</span>`;
-  return html`<a href="${base}/console/callers/${encodeURIComponent(actor)}">${actor}</a>`;
 }

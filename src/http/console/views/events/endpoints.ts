@@ -1,6 +1,7 @@
 // Webhook endpoints of callers: the list, and the page of one, with its last deliveries and what can be done about it.
 import { type Context, Hono } from 'hono';
 import { html } from 'hono/html';
+import type { CallerAdmin } from '../../../../broker/callers/index.ts';
 import type { Deliveries, WebhookEndpoints } from '../../../../broker/events/index.ts';
 import type { JobAdmin } from '../../../../broker/jobs/index.ts';
 import { Refusal } from '../../../../domain/errors.ts';
@@ -11,6 +12,7 @@ import { page, paged } from '../../../paging.ts';
 import { type Place, refusedPage, shown } from '../../answers.ts';
 import type { ConsoleEnv } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
+import { actorWords, type CallerNames, callerNames } from '../../parts/actors.ts';
 import { copied, facts } from '../../parts/facts.ts';
 import { oneOf, queryOf, tabs } from '../../parts/filters.ts';
 import { nextPage, table } from '../../parts/table.ts';
@@ -21,6 +23,7 @@ import { DELIVERY_STATUSES, DELIVERY_WORDS, endpointStatus, eventTabs } from './
 
 export interface EndpointViewParts {
   webhookEndpoints: WebhookEndpoints;
+  callers: Pick<CallerAdmin, 'list'>;
   deliveries: Deliveries;
   jobs: JobAdmin;
   clock: Clock;
@@ -33,7 +36,8 @@ const PATH = '/console/events';
 /** Where the page of one is. */
 export const ENDPOINT_PATH = `${PATH}/endpoints/:id{whe_[0-9a-z]+}`;
 
-export function endpointViews({ webhookEndpoints, deliveries, clock, site }: EndpointViewParts): Hono<ConsoleEnv> {
+export function endpointViews(parts: EndpointViewParts): Hono<ConsoleEnv> {
+  const { webhookEndpoints, deliveries, callers, clock, site } = parts;
   const place: Place = { site, section: 'events' };
   const crumbs = [{ href: `${site.base}${PATH}`, text: 'Events and webhooks' }];
 
@@ -41,9 +45,10 @@ export function endpointViews({ webhookEndpoints, deliveries, clock, site }: End
     const visit = c.get('visit');
     const cursor = c.req.query('cursor');
     const found = await paged(c, { limit: LIMIT, cursor }, (request) => webhookEndpoints.list(visit.call, request));
+    const names = await callerNames(callers, visit);
     return shown(c, place, found, (some) => {
       const { data, next_cursor: next } = page(c, some, (one) => one);
-      const body = html`${eventTabs(site, '')}${endpointTable(site, data, clock.now())}
+      const body = html`${eventTabs(site, '')}${endpointTable(site, data, names, clock.now())}
       ${nextPage(`${site.base}${PATH}`, queryOf({ cursor }), next)}`;
       return c.html(
         consolePage(site, visit, {
@@ -62,14 +67,17 @@ export function endpointViews({ webhookEndpoints, deliveries, clock, site }: End
     if (endpoint instanceof Refusal) return refusedPage(c, place, endpoint);
     const status = oneOf(DELIVERY_STATUSES, c.req.query('status'));
     const filter = { endpoint: endpoint.id, status };
-    const recent = await deliveries.list(visit.call, filter, { limit: RECENT, after: undefined });
+    const [recent, names] = await Promise.all([
+      deliveries.list(visit.call, filter, { limit: RECENT, after: undefined }),
+      callerNames(callers, visit),
+    ]);
     return shown(c, place, recent, ({ data, next }) => {
       const now = clock.now();
       const body = html`
         <div class="card">
           <p>${endpointStatus(endpoint)}</p>
           <p class="lead">${sentence(endpoint, now)}</p>
-          ${factsOf(site, endpoint, now)}
+          ${factsOf(site, endpoint, names, now)}
         </div>
         ${endpointForms(site, visit, endpoint, now)}
         <h2>Its last deliveries</h2>
@@ -96,7 +104,7 @@ export function endpointViews({ webhookEndpoints, deliveries, clock, site }: End
 function sentence({ enabled, disabledReason, failingSince }: WebhookEndpoint, now: number): string {
   if (enabled && failingSince === null) return 'What is sent to it arrives, or nothing has been sent yet.';
   if (enabled)
-    return `Every attempt has failed since ${inWords(failingSince!, now)}. The broker goes on trying, and disables the endpoint after five days of failures.`;
+    return `Every attempt has failed, the first one ${inWords(failingSince!, now)}. The broker goes on trying, and disables the endpoint after five days of failures.`;
   const waits = 'Nothing is sent to it. Its events wait, and are sent when it is enabled again.';
   if (disabledReason === 'gone') return `It has answered 410, that it is gone, and was disabled. ${waits}`;
   if (disabledReason === 'failing') return `It has failed for five days, and was disabled. ${waits}`;
@@ -105,11 +113,11 @@ function sentence({ enabled, disabledReason, failingSince }: WebhookEndpoint, no
 
 const listed = (all: readonly string[] | null, every: string): string => all?.join(', ') ?? every;
 
-const factsOf = ({ base }: PlainSite, endpoint: WebhookEndpoint, now: number): Html =>
+const factsOf = (site: PlainSite, endpoint: WebhookEndpoint, names: CallerNames, now: number): Html =>
   facts([
     ['URL', copied(endpoint.url, 'the URL')],
     ['Endpoint', copied(endpoint.id, 'the id of the endpoint')],
-    ['Caller', html`<a href="${base}/console/callers/${endpoint.callerId}">${endpoint.callerId}</a>`],
+    ['Caller', actorWords(site, endpoint.callerId, names)],
     ['Events', listed(endpoint.types, 'all that its caller may hear')],
     ['Integrations', listed(endpoint.integrations, 'all that its caller may hear of')],
     ['Owners', listed(endpoint.owners, 'all that its caller may hear of')],
@@ -125,7 +133,7 @@ const factsOf = ({ base }: PlainSite, endpoint: WebhookEndpoint, now: number): H
     ['Changed', when(endpoint.updatedAt, now)],
   ]);
 
-const endpointTable = ({ base }: PlainSite, rows: readonly WebhookEndpoint[], now: number): Html =>
+const endpointTable = (site: PlainSite, rows: readonly WebhookEndpoint[], names: CallerNames, now: number): Html =>
   table<WebhookEndpoint>({
     caption: 'Webhook endpoints, the newest first',
     hideCaption: true,
@@ -134,7 +142,7 @@ const endpointTable = ({ base }: PlainSite, rows: readonly WebhookEndpoint[], no
         heading: 'Endpoint',
         isName: true,
         cell: ({ id, url, description }) =>
-          html`<a href="${base}${PATH}/endpoints/${id}">${description ?? url}</a>${description === null ? '' : html`<br><span class="quiet">${url}</span>`}`,
+          html`<a href="${site.base}${PATH}/endpoints/${id}">${description ?? url}</a>${description === null ? '' : html`<br><span class="quiet">${url}</span>`}`,
       },
       { heading: 'State', cell: endpointStatus },
       {
@@ -143,7 +151,7 @@ const endpointTable = ({ base }: PlainSite, rows: readonly WebhookEndpoint[], no
       },
       {
         heading: 'Caller',
-        cell: ({ callerId }) => html`<a href="${base}/console/callers/${callerId}"><code>${callerId}</code></a>`,
+        cell: ({ callerId }) => actorWords(site, callerId, names),
       },
       { heading: 'Events', cell: ({ types }) => listed(types, 'all') },
     ],

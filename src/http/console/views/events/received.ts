@@ -48,7 +48,10 @@ export function receivedViews({ inbox, clock, site }: ReceivedViewParts): Hono<C
     const groups = Map.groupBy(refused.data, (one) => `${one.integration}\n${one.reason ?? ''}`);
     const rows = [...groups.values()].map((all) => ({ newest: all[0]!, count: all.length }));
     return table<(typeof rows)[number]>({
-      caption: `Refused, by reason, of the last ${refused.data.length.toLocaleString('en')} that are listed`,
+      caption:
+        refused.data.length < COUNTED
+          ? 'Refused, by reason'
+          : `Refused, by reason, of the newest ${COUNTED.toLocaleString('en')}`,
       columns: [
         { heading: 'Reason', isName: true, cell: ({ newest }) => html`<code>${newest.reason ?? 'none given'}</code>` },
         { heading: 'Integration', cell: ({ newest }) => newest.integration },

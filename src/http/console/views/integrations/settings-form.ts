@@ -106,11 +106,11 @@ const isAsked = ({ optional, default: given }: ParamField): boolean => !optional
 
 function paramField(form: FilledForm, name: string, field: ParamField): Html {
   const { title, description, example, options, default: given } = field;
-  const hint = [
-    ...(description ? [description] : []),
-    ...(example ? [`For example: ${example}`] : []),
-    ...(given ? [`If empty: ${given}`] : []),
-  ].join(' ');
+  const sentence = description && (/[.!?]$/.test(description) ? description : `${description}.`);
+  const hint =
+    description || example || given
+      ? html`${sentence ?? ''} ${example ? html`For example: <code>${example}</code>.` : ''} ${given ? html`If empty: <code>${given}</code>.` : ''}`
+      : undefined;
   const base = { ...of(form, `params.${name}`), label: capital(title), hint, required: isAsked(field) };
   if (!options) return textField(base);
   const empty =

@@ -32,10 +32,12 @@ export function sessionList({ base }: PlainSite, visit: Visit, all: readonly Con
       { heading: 'Role', cell: ({ role }) => role },
       {
         heading: 'State',
-        cell: ({ openedAt }) => (openedAt === null ? status('busy', 'link not opened') : status('good', 'signed in')),
+        cell: ({ openedAt, createdAt }) =>
+          openedAt === null
+            ? html`${status('busy', 'link not opened')}<br><span class="quiet">made ${when(createdAt, now)}</span>`
+            : html`${status('good', 'signed in')}<br><span class="quiet">${when(openedAt, now)}</span>`,
       },
-      { heading: 'Address', cell: ({ address }) => address ?? '–' },
-      { heading: 'Since', cell: ({ openedAt, createdAt }) => when(openedAt ?? createdAt, now) },
+      { heading: 'From', cell: ({ address }) => address ?? '–' },
       { heading: 'Last seen', cell: ({ openedAt, lastSeenAt }) => when(openedAt === null ? null : lastSeenAt, now) },
       { heading: 'Ends', cell: ({ expiresAt }) => when(expiresAt, now) },
       ...(may(visit, 'admin') ? [{ heading: 'Sign out', cell: end }] : []),

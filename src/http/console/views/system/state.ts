@@ -159,7 +159,7 @@ export const keysPart = (
       { heading: 'Replaced', cell: ({ retiredAt }) => when(retiredAt, now) },
     ],
     rows: signingKeys,
-    empty: 'None yet: the first one is made when an event is delivered.',
+    empty: 'No key signs deliveries yet: the first one is made when an event is delivered.',
   })}
   ${table<SystemState['jwtKeys'][number]>({
     caption: 'Keys that sign JWTs',
@@ -171,6 +171,6 @@ export const keysPart = (
       { heading: 'Replaced', cell: ({ retiredAt }) => when(retiredAt, now) },
     ],
     rows: jwtKeys,
-    empty: 'None yet: the first one is made when it is asked for.',
+    empty: 'No key signs JWTs yet: the first one is made when it is asked for.',
   })}
   <p class="quiet">They are rotated on time. <code>valetkey signing-keys rotate</code> does it now, and withdraws a key that has leaked.</p>`;
