@@ -12,6 +12,18 @@ export function visibleText(text: string): string {
   return visible.trim() === '' && text !== '' ? '\uFFFD' : visible;
 }
 
+const MARKUP = /(<textarea[\s\S]*?<\/textarea>|<[^>]*>)/;
+const UNSEEN_OR_TURNING = /[\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\uFFF9-\uFFFB]+/gu;
+
+/** The texts of a page without what is not seen; what its fields hold and its attributes say stays exactly what it is. */
+export const visibleMarkup = (markup: string): string =>
+  markup.search(UNSEEN_OR_TURNING) >= 0
+    ? markup
+        .split(MARKUP)
+        .map((part, i) => (i % 2 === 0 ? part.replace(UNSEEN_OR_TURNING, '') : part))
+        .join('')
+    : markup;
+
 /** What JSON leaves as it is and a terminal does not: also C1 controls, which may begin an escape sequence. */
 const UNSEEN_IN_JSON = /[\x7F-\x9F\u2028\u2029\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\uFFF9-\uFFFB]+/gu;
 

@@ -1,6 +1,6 @@
 // Texts of others: what is not seen in them changes nothing.
 import { expect, test } from 'vitest';
-import { typeableText, visibleJson, visibleText } from '../../src/domain/visible-text.ts';
+import { typeableText, visibleJson, visibleMarkup, visibleText } from '../../src/domain/visible-text.ts';
 
 const UNSEEN = [
   ...[0x61c, 0x200b, 0x200c, 0x200d, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e],
@@ -35,4 +35,10 @@ test('a name can be typed: what is not seen of it is an escape sequence', () => 
   expect(typeableText('pay\u200bpal\u202e')).toBe('pay\\u200bpal\\u202e');
   expect(typeableText(' a  b\u00a0c ')).toBe('\\u0020a \\u0020b\\u00a0c\\u0020');
   expect(typeableText('\u{e0041}')).toBe('\\udb40\\udc41');
+});
+
+test('the texts of a page lose what is not seen, its fields and attributes do not', () => {
+  const field = '<input value="a\u200bb"><textarea>\n<b\u202e</textarea>';
+  expect(visibleMarkup(`<p title="x\u202e">a\u200bb\u202e ${field} c\u2066`)).toBe(`<p title="x\u202e">ab ${field} c`);
+  expect(visibleMarkup('<p>\n\tZoë</p>')).toBe('<p>\n\tZoë</p>');
 });

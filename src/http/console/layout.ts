@@ -1,5 +1,6 @@
 // The layout of every page of the console: where one is, where one can go, who one is. `html` escapes all values.
-import { html } from 'hono/html';
+import { html, raw } from 'hono/html';
+import { visibleMarkup } from '../../domain/visible-text.ts';
 import type { Html, PlainSite } from '../pages/layout.ts';
 import { mark } from '../pages/layout.ts';
 import { shownName } from '../pages/shown-name.ts';
@@ -34,10 +35,11 @@ export interface ConsolePage {
 
 /** A page of someone who is signed in. */
 export const consolePage = (site: PlainSite, visit: Visit, page: ConsolePage): Html =>
-  document(
-    site,
-    page.title,
-    html`
+  visible(
+    document(
+      site,
+      page.title,
+      html`
       <a class="skip" href="#main">Skip to the content</a>
       <header class="bar">
         <a class="brand" href="${site.base}/console">${mark}<span>${site.appName}</span></a>
@@ -59,7 +61,12 @@ export const consolePage = (site: PlainSite, visit: Visit, page: ConsolePage): H
           ${page.body}
         </main>
       </div>`,
+    ),
   );
+
+/** Once for all views: names of callers, agents, hosts and types of events are written by others as well. */
+const visible = (page: Html): Html =>
+  page instanceof Promise ? page.then((it) => raw(visibleMarkup(String(it)))) : raw(visibleMarkup(String(page)));
 
 /** A page before the sign-in: one card. */
 export const entrancePage = (site: PlainSite, { title, body }: { title: string; body: Html }): Html =>

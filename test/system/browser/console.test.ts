@@ -137,6 +137,8 @@ describe.skipIf(installed === undefined)('console', { timeout: 180_000 }, () => 
     }
     await page.getByRole('button', { name: 'Sign out' }).click();
     expect(await heading(page)).toBe('Sign in to the console');
+    await page.goBack();
+    expect(await heading(page)).toBe('Sign in to the console');
   });
 
   it('shows a status by its shape and the focus in forced colours, and moves nothing where motion is not wanted', async () => {
