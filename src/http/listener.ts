@@ -1,6 +1,6 @@
 // The listener: bound before the broker is ready, so that the port is known; drained when it stops.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, ListenOptions } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import {
@@ -18,11 +18,18 @@ interface Handlers {
   fetch: Parameters<typeof getRequestListener>[0];
 }
 
+/**
+ * Whether other processes of this deployment listen at the same address: the kernel spreads connections over them (SO_REUSEPORT).
+ * `first`: fails if anyone else listens there. `join`: others of this deployment do already, or have, and the port is known;
+ * so it is not bound before the broker is ready, which would take connections from those that are.
+ */
+export type PortSharing = 'alone' | 'first' | 'join';
+
 export interface Listener {
   /** The URL to reach it at from this machine. */
   url: string;
-  /** Starts to serve. Until this is called, every answer is 503. */
-  handle(handlers: Handlers): void;
+  /** Starts to serve. Until this is called, every answer is 503. Rejects when the port of a `join` cannot be bound. */
+  handle(handlers: Handlers): Promise<void>;
   /** Accepts no more connections, lets open requests end within `graceMs`, then closes their connections. */
   stop(graceMs: number): Promise<void>;
 }
@@ -44,7 +51,13 @@ const TIMEOUTS = {
  * Rejects when the address cannot be bound. Port 0 picks a free one. `base` is the path of the public URL: requests are served
  * with and without it, since proxies differ in whether they strip it.
  */
-export async function listen(host: string, port: number, base = '', timeouts = TIMEOUTS): Promise<Listener> {
+export async function listen(
+  host: string,
+  port: number,
+  base = '',
+  timeouts = TIMEOUTS,
+  sharing: PortSharing = 'alone',
+): Promise<Listener> {
   type Handler = (request: IncomingMessage, response: ServerResponse, waitsForContinue: boolean) => void;
   let handler: Handler = (_, response) => {
     response.writeHead(503, { 'retry-after': '1' }).end();
@@ -61,15 +74,15 @@ export async function listen(host: string, port: number, base = '', timeouts = T
   server.on('checkContinue', (request, response) => serve(request, response, true));
   server.on('connect', refuseTunnel);
   server.maxConnections = MAX_CONNECTIONS;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, resolve);
-  });
-  const bound = (server.address() as AddressInfo).port;
+  // Another broker of this user that shares its port would go unnoticed.
+  if (sharing === 'first' && port !== 0) await closed(await bound(createServer(), { port, host }));
+  const bind = () => bound(server, { port, host, ...(sharing !== 'alone' && { reusePort: true }) });
+  if (sharing !== 'join') await bind();
+  const known = sharing === 'join' ? port : (server.address() as AddressInfo).port;
 
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
-    handle({ fastRoutes, fetch }) {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${known}`,
+    async handle({ fastRoutes, fetch }) {
       // HTTP/1.0 requires no `Host` (HAProxy's health checks send none); the framework needs one to build a URL.
       const framework = getRequestListener(fetch, { hostname: 'localhost' });
       handler = (request, response, waitsForContinue) => {
@@ -83,18 +96,30 @@ export async function listen(host: string, port: number, base = '', timeouts = T
         if (fast) fast(request, response, next);
         else next();
       };
+      if (sharing === 'join') await bind();
     },
     async stop(graceMs) {
-      const closed = new Promise((resolve) => server.close(resolve));
+      const ended = closed(server);
       const idle = setInterval(() => server.closeIdleConnections(), SHUTDOWN_POLL_MS);
       const late = setTimeout(() => server.closeAllConnections(), graceMs);
-      await closed;
+      await ended;
       requestTimeouts.stop();
       clearInterval(idle);
       clearTimeout(late);
     },
   };
 }
+
+/** Rejects when the address cannot be bound. */
+async function bound(server: Server, options: ListenOptions): Promise<Server> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options, resolve);
+  });
+  return server;
+}
+
+const closed = (server: Server) => new Promise<unknown>((resolve) => server.close(resolve));
 
 /** A tunnel (CONNECT) would have no path to authorise. */
 function refuseTunnel(_: IncomingMessage, socket: Duplex): void {

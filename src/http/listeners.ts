@@ -1,15 +1,17 @@
 // The listeners of a broker: one for everyone, or one for browsers and providers and an internal one for callers and operators.
 import { basePath } from '../domain/urls.ts';
-import { type Listener, listen } from './listener.ts';
+import { type Listener, listen, type PortSharing } from './listener.ts';
 import type { Http } from './server.ts';
+
+export type { PortSharing } from './listener.ts';
 
 export interface Listeners {
   /** The public one, as reached from this machine. */
   url: string;
   /** Undefined: the public one serves everything. */
   internalUrl: string | undefined;
-  /** Starts to serve. Until this is called, every answer is 503. */
-  handle(http: Http): void;
+  /** As of `Listener`. */
+  handle(http: Http): Promise<void>;
   /** Accepts no more connections, lets open requests end within `graceMs`, then closes their connections. */
   stop(graceMs: number): Promise<void>;
 }
@@ -20,6 +22,7 @@ export interface ListenOn {
   internalPort: number | undefined;
   /** Its path is what requests may begin with. Undefined: it has none. */
   publicUrl: string | undefined;
+  sharing?: PortSharing;
 }
 
 /** Why a port cannot be bound, with the code of the system. */
@@ -39,13 +42,13 @@ export class BindError extends Error {
 }
 
 /** Rejects with `BindError`, which names every port that cannot be bound; then nothing is left open. */
-export async function listenOn({ host, port, internalPort, publicUrl }: ListenOn): Promise<Listeners> {
+export async function listenOn({ host, port, internalPort, publicUrl, sharing }: ListenOn): Promise<Listeners> {
   const base = publicUrl && basePath(publicUrl);
   const bound: Listener[] = [];
   const failures: BindFailure[] = [];
   const bind = async (which: BindFailure['which'], wanted: number): Promise<Listener | undefined> => {
     try {
-      const listener = await listen(host, wanted, base);
+      const listener = await listen(host, wanted, base, undefined, sharing);
       bound.push(listener);
       return listener;
     } catch (error) {
@@ -62,11 +65,11 @@ export async function listenOn({ host, port, internalPort, publicUrl }: ListenOn
   return {
     url: open.url,
     internalUrl: internal?.url,
-    handle({ fastRoutes, fetch, publicFetch }) {
+    async handle({ fastRoutes, fetch, publicFetch }) {
       if (!internal) return open.handle({ fastRoutes, fetch });
-      internal.handle({ fastRoutes, fetch });
+      await internal.handle({ fastRoutes, fetch });
       // No fast route is published.
-      open.handle({ fastRoutes: () => undefined, fetch: publicFetch });
+      await open.handle({ fastRoutes: () => undefined, fetch: publicFetch });
     },
     async stop(graceMs) {
       await Promise.all(bound.map((listener) => listener.stop(graceMs)));

@@ -25,6 +25,9 @@ function issueOf(host: string, { which, port, code }: BindFailure): string {
       return `VALETKEY_HOST: ${host} is not a name that can be resolved`;
     case 'EAFNOSUPPORT':
       return `VALETKEY_HOST: this machine has no addresses of the kind of ${host}`;
+    case 'ENOTSUP':
+    case 'ENOSYS':
+      return 'VALETKEY_WORKERS: on this system processes cannot share a port (SO_REUSEPORT): run one, or replicas on ports of their own';
     default:
       return `VALETKEY_HOST: it is not possible to listen at ${host}, port ${port} (${code})`;
   }

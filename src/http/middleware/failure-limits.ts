@@ -24,11 +24,17 @@ export interface FailureLimits {
   waitOf(kind: CredentialKind, address: string | null): number;
   /** Counts a failure, and returns the same as `waitOf` did before it. */
   count(kind: CredentialKind, address: string | null): number;
+  /** Counts a failure that another process has told. */
+  note(key: string): void;
   /** Networks and kinds in memory. */
   size(): number;
 }
 
-export function createFailureLimits(clock: Pick<Clock, 'monotonic'>): FailureLimits {
+/** `tell` is called with the key of each failure that is counted, for the other processes of this machine. */
+export function createFailureLimits(
+  clock: Pick<Clock, 'monotonic'>,
+  tell: (key: string) => void = () => undefined,
+): FailureLimits {
   /** All windows have one length, so the order of insertion is the order in which they end. */
   const windows = new Map<string, { failures: number; endsAt: number }>();
   const keyOf = (kind: CredentialKind, address: string | null) => `${kind} ${clientNetwork(address ?? 'unknown')}`;
@@ -47,6 +53,20 @@ export function createFailureLimits(clock: Pick<Clock, 'monotonic'>): FailureLim
     }
   }
 
+  /** Ms until the network may try again, as it was before; then nothing is counted. */
+  function add(key: string): number {
+    const now = clock.monotonic();
+    const window = open(key, now);
+    if (!window) {
+      makeRoom(now);
+      windows.set(key, { failures: 1, endsAt: now + AUTHENTICATION_WINDOW_MS });
+      return 0;
+    }
+    if (window.failures >= FAILURES) return window.endsAt - now;
+    window.failures++;
+    return 0;
+  }
+
   return {
     waitOf(kind, address) {
       const now = clock.monotonic();
@@ -54,18 +74,12 @@ export function createFailureLimits(clock: Pick<Clock, 'monotonic'>): FailureLim
       return window && window.failures >= FAILURES ? window.endsAt - now : 0;
     },
     count(kind, address) {
-      const now = clock.monotonic();
       const key = keyOf(kind, address);
-      const window = open(key, now);
-      if (!window) {
-        makeRoom(now);
-        windows.set(key, { failures: 1, endsAt: now + AUTHENTICATION_WINDOW_MS });
-        return 0;
-      }
-      if (window.failures >= FAILURES) return window.endsAt - now;
-      window.failures++;
-      return 0;
+      const wait = add(key);
+      if (wait === 0) tell(key);
+      return wait;
     },
+    note: (key) => void add(key),
     size: () => windows.size,
   };
 }

@@ -12,11 +12,24 @@ export interface RateLimitStatus {
 }
 
 export interface Limits {
-  /** Counts a request. Undefined: the caller has no limit. Counts are of this process, and lost at a restart. */
+  /** Counts a request. Undefined: the caller has no limit. Counts are lost at a restart. */
   count(principal: Principal): Promise<RateLimitStatus | undefined>;
 }
 
-export function createLimits(): Limits {
+/** The window of a caller, with the request that was counted. */
+export interface CountedRequests {
+  requests: number;
+  /** Ms until the window ends. */
+  endsInMs: number;
+}
+
+export interface RequestCounts {
+  /** Counts a request, also one beyond the limit. */
+  add(callerId: string, limit: RateLimit): Promise<CountedRequests>;
+}
+
+/** In the memory of this process. */
+export function createRequestCounts(): RequestCounts {
   const limiters = new Map<string, RateLimiterMemory>();
 
   function limiterOf({ requests, window }: RateLimit): RateLimiterMemory {
@@ -27,22 +40,31 @@ export function createLimits(): Limits {
   }
 
   return {
-    async count({ caller, rateLimit: limit }) {
-      if (!limit) return undefined;
-      const state = await limiterOf(limit)
-        .consume(caller.id)
+    async add(callerId, limit) {
+      const { consumedPoints, msBeforeNext } = await limiterOf(limit)
+        .consume(callerId)
         .catch((exceeded: unknown) => {
           if (exceeded instanceof RateLimiterRes) return exceeded;
           throw exceeded;
         });
-      const resetIn = Math.max(1, Math.ceil(state.msBeforeNext / 1_000));
+      return { requests: consumedPoints, endsInMs: msBeforeNext };
+    },
+  };
+}
+
+export function createLimits(counts: RequestCounts = createRequestCounts()): Limits {
+  return {
+    async count({ caller, rateLimit: limit }) {
+      if (!limit) return undefined;
+      const { requests, endsInMs } = await counts.add(caller.id, limit);
+      const resetIn = Math.max(1, Math.ceil(endsInMs / 1_000));
       return {
-        exceeded: state.consumedPoints > limit.requests,
+        exceeded: requests > limit.requests,
         resetIn,
         limit,
         headers: {
           'ratelimit-policy': `"caller";q=${limit.requests};w=${limit.window}`,
-          ratelimit: `"caller";r=${Math.max(0, state.remainingPoints)};t=${resetIn}`,
+          ratelimit: `"caller";r=${Math.max(0, limit.requests - requests)};t=${resetIn}`,
         },
       };
     },
