@@ -318,6 +318,7 @@ const FOLDERS = [
   'ports',
   'runtime',
   'runtime/assembly',
+  'runtime/workers',
   'stores',
   'stores/postgres',
   'stores/shared',

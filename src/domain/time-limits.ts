@@ -570,6 +570,25 @@ export const SHUTDOWN_REFRESH_GRACE_MS = 20 * SECOND_MS;
 /** At shutdown, connections that have become idle are closed this often. */
 export const SHUTDOWN_POLL_MS = 50;
 
+// Worker processes that share a port.
+
+/** A worker waits this long for the supervisor's count of a caller's requests, then counts by itself. */
+export const WORKER_COUNT_WAIT_MS = SECOND_MS;
+/** A scrape waits this long for the metrics of the other workers: longer than these wait for the store. */
+export const WORKER_METRICS_WAIT_MS = 4 * SECOND_MS;
+/** Workers are asked this often whether their event loop still turns … */
+export const WORKER_PING_INTERVAL_MS = 5 * SECOND_MS;
+/** … and are killed when they have not answered for this long, as the probe of an orchestrator would do. */
+export const WORKER_UNRESPONSIVE_MS = 30 * SECOND_MS;
+/** A worker that ends is started again at once if it had served for this long; otherwise after … */
+export const WORKER_STABLE_MS = 10 * SECOND_MS;
+/** … this, twice as long after each further time, up to … */
+export const WORKER_RESTART_MS = 500;
+/** … this. */
+export const WORKER_RESTART_MAX_MS = 30 * SECOND_MS;
+/** A second signal ends the workers at once if it comes later than this: npm repeats the one of the terminal. */
+export const SECOND_SIGNAL_AFTER_MS = SECOND_MS;
+
 /**
  * How long a renewal that keeps the refresh token waits for a refresh in flight, whose answer may replace that token. Then it
  * gives up: the browser waits meanwhile.

@@ -30,7 +30,7 @@ import type {
 import type { Provider } from '../domain/provider.ts';
 import type { SigningAlgorithm } from '../domain/signing-key.ts';
 import { basePath } from '../domain/urls.ts';
-import type { Clock, Logger, MetricsState, Store, Telemetry, Vault } from '../ports/index.ts';
+import type { Clock, Logger, Store, Telemetry, Vault } from '../ports/index.ts';
 import { toResponse } from './answer.ts';
 import type { AddressOf } from './client-address.ts';
 import { consoleRoutes } from './console/console.ts';
@@ -123,7 +123,7 @@ export interface HttpParts extends AuthenticationParts {
   auditBuffer: AuditBuffer;
   store: Pick<Store, 'ping'>;
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
-  state: () => Promise<MetricsState>;
+  renderMetrics: () => Promise<string>;
   readStatus: ReadStatus;
   explanations: Explanations;
   readHourlyHistory: ReadHourlyHistory;

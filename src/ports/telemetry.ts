@@ -45,6 +45,19 @@ export interface Telemetry {
   rowRefused(table: string): void;
   /** Prometheus text, with the gauges as given. */
   render(state: MetricsState): Promise<string>;
+  /** The same for another process, which merges it with its own. */
+  collect(state: MetricsState): Promise<CollectedMetrics>;
+}
+
+/** The metrics of one process: plain values that can be sent to another one. */
+export type CollectedMetrics = readonly object[];
+
+/** The worker processes of this deployment on this machine. */
+export interface WorkersState {
+  wanted: number;
+  running: number;
+  /** Those that were started in the place of one that had ended. */
+  restarts: number;
 }
 
 /** Gauges, read when metrics are scraped. */

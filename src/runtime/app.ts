@@ -11,6 +11,7 @@ import { inWords } from './declarative-file.ts';
 import { closeFoundation, openFoundation } from './foundation.ts';
 import { type Room, startAll } from './lifecycle.ts';
 import { SetupError } from './setup-error.ts';
+import type { Siblings } from './workers/index.ts';
 
 export type { Tuning } from './assembly/parts.ts';
 
@@ -23,14 +24,25 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-/** Rejects with `SetupError` or `StoreError`; then nothing is left open. */
-export async function start(config: Config, log: Logger, tuning: Tuning = {}): Promise<Running> {
-  const foundation = await openFoundation(config, log);
+/** One of several processes that share the ports. */
+export interface Worker {
+  siblings: Siblings;
+  /** It starts alone: what is done once for all is done by it. */
+  isFirst: boolean;
+}
+
+/** `worker` undefined: there is one process. Rejects with `SetupError` or `StoreError`; then nothing is left open. */
+export async function start(config: Config, log: Logger, tuning: Tuning = {}, worker?: Worker): Promise<Running> {
+  const appliesFile = worker?.isFirst ?? true;
+  const foundation = await openFoundation(config, log, worker ? (worker.isFirst ? 'first' : 'join') : 'alone');
   const { store, rescue, listeners } = foundation;
   let stopping = false;
   let broker: Broker;
   try {
-    broker = assemble({ ...foundation, config, log, tuning, isStopping: () => stopping });
+    broker = assemble({
+      ...{ ...foundation, config, log, tuning, isStopping: () => stopping },
+      siblings: worker?.siblings,
+    });
   } catch (error) {
     await closeFoundation(foundation);
     throw error;
@@ -50,8 +62,12 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}): P
     { name: 'deliveries in flight', stop: events.engine.stop },
     { name: 'refreshes in flight', stop: refresh.stop },
     { name: 'socket', stop: () => listeners.stop(0) },
-    { name: 'declarative file', start: () => applyDeclared(broker, config) },
-    { name: 'warnings', start: () => warnOfWorkloads({ ...broker, ...broker.integrations, log }) },
+    ...(appliesFile
+      ? [
+          { name: 'declarative file', start: () => applyDeclared(broker, config) },
+          { name: 'warnings', start: () => warnOfWorkloads({ ...broker, ...broker.integrations, log }) },
+        ]
+      : []),
     { name: 'running calls', stop: proxy.stop },
     { name: 'cache invalidation', start: () => followChanges(broker, log), stop: cache.stop },
     { name: 'refresh scheduler', start: refresh.start },

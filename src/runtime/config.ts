@@ -1,4 +1,5 @@
 // The environment, and the files that it names, parsed once. Every fault is reported, by name, at the same time.
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { RingKey } from '../adapters/keyring/keyring.ts';
 import type { EgressProxies } from '../adapters/outbound/outbound.ts';
@@ -13,13 +14,15 @@ import type { RecordedRefreshes } from '../ports/index.ts';
 import { readDeclared } from './declarative-file.ts';
 import { checkDeployment } from './deployment-checks.ts';
 import { type Env, type Environment, type ReadFile, readEnvironment } from './environment.ts';
-import { defaultOf, parseSettings } from './settings.ts';
+import { defaultOf, MAX_WORKERS, parseSettings, type SettingValues } from './settings.ts';
 
 export interface Config {
   host: string;
   port: number;
   /** Of the listener for callers and operators; undefined: the public one serves everything. */
   internalPort: number | undefined;
+  /** Processes that share the ports; 1: this one alone. */
+  workers: number;
   /** Undefined: `http://host:port`, known once it listens. */
   publicUrl: string | undefined;
   /** Who asks owners to connect their accounts, on pages. */
@@ -90,6 +93,7 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
       host: e.VALETKEY_HOST,
       port: e.VALETKEY_PORT,
       internalPort: e.VALETKEY_INTERNAL_PORT,
+      workers: workersOf(e.VALETKEY_WORKERS),
       publicUrl: e.VALETKEY_PUBLIC_URL,
       appName: e.VALETKEY_APP_NAME,
       databaseUrl: e.VALETKEY_DATABASE_URL,
@@ -126,6 +130,9 @@ const issuerIssues = ({ trusted_issuers }: DeclaredFile, publicUrl: string | und
         ]
       : [],
   );
+
+const workersOf = (workers: SettingValues['VALETKEY_WORKERS']): number =>
+  workers === 'auto' ? Math.min(availableParallelism(), MAX_WORKERS) : workers;
 
 const ownerWarnings = ({ trusted_issuers }: DeclaredFile): string[] =>
   overlappingOwners(trusted_issuers).map(

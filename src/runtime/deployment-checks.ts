@@ -24,6 +24,8 @@ export function checkDeployment(
 
   if (internalPort !== undefined && internalPort !== 0 && internalPort === port)
     issues.push('VALETKEY_INTERNAL_PORT: must be another port than VALETKEY_PORT');
+  if (settings.VALETKEY_WORKERS !== 1 && settings.VALETKEY_DATABASE_URL === 'file::memory:')
+    issues.push('VALETKEY_WORKERS: a database in memory is of one process: set 1, or a file');
   if (url?.startsWith('http:') && !isLocal)
     warnings.push(
       `VALETKEY_PUBLIC_URL: ${url} is plain http: codes, cookies and links can be read on the way. Use https, by a proxy that speaks TLS`,

@@ -1,6 +1,6 @@
 // What a broker needs before its parts can be put together: keys, store, rescue file and a bound socket.
 import type { KeyRing } from '../adapters/keyring/keyring.ts';
-import { BindError, type Listeners, listenOn } from '../http/listeners.ts';
+import { BindError, type Listeners, listenOn, type PortSharing } from '../http/listeners.ts';
 import type { Logger, Store } from '../ports/index.ts';
 import { openRescueFile, openStore, type RescueFile } from '../stores/open.ts';
 import { bindIssues } from './bind-issues.ts';
@@ -13,12 +13,12 @@ export interface Foundation {
   vault: KeyRing;
   store: Store;
   rescue: RescueFile;
-  /** Bound, so that the ports are known; answer 503 until they are given a handler. */
+  /** Their ports are known; answer 503 until they are given a handler. */
   listeners: Listeners;
 }
 
 /** Rejects with `SetupError` or `StoreError`; then nothing is left open. */
-export async function openFoundation(config: Config, log: Logger): Promise<Foundation> {
+export async function openFoundation(config: Config, log: Logger, sharing: PortSharing): Promise<Foundation> {
   const vault = await openKeyRing(config, log);
   const store = await openStore(config, log, systemClock.monotonic);
   let rescue: RescueFile | undefined;
@@ -30,7 +30,7 @@ export async function openFoundation(config: Config, log: Logger): Promise<Found
         { protection: vault.protection() },
         'rows of an earlier release are accepted without authentication: once every broker runs this version, run valetkey keys rotate',
       );
-    return { vault, store, rescue, listeners: await listenOn(config) };
+    return { vault, store, rescue, listeners: await listenOn({ ...config, sharing }) };
   } catch (error) {
     await store.close();
     rescue?.close();

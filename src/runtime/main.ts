@@ -7,39 +7,102 @@ import {
   keyRotationJson,
   keyRotationText,
 } from '../broker/maintenance/index.ts';
+import { createRequestCounts } from '../http/middleware/rate-limits.ts';
 import { type Logger, StoreError, type UnreadableResponseHead } from '../ports/index.ts';
 import { migrateStore } from '../stores/open.ts';
-import { start } from './app.ts';
+import { type Running, start } from './app.ts';
 import { runAuditVerification } from './audit-verification.ts';
 import { type Config, parseConfig } from './config.ts';
 import { unmarkMigratedSource } from './data-migration.ts';
 import { runKeyRotation } from './keys.ts';
 import { SetupError } from './setup-error.ts';
 import { type OpenSigningKeys, withSigningKeys } from './signing-keys.ts';
+import { systemClock } from './system-clock.ts';
 import { listUnreadable, readUnreadable } from './unreadable-responses.ts';
+import { createSupervisor, forkWorker, linkToSupervisor, type StartMessage, WORKER_MARK } from './workers/index.ts';
 
 type Read = Awaited<ReturnType<typeof readUnreadable>>;
 
-/** Runs the broker until SIGTERM or SIGINT. `force`: also on a database that was migrated to another one. */
+/**
+ * Runs the broker until SIGTERM or SIGINT: alone, or as the supervisor of worker processes. `force`: also on a database that was
+ * migrated to another one.
+ */
 export async function main({ force }: { force: boolean }): Promise<void> {
-  await configured(async (config, log) => {
-    if (force) await unmarkMigratedSource(config, log);
-    const running = await start(config, log);
-    let stopping = false;
-    const stop = async (signal: string) => {
-      if (stopping) return;
-      stopping = true;
-      log.info({ event: 'stopping', signal }, 'stopping');
-      await running.stop();
-      log.info({ event: 'stopped' }, 'stopped');
-    };
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
-    // At any log level: supervisors and tests wait for this line.
-    const lifecycle = createLogger('info');
-    const { url, internalUrl: internal_url, publicUrl: public_url } = running;
-    lifecycle.info({ event: 'listening', url, internal_url, public_url }, 'listening');
+  if (process.env[WORKER_MARK] !== undefined && process.connected) return runWorker();
+  const files: StartMessage['files'] = {};
+  const readAndKeep = (path: string) => {
+    files[path] = readFile(path);
+    return files[path];
+  };
+  await configured(
+    async (config, log) => {
+      if (force) await unmarkMigratedSource(config, log);
+      if (config.workers > 1) return supervise(config, log, files);
+      const running = await start(config, log);
+      const stop = stopping(running, log);
+      process.on('SIGTERM', stop);
+      process.on('SIGINT', stop);
+      logListening(running);
+    },
+    { readFile: readAndKeep },
+  );
+}
+
+async function supervise(config: Config, log: Logger, files: StartMessage['files']): Promise<void> {
+  const supervisor = createSupervisor({
+    wanted: config.workers,
+    spawn: () => forkWorker(process.env),
+    files,
+    counts: createRequestCounts(),
+    clock: systemClock,
+    log,
+    onListening: logListening,
   });
+  process.on('SIGTERM', supervisor.stop);
+  process.on('SIGINT', supervisor.stop);
+  process.exitCode = await supervisor.run();
+  log.info({ event: 'stopped' }, 'stopped');
+}
+
+/** A worker process: it ends with its supervisor. */
+async function runWorker(): Promise<void> {
+  delete process.env[WORKER_MARK];
+  const link = linkToSupervisor(process);
+  const started = await Promise.race([link.started, link.gone]);
+  if (!started) return;
+  const { worker, isFirst, files, ports } = started;
+  let isRunning = false;
+  await configured(
+    async (config, log) => {
+      const running = await start({ ...config, ...ports }, log, {}, { siblings: link.siblings, isFirst });
+      const stop = stopping(running, log, link.close);
+      process.on('SIGTERM', stop);
+      process.on('SIGINT', stop);
+      void link.gone.then(() => stop('the supervisor has ended'));
+      isRunning = true;
+      link.ready(running);
+    },
+    { readFile: (path) => files[path] ?? readFile(path), worker },
+  );
+  if (!isRunning) link.close();
+}
+
+/** What a signal does. A second one does nothing. */
+function stopping(running: Running, log: Logger, afterwards = () => {}): (signal: string) => Promise<void> {
+  let isStopping = false;
+  return async (signal) => {
+    if (isStopping) return;
+    isStopping = true;
+    log.info({ event: 'stopping', signal }, 'stopping');
+    await running.stop();
+    log.info({ event: 'stopped' }, 'stopped');
+    afterwards();
+  };
+}
+
+/** At any log level: supervisors and tests wait for this line. */
+function logListening({ url, internalUrl: internal_url, publicUrl: public_url }: Omit<Running, 'stop'>): void {
+  createLogger('info').info({ event: 'listening', url, internal_url, public_url }, 'listening');
 }
 
 /** Migrates the database without serving. */
@@ -52,16 +115,19 @@ export async function migrate(): Promise<void> {
 
 /** Re-encrypts every secret with the first key. Prints text, or one JSON object; exit code 1 if some secrets are left. */
 export async function rotate({ json }: { json: boolean }): Promise<void> {
-  await configured(async (config, log) => {
-    const done = await runKeyRotation(config, log);
-    if (done.remaining.length > 0 || done.inauthentic.length > 0) process.exitCode = 1;
-    console.log(json ? JSON.stringify(keyRotationJson(done)) : keyRotationText(done));
-  }, 2);
+  await configured(
+    async (config, log) => {
+      const done = await runKeyRotation(config, log);
+      if (done.remaining.length > 0 || done.inauthentic.length > 0) process.exitCode = 1;
+      console.log(json ? JSON.stringify(keyRotationJson(done)) : keyRotationText(done));
+    },
+    { logTo: 2 },
+  );
 }
 
 /** Lists or rotates the keys that the deployment signs with. */
 export async function useSigningKeys(work: (opened: OpenSigningKeys) => Promise<void>): Promise<void> {
-  await configured((config, log) => withSigningKeys(config, log, work), 2);
+  await configured((config, log) => withSigningKeys(config, log, work), { logTo: 2 });
 }
 
 /** Verifies the audit log. Prints text, or one JSON object; exit code 1 if its chain is broken. */
@@ -69,11 +135,14 @@ export async function verifyAuditLog(options: {
   json: boolean;
   expected: { id: string; hash: string } | undefined;
 }): Promise<void> {
-  await configured(async (config, log) => {
-    const verified = await runAuditVerification(config, log, options.expected);
-    if (verified.broken) process.exitCode = 1;
-    console.log(options.json ? JSON.stringify(auditVerificationJson(verified)) : auditVerificationText(verified));
-  }, 2);
+  await configured(
+    async (config, log) => {
+      const verified = await runAuditVerification(config, log, options.expected);
+      if (verified.broken) process.exitCode = 1;
+      console.log(options.json ? JSON.stringify(auditVerificationJson(verified)) : auditVerificationText(verified));
+    },
+    { logTo: 2 },
+  );
 }
 
 /** Lists the responses of token endpoints in which no token was found, newest first. */
@@ -81,21 +150,31 @@ export async function listUnreadableResponses(
   integration: string | undefined,
   print: (responses: AsyncIterable<UnreadableResponseHead>) => Promise<void>,
 ): Promise<void> {
-  await configured((config, log) => print(listUnreadable(config, log, integration)), 2);
+  await configured((config, log) => print(listUnreadable(config, log, integration)), { logTo: 2 });
 }
 
 /** Reads one of them, with its body. Undefined: there is none. */
 export async function readUnreadableResponse(id: string, print: (found: Read) => void): Promise<void> {
-  await configured(async (config, log) => print(await readUnreadable(config, log, id)), 2);
+  await configured(async (config, log) => print(await readUnreadable(config, log, id)), { logTo: 2 });
 }
 
-/** `logTo` 2: stderr, for commands that print their result to stdout. */
-async function configured(work: (config: Config, log: Logger) => Promise<void>, logTo: 1 | 2 = 1): Promise<void> {
-  const parsed = parseConfig(process.env, (path) => readFileSync(path, 'utf8'));
+interface Configured {
+  /** 2: stderr, for commands that print their result to stdout. */
+  logTo?: 1 | 2;
+  readFile?: (path: string) => string;
+  /** Which worker process this is: the supervisor has warned of the configuration. */
+  worker?: number;
+}
+
+async function configured(
+  work: (config: Config, log: Logger) => Promise<void>,
+  { logTo = 1, readFile: read = readFile, worker }: Configured = {},
+): Promise<void> {
+  const parsed = parseConfig(process.env, read);
   if (!parsed.ok) return refuse(parsed.issues);
   const { config, warnings } = parsed;
-  const log = createLogger(config.logLevel, logTo);
-  for (const warning of warnings) log.warn({}, warning);
+  const log = createLogger(config.logLevel, logTo, worker);
+  if (worker === undefined) for (const warning of warnings) log.warn({}, warning);
   try {
     await work(config, log);
   } catch (error) {
@@ -104,6 +183,8 @@ async function configured(work: (config: Config, log: Logger) => Promise<void>, 
     throw error;
   }
 }
+
+const readFile = (path: string): string => readFileSync(path, 'utf8');
 
 /** Prints all issues at once; exit code 78 (EX_CONFIG). */
 function refuse(issues: string[]): void {

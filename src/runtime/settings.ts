@@ -57,6 +57,8 @@ const OWN_PATHS = [
   ...['v1', 'oauth2', 'connect', 'webhooks', 'signals', 'logout', 'console', '.well-known'],
   ...['assets', 'docs', 'openapi.json', 'healthz', 'readyz', 'metrics'],
 ];
+/** More than one for each core is of no use, and each has a cache and a pool of its own. */
+export const MAX_WORKERS = 64;
 const PLAIN_PATH = /^(?:\/[\w.~-]+)*$/;
 
 export const SETTINGS = {
@@ -86,6 +88,15 @@ export const SETTINGS = {
     description:
       'A second port, at the same address, for callers and operators: it serves everything. `VALETKEY_PORT` then serves only what browsers, providers and senders of events need ([the list](operations.md#two-ports)), and can be published as it is; all else is 404 there. `0` picks a free one; the line with `"event":"listening"` then has `"internal_url"` too.',
     example: '8081',
+  },
+  VALETKEY_WORKERS: {
+    parser: z.union([z.literal('auto'), wholeNumber(MAX_WORKERS)], {
+      error: `a whole number from 1 to ${MAX_WORKERS}, or auto`,
+    }),
+    default: '1',
+    without: '',
+    description:
+      'The worker processes that share the port, under one supervisor, so that more than one core is used ([workers](operations.md#workers)); `auto` is one for each core that the process may use. `1` is a single process. What is said to be per process is per worker: connections of the PostgreSQL pool, refreshes in flight, the token cache.',
   },
   VALETKEY_PUBLIC_URL: {
     parser: z

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
@@ -39,6 +39,7 @@ describe('settings', () => {
     expect(configOf({})).toMatchObject({
       host: '127.0.0.1',
       port: 8080,
+      workers: 1,
       publicUrl: undefined,
       databaseUrl: 'file:./data/valetkey.db',
       dataDir: './data',
@@ -51,6 +52,11 @@ describe('settings', () => {
       signing: { algorithm: 'ES256', days: 30 },
       logLevel: 'info',
     });
+  });
+
+  test('workers: a number, or as many as there are cores', () => {
+    expect(configOf({ VALETKEY_WORKERS: '64' }).workers).toBe(64);
+    expect(configOf({ VALETKEY_WORKERS: 'auto' }).workers).toBe(availableParallelism());
   });
 
   test('an empty variable counts as not set', () => {

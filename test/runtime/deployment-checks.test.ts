@@ -69,6 +69,16 @@ test.each<[string, Record<string, string>, string]>([
   ],
   ['one port for both', { VALETKEY_PORT: '8081', VALETKEY_INTERNAL_PORT: '8081' }, 'VALETKEY_INTERNAL_PORT'],
   ['the default port for both', { VALETKEY_INTERNAL_PORT: '8080' }, 'VALETKEY_INTERNAL_PORT'],
+  ...['0', '-1', 'abc', '1000', '2.5', 'AUTO'].map((workers): [string, Record<string, string>, string] => [
+    `${workers} workers`,
+    { VALETKEY_WORKERS: workers },
+    'VALETKEY_WORKERS',
+  ]),
+  [
+    'workers on a database in memory',
+    { VALETKEY_WORKERS: '2', VALETKEY_DATABASE_URL: 'file::memory:' },
+    'VALETKEY_WORKERS',
+  ],
   ['an internal port that is none', { VALETKEY_INTERNAL_PORT: '80a' }, 'VALETKEY_INTERNAL_PORT'],
   ['a host with a port', { VALETKEY_HOST: '127.0.0.1:8080' }, 'VALETKEY_HOST'],
   ['a host that is a URL', { VALETKEY_HOST: 'http://127.0.0.1' }, 'VALETKEY_HOST'],

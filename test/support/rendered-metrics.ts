@@ -1,6 +1,7 @@
 // The metrics that a running broker exposes once everything that it counts has happened: names, kinds and labels.
 import Database from 'better-sqlite3';
 import { createCookieJar } from '../../demo/browser.ts';
+import { mergedText } from '../../src/adapters/telemetry/merged-metrics.ts';
 import { startTestSetup, type TestSetup } from './broker-setup.ts';
 import { startIssuer } from './issuer.ts';
 import { callApi, type LimitedApi, startLimitedApi } from './limited-api.ts';
@@ -26,7 +27,8 @@ export async function renderedMetrics(): Promise<MetricFamily[]> {
     await meetLimits(testSetup.broker, api, waiting.signal);
     await causeFailures(testSetup.broker);
     const text = await (await fetch(new URL('/metrics', testSetup.broker.url))).text();
-    return familiesIn(text);
+    // Those of workers are beside what each of them has.
+    return familiesIn(`${text}\n${await mergedText([], { wanted: 2, running: 2, restarts: 1 })}`);
   } finally {
     waiting.abort();
     await testSetup.close();

@@ -1,4 +1,4 @@
-// A token endpoint over TLS, without a reuse window, behind a proxy that can stall: for tests that freeze brokers between the
+// A token endpoint over TLS, without a reuse window unless asked for, behind a proxy that can stall: for tests that freeze brokers between the
 // steps of a request.
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
@@ -21,8 +21,11 @@ export interface TokenEndpoint {
   close(): Promise<void>;
 }
 
-/** `rt-1` is answered with `at-2` and `rt-2`, and so on; a refresh token that was spent already with `invalid_grant`. */
-export async function startTokenEndpoint(folder: string): Promise<TokenEndpoint> {
+/**
+ * `rt-1` is answered with `at-2` and `rt-2`, and so on; a refresh token that was spent already with `invalid_grant`, or if it
+ * `answersAgain`, with the same.
+ */
+export async function startTokenEndpoint(folder: string, { answersAgain = false } = {}): Promise<TokenEndpoint> {
   const { privateKey, pem: cert } = createCertificate('127.0.0.1');
   const certificate = join(folder, 'certificate.pem');
   writeFileSync(certificate, cert);
@@ -36,7 +39,7 @@ export async function startTokenEndpoint(folder: string): Promise<TokenEndpoint>
     received.push(token);
     const [, name, number] = /^(.*)-(\d+)$/.exec(token) ?? [];
     const next = Number(number) + 1;
-    const isReuse = spent.has(token);
+    const isReuse = spent.has(token) && !answersAgain;
     spent.add(token);
     await held;
     const answer = isReuse

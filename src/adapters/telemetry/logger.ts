@@ -21,29 +21,36 @@ const REDACTED = new Set([
 /** Levels of nesting that are written; deeper values are left out. */
 const MAX_DEPTH = 4;
 
-/** `level`: a pino level. `to`: stdout, or stderr (2) where stdout carries a command's answer. */
-export function createLogger(level: string, to: 1 | 2 = 1): Logger {
+/**
+ * `level`: a pino level. `to`: stdout, or stderr (2) where stdout carries a command's answer. `worker`: which of several processes
+ * that write to the same stream, for a member of each line.
+ */
+export function createLogger(level: string, to: 1 | 2 = 1, worker?: number): Logger {
   const options: LoggerOptions = {
     level,
-    base: null,
+    base: worker === undefined ? null : { worker },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }), log: redacted },
     // `redacted` has serialized the error already; pino's own serializer would add members to it.
     serializers: { err: (error: unknown) => error },
   };
-  return pino(options, batchedDestination(to));
+  return pino(options, batchedDestination(to, worker === undefined ? Number.POSITIVE_INFINITY : ATOMIC_BYTES));
 }
+
+/** What a pipe takes as a whole, while others write to it (`PIPE_BUF` of Linux; POSIX has 512). */
+const ATOMIC_BYTES = 4_096;
 
 /**
  * Writes the lines of one turn of the event loop with one system call, when that turn or the process ends. A busy broker
- * logs many lines a turn, and a write for each costs as much as a database statement.
+ * logs many lines a turn, and a write for each costs as much as a database statement. `most`: bytes of one write, unless one line
+ * has more.
  */
-function batchedDestination(to: 1 | 2): { write(line: string): void } {
-  const file = pino.destination(to);
+function batchedDestination(to: 1 | 2, most: number): { write(line: string): void } {
+  const file = pino.destination(most === Number.POSITIVE_INFINITY ? to : { dest: to, maxWrite: most });
   let buffer = '';
   let exitHandled = false;
   const flush = () => {
-    file.write(buffer);
+    for (const part of partsOf(buffer, most)) file.write(part);
     buffer = '';
   };
   const flushAtExit = () => {
@@ -59,6 +66,21 @@ function batchedDestination(to: 1 | 2): { write(line: string): void } {
       buffer += visibleJson(line);
     },
   };
+}
+
+/** Whole lines together, as many as fit. */
+function partsOf(lines: string, most: number): string[] {
+  if (Buffer.byteLength(lines) <= most) return [lines];
+  const parts: string[] = [];
+  let part = '';
+  for (const line of lines.split(/(?<=\n)/)) {
+    if (part !== '' && Buffer.byteLength(part) + Buffer.byteLength(line) > most) {
+      parts.push(part);
+      part = '';
+    }
+    part += line;
+  }
+  return [...parts, part];
 }
 
 /** Top-level names are chosen by our own calls, so `code` is allowed there. Most lines are flat and pass unchanged. */

@@ -1,7 +1,7 @@
 // Metrics in Prometheus format. Labels are ids and codes, never owners, connections or secrets.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { EVENT_TYPES } from '../../domain/events.ts';
-import type { Telemetry } from '../../ports/index.ts';
+import type { MetricsState, Telemetry } from '../../ports/index.ts';
 import { createBulk } from './bulk.ts';
 import { createProxyMetrics } from './proxy-metrics.ts';
 
@@ -22,10 +22,17 @@ const REVOCATION_OUTCOMES = ['done', 'pending', 'failed', 'kept_for_other_connec
 
 const DELIVERY_OUTCOMES = ['delivered', 'failing', 'dead'];
 
-/** `version`: of this broker; `encryptionKid`: the id of the key that it encrypts with. */
+/**
+ * `aggregator`: how a gauge of several workers becomes one; without it, by the sum. Those that describe the database are the same
+ * in each.
+ *
+ * `version`: of this broker; `encryptionKid`: the id of the key that it encrypts with.
+ */
 export function createMetrics({ version, encryptionKid }: { version: string; encryptionKid: string }): Telemetry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  // Of several processes, the slowest is what callers notice.
+  Object.assign(registry.getSingleMetric('nodejs_eventloop_lag_p99_seconds')!, { aggregator: 'max' });
   const registers = [registry];
   const requests = new Counter({
     name: 'valetkey_http_requests_total',
@@ -57,12 +64,14 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     name: 'valetkey_refreshes_due',
     help: 'Connections whose refresh is due, by integration.',
     labelNames: ['integration'],
+    aggregator: 'max',
     registers,
   });
   const oldestDue = new Gauge({
     name: 'valetkey_refresh_oldest_due_seconds',
     help: 'Time since the oldest pending refresh became due, by integration, in seconds.',
     labelNames: ['integration'],
+    aggregator: 'max',
     registers,
   });
   const inFlight = new Gauge({
@@ -74,6 +83,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     name: 'valetkey_circuit_breaker_state',
     help: 'State of the circuit breaker of an integration: 0 closed, 0.5 half-open, 1 open.',
     labelNames: ['integration'],
+    aggregator: 'max',
     registers,
   });
   const cacheLookups = new Counter({
@@ -86,17 +96,20 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     name: 'valetkey_connections',
     help: 'Connections stored, by integration and status.',
     labelNames: ['integration', 'status'],
+    aggregator: 'max',
     registers,
   });
   const connectionsFailing = new Gauge({
     name: 'valetkey_connections_failing',
     help: 'Active connections whose last refresh failed, by integration.',
     labelNames: ['integration'],
+    aggregator: 'max',
     registers,
   });
   const connectionsAge = new Gauge({
     name: 'valetkey_connections_count_age_seconds',
     help: 'Time since the connections were counted, in seconds.',
+    aggregator: 'max',
     registers,
   });
   const connectFlows = new Counter({
@@ -138,17 +151,20 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
   const inboxDepth = new Gauge({
     name: 'valetkey_webhook_inbox_depth',
     help: 'Received webhooks that wait to be processed.',
+    aggregator: 'max',
     registers,
   });
   const inboxOldest = new Gauge({
     name: 'valetkey_webhook_inbox_oldest_seconds',
     help: 'Time since the oldest webhook that waits to be processed was received, in seconds.',
+    aggregator: 'max',
     registers,
   });
   const jobs = new Gauge({
     name: 'valetkey_jobs',
     help: 'Jobs that have not ended (open), those of which the last batch failed (failing), and those that were given up within the hour (failed).',
     labelNames: ['state'],
+    aggregator: 'max',
     registers,
   });
   const deliveries = new Counter({
@@ -168,21 +184,25 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
   const deliveriesOpen = new Gauge({
     name: 'valetkey_deliveries_open',
     help: 'Deliveries to webhook endpoints that are neither delivered nor dead.',
+    aggregator: 'max',
     registers,
   });
   const deliveryOldest = new Gauge({
     name: 'valetkey_delivery_oldest_open_seconds',
     help: 'Age of the oldest open delivery, in seconds; 0 without one.',
+    aggregator: 'max',
     registers,
   });
   const deliveriesDead = new Gauge({
     name: 'valetkey_deliveries_dead',
     help: 'Deliveries that are not attempted any more, unless someone asks for it.',
+    aggregator: 'max',
     registers,
   });
   const disabledEndpoints = new Gauge({
     name: 'valetkey_webhook_endpoints_disabled',
     help: 'Webhook endpoints that are disabled.',
+    aggregator: 'max',
     registers,
   });
   const events = new Counter({
@@ -206,6 +226,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
   const sessionsLive = new Gauge({
     name: 'valetkey_sessions',
     help: 'Agent sessions that can be used.',
+    aggregator: 'max',
     registers,
   });
   const storeErrors = new Counter({
@@ -223,16 +244,19 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
   const rowsEnforced = new Gauge({
     name: 'valetkey_row_authentication_enforced',
     help: 'Whether rows that are not authenticated are refused: 1 yes, 0 not before a key rotation.',
+    aggregator: 'min',
     registers,
   });
   const storeUp = new Gauge({
     name: 'valetkey_store_up',
     help: 'Whether the store accepts writes: 1 yes, 0 no.',
+    aggregator: 'min',
     registers,
   });
   const changeFeedLag = new Gauge({
     name: 'valetkey_change_feed_lag_seconds',
     help: 'Time since this process last read the change feed successfully, in seconds.',
+    aggregator: 'max',
     registers,
   });
   const rescueFile = new Gauge({
@@ -254,6 +278,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     name: 'valetkey_build_info',
     help: 'Version of this broker, as a label. Always 1.',
     labelNames: ['version'],
+    aggregator: 'max',
     registers,
   });
   build.set({ version }, 1);
@@ -261,6 +286,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     name: 'valetkey_encryption_key_info',
     help: 'Id of the key that this process encrypts with, as a label. Always 1.',
     labelNames: ['kid'],
+    aggregator: 'max',
     registers,
   });
   encryptionKey.set({ kid: encryptionKid }, 1);
@@ -273,6 +299,45 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     },
   );
   const lookups = { hit: 0, miss: 0 };
+
+  function bringUpToDate(state: MetricsState): void {
+    answered.flush();
+    for (const outcome of ['hit', 'miss'] as const) {
+      if (lookups[outcome] > 0) cacheLookups.inc({ outcome }, lookups[outcome]);
+      lookups[outcome] = 0;
+    }
+    for (const gauge of [connections, connectionsFailing, due, oldestDue, circuitBreaker]) gauge.reset();
+    proxy.set(state);
+    for (const { integration, status, count, failing } of state.connections) {
+      connections.set({ integration, status }, count);
+      if (status === 'active') connectionsFailing.set({ integration }, failing);
+      for (const outcome of REFRESH_OUTCOMES) refreshes.inc({ integration, outcome }, 0);
+      for (const outcome of REVOCATION_OUTCOMES) revocations.inc({ integration, outcome }, 0);
+    }
+    for (const { integration, count, oldestMs } of state.due) {
+      due.set({ integration }, count);
+      oldestDue.set({ integration }, oldestMs / 1_000);
+    }
+    for (const { integration, state: value } of state.circuitBreakers) circuitBreaker.set({ integration }, value);
+    connectionsAge.set((state.connectionsAgeMs ?? Number.NaN) / 1_000);
+    inFlight.set(state.inFlight);
+    storeUp.set(state.storeUp ? 1 : 0);
+    rowsEnforced.set(state.rowsEnforced ? 1 : 0);
+    changeFeedLag.set(state.changeFeedLagMs / 1_000);
+    for (const name of ['open', 'failing', 'failed'] as const)
+      if (state.jobs) jobs.set({ state: name }, state.jobs[name]);
+    sessionsLive.set(state.agentSessions ?? Number.NaN);
+    inboxDepth.set(state.inbox.open);
+    inboxOldest.set(state.inbox.oldestMs / 1_000);
+    rescueFile.set(state.rescued);
+    deliveriesOpen.set(state.deliveries?.open ?? Number.NaN);
+    deliveryOldest.set((state.deliveries?.oldestMs ?? Number.NaN) / 1_000);
+    deliveriesDead.set(state.deliveries?.dead ?? Number.NaN);
+    disabledEndpoints.set(state.deliveries?.disabledEndpoints ?? Number.NaN);
+    auditBuffer.set(state.audit.waiting);
+    auditDropped.reset();
+    auditDropped.inc(state.audit.lost);
+  }
 
   return {
     proxied: proxy.proxied,
@@ -299,43 +364,12 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     storeError: (operation) => storeErrors.inc({ operation }),
     rowRefused: (table) => rowsRefused.inc({ table }),
     render(state) {
-      for (const gauge of [connections, connectionsFailing, due, oldestDue, circuitBreaker]) gauge.reset();
-      proxy.set(state);
-      answered.flush();
-      for (const outcome of ['hit', 'miss'] as const) {
-        if (lookups[outcome] > 0) cacheLookups.inc({ outcome }, lookups[outcome]);
-        lookups[outcome] = 0;
-      }
-      for (const { integration, status, count, failing } of state.connections) {
-        connections.set({ integration, status }, count);
-        if (status === 'active') connectionsFailing.set({ integration }, failing);
-        for (const outcome of REFRESH_OUTCOMES) refreshes.inc({ integration, outcome }, 0);
-        for (const outcome of REVOCATION_OUTCOMES) revocations.inc({ integration, outcome }, 0);
-      }
-      for (const { integration, count, oldestMs } of state.due) {
-        due.set({ integration }, count);
-        oldestDue.set({ integration }, oldestMs / 1_000);
-      }
-      for (const { integration, state: value } of state.circuitBreakers) circuitBreaker.set({ integration }, value);
-      connectionsAge.set((state.connectionsAgeMs ?? Number.NaN) / 1_000);
-      inFlight.set(state.inFlight);
-      storeUp.set(state.storeUp ? 1 : 0);
-      rowsEnforced.set(state.rowsEnforced ? 1 : 0);
-      changeFeedLag.set(state.changeFeedLagMs / 1_000);
-      for (const name of ['open', 'failing', 'failed'] as const)
-        if (state.jobs) jobs.set({ state: name }, state.jobs[name]);
-      sessionsLive.set(state.agentSessions ?? Number.NaN);
-      inboxDepth.set(state.inbox.open);
-      inboxOldest.set(state.inbox.oldestMs / 1_000);
-      rescueFile.set(state.rescued);
-      deliveriesOpen.set(state.deliveries?.open ?? Number.NaN);
-      deliveryOldest.set((state.deliveries?.oldestMs ?? Number.NaN) / 1_000);
-      deliveriesDead.set(state.deliveries?.dead ?? Number.NaN);
-      disabledEndpoints.set(state.deliveries?.disabledEndpoints ?? Number.NaN);
-      auditBuffer.set(state.audit.waiting);
-      auditDropped.reset();
-      auditDropped.inc(state.audit.lost);
+      bringUpToDate(state);
       return registry.metrics();
+    },
+    collect(state) {
+      bringUpToDate(state);
+      return registry.getMetricsAsJSON();
     },
   };
 }

@@ -44,6 +44,7 @@ export function createProxyMetrics(registers: Registry[]): ProxyMetrics {
     name: 'valetkey_upstream_breaker_state',
     help: 'Circuit breakers of API hosts that are not closed, for all callers or for some: 0.25 recovering, 0.5 half-open, 1 open.',
     labelNames: ['integration', 'host', 'scope'],
+    aggregator: 'max',
     registers,
   });
   const proxied = createBulk<Parameters<Telemetry['proxied']>>(([integration, method, outcome, seconds, made]) => {

@@ -1,7 +1,7 @@
 // Health, readiness and metrics, for operators and their tools.
 import { createRoute, z } from '@hono/zod-openapi';
 import { Health, Readiness } from '../../api/index.ts';
-import type { Logger, MetricsState, Store, Telemetry } from '../../ports/index.ts';
+import type { Logger, Store } from '../../ports/index.ts';
 import { HEADERS_TOO_LARGE, json, problems, router } from '../openapi/route-parts.ts';
 
 const common = { tags: ['operations'], security: [] };
@@ -53,17 +53,16 @@ const metrics = createRoute({
 
 interface Parts {
   store: Pick<Store, 'ping'>;
-  /** The gauges of the metrics. */
-  state: () => Promise<MetricsState>;
+  /** Prometheus text. */
+  renderMetrics: () => Promise<string>;
   /** Throws when the key ring cannot encrypt and decrypt. */
   proveKeys: () => void;
-  telemetry: Pick<Telemetry, 'render'>;
   log: Logger;
   /** True from the start of a shutdown on: readiness fails first, so that load balancers send nothing more. */
   isStopping: () => boolean;
 }
 
-export function healthRoutes({ store, state, proveKeys, telemetry, log, isStopping }: Parts) {
+export function healthRoutes({ store, renderMetrics, proveKeys, log, isStopping }: Parts) {
   /** One at a time, for all that ask meanwhile, and logged when the outcome is another than before: anyone may ask. */
   const shared = (name: string, probe: () => unknown) => {
     let last: 'ok' | 'failed' = 'ok';
@@ -95,9 +94,7 @@ export function healthRoutes({ store, state, proveKeys, telemetry, log, isStoppi
         ? c.json({ status: 'ready' as const, checks: outcomes }, 200)
         : c.json({ status: 'unavailable' as const, checks: outcomes }, 503);
     })
-    .openapi(metrics, async (c) => {
-      return c.text(await telemetry.render(await state()), 200);
-    });
+    .openapi(metrics, async (c) => c.text(await renderMetrics(), 200));
   // HAProxy's `option httpchk` asks with OPTIONS unless it is told otherwise.
   for (const path of ['/healthz', '/readyz']) routes.options(path, (c) => routes.request(path, {}, c.env));
   return routes;

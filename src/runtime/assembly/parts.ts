@@ -6,6 +6,7 @@ import { packageFile } from '../../package-files.ts';
 import type { Clock, Logger, Telemetry, Vault } from '../../ports/index.ts';
 import type { Config } from '../config.ts';
 import type { Foundation } from '../foundation.ts';
+import type { Siblings } from '../workers/index.ts';
 
 /** What tests set: the clock, and how soon and how far background work goes. */
 export interface Tuning {
@@ -42,6 +43,8 @@ export interface Assembly extends Foundation {
   config: Config;
   log: Logger;
   tuning: Tuning;
+  /** The other worker processes; undefined: there is one process. */
+  siblings: Siblings | undefined;
   /** Whether the process has been asked to stop: it is not ready any more. */
   isStopping: () => boolean;
 }

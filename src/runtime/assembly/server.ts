@@ -19,7 +19,7 @@ import type { Rooms } from './rooms.ts';
 const PROBE = { row: 'readiness', column: 'probe' };
 
 export function createServer(parts: Omit<Common, 'vault'> & Pick<Foundation, 'vault'> & Rooms): Http {
-  const { config, store, vault, telemetry, clock, log, publicUrl, isStopping } = parts;
+  const { config, store, vault, telemetry, clock, log, publicUrl, isStopping, siblings } = parts;
   const { audit, cache, integrations, callers, connections, refresh, tokens, jwt, webhooks, events, apply, proxy } =
     parts;
   const state = createMetricsState({
@@ -31,6 +31,8 @@ export function createServer(parts: Omit<Common, 'vault'> & Pick<Foundation, 'va
   const explanations = gatherExplanations({
     ...{ store, targets: integrations.targets, catalogue: config.catalogue, engine: refresh, upstream: proxy, clock },
   });
+  const failures = createFailureLimits(clock, siblings?.failures.tell);
+  siblings?.failures.onTold(failures.note);
   return createHttp({
     tokens,
     jwt,
@@ -72,12 +74,14 @@ export function createServer(parts: Omit<Common, 'vault'> & Pick<Foundation, 'va
     callerCache: cache.callers,
     explanations,
     catalogue: config.catalogue,
-    limits: createLimits(),
-    failures: createFailureLimits(clock),
+    limits: createLimits(siblings?.counts),
+    failures,
     addressOf: createAddressOf(config.trustedProxies),
     store,
     vault,
-    state,
+    renderMetrics: siblings
+      ? siblings.metricsOfAll(async () => telemetry.collect(await state()))
+      : async () => telemetry.render(await state()),
     readLimits: limitsReader({
       engine: refresh,
       apis: proxy.limitsState,

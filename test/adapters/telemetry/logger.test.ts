@@ -57,6 +57,27 @@ test('many lines in one turn of the event loop: in order and complete', () => {
   expect(many.map(({ n }) => n)).toEqual(Array.from({ length: 5_000 }, (_, n) => n));
 });
 
+test('workers: each line says of which it is, and lines of several that fill a pipe are not torn apart', async () => {
+  const log = (worker: number) =>
+    `import { createLogger } from ${JSON.stringify(LOGGER)}; const log = createLogger('info', 1, ${worker});
+    for (let n = 0; n < 3_000; n++) log.info({ n, word: 'ü'.repeat(n % 200) }, 'message');`;
+  const run = (worker: number) => `"$NODE" --input-type=module -e "$LOG_${worker}" &`;
+  const env = { NODE: process.execPath, LOG_1: log(1), LOG_2: log(2) };
+  const { stdout } = spawnSync('sh', ['-c', `(${run(1)} ${run(2)} wait) | cat`], {
+    env,
+    encoding: 'utf8',
+    maxBuffer: 100_000_000,
+  });
+  const written = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { worker: number; n: number });
+  for (const worker of [1, 2])
+    expect(written.filter((line) => line.worker === worker).map(({ n }) => n)).toEqual(
+      Array.from({ length: 3_000 }, (_, n) => n),
+    );
+});
+
 test('what a terminal obeys or does not show: an escape sequence of JSON', () => {
   const source = `log.info({ owner: 'a\\u202eb\\u009b2J' }, 'message')`;
   const program = `import { createLogger } from ${JSON.stringify(LOGGER)}; const log = createLogger('info'); ${source}`;
