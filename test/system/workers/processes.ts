@@ -27,7 +27,8 @@ export interface Workers {
   provider: TokenEndpoint;
   env: Record<string, string>;
   ask(method: string, path: string, body?: unknown, key?: string): ReturnType<typeof ask>;
-  clients(count: number): Client[];
+  /** By default of the port for callers. */
+  clients(count: number, url?: string): Client[];
   /** The processes that serve, by worker. */
   pids(): Map<number, number>;
   /** How often a worker has begun to serve. */
@@ -45,6 +46,7 @@ export async function startWorkers(more: Record<string, string> = {}): Promise<W
   const env = {
     ...(await databaseIn(folder)),
     VALETKEY_WORKERS: '2',
+    VALETKEY_INTERNAL_PORT: '0',
     VALETKEY_ADMIN_KEY: adminKey,
     VALETKEY_REFRESH_CONCURRENCY: '64',
     NODE_EXTRA_CA_CERTS: provider.certificate,
@@ -56,13 +58,14 @@ export async function startWorkers(more: Record<string, string> = {}): Promise<W
     [...broker.output().matchAll(/"event":"worker_ready","worker":(\d+),"pid":(\d+)/g)].map(
       ([, worker, pid]) => [Number(worker), Number(pid)] as const,
     );
+  const internalUrl = () => /"internal_url":"([^"]+)"/.exec(broker.output())![1]!;
   const workers: Workers = {
     broker: () => broker,
     provider,
     env,
-    ask: (method, path, body, key = adminKey) => ask(broker.url, key, method, path, body),
-    clients(count) {
-      const made = Array.from({ length: count }, () => connect(broker.url, adminKey));
+    ask: (method, path, body, key = adminKey) => ask(internalUrl(), key, method, path, body),
+    clients(count, url = internalUrl()) {
+      const made = Array.from({ length: count }, () => connect(url, adminKey));
       open.push(...made);
       return made;
     },

@@ -49,6 +49,12 @@ test('rate limit of a caller: is exact over connections at both workers', async 
   expect(left.toSorted((a, b) => b - a)).toEqual(down);
 });
 
+test('two ports: each is shared, and the public one serves what is published', async () => {
+  const clients = workers.clients(16, workers.broker().url);
+  expect(statuses(await all(clients, 'GET', '/readyz'))).toEqual([200]);
+  expect(statuses(await all(clients, 'GET', '/v1/whoami'))).toEqual([404]);
+});
+
 test('revocation: is seen by both workers when it is answered; reads of both are in one sum', async () => {
   const id = await workers.importConnection('revoked');
   const clients = workers.clients(16);
