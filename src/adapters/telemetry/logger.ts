@@ -68,8 +68,8 @@ function batchedDestination(to: 1 | 2, most: number): { write(line: string): voi
   };
 }
 
-/** Whole lines together, as many as fit. */
-function partsOf(lines: string, most: number): string[] {
+/** Whole lines together, as many as have `most` bytes; a longer line alone. */
+export function partsOf(lines: string, most: number): string[] {
   if (Buffer.byteLength(lines) <= most) return [lines];
   const parts: string[] = [];
   let part = '';

@@ -2,12 +2,13 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { partsOf } from '../../../src/adapters/telemetry/logger.ts';
 
 const LOGGER = fileURLToPath(new URL('../../../src/adapters/telemetry/logger.ts', import.meta.url));
 
 /** Runs a program with a `log`, and returns the lines that it wrote. */
 function lines(program: string): Record<string, unknown>[] {
-  const source = `import { createLogger } from ${JSON.stringify(LOGGER)}; const log = createLogger('info'); ${program}`;
+  const source = `import { createLogger } from ${JSON.stringify(LOGGER)}; let log = createLogger('info'); ${program}`;
   const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8' });
   return stdout
     .trim()
@@ -57,25 +58,16 @@ test('many lines in one turn of the event loop: in order and complete', () => {
   expect(many.map(({ n }) => n)).toEqual(Array.from({ length: 5_000 }, (_, n) => n));
 });
 
-test('workers: each line says of which it is, and lines of several that fill a pipe are not torn apart', async () => {
-  const log = (worker: number) =>
-    `import { createLogger } from ${JSON.stringify(LOGGER)}; const log = createLogger('info', 1, ${worker});
-    for (let n = 0; n < 3_000; n++) log.info({ n, word: 'ü'.repeat(n % 200) }, 'message');`;
-  const run = (worker: number) => `"$NODE" --input-type=module -e "$LOG_${worker}" &`;
-  const env = { NODE: process.execPath, LOG_1: log(1), LOG_2: log(2) };
-  const { stdout } = spawnSync('sh', ['-c', `(${run(1)} ${run(2)} wait) | cat`], {
-    env,
-    encoding: 'utf8',
-    maxBuffer: 100_000_000,
-  });
-  const written = stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as { worker: number; n: number });
-  for (const worker of [1, 2])
-    expect(written.filter((line) => line.worker === worker).map(({ n }) => n)).toEqual(
-      Array.from({ length: 3_000 }, (_, n) => n),
-    );
+test('workers: each line says of which it is, and what is written at once fits a pipe, in whole lines', () => {
+  const many = lines(`log = createLogger('info', 1, 2); for (let n = 0; n < 500; n++) log.info({ n }, 'message')`);
+  expect(many.map(({ n, worker }) => [n, worker])).toEqual(Array.from({ length: 500 }, (_, n) => [n, 2]));
+  const text = Array.from({ length: 500 }, (_, n) => `${'ü'.repeat(n)}\n`).join('');
+  const parts = partsOf(text, 600);
+  expect(parts.join('')).toBe(text);
+  for (const part of parts) {
+    expect(part.endsWith('\n')).toBe(true);
+    expect(Buffer.byteLength(part) <= 600 || part.indexOf('\n') === part.length - 1).toBe(true);
+  }
 });
 
 test('what a terminal obeys or does not show: an escape sequence of JSON', () => {
