@@ -1,24 +1,15 @@
-// The process: reads the environment, runs one broker, and stops it on a signal.
+// The process: reads the environment, runs one broker, and stops it on a signal. What not every process needs is imported when
+// it is needed: a supervisor is small.
 import { readFileSync } from 'node:fs';
 import { createLogger } from '../adapters/telemetry/logger.ts';
-import {
-  auditVerificationJson,
-  auditVerificationText,
-  keyRotationJson,
-  keyRotationText,
-} from '../broker/maintenance/index.ts';
 import { createRequestCounts } from '../http/middleware/rate-limits.ts';
 import { type Logger, StoreError, type UnreadableResponseHead } from '../ports/index.ts';
-import { migrateStore } from '../stores/open.ts';
-import { type Running, start } from './app.ts';
-import { runAuditVerification } from './audit-verification.ts';
+import type { Running } from './app.ts';
 import { type Config, parseConfig } from './config.ts';
-import { unmarkMigratedSource } from './data-migration.ts';
-import { runKeyRotation } from './keys.ts';
 import { SetupError } from './setup-error.ts';
-import { type OpenSigningKeys, withSigningKeys } from './signing-keys.ts';
+import type { OpenSigningKeys } from './signing-keys.ts';
 import { systemClock } from './system-clock.ts';
-import { listUnreadable, readUnreadable } from './unreadable-responses.ts';
+import type { readUnreadable } from './unreadable-responses.ts';
 import { createSupervisor, forkWorker, linkToSupervisor, type StartMessage, WORKER_MARK } from './workers/index.ts';
 
 type Read = Awaited<ReturnType<typeof readUnreadable>>;
@@ -36,8 +27,9 @@ export async function main({ force }: { force: boolean }): Promise<void> {
   };
   await configured(
     async (config, log) => {
-      if (force) await unmarkMigratedSource(config, log);
+      if (force) await (await import('./data-migration.ts')).unmarkMigratedSource(config, log);
       if (config.workers > 1) return supervise(config, log, files);
+      const { start } = await import('./app.ts');
       const running = await start(config, log);
       const stop = stopping(running, log);
       process.on('SIGTERM', stop);
@@ -68,6 +60,7 @@ async function supervise(config: Config, log: Logger, files: StartMessage['files
 async function runWorker(): Promise<void> {
   delete process.env[WORKER_MARK];
   const link = linkToSupervisor(process);
+  const { start } = await import('./app.ts');
   const started = await Promise.race([link.started, link.gone]);
   if (!started) return;
   const { worker, isFirst, files, ports } = started;
@@ -108,6 +101,7 @@ function logListening({ url, internalUrl: internal_url, publicUrl: public_url }:
 /** Migrates the database without serving. */
 export async function migrate(): Promise<void> {
   await configured(async ({ databaseUrl }, log) => {
+    const { migrateStore } = await import('../stores/open.ts');
     await migrateStore(databaseUrl);
     log.info({ event: 'migrated' }, 'database schema is up to date');
   });
@@ -117,6 +111,8 @@ export async function migrate(): Promise<void> {
 export async function rotate({ json }: { json: boolean }): Promise<void> {
   await configured(
     async (config, log) => {
+      const { runKeyRotation } = await import('./keys.ts');
+      const { keyRotationJson, keyRotationText } = await import('../broker/maintenance/index.ts');
       const done = await runKeyRotation(config, log);
       if (done.remaining.length > 0 || done.inauthentic.length > 0) process.exitCode = 1;
       console.log(json ? JSON.stringify(keyRotationJson(done)) : keyRotationText(done));
@@ -127,7 +123,9 @@ export async function rotate({ json }: { json: boolean }): Promise<void> {
 
 /** Lists or rotates the keys that the deployment signs with. */
 export async function useSigningKeys(work: (opened: OpenSigningKeys) => Promise<void>): Promise<void> {
-  await configured((config, log) => withSigningKeys(config, log, work), { logTo: 2 });
+  await configured(async (config, log) => (await import('./signing-keys.ts')).withSigningKeys(config, log, work), {
+    logTo: 2,
+  });
 }
 
 /** Verifies the audit log. Prints text, or one JSON object; exit code 1 if its chain is broken. */
@@ -137,6 +135,8 @@ export async function verifyAuditLog(options: {
 }): Promise<void> {
   await configured(
     async (config, log) => {
+      const { runAuditVerification } = await import('./audit-verification.ts');
+      const { auditVerificationJson, auditVerificationText } = await import('../broker/maintenance/index.ts');
       const verified = await runAuditVerification(config, log, options.expected);
       if (verified.broken) process.exitCode = 1;
       console.log(options.json ? JSON.stringify(auditVerificationJson(verified)) : auditVerificationText(verified));
@@ -150,12 +150,21 @@ export async function listUnreadableResponses(
   integration: string | undefined,
   print: (responses: AsyncIterable<UnreadableResponseHead>) => Promise<void>,
 ): Promise<void> {
-  await configured((config, log) => print(listUnreadable(config, log, integration)), { logTo: 2 });
+  await configured(
+    async (config, log) => {
+      const { listUnreadable } = await import('./unreadable-responses.ts');
+      await print(listUnreadable(config, log, integration));
+    },
+    { logTo: 2 },
+  );
 }
 
 /** Reads one of them, with its body. Undefined: there is none. */
 export async function readUnreadableResponse(id: string, print: (found: Read) => void): Promise<void> {
-  await configured(async (config, log) => print(await readUnreadable(config, log, id)), { logTo: 2 });
+  await configured(
+    async (config, log) => print(await (await import('./unreadable-responses.ts')).readUnreadable(config, log, id)),
+    { logTo: 2 },
+  );
 }
 
 interface Configured {
