@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import type { RingKey } from '../adapters/keyring/keyring.ts';
 import type { EgressProxies } from '../adapters/outbound/outbound.ts';
 import { DeclaredFile } from '../api/index.ts';
+import type { CacheSize } from '../broker/cache/index.ts';
 import { loadCatalogue } from '../catalogue/load.ts';
 import type { IpRange } from '../domain/ip-ranges.ts';
 import type { Provider } from '../domain/provider.ts';
@@ -41,6 +42,7 @@ export interface Config {
   egress: EgressProxies;
   /** For each caller that has no limit of its own; null: no limit. `window` in seconds. */
   rateLimit: { requests: number; window: number } | null;
+  tokenCache: CacheSize;
   /** Audit entries older than this are deleted; null: never. */
   auditDays: number | null;
   /** Of refreshes that changed nothing but tokens, all or none have an audit entry. */
@@ -110,6 +112,7 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
         direct: e.NO_PROXY.entries,
         resolves: e.VALETKEY_EGRESS_RESOLVES,
       },
+      tokenCache: e.VALETKEY_TOKEN_CACHE,
       auditDays: e.VALETKEY_AUDIT_DAYS,
       auditRefreshes: e.VALETKEY_AUDIT_REFRESHES,
       eventDays: e.VALETKEY_EVENT_DAYS,

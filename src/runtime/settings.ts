@@ -251,6 +251,18 @@ export const SETTINGS = {
     description: '`requests/seconds` for each caller that has no `rate_limit` of its own.',
     example: '6000/60',
   },
+  VALETKEY_TOKEN_CACHE: {
+    parser: z
+      .string()
+      .regex(/^[1-9]\d{0,6}(MB)?$/, 'a number of tokens, such as 50000, or of megabytes, such as 200MB')
+      .transform((text) =>
+        text.endsWith('MB') ? { bytes: Number.parseInt(text, 10) * 1e6 } : { entries: Number(text) },
+      ),
+    default: '50000',
+    without: '',
+    description:
+      'How many tokens each process keeps in memory, for ten minutes at most: a number, or `200MB`, the memory that they may take ([sizing](operations.md#sizing)). What is not in memory is read from the database.',
+  },
   VALETKEY_AUDIT_DAYS: {
     parser: z.union([z.literal('forever').transform(() => null), wholeNumber(36_500)], {
       error: 'a whole number of days, at most 36500, or forever',

@@ -46,6 +46,7 @@ describe('settings', () => {
       keys: { from: 'file', path: 'data/valetkey.keys' },
       adminKey: undefined,
       outboundAllow: [],
+      tokenCache: { entries: 50_000 },
       auditDays: 400,
       auditRefreshes: 'changes',
       eventDays: 30,
@@ -72,6 +73,11 @@ describe('settings', () => {
     expect(parsed.ok && { ...parsed.config, catalogue: null }).toEqual({ ...configOf({}), catalogue: null });
   });
 
+  test('VALETKEY_TOKEN_CACHE: tokens, or megabytes', () => {
+    expect(configOf({ VALETKEY_TOKEN_CACHE: '1000' }).tokenCache).toEqual({ entries: 1_000 });
+    expect(configOf({ VALETKEY_TOKEN_CACHE: '200MB' }).tokenCache).toEqual({ bytes: 200_000_000 });
+  });
+
   test('VALETKEY_AUDIT_DAYS: the days that audit entries are stored', () => {
     expect(configOf({ VALETKEY_AUDIT_DAYS: '90' }).auditDays).toBe(90);
     expect(configOf({}).auditDays).toBe(400);
@@ -94,6 +100,9 @@ describe('settings', () => {
     ['VALETKEY_OUTBOUND_ALLOW', 'http://localhost'],
     ['VALETKEY_PROVIDERS_DIR', '/nowhere/at/all'],
     ['VALETKEY_CONFIG', 'nowhere.json'],
+    ['VALETKEY_TOKEN_CACHE', '0'],
+    ['VALETKEY_TOKEN_CACHE', '2 GB'],
+    ['VALETKEY_AUDIT_REFRESHES', 'none'],
     ['VALETKEY_AUDIT_DAYS', '0'],
     ['VALETKEY_AUDIT_DAYS', '90d'],
     ['VALETKEY_LOG_LEVEL', 'chatty'],

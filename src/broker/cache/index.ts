@@ -5,10 +5,10 @@ import { REPLICAS_WAIT_MS } from '../../domain/time-limits.ts';
 import type { ChangeFeed, Clock, Logger, Store } from '../../ports/index.ts';
 import { type CallerCache, createCallerCache } from './callers/caller-cache.ts';
 import { type ChangeHandlers, startInvalidation } from './invalidation.ts';
-import { createTokenCache, type TokenCache } from './token-cache.ts';
+import { type CacheSize, createTokenCache, type TokenCache } from './token-cache.ts';
 
 export type { CallerCache, WorkloadBinding } from './callers/caller-cache.ts';
-export { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from './token-cache.ts';
+export { type CacheSize, type ReadTicket, type ServedToken, type TokenCache, toServedToken } from './token-cache.ts';
 
 export interface Cache {
   tokens: TokenCache;
@@ -41,12 +41,14 @@ interface Parts {
   adminKey: string | undefined;
   /** For callers that have none of their own; null: none. */
   rateLimit: RateLimit | null;
+  /** Of the token cache. */
+  size: CacheSize;
   clock: Pick<Clock, 'monotonic'>;
   log: Logger;
 }
 
-export function createCache({ store, adminKey, rateLimit, clock, log }: Parts): Cache {
-  const tokens = createTokenCache({ clock });
+export function createCache({ store, adminKey, rateLimit, size, clock, log }: Parts): Cache {
+  const tokens = createTokenCache({ size, clock });
   const callers = createCallerCache({ store, adminKey, rateLimit, clock });
   let feed: ChangeFeed | undefined;
   return {

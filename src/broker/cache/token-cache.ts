@@ -64,22 +64,37 @@ export interface TokenCache {
   invalidateReads(): void;
 }
 
-/** `max`: entries of each kind. `ttlMs`: how long an entry is kept, however often it is read. */
+/** How much is cached: so many tokens, or as many as fit. */
+export type CacheSize = { entries: number } | { bytes: number };
+
+/** What a cached token takes beside its own characters: measured, rounded up. */
+const ENTRY_BYTES = 1_500;
+/** Of an entry, for what has no size of its own. */
+const USUAL_BYTES = 3_500;
+
+/** `size`: of the tokens; what is known of owners is bounded in proportion. `ttlMs`: how long an entry is kept, however often it is read. */
 export function createTokenCache({
-  max = 50_000,
+  size = { entries: 50_000 },
   ttlMs = TOKEN_CACHE_TTL_MS,
   clock = { monotonic: () => performance.now() },
 }: {
-  max?: number;
+  size?: CacheSize;
   ttlMs?: number;
   clock?: Pick<Clock, 'monotonic'>;
 } = {}): TokenCache {
-  const bounds = { ...upTo(max), ttl: ttlMs, perf: { now: clock.monotonic } };
-  const tokens = new LRUCache<string, ServedToken>(bounds);
+  const max = 'entries' in size ? size.entries : Math.ceil(size.bytes / USUAL_BYTES);
+  const lifetimes = { ttl: ttlMs, perf: { now: clock.monotonic } };
+  const tokens = new LRUCache<string, ServedToken>({
+    ...('entries' in size
+      ? upTo(max)
+      : { maxSize: size.bytes, sizeCalculation: ({ accessToken }) => ENTRY_BYTES + accessToken.length }),
+    ...lifetimes,
+  });
   /** The owner's key by connection. */
   const ownerKeys = new Map<string, string>();
   const owners = new LRUCache<string, readonly Connection[]>({
-    ...bounds,
+    ...upTo(max),
+    ...lifetimes,
     dispose: (connections) => {
       for (const { id } of connections) ownerKeys.delete(id);
     },

@@ -62,7 +62,7 @@ export function createRooms(parts: Common & Adapters & { rotator: KeyRotator }):
     onWritten: parts.counter.noteEntries,
   });
   const { access, strangers } = audit;
-  const cache = createCache({ store, adminKey, rateLimit, clock, log });
+  const cache = createCache({ store, adminKey, rateLimit, size: config.tokenCache, clock, log });
   const { tokens: tokenCache, callers: callerCache, untilApplied } = cache;
   const signing = createSigning({
     ...{ store, vault, access, clock, log, verifier, signJwt, publicUrl, untilApplied },

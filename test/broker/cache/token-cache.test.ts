@@ -1,6 +1,6 @@
 // The token cache: which reads it takes in while the store changes.
 import { describe, expect, it } from 'vitest';
-import { createTokenCache, type ServedToken } from '../../../src/broker/cache/token-cache.ts';
+import { type CacheSize, createTokenCache, type ServedToken } from '../../../src/broker/cache/token-cache.ts';
 import { INVALIDATION_TTL_MS } from '../../../src/domain/time-limits.ts';
 import { aConnection } from '../../stores/builders.ts';
 
@@ -59,8 +59,19 @@ describe('token cache', () => {
     expect(tokenCache.get(one.connection.id)).toBeUndefined();
   });
 
+  it('is as large as it was made: in tokens, or in bytes', () => {
+    const long = () => ({ ...served(), accessToken: 'x'.repeat(8_500) });
+    const cachedOf = (size: CacheSize) => {
+      const tokenCache = createTokenCache({ size });
+      for (let i = 0; i < 30; i++) tokenCache.put(long(), tokenCache.ticket());
+      return tokenCache.cachedIds().length;
+    };
+    expect(cachedOf({ entries: 20 })).toBe(20);
+    expect(cachedOf({ bytes: 100_000 })).toBe(10);
+  });
+
   it('ignores a row that was read before its invalidation, however many others follow', () => {
-    const tokenCache = createTokenCache({ max: 10 });
+    const tokenCache = createTokenCache({ size: { entries: 10 } });
     const [revoked, noted] = [served(), served()];
     const ticket = tokenCache.ticket();
     tokenCache.invalidate(revoked.connection, Number.POSITIVE_INFINITY);
