@@ -2,7 +2,7 @@
 
 /** Cookies by host, name and path (RFC 6265 5.3, 5.4), as far as loopback flows need them. Ports are ignored. */
 export interface CookieJar {
-  keep(url: URL, response: Response): void;
+  keep(url: URL, response: Pick<Response, 'headers'>): void;
   header(url: URL): string | undefined;
 }
 

@@ -3,6 +3,7 @@ import { expect } from 'vitest';
 import { createCookieJar } from '../../demo/browser.ts';
 import type { Json, TestBroker } from '../support/broker.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
+import { send } from '../support/http-request.ts';
 import { connectionOf, createConnectSession, newOwner, openLink, sessionOf, visit } from '../support/owner-browser.ts';
 import { apiOf, idOf } from './emulator/entries.ts';
 import { type ClientIdentity, credentialsOf, integrationSecrets, servedOf } from './emulator/identity.ts';
@@ -209,16 +210,15 @@ async function callApi(vendorServer: VendorServer, { access, type }: Token, { ca
     expect(url, 'the API is below the base that the entry names').toMatch(api.base ?? '(none)');
   const place = withQuery(toEmulator(url), query);
   const method = form ? 'POST' : (row.api.method ?? 'GET');
-  const response = await fetch(place, {
+  const { status } = await send(place, {
     method,
     headers: {
       ...api.headers,
       ...(type === SIGNED ? signatureHeaders(access, method, place, row.api.signatureScope!) : headers),
     },
-    ...(form && { body: new URLSearchParams(form) }),
+    body: form && new URLSearchParams(form),
   });
-  await response.text();
-  return response.status;
+  return status;
 }
 
 /** Signs a request with the keys in the token; returns its headers. */

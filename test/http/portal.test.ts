@@ -107,7 +107,7 @@ describe('a portal session', () => {
     const before = jar.header(new URL(url));
     expect((await visit(url, createCookieJar(), { form })).status).toBe(400);
     const crossSite = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' };
-    expect((await visit(url, jar, { form, headers: crossSite })).status).toBe(403);
+    expect((await visit(url, jar, { form, headers: crossSite })).status).toBe(400);
     const welcome = formOf(await visit(url, jar));
     expect((await visit(url, jar, { form: welcome })).status).toBe(303);
     expect(jar.header(new URL(url))).not.toBe(before);

@@ -7,6 +7,7 @@ import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import type { Logger } from '../../src/ports/index.ts';
 import { start, type Tuning } from '../../src/runtime/app.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
+import { type HttpResponse, send } from './http-request.ts';
 import { expectMatchesOpenApi } from './openapi-validation.ts';
 import { createMigratedFile } from './sqlite-file.ts';
 
@@ -32,18 +33,22 @@ export interface TestBroker {
 }
 
 export async function ask(url: string, key: string, method: string, path: string, body?: unknown): Promise<Answer> {
-  const response = await fetch(new URL(path, url), {
+  const response = await send(new URL(path, url), {
     method,
     headers: { authorization: `Bearer ${key}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
-  return readResponse(method, path, response);
+  return answerOf(method, path, response);
 }
 
 /** Reads a response, and expects it to match openapi.json. */
 export async function readResponse(method: string, path: string, response: Response): Promise<Answer> {
   const { status, headers } = response;
-  const text = await response.text();
+  return answerOf(method, path, { status, headers, text: await response.text() });
+}
+
+/** Expects a response to match openapi.json. */
+export function answerOf(method: string, path: string, { status, headers, text }: HttpResponse): Answer {
   expectMatchesOpenApi({ method, path, status, headers, text });
   return { status, headers, body: text === '' ? {} : (JSON.parse(text) as Json) };
 }

@@ -1,5 +1,6 @@
 // Requests to the OAuth endpoints, as a caller with its key.
-import { type Answer, type Json, readResponse, type TestBroker } from './broker.ts';
+import { type Answer, answerOf, type Json, type TestBroker } from './broker.ts';
+import { send } from './http-request.ts';
 
 export const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
@@ -11,7 +12,7 @@ async function post({ url }: TestBroker, key: string, path: string, form: Json):
   );
   const headers = { authorization: `Bearer ${key}` };
   const body = new URLSearchParams(sent);
-  return readResponse('POST', path, await fetch(new URL(path, url), { method: 'POST', headers, body }));
+  return answerOf('POST', path, await send(new URL(path, url), { method: 'POST', headers, body }));
 }
 
 /** RFC 8693; the subject token is a JWT. */

@@ -5,6 +5,7 @@ import { expect } from 'vitest';
 import { type CookieJar, createCookieJar, walkThrough } from '../../demo/browser.ts';
 import type { LocalProvider } from '../../demo/provider.ts';
 import type { Answer, Json, TestBroker } from './broker.ts';
+import { send } from './http-request.ts';
 
 export interface Page {
   status: number;
@@ -25,16 +26,15 @@ export async function visit(
 ): Promise<Page> {
   const { form, headers, method, body = form && new URLSearchParams(form) } = options;
   const cookie = jar.header(new URL(url));
-  const response = await fetch(url, {
+  const response = await send(url, {
     method: method ?? (body === undefined ? 'GET' : 'POST'),
-    redirect: 'manual',
     headers: { ...(cookie === undefined ? {} : { cookie }), ...headers },
-    ...(body === undefined ? {} : { body }),
+    body,
   });
   jar.keep(new URL(url), response);
   const location = response.headers.get('location');
   if (response.status === 303 && location?.includes('/connect/sessions/')) return visit(new URL(location, url), jar);
-  return { status: response.status, headers: response.headers, text: await response.text(), location };
+  return { status: response.status, headers: response.headers, text: response.text, location };
 }
 
 /** The fields of the page's form, as it was shown. */

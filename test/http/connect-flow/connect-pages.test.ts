@@ -206,7 +206,7 @@ describe('a session of several integrations', () => {
     expect([unknown.status, unknown.location]).toEqual([400, null]);
     const crossSite = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' };
     const forged = await visit(url, jar, { form: { ...form, 'chosen-integration': 'acme' }, headers: crossSite });
-    expect([forged.status, forged.location]).toEqual([403, null]);
+    expect([forged.status, forged.location]).toEqual([400, null]);
     expect(await sessionOf(broker, { id, url })).toMatchObject({ integration: null, status: 'pending' });
   });
 
