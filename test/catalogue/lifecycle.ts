@@ -4,6 +4,7 @@ import { createCookieJar } from '../../demo/browser.ts';
 import type { Json, TestBroker } from '../support/broker.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
 import { send } from '../support/http-request.ts';
+import { isLong } from '../support/long.ts';
 import { connectionOf, createConnectSession, newOwner, openLink, sessionOf, visit } from '../support/owner-browser.ts';
 import { apiOf, idOf } from './emulator/entries.ts';
 import { type ClientIdentity, credentialsOf, integrationSecrets, servedOf } from './emulator/identity.ts';
@@ -228,6 +229,9 @@ function signatureHeaders(token: string, method: string, { host, pathname: path,
   return signRequest(wire, { id: id!, secret: secret!, token: SessionToken }, scope);
 }
 
+/** Whether this run leaves out what a variant of a mode has in common with it: it differs in how it connects. */
+const isLikeItsMode = ({ row }: VendorServer): boolean => row.variant !== undefined && !isLong;
+
 /** Connect or import → read → refresh → revoke. */
 export async function connectReadRefreshRevoke(context: TestContext, vendorServer: VendorServer): Promise<void> {
   const { row, identity } = vendorServer;
@@ -241,10 +245,10 @@ export async function connectReadRefreshRevoke(context: TestContext, vendorServe
   const stored = await getConnection(context, vendorServer, id);
   expectStored(vendorServer, stored);
   expect(await callApi(vendorServer, first, stored), 'the API takes the token').toBeLessThan(300);
-  await expectChecks(context, vendorServer, id);
+  if (!isLikeItsMode(vendorServer)) await expectChecks(context, vendorServer, id);
   const last = await refreshTwice(context, vendorServer, first);
   expect(vendorServer.violations, 'nothing was asked in a way that the vendor does not know').toEqual([]);
-  await revoke(context, vendorServer, last);
+  if (!isLikeItsMode(vendorServer)) await revoke(context, vendorServer, last);
 }
 
 /** Checks it as the vendor documents it, then while it takes no token, and while the vendor limits: the grant stays. */
@@ -286,7 +290,7 @@ async function refreshTwice(context: TestContext, vendorServer: VendorServer, fi
   const { generation } = await getConnection(context, vendorServer, first.id);
   let before = first;
   let last: Json = {};
-  for (const count of [1, 2]) {
+  for (const count of isLikeItsMode(vendorServer) ? [1] : [1, 2]) {
     advancePastMinAge(context, vendorServer);
     const after = await refreshToken(context, vendorServer, first.id);
     expectServed(vendorServer, after);
