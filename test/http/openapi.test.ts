@@ -252,7 +252,8 @@ describe('problem', () => {
 });
 
 test("OpenAPI document: passes the linter's recommended rules", { timeout: 30_000 }, async () => {
-  const config = await createConfig({ extends: ['recommended'] });
+  // Examples are validated above, and more strictly: the linter takes longer for them than for everything else.
+  const config = await createConfig({ extends: ['recommended'], rules: { 'no-invalid-media-type-examples': 'off' } });
   const found = await lintFromString({ source: JSON.stringify(description), config });
   const faults = found.map(({ severity, ruleId, message, location }) => [
     severity,

@@ -38,11 +38,23 @@ export function createResponseValidator(document: Description): ResponseValidato
   formats.default(ajv);
   ajv.addSchema(root, 'valetkey');
 
+  /** By the text of the schema: most responses are described by one that others have too. */
   const compiled = new Map<string, ValidateFunction>();
-  function validateValue(value: unknown, pointer: string[]): string | undefined {
+  const validators = new Map<string, ValidateFunction>();
+  function validatorAt(pointer: string[]): ValidateFunction {
     const $ref = `valetkey#/${pointer.map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')}`;
-    const validate = compiled.get($ref) ?? ajv.compile({ $ref });
-    compiled.set($ref, validate);
+    const known = validators.get($ref);
+    if (known) return known;
+    const text = JSON.stringify(
+      pointer.reduce((node, part) => (node as Record<string, unknown>)[part], root as unknown),
+    );
+    const validate = compiled.get(text) ?? ajv.compile({ $ref });
+    compiled.set(text, validate);
+    validators.set($ref, validate);
+    return validate;
+  }
+  function validateValue(value: unknown, pointer: string[]): string | undefined {
+    const validate = validatorAt(pointer);
     return validate(value) ? undefined : ajv.errorsText(validate.errors);
   }
 
