@@ -190,9 +190,9 @@ export const ClientDocument = z
     grant_types: z.array(z.string()),
     response_types: z.array(z.string()),
     application_type: z.literal('web'),
-    token_endpoint_auth_method: z.literal('none'),
+    token_endpoint_auth_method: z.enum(['none', 'private_key_jwt']),
     token_endpoint_auth_methods_supported: z.array(z.string()).openapi({
-      description: '`private_key_jwt` where the server does not take `none`',
+      description: 'For servers that read more than one: `private_key_jwt` where the server does not take `none`',
     }),
     jwks_uri: z.string().openapi({ description: 'The keys of `private_key_jwt`' }),
   })

@@ -17,7 +17,7 @@ import type {
 } from '../../ports/index.ts';
 import type { ResolvedIntegration } from '../integrations/index.ts';
 import { createChallengedIssuers } from './challenged-issuers.ts';
-import { isPerIssuer, type RedirectUris } from './clients/redirect-uris.ts';
+import { type DocumentMethod, isPerIssuer, type RedirectUris } from './clients/redirect-uris.ts';
 import type { Registrations } from './clients/registrations.ts';
 
 export interface FoundSource {
@@ -108,13 +108,13 @@ export function createGrantSources({ discovery, registrations, clientAssertions,
     }
     const hosted = rule?.client_metadata_url;
     const elsewhere = hosted === undefined ? undefined : fill(hosted, values);
-    const document = elsewhere ?? uris.documentUrl(found, server.issuer);
-    if (server.client_id_metadata_document_supported === true && isClientId(document)) {
+    const documentOf = (method: DocumentMethod) => elsewhere ?? uris.documentUrl(found, server.issuer, method);
+    if (server.client_id_metadata_document_supported === true && isClientId(documentOf('none'))) {
       const alg = wantsAssertion(server) ? await clientAssertions.algorithm() : undefined;
-      if (alg === undefined) return { ok: true, value: { kind: 'document', id: document } };
+      if (alg === undefined) return { ok: true, value: { kind: 'document', id: documentOf('none') } };
       const accepted = server.token_endpoint_auth_signing_alg_values_supported ?? [alg];
-      if (accepted.includes(alg))
-        return { ok: true, value: { kind: 'document', id: document, method: 'private_key_jwt' } };
+      const method = 'private_key_jwt';
+      if (accepted.includes(alg)) return { ok: true, value: { kind: 'document', id: documentOf(method), method } };
       if (!takesSecrets(server)) return { ok: false, fault: noAlgorithm(server, alg, accepted) };
     }
     if (server.registration_endpoint !== undefined)

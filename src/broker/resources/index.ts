@@ -10,7 +10,7 @@ import { createGrantSources, type GrantSources } from './grant-sources.ts';
 
 export type { Challenges } from './challenges.ts';
 export type { ClientDocuments } from './clients/client-documents.ts';
-export { type RedirectUriToRegister, redirectUriToRegister } from './clients/redirect-uris.ts';
+export { type DocumentMethod, type RedirectUriToRegister, redirectUriToRegister } from './clients/redirect-uris.ts';
 export { isUnknownClient } from './clients/registered-clients.ts';
 export type { Registrations } from './clients/registrations.ts';
 export type { GrantSources } from './grant-sources.ts';

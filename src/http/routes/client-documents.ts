@@ -2,7 +2,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { ClientDocument, EXAMPLE } from '../../api/index.ts';
-import type { ClientDocuments } from '../../broker/resources/index.ts';
+import type { ClientDocuments, DocumentMethod } from '../../broker/resources/index.ts';
 import { CLIENT_DOCUMENT_MAX_AGE_MS } from '../../domain/time-limits.ts';
 import type { Env } from '../env.ts';
 import { respond } from '../errors/respond.ts';
@@ -44,21 +44,44 @@ const ofIssuer = createRoute({
   responses,
 });
 
+/** The same client where it proves itself by the keys of the broker. */
+const signing = (route: typeof ofIntegration | typeof ofIssuer) =>
+  createRoute({
+    ...route,
+    operationId: route.operationId.replace('Client', 'SigningClient'),
+    path: route.path.replace(/\.json$/, `${SIGNING}.json`),
+    summary: `${route.summary}, of a client that signs`,
+    description: `${route.description} For servers that take no public clients: \`token_endpoint_auth_method\` is \`private_key_jwt\`.`,
+  });
+
 export function clientDocumentRoutes({ clientDocuments }: { clientDocuments: ClientDocuments }) {
-  async function answer(c: Context<Env>, id: string, issuer?: string) {
-    return respond(c, await clientDocuments.read(id, issuer), (document) => {
+  async function answer(c: Context<Env>, file: string, integration?: string) {
+    const { id, method } = named(file);
+    const read =
+      integration === undefined
+        ? clientDocuments.read(id, undefined, method)
+        : clientDocuments.read(integration, id, method);
+    return respond(c, await read, (document) => {
       c.header('Cache-Control', `max-age=${CLIENT_DOCUMENT_MAX_AGE_MS / 1_000}`);
       return c.json(document, 200);
     });
   }
 
   const routes = router();
-  for (const route of [ofIntegration, ofIssuer]) routes.openAPIRegistry.registerPath(route);
-  routes.get('/oauth2/clients/:file{[^/]+\\.json}', (c) => answer(c, idIn(c.req.param('file'))));
+  for (const route of [ofIntegration, ofIssuer, signing(ofIntegration), signing(ofIssuer)])
+    routes.openAPIRegistry.registerPath(route);
+  routes.get('/oauth2/clients/:file{[^/]+\\.json}', (c) => answer(c, c.req.param('file')));
   routes.get('/oauth2/clients/:integration/:file{[^/]+\\.json}', (c) =>
-    answer(c, c.req.param('integration'), idIn(c.req.param('file'))),
+    answer(c, c.req.param('file'), c.req.param('integration')),
   );
   return routes;
 }
 
-const idIn = (file: string): string => file.slice(0, -'.json'.length);
+const SIGNING = '.private_key_jwt';
+
+function named(file: string): { id: string; method: DocumentMethod } {
+  const id = file.slice(0, -'.json'.length);
+  return id.endsWith(SIGNING)
+    ? { id: id.slice(0, -SIGNING.length), method: 'private_key_jwt' }
+    : { id, method: 'none' };
+}

@@ -163,7 +163,10 @@ describe('other clients', () => {
   it('one that was registered by hand is used as it is, and no other is made', async () => {
     const had = registrations();
     const client = { id: 'by-hand', secret: 'a-secret-of-ours', method: 'client_secret_basic' };
-    const integration = await integrate({ client_id: client.id, client_secret: client.secret });
+    const integration = await integrate(
+      { client_id: client.id, client_secret: client.secret },
+      { issuer: resource.as.issuer },
+    );
     const redirectUris = [`${broker.url}/oauth2/callback/${integration}`];
     resource.as.clients.set(client.id, { ...client, redirectUris });
     expectOk(await refresh(await connectResource(broker, integration, newOwner())));
@@ -200,6 +203,13 @@ describe('other clients', () => {
         token_endpoint_auth_method: 'none',
         token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'],
         jwks_uri: `${broker.url}/oauth2/jwks`,
+      });
+      const signing = url.replace(/json$/, 'private_key_jwt.json');
+      expect(await (await fetch(signing)).json()).toEqual({
+        ...JSON.parse(text),
+        client_id: signing,
+        token_endpoint_auth_method: 'private_key_jwt',
+        token_endpoint_auth_methods_supported: ['private_key_jwt'],
       });
     }
     expectProblem(await broker.ask('GET', '/oauth2/clients/none.json'), 404, 'not_found');

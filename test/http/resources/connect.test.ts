@@ -290,8 +290,10 @@ describe('servers that connections name', () => {
     expectIssues(await put({ servers: '*' }, { client_id: 'mine', client_secret: 'secret' }), 'client_id');
     // A secret that is kept is not sent to the authorization server of another server.
     const client = { client_id: 'mine', client_secret: 'secret' };
-    expectOk(await put({ server_url: resource.url }, client), 201);
-    expectIssues(await put({ server_url: 'https://other.example/mcp' }, { client_id: 'mine' }), 'client_secret');
+    const { issuer } = resource.as;
+    expectOk(await put({ server_url: resource.url, issuer }, client), 201);
+    const elsewhere = { server_url: 'https://other.example/mcp', issuer };
+    expectIssues(await put(elsewhere, { client_id: 'mine' }), 'client_secret');
     const asked = resource.server.received.length;
     const integration = await integrate();
     expect(resource.server.received.length).toBe(asked);

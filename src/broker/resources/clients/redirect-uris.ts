@@ -44,15 +44,21 @@ export function redirectUriToRegister(
 export interface RedirectUris {
   /** Of the authorization requests to this issuer. */
   redirectUri(found: ResolvedIntegration, issuer: string): string;
-  /** Where the broker publishes the client id metadata document for this issuer. */
-  documentUrl(found: ResolvedIntegration, issuer: string): string;
+  /** Where the broker publishes the client id metadata document for this issuer, of a client that authenticates so. */
+  documentUrl(found: ResolvedIntegration, issuer: string, method: DocumentMethod): string;
 }
+
+/** A document says one method to servers that read no more than one: each has a document, which is a client, of its own. */
+export type DocumentMethod = 'none' | 'private_key_jwt';
+
+export const documentUrlOf = (publicUrl: string, place: string, method: DocumentMethod): string =>
+  `${publicUrl}/oauth2/clients/${place}${method === 'none' ? '' : `.${method}`}.json`;
 
 export function redirectUris(publicUrl: string): RedirectUris {
   const place = (found: ResolvedIntegration, issuer: string) =>
     `${found.integration.id}${isPerIssuer(found) ? `/${issuerHash(issuer)}` : ''}`;
   return {
     redirectUri: (found, issuer) => `${publicUrl}/oauth2/callback/${place(found, issuer)}`,
-    documentUrl: (found, issuer) => `${publicUrl}/oauth2/clients/${place(found, issuer)}.json`,
+    documentUrl: (found, issuer, method) => documentUrlOf(publicUrl, place(found, issuer), method),
   };
 }
