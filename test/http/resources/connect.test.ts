@@ -257,7 +257,8 @@ describe('servers that connections name', () => {
     expect((await broker.ask('GET', `/oauth2/clients/${place}.json`)).body.redirect_uris).toEqual([
       `${broker.url}/oauth2/callback/${place}`,
     ]);
-    expectProblem(await broker.ask('GET', `/oauth2/clients/${integration}.json`), 404, 'not_found');
+    for (const other of [integration, `${place}0`, `${integration}/..%2Fx`, `${integration}/0123456789ABCDEF`])
+      expectProblem(await broker.ask('GET', `/oauth2/clients/${other}.json`), 404, 'not_found');
     // Left out: it is asked for in the browser.
     const link = expectOk(await sessionFor(integration), 201);
     expect((await walk(String(link.url), { server_url: resource.url })).status).toBe(200);

@@ -3,7 +3,7 @@
 import { protectedResourceOf } from '../../../domain/auth-modes.ts';
 import { Refusal, refuse } from '../../../domain/errors.ts';
 import type { Targets } from '../../integrations/index.ts';
-import { type DocumentMethod, documentUrlOf, isPerIssuer } from './redirect-uris.ts';
+import { type DocumentMethod, documentUrlOf, isIssuerHash, isPerIssuer } from './redirect-uris.ts';
 
 /** RFC 7591 2. */
 export interface ClientDocument {
@@ -41,6 +41,7 @@ export function createClientDocuments({ targets, appName, publicUrl }: Parts): C
       const found = await targets.find(integration);
       if (found instanceof Refusal || protectedResourceOf(found.auth) === undefined) return none;
       if (isPerIssuer(found) !== (issuer !== undefined)) return none;
+      if (issuer !== undefined && !isIssuerHash(issuer)) return none;
       const place = issuer === undefined ? integration : `${integration}/${issuer}`;
       return {
         client_id: documentUrlOf(publicUrl, place, method),

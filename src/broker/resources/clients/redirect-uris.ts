@@ -10,6 +10,9 @@ import { digest } from '../../secrets/index.ts';
 /** The first 16 hexadecimal digits of its SHA-256. */
 const issuerHash = (issuer: string): string => digest(issuer).slice(0, 16);
 
+/** A document repeats it, so it is nothing else that someone wrote into a URL. */
+export const isIssuerHash = (text: string): boolean => /^[0-9a-f]{16}$/.test(text);
+
 /** The placeholder of the issuer's hash, where no issuer is known yet. */
 const ISSUER_PLACEHOLDER = '{issuer}';
 
