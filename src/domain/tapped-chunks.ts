@@ -4,6 +4,8 @@
 export interface Taps<T> {
   /** Before the first chunk is asked for. */
   start?(): void;
+  /** The next one is asked for. */
+  ask?(): void;
   chunk?(chunk: T): void;
   /** All of them were read. */
   end?(): void;
@@ -41,6 +43,7 @@ export function tapped<T>(chunks: AsyncIterable<T>, taps: Taps<T>): AsyncIterabl
             state = 'open';
             taps.start?.();
           }
+          taps.ask?.();
           return source.next().then(seen, failed);
         },
         return() {

@@ -25,22 +25,22 @@ function source(fails = false) {
   return { told, tap };
 }
 
-async function readAll(tap: AsyncIterable<string>): Promise<string[]> {
-  const chunks: string[] = [];
-  for await (const chunk of tap) chunks.push(chunk);
-  return chunks;
+async function read(chunks: AsyncIterable<string>): Promise<string[]> {
+  const all: string[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return all;
 }
 
 test('chunks that are read to their end', async () => {
   const { told, tap } = source();
   expect(told).toEqual([]);
-  expect(await readAll(tap)).toEqual(['a', 'b', 'c']);
+  expect(await read(tap)).toEqual(['a', 'b', 'c']);
   expect(told).toEqual(['start', 'a', 'b', 'c', 'source left', 'over', 'end']);
 });
 
 test('chunks that break off', async () => {
   const { told, tap } = source(true);
-  await expect(readAll(tap)).rejects.toThrow('broken off');
+  await expect(read(tap)).rejects.toThrow('broken off');
   expect(told).toEqual(['start', 'a', 'b', 'source left', 'over', 'broken off']);
 });
 

@@ -2,17 +2,31 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { CallerBody } from '../../broker/proxy/index.ts';
 import { tapped } from '../../domain/tapped-chunks.ts';
-import { CALLER_LINGER_MS, REQUEST_TIMEOUT_MS, UPSTREAM_IDLE_TIMEOUT_MS } from '../../domain/time-limits.ts';
+import { CALLER_LINGER_MS, REQUEST_TIMEOUT_MS } from '../../domain/time-limits.ts';
+import type { Clock } from '../../ports/index.ts';
+import { CALLER_PACE, type CallerPace, createCallerPace, type PaceLimits } from './caller-pace.ts';
 
 /** Bytes: a body that is not longer has to be here within the time of any other request. */
 const SMALL = 64 * 1_024;
 
-/** Null: the request has none. */
-export function callerBody(request: IncomingMessage, response: ServerResponse): CallerBody | null {
+/** Null: the request has none. A caller that sends it too slowly loses its connection. */
+export function callerBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  clock: Pick<Clock, 'monotonic'>,
+  limits = CALLER_PACE,
+): CallerBody | null {
   const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
   if (coding === undefined && (length === undefined || /^0+$/.test(length))) return null;
   const bytes = coding === undefined ? Number(length) : undefined;
-  return { length: bytes, chunks: chunksOf(request, response, bytes !== undefined && bytes <= SMALL) };
+  const pace = createCallerPace(paceOf(bytes, limits), clock, () => request.destroy());
+  return { length: bytes, chunks: chunksOf(request, response, pace) };
+}
+
+function paceOf(length: number | undefined, limits: PaceLimits): PaceLimits {
+  // A stream has something to send when there is something.
+  if (length === undefined) return { ...limits, bytesPerS: 0 };
+  return length <= SMALL ? { graceMs: REQUEST_TIMEOUT_MS, bytesPerS: Number.POSITIVE_INFINITY } : limits;
 }
 
 /** RFC 9112 6.1: of other codings before the chunks. Such a body would be passed on undecoded, and unnamed. Node refuses all others. */
@@ -23,19 +37,15 @@ export const isCodedTwice = ({ headers: { 'transfer-encoding': coding = '' } }: 
 const waitsForContinue = ({ headers, httpVersion }: IncomingMessage): boolean =>
   httpVersion === '1.1' && /(?:^|\W)100-continue(?:$|\W)/i.test(headers.expect ?? '');
 
-function chunksOf(request: IncomingMessage, response: ServerResponse, isSmall: boolean): AsyncIterable<Uint8Array> {
-  let idle: NodeJS.Timeout | undefined;
+function chunksOf(request: IncomingMessage, response: ServerResponse, pace: CallerPace): AsyncIterable<Uint8Array> {
   // A reader that stops leaves the connection open: an answer may still be written.
   return tapped<Uint8Array>(request.iterator({ destroyOnReturn: false }), {
     start() {
       if (waitsForContinue(request) && !response.headersSent) response.writeContinue();
-      // A caller that stops sending has left, as far as anyone can tell.
-      idle = setTimeout(() => request.destroy(), isSmall ? REQUEST_TIMEOUT_MS : UPSTREAM_IDLE_TIMEOUT_MS);
     },
-    chunk() {
-      if (!isSmall) idle?.refresh();
-    },
-    over: () => clearTimeout(idle),
+    ask: pace.wait,
+    chunk: (chunk) => pace.moved(chunk.length),
+    over: pace.end,
   });
 }
 

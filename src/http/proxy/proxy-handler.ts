@@ -9,13 +9,12 @@ import type { Answer } from '../answer.ts';
 import type { AddressOf } from '../client-address.ts';
 import { problemOf, problemOfError } from '../errors/problem.ts';
 import type { FastHandler, FastPath } from '../fast-path/fast-path.ts';
-import type { WriteBatch } from '../fast-path/write-batch.ts';
 import { type Admission, credentialOf } from '../middleware/authentication.ts';
 import type { LogFailure } from '../middleware/error-logging.ts';
 import { clientContext, newRequestId } from '../middleware/request-context.ts';
 import { afterRequest, callerBody, isCodedTwice } from './caller-body.ts';
 import { asksForUpgrade, parseProxied, routeOf } from './proxied-request.ts';
-import { writeBody } from './response-body.ts';
+import { createBodyWriter } from './response-body.ts';
 
 export { isProxied } from './proxied-request.ts';
 
@@ -42,6 +41,7 @@ const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PAT
 
 export function createProxyHandler(parts: Parts): FastHandler {
   const { proxy, fastPath, admit, telemetry, auditBuffer, logFailure, addressOf, clock } = parts;
+  const writeBody = createBodyWriter({ batched: fastPath.batched, clock });
 
   function counted({ method = '', url = '' }: IncomingMessage, status: number, started: number): void {
     const seconds = (clock.monotonic() - started) / 1_000;
@@ -87,7 +87,7 @@ export function createProxyHandler(parts: Parts): FastHandler {
         ...parsed,
         method: request.method ?? 'GET',
         headers: request.rawHeaders,
-        body: callerBody(request, response),
+        body: callerBody(request, response, clock),
         ending,
         onInterim: (status, headers) => writeInterim(response, status, headers),
       });
@@ -97,7 +97,7 @@ export function createProxyHandler(parts: Parts): FastHandler {
       }
       if (answered instanceof Refusal) return refuseWith(problemOf(answered.fault, requestId));
       counted(request, answered.status, started);
-      writeAnswer(request, response, answered, requestId, fastPath.batched);
+      if (writeHead(request, response, answered, requestId)) writeBody(request, response, answered.body);
     } catch (error) {
       // A caller that goes away in the middle of its body gets no answer, and is no one's defect.
       if (response.destroyed || request.destroyed) return counted(request, CALLER_GONE, started);
@@ -118,27 +118,27 @@ export function createProxyHandler(parts: Parts): FastHandler {
   return Object.assign(handleSafely, { streams: true as const });
 }
 
-function writeAnswer(
+/** False: there was no head, and there is no body. */
+function writeHead(
   request: IncomingMessage,
   response: ServerResponse,
   { integration, status, statusText, headers, body }: ProxiedResponse,
   requestId: string,
-  batched: WriteBatch,
-): void {
+): boolean {
   // The rest of the request is not read after this: the connection cannot be used for another one.
   if (!request.complete) headers.push('Connection', 'close');
   try {
     const text = REASON_PHRASE.test(statusText) ? statusText : undefined;
     response.writeHead(status, text ?? STATUS_CODES[status] ?? '', headers);
+    return true;
   } catch {
     // A header that Node does not write. Nothing of it is told: it may be anything.
     body.discard();
     const detail = 'The API answered with headers that cannot be passed on.';
     const fault = { code: 'upstream_unavailable', integration, detail, retryAfter: UPSTREAM_RETRY_AFTER_S } as const;
     writeProblem(request, response, problemOf(fault, requestId), requestId);
-    return;
+    return false;
   }
-  writeBody(request, response, body, batched);
 }
 
 /** Says that it is ours, so that no one takes it for the answer of the API. */

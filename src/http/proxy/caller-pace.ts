@@ -1,0 +1,51 @@
+// The pace of a caller: how long an API is kept waiting for it. One that takes or sends a byte now and then would keep its call,
+// and its place in the limits of the API, for as long as it likes.
+import { UPSTREAM_IDLE_TIMEOUT_MS } from '../../domain/time-limits.ts';
+import type { Clock } from '../../ports/index.ts';
+
+export interface PaceLimits {
+  /** How long it is waited for, as long as it moves nothing. */
+  graceMs: number;
+  /** While it is waited for, averaged over `graceMs`. 0: any byte is enough. Infinite: none is. */
+  bytesPerS: number;
+}
+
+export interface CallerPace {
+  /** From now on it is waited for. */
+  wait(): void;
+  /** It has moved so many bytes, and is waited for no more. */
+  moved(bytes: number): void;
+  /** Nothing more is to be moved. */
+  end(): void;
+}
+
+/** Less than any network moves. */
+export const CALLER_PACE: PaceLimits = { graceMs: UPSTREAM_IDLE_TIMEOUT_MS, bytesPerS: 10_000 };
+
+/** A bucket of waiting time, which is filled with what is moved. `tooSlow` is called when it is empty. */
+export function createCallerPace(
+  { graceMs, bytesPerS }: PaceLimits,
+  clock: Pick<Clock, 'monotonic'>,
+  tooSlow: () => void,
+): CallerPace {
+  let leftMs = graceMs;
+  let since: number | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const stop = () => {
+    clearTimeout(timer);
+    if (since !== undefined) leftMs -= clock.monotonic() - since;
+    since = undefined;
+  };
+  return {
+    wait() {
+      if (since !== undefined) return;
+      since = clock.monotonic();
+      timer = setTimeout(tooSlow, Math.max(1, leftMs));
+    },
+    moved(bytes) {
+      stop();
+      if (bytes > 0) leftMs = Math.min(graceMs, leftMs + (bytes / bytesPerS) * 1_000);
+    },
+    end: stop,
+  };
+}
