@@ -2,7 +2,7 @@
 // catalogue's entry and the standards; hostile or absurd values keep no one waiting for long, and nothing here throws.
 import type { LimitScope, ProviderRateLimits } from './api-dialect.ts';
 import { answerBody, bodyWaitMs, isLimit } from './limit-signals.ts';
-import { type HeaderFields, headerFields, plausible, retryAfterOf } from './limit-values.ts';
+import { answeredAt, type HeaderFields, headerFields, plausible, retryAfterOf } from './limit-values.ts';
 import { type LimitWindow, untilMultiple, windowsOf } from './limit-windows.ts';
 import { LIMIT_DEFAULT_WAIT_MS, LIMIT_WAIT_MAX_MS, LIMIT_WAIT_MIN_MS } from './time-limits.ts';
 
@@ -36,8 +36,9 @@ export interface LimitReading {
 
 /** `dialect` undefined: the entry says nothing of limits. Then what is standard counts. */
 export function readLimit(dialect: ProviderRateLimits | undefined, answer: LimitedAnswer): LimitReading {
-  const { status, now } = answer;
+  const { status } = answer;
   const headers = headerFields(answer.headers);
+  const now = answeredAt(headers, answer.now);
   const body = answerBody(answer.body ?? '');
   const retryAfter = retryAfterOf(headers.lines(dialect?.headers.retry_after?.name ?? 'Retry-After'), now);
   const windows = windowsOf(dialect, headers, now).filter(isGenuine);

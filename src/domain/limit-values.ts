@@ -2,7 +2,7 @@
 // undefined: it must keep no one waiting.
 import type { ProviderRateLimits } from './api-dialect.ts';
 import { isoTimeMs, retryAfterMs } from './retry-after.ts';
-import { LIMIT_ABSURD_MS, LIMIT_PAST_MS } from './time-limits.ts';
+import { LIMIT_ABSURD_MS, LIMIT_PAST_MS, LIMIT_SKEW_NOTICED_MS } from './time-limits.ts';
 
 type Reset = NonNullable<ProviderRateLimits['headers']['reset']>;
 export type TimeUnit = Reset['unit'];
@@ -37,6 +37,18 @@ export function headerFields(headers: readonly string[]): HeaderFields {
       return all.length === 0 ? undefined : all.join(', ');
     },
   };
+}
+
+/**
+ * The time (since the epoch) that the times of an answer are measured from: by the clock of the API (`Date`, RFC 9110 6.6.1) where
+ * that is far from ours, else `now`. The date of a cached answer is that of another one.
+ */
+export function answeredAt(headers: HeaderFields, now: number): number {
+  const [date] = headers.lines('date');
+  const aheadMs = date === undefined ? undefined : retryAfterMs(date, now);
+  if (date === undefined || aheadMs === undefined || /^\s*\d/.test(date)) return now;
+  if (Math.abs(aheadMs) <= LIMIT_SKEW_NOTICED_MS || headers.lines('age').length > 0) return now;
+  return now + aheadMs;
 }
 
 /** A count or an amount: digits, with or without a fraction. */

@@ -234,6 +234,8 @@ export const LIMIT_DEFAULT_WAIT_MAX_MS = 5 * MINUTE_MS;
 export const LIMIT_ABSURD_MS = 31 * DAY_MS;
 /** … as is one that passed this long ago. */
 export const LIMIT_PAST_MS = HOUR_MS;
+/** The clock of an API that is further from ours than this is the one that its times are read by. */
+export const LIMIT_SKEW_NOTICED_MS = 30 * SECOND_MS;
 /** After an answer that was no refusal, and says that nothing remains, a call is tried again at the latest after this. */
 export const LIMIT_UNREFUSED_MAX_MS = 5 * MINUTE_MS;
 /** Tokens of a rate are taken for as many calls as were made within this time; unused ones expire after twice that. */

@@ -30,6 +30,36 @@ const wait = (...given: Parameters<typeof read>) => {
   return [isLimited, waitMs, source];
 };
 
+describe('a clock that is wrong', () => {
+  const EPOCH: Given = { headers: { remaining: ['X-Left'], reset: { name: 'X-Reset', unit: 'epoch_s' } } };
+  /** By the clock of the API. */
+  const answer = (aheadS: number, more: Record<string, string> = {}) => ({
+    date: new Date(NOW + aheadS * 1_000).toUTCString(),
+    'x-left': '0',
+    'x-reset': String(S + aheadS + 60),
+    ...more,
+  });
+
+  test.each<[string, number, number]>([
+    ['an hour ahead of ours', 3_600, 60_000],
+    ['a day behind ours', -86_400, 60_000],
+    ['as good as ours: the difference is the time of the answer', 20, 80_000],
+  ])('that of the API is %s', (_, ahead, ms) => {
+    expect(wait(EPOCH, 429, answer(ahead))).toEqual([true, ms, 'reset']);
+    expect(read(EPOCH, 200, answer(ahead, { 'x-left': '1' })).window?.resetMs).toBe(ms);
+    const retryAfter = new Date(NOW + (ahead + 60) * 1_000).toUTCString();
+    expect(wait({}, 429, { date: answer(ahead).date, 'retry-after': retryAfter })).toEqual([true, ms, 'retry_after']);
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ['is that of a cached answer', { age: '3600' }],
+    ['cannot be read', { date: 'an hour ago' }],
+    ['is a number', { date: '3600' }],
+  ])('a date that %s says nothing', (_, more) => {
+    expect(wait(EPOCH, 429, { ...answer(-3_600, more), 'x-reset': String(S + 60) })).toEqual([true, 60_000, 'reset']);
+  });
+});
+
 describe('Retry-After', () => {
   test.each([
     ['seconds', '17', 17_000],

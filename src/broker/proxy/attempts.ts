@@ -13,6 +13,7 @@ import {
   wantsNonce,
 } from '../../domain/call-retry.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
+import { answeredAt, headerFields } from '../../domain/limit-values.ts';
 import { headersWithoutSecrets } from '../../domain/proxied-credential.ts';
 import { headerOf, isForwarded } from '../../domain/proxied-headers.ts';
 import {
@@ -145,7 +146,8 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
     if (tried > Math.min(retries, MAX_RETRIES) || !canRepeat(attempted)) return undefined;
     if (sent instanceof UpstreamError) return sent.phase === 'connect' ? backoffMs(tried, random) : undefined;
     if (!isRetriedStatus(sent.status)) return undefined;
-    const asked = retryAfterMs(headerOf(sent.headers, 'retry-after'), clock.now());
+    const at = answeredAt(headerFields(sent.headers), clock.now());
+    const asked = retryAfterMs(headerOf(sent.headers, 'retry-after'), at);
     if (asked === undefined) return backoffMs(tried, random);
     return asked <= Math.max(UPSTREAM_BACKOFF_MAX_MS, maxWaitMs) ? asked : undefined;
   }
