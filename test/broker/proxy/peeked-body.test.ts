@@ -1,5 +1,5 @@
 // The beginning of a body, peeked at: what it holds, and that all of it is passed on.
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { peekBody } from '../../../src/broker/proxy/guard/peeked-body.ts';
 import { type BodySink, type UpstreamBody, UpstreamError } from '../../../src/ports/index.ts';
@@ -51,6 +51,10 @@ async function drained(body: UpstreamBody): Promise<string> {
   });
 }
 
+/** RFC 8878 3.1: a frame of one raw block, whose decoder needs a window of so many bytes (a power of two). */
+const zstdFrame = (windowLog: number): Buffer =>
+  Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, (windowLog - 10) << 3, (2 << 3) | 1, 0, 0, ...Buffer.from('ok')]);
+
 describe('a body', () => {
   test('that is short is read, and passed on', async () => {
     const { text, body } = await peekBody(bodyOf(['{"a"', ':1}']).body, 100, undefined);
@@ -86,10 +90,16 @@ describe('a body', () => {
     expect(Buffer.from(await body.read(100))).toEqual(gzipped);
   });
 
+  test('that is in Zstandard, with a window of 8 MB, is decoded', async () => {
+    expect((await peekBody(bodyOf([zstdFrame(23)]).body, 100, 'zstd')).text).toBe('ok');
+  });
+
   test.each([
     ['broken', Buffer.from('no gzip'), 'gzip'],
     ['of an unknown coding', Buffer.from('x'), 'snappy'],
     ['a bomb', gzipSync(Buffer.alloc(1_000_000)), 'gzip'],
+    ['a bomb of another coding', brotliCompressSync(Buffer.alloc(1_000_000)), 'br'],
+    ['a frame that asks for 16 MB of memory', zstdFrame(24), 'zstd'],
   ])('that is %s is not understood, and passed on', async (_, bytes, coding) => {
     const { text, body } = await peekBody(bodyOf([bytes]).body, 2_000, coding);
     expect(text).toBeUndefined();

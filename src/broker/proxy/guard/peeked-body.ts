@@ -1,5 +1,5 @@
 // The beginning of a body, read before anyone is given it: what it says of a limit. All of it is passed on afterwards.
-import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
+import { brotliDecompressSync, constants, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
 import type { BodySink, UpstreamBody, UpstreamError } from '../../../ports/index.ts';
 
 export interface PeekedBody {
@@ -14,7 +14,8 @@ const DECODERS: Record<string, (bytes: Uint8Array, options: { maxOutputLength: n
   'x-gzip': gunzipSync,
   deflate: inflateSync,
   br: brotliDecompressSync,
-  zstd: zstdDecompressSync,
+  // RFC 9659: a window of 8 MB. A frame may ask for more memory than all bodies together.
+  zstd: (bytes, options) => zstdDecompressSync(bytes, { ...options, params: { [constants.ZSTD_d_windowLogMax]: 23 } }),
 };
 /** How much longer than its encoded form a body may be. */
 const MAX_RATIO = 8;
