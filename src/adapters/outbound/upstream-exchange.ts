@@ -36,6 +36,9 @@ const MAX_QUEUED = 32 * 1_024;
 /** Before a response. */
 const MAX_INTERIMS = 1_000;
 
+/** Of a response. As many as fit into its bytes are 32,000 empty ones, and each is looked at several times. */
+const MAX_HEADERS = 1_000;
+
 const NOTHING = new Uint8Array();
 
 type Phase = 'request' | 'first_byte' | 'idle';
@@ -100,8 +103,9 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler, UpstreamBod
     _: NodeJS.Dict<string | string[]>,
     statusText = '',
   ): void {
-    const headers = textsOf(controller.rawHeaders);
     const { host, isProxied } = this.#exchanged;
+    if (countOf(controller.rawHeaders) > MAX_HEADERS) return void this.#fail('reset', `${host} sent too many headers`);
+    const headers = textsOf(controller.rawHeaders);
     if (status < 200) {
       if (++this.#interims > MAX_INTERIMS)
         return void this.#fail('reset', `${host} sent interim responses without end`);
@@ -289,6 +293,8 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler, UpstreamBod
     this.#exchanged.request.signal?.removeEventListener('abort', this.#abort);
   }
 }
+
+const countOf = (raw: Dispatcher.DispatchController['rawHeaders']): number => (Array.isArray(raw) ? raw.length / 2 : 0);
 
 /** Each text has the bytes that came. */
 const textsOf = (raw: Dispatcher.DispatchController['rawHeaders']): string[] =>

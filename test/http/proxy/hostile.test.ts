@@ -39,6 +39,7 @@ describe('an API', () => {
     ['a status of four digits', `HTTP/1.1 2000 OK\r\n${TWO}`],
     ['a status below 100', `HTTP/1.1 099 OK\r\n${TWO}`],
     ['interim responses without end', `${hints(5_000)}${OK}${TWO}`],
+    ['empty headers without end', `${OK}${'a:\r\n'.repeat(20_000)}${TWO}`],
     ['a switch of the protocol', 'HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\nxxxx'],
   ])('that sends %s: there is no response', async (_, bytes) => {
     setup.upstream.onHead = ({ socket }) => void socket.end(bytes, 'latin1');
@@ -94,6 +95,7 @@ describe('an API', () => {
     '-2\r\nok\r\n0\r\n\r\n',
     '0x2\r\nok\r\n',
     'fffffffffffffffff\r\nok',
+    `0\r\n${`X-Trailer: ${'a'.repeat(1_000)}\r\n`.repeat(40)}\r\n`,
   ])('that sends chunks which are none (%j): the caller can tell that the body is not complete', async (chunks) => {
     setup.upstream.onHead = ({ socket }) => void socket.end(`${CHUNKED}2\r\nok\r\n${chunks}`, 'latin1');
     const { status, isComplete } = await setup.call(ada, 'GET', '/x');
