@@ -295,6 +295,12 @@ describe('the languages', () => {
     },
   );
 
+  it('French: no line ends before a sign that is set off; German: a provider of several words is no part of a word', () => {
+    const textsOfLang = (lang: string) => textsOf(LANGUAGES.find((texts) => texts.lang === lang)!);
+    for (const [path, text] of textsOfLang('fr')) expect(text, path).not.toMatch(/ [:;?!»]|« /);
+    for (const [path, text] of textsOfLang('de')) expect(text, path).not.toMatch(/\{\w+\}-/);
+  });
+
   it('words of the catalogue are marked as English', async () => {
     const page = String(await form({}, { ...site, texts: LANGUAGES.find(({ lang }) => lang === 'de')! }));
     expect(page).toContain('<label for="param-subdomain"><span lang="en">Subdomain</span></label>');

@@ -25,10 +25,10 @@ export const de: Texts = {
     reference: 'Referenz',
   },
   confirm: {
-    heading: 'Verbinden Sie Ihr {provider}-Konto mit {app}',
-    lead: '{app} bittet um Zugriff auf Ihr {provider}-Konto. {provider} bittet Sie, sich anzumelden und zuzustimmen; danach kann {app} das Konto für die Person nutzen, die diesen Link erstellt hat, auch wenn Sie nicht da sind.',
+    heading: 'Verbinden Sie Ihr Konto bei {provider} mit {app}',
+    lead: '{app} bittet um Zugriff auf Ihr Konto bei {provider}. {provider} bittet Sie, sich anzumelden und zuzustimmen; danach kann {app} das Konto für die Person nutzen, die diesen Link erstellt hat, auch wenn Sie nicht da sind.',
     leadFor:
-      '{app} bittet im Namen von {owner} um Zugriff auf Ihr {provider}-Konto. {provider} bittet Sie, sich anzumelden und zuzustimmen; danach kann {app} das Konto für {owner} nutzen, auch wenn Sie nicht da sind.',
+      '{app} bittet im Namen von {owner} um Zugriff auf Ihr Konto bei {provider}. {provider} bittet Sie, sich anzumelden und zuzustimmen; danach kann {app} das Konto für {owner} nutzen, auch wenn Sie nicht da sind.',
     caution:
       'Fahren Sie nur fort, wenn Sie dies selbst in {app} begonnen haben. Falls Ihnen jemand diesen Link geschickt hat, würde Ihr Konto für diese Person verbunden: Schließen Sie dann dieses Fenster.',
     whereIsAccount: '{provider} muss wissen, wo Ihr Konto zu finden ist.',
@@ -43,9 +43,9 @@ export const de: Texts = {
     another: 'Anderes Konto wählen',
   },
   credentials: {
-    lead: '{app} bittet um Zugriff auf Ihr {provider}-Konto. Mit dem, was Sie hier eingeben, kann {app} das Konto für die Person nutzen, die diesen Link erstellt hat, auch wenn Sie nicht da sind.',
+    lead: '{app} bittet um Zugriff auf Ihr Konto bei {provider}. Mit dem, was Sie hier eingeben, kann {app} das Konto für die Person nutzen, die diesen Link erstellt hat, auch wenn Sie nicht da sind.',
     leadFor:
-      '{app} bittet im Namen von {owner} um Zugriff auf Ihr {provider}-Konto. Mit dem, was Sie hier eingeben, kann {app} das Konto für {owner} nutzen, auch wenn Sie nicht da sind.',
+      '{app} bittet im Namen von {owner} um Zugriff auf Ihr Konto bei {provider}. Mit dem, was Sie hier eingeben, kann {app} das Konto für {owner} nutzen, auch wenn Sie nicht da sind.',
     checked:
       'Ihre Eingaben werden bei {provider} geprüft und verschlüsselt gespeichert. Sie werden nicht mehr angezeigt.',
     whereToFind: 'Wo Sie dies bei {provider} finden (öffnet ein neues Fenster)',
@@ -57,7 +57,7 @@ export const de: Texts = {
   },
   connected: {
     title: '{provider} ist verbunden',
-    heading: 'Ihr {provider}-Konto ist verbunden',
+    heading: 'Ihr Konto bei {provider} ist verbunden',
     close: 'Sie können dieses Fenster schließen.',
     back: 'Weiter zu {app}',
   },
@@ -87,11 +87,11 @@ export const de: Texts = {
     more: 'Mehr anzeigen',
     reconnect: 'Erneut verbinden',
     disconnect: 'Trennen',
-    confirmHeading: 'Verbindung zu Ihrem {provider}-Konto trennen?',
+    confirmHeading: 'Verbindung zu Ihrem Konto bei {provider} trennen?',
     confirmLead: '{app} kann das Konto ab diesem Moment nicht mehr nutzen. Sie können es später wieder verbinden.',
     keep: 'Verbunden lassen',
-    disconnected: 'Das {provider}-Konto ist getrennt.',
-    reconnected: 'Das {provider}-Konto ist verbunden.',
+    disconnected: 'Das Konto bei {provider} ist getrennt.',
+    reconnected: 'Das Konto bei {provider} ist verbunden.',
     notReconnected: 'Das Konto wurde nicht verbunden.',
     back: 'Zurück zu {app}',
   },
@@ -135,7 +135,7 @@ export const de: Texts = {
       title: '{provider} hat abgelehnt',
       message: '{provider} hat es abgelehnt, Ihr Konto zu verbinden. Es wurde nichts verbunden.',
       advice:
-        'Vielleicht fehlen Ihnen die nötigen Rechte, oder jemand aus der Administration muss dies zuerst genehmigen. Im Zweifel nennen Sie die Referenz unten denen, die die App betreiben.',
+        'Vielleicht fehlen Ihnen die nötigen Rechte, oder jemand aus der Administration muss dies zuerst genehmigen. Im Zweifel nennen Sie die Referenz unten dem Team, das die App betreibt.',
     },
     provider_unavailable: {
       title: '{provider} antwortet nicht',
@@ -143,11 +143,11 @@ export const de: Texts = {
       advice: 'Warten Sie einige Minuten, und beginnen Sie dann noch einmal in der App, aus der Sie gekommen sind.',
     },
     invalid_answer: {
-      title: 'Der Antwort war nicht zu trauen',
+      title: 'Die Antwort war nicht vertrauenswürdig',
       message:
         'Was von {provider} zurückkam, hat unsere Prüfungen nicht bestanden und wurde nicht verwendet. Es wurde nichts verbunden.',
       advice:
-        'Beginnen Sie noch einmal in der App, aus der Sie gekommen sind. Falls es wieder geschieht, nennen Sie die Referenz unten denen, die sie betreiben.',
+        'Beginnen Sie noch einmal in der App, aus der Sie gekommen sind. Falls es wieder geschieht, nennen Sie die Referenz unten dem Team, das sie betreibt.',
     },
     identity_mismatch: {
       title: 'Das ist ein anderes Konto',
@@ -164,11 +164,11 @@ export const de: Texts = {
     integration_misconfigured: {
       title: 'Die Verbindung zu {provider} ist nicht richtig eingerichtet',
       message: 'Das liegt nicht an Ihnen, und ein neuer Versuch hilft nicht. Es wurde nichts verbunden.',
-      advice: 'Nennen Sie die Referenz unten denen, die die App betreiben: Sie müssen die Einstellungen korrigieren.',
+      advice: 'Nennen Sie die Referenz unten dem Team, das die App betreibt: Es muss die Einstellungen korrigieren.',
     },
     connection_gone: {
       title: 'Diese Verbindung gibt es nicht mehr',
-      message: 'Sie wurde entfernt, während Sie sich angemeldet haben. Es gibt also nichts zu erneuern.',
+      message: 'Sie wurde entfernt. Es gibt also nichts zu erneuern.',
       advice:
         'Fordern Sie in der App, aus der Sie gekommen sind, einen neuen Link an, um Ihr Konto wieder zu verbinden.',
     },
@@ -189,7 +189,7 @@ export const de: Texts = {
       advice: 'Gehen Sie zurück, und geben Sie alles noch einmal und kürzer ein. Der Link funktioniert weiterhin.',
     },
     portal_ended: {
-      title: 'Diese Seite ist beendet',
+      title: 'Diese Seite ist nicht mehr verfügbar',
       message:
         'Zu Ihrer Sicherheit ist die Seite Ihrer verbundenen Konten nur eine Stunde lang und nur in einem Browser offen.',
       advice: 'Öffnen Sie sie noch einmal in der App, aus der Sie gekommen sind.',
@@ -209,7 +209,7 @@ export const de: Texts = {
       title: 'Ihr Konto konnte nicht verbunden werden',
       message: 'Etwas kam dazwischen. Es wurde nichts verbunden.',
       advice:
-        'Beginnen Sie noch einmal in der App, aus der Sie gekommen sind. Falls es wieder geschieht, nennen Sie die Referenz unten denen, die sie betreiben.',
+        'Beginnen Sie noch einmal in der App, aus der Sie gekommen sind. Falls es wieder geschieht, nennen Sie die Referenz unten dem Team, das sie betreibt.',
     },
   },
   theOtherService: 'Der andere Dienst',

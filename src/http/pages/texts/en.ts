@@ -158,7 +158,7 @@ export const en = {
     },
     connection_gone: {
       title: 'This connection no longer exists',
-      message: 'It was removed while you were signing in, so there is nothing to renew.',
+      message: 'It has been removed, so there is nothing to renew.',
       advice: 'Ask for a new link in the app that you came from to connect your account again.',
     },
     not_found: {

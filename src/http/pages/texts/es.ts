@@ -30,9 +30,9 @@ export const es: Texts = {
     leadFor:
       '{app} solicita, en nombre de {owner}, acceso a su cuenta de {provider}. {provider} le pedirá que inicie sesión y dé su consentimiento; después, {app} podrá usar la cuenta para {owner}, también en su ausencia.',
     caution:
-      'Continúe solo si usted mismo ha iniciado esto en {app}. Si alguien le envió este enlace, su cuenta quedaría conectada para esa persona: cierre esta ventana.',
+      'Continúe solo si ha sido usted quien ha iniciado esto en {app}. Si alguien le envió este enlace, su cuenta quedaría conectada para esa persona: cierre esta ventana.',
     whereIsAccount: '{provider} necesita saber dónde está su cuenta.',
-    go: 'Continuar a {provider}',
+    go: 'Continuar en {provider}',
   },
   picker: {
     heading: 'Elija una cuenta para conectarla con {app}',
@@ -58,7 +58,7 @@ export const es: Texts = {
     title: '{provider} está conectado',
     heading: 'Su cuenta de {provider} está conectada',
     close: 'Puede cerrar esta ventana.',
-    back: 'Continuar a {app}',
+    back: 'Continuar en {app}',
   },
   waiting: {
     heading: 'Un momento',
@@ -138,7 +138,7 @@ export const es: Texts = {
       advice: 'Espere unos minutos y empiece de nuevo en la aplicación de la que viene.',
     },
     invalid_answer: {
-      title: 'La respuesta no era de fiar',
+      title: 'La respuesta no era fiable',
       message:
         'La respuesta de {provider} no superó nuestras comprobaciones, así que no la hemos usado. No se ha conectado nada.',
       advice:
@@ -164,7 +164,7 @@ export const es: Texts = {
     },
     connection_gone: {
       title: 'Esta conexión ya no existe',
-      message: 'Se eliminó mientras usted iniciaba sesión, así que no hay nada que renovar.',
+      message: 'Se ha eliminado, así que no hay nada que renovar.',
       advice: 'Solicite un enlace nuevo en la aplicación de la que viene para volver a conectar su cuenta.',
     },
     not_found: {
@@ -184,7 +184,7 @@ export const es: Texts = {
       advice: 'Vuelva atrás e introdúzcalos de nuevo, de forma más breve. El enlace sigue funcionando.',
     },
     portal_ended: {
-      title: 'Esta página ha terminado',
+      title: 'Esta página ya no está disponible',
       message:
         'Por su seguridad, la página de sus cuentas conectadas solo está abierta durante una hora y en un único navegador.',
       advice: 'Ábrala de nuevo desde la aplicación de la que viene.',

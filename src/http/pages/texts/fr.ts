@@ -1,4 +1,5 @@
-// The texts of the pages in French, with the formal address.
+// The texts of the pages in French, with the formal address. No line ends before a colon (U+00A0), or the other signs that
+// are set off (U+202F).
 import type { Texts } from './en.ts';
 
 export const fr: Texts = {
@@ -8,13 +9,13 @@ export const fr: Texts = {
   form: {
     tryAgain: 'Réessayer',
     optional: '(facultatif)',
-    example: 'Par exemple : {example}.',
-    error: 'Erreur : {message}',
+    example: 'Par exemple\u00a0: {example}.',
+    error: 'Erreur\u00a0: {message}',
     check: 'Veuillez vérifier votre saisie',
-    required: '{field} : ce champ est obligatoire',
-    invalid: '{field} : la valeur saisie n’est pas valide',
-    requiredExample: '{field} : ce champ est obligatoire, par exemple {example}',
-    invalidExample: '{field} : la valeur saisie n’est pas valide ; exemple : {example}',
+    required: '{field}\u00a0: ce champ est obligatoire',
+    invalid: '{field}\u00a0: la valeur saisie n’est pas valide',
+    requiredExample: '{field}\u00a0: ce champ est obligatoire, par exemple {example}',
+    invalidExample: '{field}\u00a0: la valeur saisie n’est pas valide\u202f; exemple\u00a0: {example}',
   },
   stub: {
     whoAsks: 'Demandé par',
@@ -26,11 +27,11 @@ export const fr: Texts = {
   },
   confirm: {
     heading: 'Connectez votre compte {provider} à {app}',
-    lead: '{app} demande l’accès à votre compte {provider}. {provider} vous invite à vous identifier et à donner votre accord ; ensuite, {app} pourra utiliser le compte pour la personne qui a créé ce lien, même en votre absence.',
+    lead: '{app} demande l’accès à votre compte {provider}. {provider} vous invite à vous identifier et à donner votre accord\u202f; ensuite, {app} pourra utiliser le compte pour la personne qui a créé ce lien, même en votre absence.',
     leadFor:
-      '{app} demande, au nom de {owner}, l’accès à votre compte {provider}. {provider} vous invite à vous identifier et à donner votre accord ; ensuite, {app} pourra utiliser le compte pour {owner}, même en votre absence.',
+      '{app} demande, au nom de {owner}, l’accès à votre compte {provider}. {provider} vous invite à vous identifier et à donner votre accord\u202f; ensuite, {app} pourra utiliser le compte pour {owner}, même en votre absence.',
     caution:
-      'Ne continuez que si vous avez vous-même lancé cette opération dans {app}. Si quelqu’un vous a envoyé ce lien, votre compte serait connecté pour cette personne : fermez alors cette fenêtre.',
+      'Ne continuez que si vous avez vous-même lancé cette opération dans {app}. Si quelqu’un vous a envoyé ce lien, votre compte serait connecté pour cette personne\u00a0: fermez alors cette fenêtre.',
     whereIsAccount: '{provider} doit savoir où trouver votre compte.',
     go: 'Continuer vers {provider}',
   },
@@ -39,7 +40,7 @@ export const fr: Texts = {
     lead: '{app} demande l’accès à l’un de vos comptes. Après votre accord, {app} pourra utiliser le compte pour la personne qui a créé ce lien, même en votre absence.',
     leadFor:
       '{app} demande, au nom de {owner}, l’accès à l’un de vos comptes. Après votre accord, {app} pourra utiliser le compte pour {owner}, même en votre absence.',
-    choices: 'Où se trouve votre compte ?',
+    choices: 'Où se trouve votre compte\u202f?',
     another: 'Choisir un autre compte',
   },
   credentials: {
@@ -52,7 +53,7 @@ export const fr: Texts = {
     rejected: '{provider} n’accepte pas ce que vous avez saisi. Rien n’a été enregistré.',
     unexpected: '{provider} a donné une réponse inattendue. Vérifiez votre saisie. Rien n’a été enregistré.',
     unavailable:
-      '{provider} ne répond pas pour le moment : votre saisie n’a pas pu être vérifiée. Rien n’a été enregistré. Patientez un instant, saisissez-la de nouveau, puis réessayez.',
+      '{provider} ne répond pas pour le moment\u00a0: votre saisie n’a pas pu être vérifiée. Rien n’a été enregistré. Patientez un instant, saisissez-la de nouveau, puis réessayez.',
   },
   connected: {
     title: '{provider} est connecté',
@@ -85,7 +86,7 @@ export const fr: Texts = {
     more: 'Afficher la suite',
     reconnect: 'Reconnecter',
     disconnect: 'Déconnecter',
-    confirmHeading: 'Déconnecter votre compte {provider} ?',
+    confirmHeading: 'Déconnecter votre compte {provider}\u202f?',
     confirmLead: 'Dès cet instant, {app} ne pourra plus utiliser le compte. Vous pourrez le reconnecter plus tard.',
     keep: 'Le garder connecté',
     disconnected: 'Le compte {provider} est déconnecté.',
@@ -103,9 +104,9 @@ export const fr: Texts = {
     other_browser: {
       title: 'Veuillez utiliser le navigateur avec lequel vous avez commencé',
       message:
-        'Ce lien a d’abord été ouvert dans un autre navigateur, et seul celui-ci peut continuer. Rien n’a été connecté.',
+        'Ce lien a d’abord été ouvert dans un autre navigateur, et seul cet autre navigateur peut continuer. Rien n’a été connecté.',
       advice:
-        'Revenez à cet autre navigateur, ou demandez un nouveau lien. Si vous n’aviez pas encore ouvert celui-ci, ne continuez pas et prévenez la personne qui vous l’a envoyé.',
+        'Revenez à cet autre navigateur, ou demandez un nouveau lien. Si vous n’aviez pas encore ouvert ce lien, ne continuez pas et prévenez la personne qui vous l’a envoyé.',
     },
     invitation_used: {
       title: 'Ce lien a déjà servi',
@@ -149,24 +150,24 @@ export const fr: Texts = {
     identity_mismatch: {
       title: 'Il s’agit d’un autre compte',
       message:
-        'Vous vous êtes identifié chez {provider} avec un autre compte que celui qui est connecté. Rien n’a été modifié.',
+        'L’identification chez {provider} s’est faite avec un autre compte que celui qui est connecté. Rien n’a été modifié.',
       advice:
         'Identifiez-vous chez {provider} avec le compte utilisé précédemment. Vous pouvez réessayer, ou demander un nouveau lien plus tard.',
     },
     account_unknown: {
       title: 'Nous n’avons pas pu déterminer de quel compte il s’agit',
-      message: '{provider} n’a pas indiqué avec quel compte vous vous êtes identifié. Rien n’a été modifié.',
+      message: '{provider} n’a pas indiqué quel compte a servi à l’identification. Rien n’a été modifié.',
       advice: 'Demandez un nouveau lien, et autorisez tout ce que {provider} vous demande.',
     },
     integration_misconfigured: {
       title: 'La connexion à {provider} n’est pas correctement configurée',
       message: 'Vous n’y êtes pour rien, et réessayer n’y changera rien. Rien n’a été connecté.',
       advice:
-        'Communiquez la référence ci-dessous aux responsables de l’application : ils doivent corriger ses réglages.',
+        'Communiquez la référence ci-dessous aux responsables de l’application\u00a0: ils doivent corriger ses réglages.',
     },
     connection_gone: {
       title: 'Cette connexion n’existe plus',
-      message: 'Elle a été supprimée pendant que vous vous identifiiez ; il n’y a donc rien à renouveler.',
+      message: 'Elle a été supprimée\u202f; il n’y a donc rien à renouveler.',
       advice: 'Demandez un nouveau lien dans l’application d’où vous venez pour connecter de nouveau votre compte.',
     },
     not_found: {
@@ -186,7 +187,7 @@ export const fr: Texts = {
       advice: 'Revenez en arrière et recommencez plus brièvement. Le lien fonctionne toujours.',
     },
     portal_ended: {
-      title: 'Cette page est close',
+      title: 'Cette page n’est plus disponible',
       message:
         'Pour votre sécurité, la page de vos comptes connectés ne reste ouverte qu’une heure, dans un seul navigateur.',
       advice: 'Ouvrez-la de nouveau depuis l’application d’où vous venez.',

@@ -18,7 +18,7 @@ export const ja: Texts = {
   },
   stub: {
     whoAsks: 'リクエスト元',
-    onBehalfOf: '代理の対象',
+    onBehalfOf: '対象ユーザー',
     accountAt: '連携先',
     connectedAs: '連携名',
     whatHappened: '発生した内容',
@@ -123,7 +123,7 @@ export const ja: Texts = {
     },
     access_denied: {
       title: 'キャンセルしました',
-      message: 'キャンセルしました。何も連携されていません。',
+      message: '操作はキャンセルされました。何も連携されていません。',
       advice: 'このウィンドウを閉じてかまいません。連携する場合は、元のアプリからやり直してください。',
     },
     provider_error: {
@@ -159,8 +159,8 @@ export const ja: Texts = {
       advice: '下の参照番号をアプリの運営者にお伝えください。設定の修正が必要です。',
     },
     connection_gone: {
-      title: 'この連携はすでにありません',
-      message: 'ログイン中に削除されたため、更新する対象がありません。',
+      title: 'この連携はすでに存在しません',
+      message: '削除されたため、更新する対象がありません。',
       advice: 'アカウントを再び連携するには、元のアプリで新しいリンクを取得してください。',
     },
     not_found: {

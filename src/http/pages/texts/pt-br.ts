@@ -30,7 +30,7 @@ export const ptBr: Texts = {
     leadFor:
       '{app} solicita, em nome de {owner}, acesso à sua conta {provider}. {provider} pede que você entre e dê sua autorização; depois disso, {app} poderá usar a conta para {owner}, mesmo quando você não estiver presente.',
     caution:
-      'Continue somente se você mesmo iniciou isto em {app}. Se alguém enviou este link a você, sua conta seria conectada para essa pessoa: feche esta janela.',
+      'Continue somente se foi você quem iniciou isto em {app}. Se alguém enviou este link a você, sua conta seria conectada para essa pessoa: feche esta janela.',
     whereIsAccount: '{provider} precisa saber onde encontrar sua conta.',
     go: 'Continuar para {provider}',
   },
@@ -98,7 +98,7 @@ export const ptBr: Texts = {
       title: 'Não é possível continuar este login',
       message: 'A resposta não pertence a nenhum login em andamento neste navegador.',
       advice:
-        'Ele talvez já tenha terminado, ou demorou demais. Se sua conta não estiver conectada, comece novamente no aplicativo de onde você veio.',
+        'Talvez ele já tenha sido concluído ou tenha demorado demais. Se sua conta não estiver conectada, comece novamente no aplicativo de onde você veio.',
     },
     other_browser: {
       title: 'Use o navegador em que você começou',
@@ -162,7 +162,7 @@ export const ptBr: Texts = {
     },
     connection_gone: {
       title: 'Esta conexão não existe mais',
-      message: 'Ela foi removida enquanto você entrava, portanto não há nada para renovar.',
+      message: 'Ela foi removida, portanto não há nada para renovar.',
       advice: 'Peça um novo link no aplicativo de onde você veio para conectar sua conta novamente.',
     },
     not_found: {
@@ -200,7 +200,7 @@ export const ptBr: Texts = {
     },
     other: {
       title: 'Não foi possível conectar sua conta',
-      message: 'Algo atrapalhou. Nada foi conectado.',
+      message: 'Ocorreu um problema. Nada foi conectado.',
       advice:
         'Comece novamente no aplicativo de onde você veio. Se acontecer de novo, mostre a referência abaixo aos responsáveis por ele.',
     },
