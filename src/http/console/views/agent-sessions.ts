@@ -142,7 +142,7 @@ const mayDo = ({ actions, integrations, methods, paths, scopes, tools, maxUses, 
 function state(session: AgentSession, now: number): Html {
   const { endedAt, endReason, expiresAt } = session;
   const word = status(...WORDS[statusOfSession(session, now)]);
-  if (endedAt === null) return html`${word}<div class="quiet">until ${when(expiresAt, now)}</div>`;
+  if (endedAt === null) return html`${word}<div class="quiet">ends ${when(expiresAt, now)}</div>`;
   return html`${word}<div class="quiet">${when(endedAt, now)}${endReason === null ? '' : `, ${REASONS[endReason]}`}</div>`;
 }
 

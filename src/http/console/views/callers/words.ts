@@ -9,7 +9,7 @@ export const ACTION_WORDS: Record<Action, string> = {
   'jwt:verify': 'verify JWTs',
   proxy: 'call APIs through the proxy',
   events: 'hear of events',
-  sessions: 'nothing yet, it is reserved',
+  sessions: 'make agent sessions, see and end them',
   webhooks: 'read received webhooks',
   'audit:read': 'read the audit log',
   'admin:read': 'see integrations and callers',

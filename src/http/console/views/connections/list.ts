@@ -73,12 +73,13 @@ export function connectionListView({
   });
 }
 
+/** Each with its words for one, and for several. */
 const COUNTED = [
-  ['active', 'good', 'active'],
-  ['failing', 'busy', 'whose refreshes fail'],
-  ['needs_reauth', 'bad', 'need their owner'],
-  ['on_hold', 'busy', 'on hold'],
-  ['revoked', 'off', 'revoked'],
+  ['active', 'good', 'active', 'active'],
+  ['failing', 'busy', 'whose refreshes fail', 'whose refreshes fail'],
+  ['needs_reauth', 'bad', 'needs its owner', 'need their owner'],
+  ['on_hold', 'busy', 'on hold', 'on hold'],
+  ['revoked', 'off', 'revoked', 'revoked'],
 ] as const;
 
 /** Of all, or of the integration that is chosen. */
@@ -91,11 +92,11 @@ function counts({ base }: PlainSite, all: readonly ConnectionCount[], query: Lis
       : counted.reduce((total, { status, count }) => (status === name ? total + count : total), 0);
   const link = (value: ListQuery['status']) => `${base}${PATH}?${toQuery({ integration, status: value })}`;
   return html`<ul class="counts" aria-label="${integration === undefined ? 'All connections' : `Connections of ${integration}`}">
-    ${COUNTED.map(([name, tone, words]) => {
+    ${COUNTED.map(([name, tone, one, several]) => {
       const count = sum(name);
       return html`<li>
         <a href="${link(name)}" ${name === query.status ? html`aria-current="true"` : ''}
-          ><strong>${count.toLocaleString('en')}</strong> ${status(count === 0 ? 'off' : tone, words)}</a
+          ><strong>${count.toLocaleString('en')}</strong> ${status(count === 0 ? 'off' : tone, count === 1 ? one : several)}</a
         >
       </li>`;
     })}
