@@ -4,6 +4,8 @@ import {
   SECOND_SIGNAL_AFTER_MS,
   WORKER_METRICS_WAIT_MS,
   WORKER_PING_INTERVAL_MS,
+  WORKER_RESTART_MAX_MS,
+  WORKER_RESTART_MS,
   WORKER_UNRESPONSIVE_MS,
 } from '../../domain/time-limits.ts';
 import type { RequestCounts } from '../../http/middleware/rate-limits.ts';
@@ -65,6 +67,8 @@ export function createSupervisor(parts: Parts): Supervisor {
   });
   const collected = createAnswers<CollectedMetrics>(WORKER_METRICS_WAIT_MS);
   const lastMetrics = createLastMetrics();
+  /** While there is no other worker, what was lost in one that ended has to be asked for again, within seconds. */
+  const lastMs = restartMs ?? WORKER_RESTART_MS;
   const { promise: ended, resolve: end } = Promise.withResolvers<number>();
   let ports: StartMessage['ports'];
   let stoppingSince: number | undefined;
@@ -161,7 +165,8 @@ export function createSupervisor(parts: Parts): Supervisor {
   }
 
   function replace(slot: Slot, how: { code: number | null }, servedMs: number): void {
-    const delay = slot.restart.delayAfter(servedMs);
+    const isLast = slots.every(({ child }) => child === undefined);
+    const delay = Math.min(slot.restart.delayAfter(servedMs), isLast ? lastMs : WORKER_RESTART_MAX_MS);
     log[how.code === 0 ? 'info' : 'error']({ ...how, restart_in_ms: delay }, 'worker: ended, will be replaced');
     slot.waiting = setTimeout(() => {
       restarts++;

@@ -15,6 +15,7 @@ const PROGRAM = fileURLToPath(new URL('scripted-worker.ts', import.meta.url));
 interface Line {
   event?: string;
   worker?: number;
+  restart_in_ms?: number;
   msg: string;
 }
 
@@ -70,6 +71,14 @@ describe.concurrent('supervisor', () => {
     expect(await ended).toBe(78);
     expect(pids().length).toBeGreaterThan(4);
     expect(lines.at(-1)?.msg).toContain('giving up');
+  });
+
+  test('worker that keeps ending while there is no other: is started again soon, however often', async ({ expect }) => {
+    const { supervisor, ended, lines, count } = supervised(1, 'serve and end');
+    await expect.poll(() => count('worker_ready')).toBeGreaterThan(12);
+    supervisor.stop('SIGTERM');
+    await ended;
+    expect(Math.max(...lines.map(({ restart_in_ms = 0 }) => restart_in_ms))).toBe(5);
   });
 
   test('worker that keeps failing beside one that serves: is started again and again', async ({ expect }) => {
