@@ -3,7 +3,8 @@ import { and, asc, count, desc, eq, gt, gte, inArray, isNull, lt, lte, max, or, 
 import { ANCHOR, HEAD } from '../../domain/audit-seal.ts';
 import type { AuditSealStore } from '../../ports/index.ts';
 import { entryColumns } from './audit.ts';
-import { prepared, type SqliteAccess } from './client.ts';
+import type { SqliteAccess } from './client.ts';
+import { prepared } from './prepared-queries.ts';
 import { audit as log, auditSeals as seals } from './schema.ts';
 
 const isSeal = lt(seals.id, ANCHOR);

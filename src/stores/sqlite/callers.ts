@@ -8,8 +8,9 @@ import { CALLERS_CHANGED, callersFrom } from '../shared/caller-rows.ts';
 import { createdBy, lostBy } from '../shared/connect-sessions.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import { endSessions } from './agent-sessions.ts';
-import { prepared, type SqliteAccess } from './client.ts';
+import type { SqliteAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
+import { prepared } from './prepared-queries.ts';
 import { agentSessions, callerKeys, callers, connectSessions, webhookEndpoints } from './schema.ts';
 import { deleteDeliveriesOf, deleteEndpoints } from './webhook-endpoints.ts';
 

@@ -1,7 +1,8 @@
 // Candidates in SQLite: the grants of two-phase connect sessions that wait for their finish.
 import { and, asc, eq, inArray, lte, ne, or, type Placeholder, type SQL, sql } from 'drizzle-orm';
 import { type SessionStore, StoreError } from '../../ports/index.ts';
-import { prepared, type SqliteAccess } from './client.ts';
+import type { SqliteAccess } from './client.ts';
+import { prepared } from './prepared-queries.ts';
 import { candidates, connectSessions, integrations, pendingRevocations } from './schema.ts';
 
 type CandidateStore = Pick<

@@ -16,7 +16,8 @@ import {
   whyNotBegin,
 } from '../shared/connect-sessions.ts';
 import { createCandidateStore } from './candidates.ts';
-import { prepared, type SqliteAccess } from './client.ts';
+import type { SqliteAccess } from './client.ts';
+import { prepared } from './prepared-queries.ts';
 import { callerKeys, callers, connectSessions, consumedFlows, flows } from './schema.ts';
 
 export function createSessionStore(access: SqliteAccess): SessionStore {

@@ -6,8 +6,9 @@ import { completed, isCompletable } from '../shared/connect-sessions.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
 import { credentialColumnsOf, fencedOff, isInFlight } from '../shared/leases.ts';
 import { replaceCapturedValues, replaceTokenDigests } from './captured-values.ts';
-import { prepared, type SqliteAccess } from './client.ts';
+import type { SqliteAccess } from './client.ts';
 import { CONNECTION_COLUMNS, type ConnectionRow, connectionOf } from './connection-rows.ts';
+import { prepared } from './prepared-queries.ts';
 import {
   candidates,
   connections,

@@ -3,7 +3,8 @@ import { asc, getTableColumns, lt, ne, sql } from 'drizzle-orm';
 import type { CounterStore } from '../../ports/index.ts';
 import { countsByStatus } from '../shared/connection-counts.ts';
 import { isInHours, keyed } from '../shared/hourly-counts.ts';
-import { prepared, runner, type SqliteAccess } from './client.ts';
+import type { SqliteAccess } from './client.ts';
+import { prepared, runner } from './prepared-queries.ts';
 import { connectionCounts, hourlyCounts } from './schema.ts';
 
 export function createCounterStore({ orm, read, write }: SqliteAccess): CounterStore {

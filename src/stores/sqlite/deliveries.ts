@@ -12,7 +12,8 @@ import {
   settledFields,
 } from '../shared/events.ts';
 import { placeholdersFor } from '../shared/placeholders.ts';
-import { prepared, runner, type SqliteAccess } from './client.ts';
+import type { SqliteAccess } from './client.ts';
+import { prepared, runner } from './prepared-queries.ts';
 import { deliveries, events, webhookEndpoints } from './schema.ts';
 
 /** A few index steps for each endpoint, however many deliveries it has. */

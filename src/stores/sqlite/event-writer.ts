@@ -7,7 +7,7 @@ import type { Listener } from '../../domain/event-audience.ts';
 import { eventTypeOf } from '../../domain/event-of.ts';
 import type { EventType, NewEvent } from '../../domain/events.ts';
 import { AUDIENCE, AUDIENCE_VERSIONS, Audience, deliveriesOf, eventOfAudit } from '../shared/events.ts';
-import { prepared } from './client.ts';
+import { prepared } from './prepared-queries.ts';
 import { callers, connections, events, webhookEndpoints } from './schema.ts';
 
 export interface SqliteEventWriter {

@@ -4,7 +4,8 @@ import type { AuditEntry } from '../../domain/audit.ts';
 import type { IntegrationSettings, IntegrationStore } from '../../ports/index.ts';
 import { LIVE_STATUSES } from '../shared/filters.ts';
 import { pageOf } from '../shared/pages.ts';
-import { prepared, type SqliteAccess } from './client.ts';
+import type { SqliteAccess } from './client.ts';
+import { prepared } from './prepared-queries.ts';
 import { receiverWriter } from './received-webhooks.ts';
 import {
   candidates,

@@ -3,7 +3,8 @@ import { and, asc, count, desc, eq, gte, isNotNull, lt, lte, notInArray, sql } f
 import type { JobStore } from '../../ports/index.ts';
 import { cancelled, isOfFilter, taken } from '../shared/jobs.ts';
 import { pageOf } from '../shared/pages.ts';
-import { prepared, type SqliteAccess } from './client.ts';
+import type { SqliteAccess } from './client.ts';
+import { prepared } from './prepared-queries.ts';
 import { jobs } from './schema.ts';
 
 export function createJobStore({ orm, read, write, record }: SqliteAccess): JobStore {

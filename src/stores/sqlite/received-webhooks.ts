@@ -10,7 +10,8 @@ import {
   REPROCESSED,
   withNewItems,
 } from '../shared/received-webhooks.ts';
-import { prepared, runner, type SqliteAccess } from './client.ts';
+import type { SqliteAccess } from './client.ts';
+import { prepared, runner } from './prepared-queries.ts';
 import {
   capturedValues,
   connections,

@@ -29,9 +29,10 @@ import {
 
 import { placeholderFor } from '../shared/placeholders.ts';
 import { refreshCapturedValues, replaceTokenDigests } from './captured-values.ts';
-import { prepared, runner, type SqliteAccess } from './client.ts';
+import type { SqliteAccess } from './client.ts';
 import { CONNECTION_COLUMNS, type ConnectionRow, connectionOf } from './connection-rows.ts';
 import type { Liveness } from './liveness.ts';
+import { prepared, runner } from './prepared-queries.ts';
 import { connections, grants, isActive, isDead, leases } from './schema.ts';
 
 /** A loose index scan: two index steps for each integration, however many connections it has. */

@@ -5,8 +5,9 @@ import { isTombstone } from '../shared/connections.ts';
 import { connecting, connects, pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
 import { deleteCapturedValues } from './captured-values.ts';
 import { deleteCaptures } from './captures.ts';
-import { prepared, type SqliteAccess } from './client.ts';
+import type { SqliteAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
+import { prepared } from './prepared-queries.ts';
 import {
   connections,
   connectSessions,

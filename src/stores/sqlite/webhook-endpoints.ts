@@ -4,7 +4,8 @@ import { HELD } from '../../domain/webhook-endpoint.ts';
 import type { WebhookEndpointStore } from '../../ports/index.ts';
 import { DELETED_AT_ONCE, type EndpointStore, isAsRead } from '../shared/events.ts';
 import { pageOf } from '../shared/pages.ts';
-import { prepared, type SqliteAccess } from './client.ts';
+import type { SqliteAccess } from './client.ts';
+import { prepared } from './prepared-queries.ts';
 import { deliveries, webhookEndpoints } from './schema.ts';
 
 /** Inside an operation; `deleteDeliveriesOf` follows it. Returns which were deleted. */
