@@ -45,3 +45,6 @@ export interface AuditEntry {
 export interface StoredAuditEntry extends Omit<AuditEntry, 'action'> {
   action: string;
 }
+
+/** Which refreshes are recorded in the audit log: of those that changed nothing but tokens, all or none. */
+export type RecordedRefreshes = 'all' | 'changes';

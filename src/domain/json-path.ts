@@ -1,7 +1,5 @@
 // Reads JSON by the catalogue's paths: `team.id`, `data[0].token`, `[].id` (of each), `accounts[is_default].id` (of the
 // first whose `is_default` is true). A dot of a name has a backslash before it: `@odata\.nextLink`.
-import { LRUCache } from 'lru-cache';
-import { upTo } from './cache-bounds.ts';
 
 export type Json = Record<string, unknown>;
 
@@ -14,13 +12,15 @@ interface Step {
   index: string | undefined;
 }
 
+/** The paths of the catalogue, and those of integrations that override them. */
 const MAX_PARSED = 2_000;
-const parsed = new LRUCache<string, readonly Step[]>(upTo(MAX_PARSED));
+const parsed = new Map<string, readonly Step[]>();
 
 /** The value at a path; undefined when there is none. */
 export function at(value: unknown, path: string): unknown {
   let steps = parsed.get(path);
   if (!steps) {
+    if (parsed.size >= MAX_PARSED) parsed.clear();
     steps = path.split(/(?<!\\)\./).map(stepOf);
     parsed.set(path, steps);
   }

@@ -1,15 +1,7 @@
 // What refreshing needs of a store: leases, commits, what is due, and the rate of an integration.
-import type { AuditEntry } from '../domain/audit.ts';
+import type { AuditEntry, RecordedRefreshes } from '../domain/audit.ts';
 import type { Connection, WrittenCredentials } from '../domain/connection.ts';
-import type {
-  Claim,
-  Claimed,
-  HeldLease,
-  PageRequest,
-  RecordedRefreshes,
-  RefreshedFields,
-  RefreshFailure,
-} from './rows.ts';
+import type { Claim, Claimed, HeldLease, PageRequest, RefreshedFields, RefreshFailure } from './rows.ts';
 
 /** An integration whose failures until then (ms since the epoch) may have lost their cause. */
 export interface ExpiredFailures {

@@ -186,9 +186,6 @@ export interface HeldLease {
   isRoutine?: boolean | undefined;
 }
 
-/** Which refreshes are recorded in the audit log: of those that changed nothing but tokens, all or none. */
-export type RecordedRefreshes = 'all' | 'changes';
-
 /** The fields of a connection that a committed refresh replaces. */
 export type RefreshedFields = Pick<
   Connection,

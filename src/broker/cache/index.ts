@@ -1,14 +1,15 @@
 // The cache room: tokens and callers in memory, and their invalidation by the change feed of the store.
 import { setTimeout as pause } from 'node:timers/promises';
+import type { CacheSize } from '../../domain/cache-bounds.ts';
 import type { RateLimit } from '../../domain/caller.ts';
 import { REPLICAS_WAIT_MS } from '../../domain/time-limits.ts';
 import type { ChangeFeed, Clock, Logger, Store } from '../../ports/index.ts';
 import { type CallerCache, createCallerCache } from './callers/caller-cache.ts';
 import { type ChangeHandlers, startInvalidation } from './invalidation.ts';
-import { type CacheSize, createTokenCache, type TokenCache } from './token-cache.ts';
+import { createTokenCache, type TokenCache } from './token-cache.ts';
 
 export type { CallerCache, WorkloadBinding } from './callers/caller-cache.ts';
-export { type CacheSize, type ReadTicket, type ServedToken, type TokenCache, toServedToken } from './token-cache.ts';
+export { type ReadTicket, type ServedToken, type TokenCache, toServedToken } from './token-cache.ts';
 
 export interface Cache {
   tokens: TokenCache;

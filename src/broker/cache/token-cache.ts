@@ -4,7 +4,7 @@
 // minimum generation behind: older rows are not cached any more. Of a change by another replica, the generation does not say
 // everything: a row is not cached if its read began before the change notification arrived (recent-invalidations.ts).
 import { LRUCache } from 'lru-cache';
-import { upTo } from '../../domain/cache-bounds.ts';
+import { type CacheSize, upTo } from '../../domain/cache-bounds.ts';
 import { type Connection, lifetime } from '../../domain/connection.ts';
 import { CLOCK_SKEW_MAX_MS, TOKEN_CACHE_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock } from '../../ports/index.ts';
@@ -63,9 +63,6 @@ export interface TokenCache {
   /** Change notifications may have been lost: the same, and for all reads that are under way. The tokens stay: they can be compared. */
   invalidateReads(): void;
 }
-
-/** How much is cached: so many tokens, or as many as fit. */
-export type CacheSize = { entries: number } | { bytes: number };
 
 /** What a cached token takes beside its own characters: measured, rounded up. */
 const ENTRY_BYTES = 1_500;

@@ -1,6 +1,7 @@
 // The commit of a refresh. The refresh token is spent, so the response must not be lost: the commit is tried again and
 // again, and meanwhile the encrypted response is in the rescue file.
 import { setTimeout as pause } from 'node:timers/promises';
+import type { RecordedRefreshes } from '../../domain/audit.ts';
 import type { Connection } from '../../domain/connection.ts';
 import { COMMIT_RETRY_DELAYS_MS } from '../../domain/time-limits.ts';
 import {
@@ -8,7 +9,6 @@ import {
   type Logger,
   type PendingCommit,
   type PendingRevocation,
-  type RecordedRefreshes,
   type Rescue,
   type Store,
   StoreError,

@@ -1,9 +1,10 @@
 // The room that refreshes tokens: scheduler, rate limiter, circuit breakers, refresher and committer, started and stopped
 // together.
+import type { RecordedRefreshes } from '../../domain/audit.ts';
 import type { Connection } from '../../domain/connection.ts';
 import type { OpenCircuitFacts } from '../../domain/explanation.ts';
 import type { CircuitView, RefreshQueueView } from '../../domain/limits-state.ts';
-import type { Logger, MetricsState, RecordedRefreshes, Rescue } from '../../ports/index.ts';
+import type { Logger, MetricsState, Rescue } from '../../ports/index.ts';
 import type { ResolvedIntegration } from '../integrations/index.ts';
 import { createCommitter } from './commit.ts';
 import { type CircuitBreakers, createCircuitBreakers } from './failures/circuits/circuit-breaker.ts';

@@ -1,6 +1,7 @@
 // The token cache: which reads it takes in while the store changes.
 import { describe, expect, it } from 'vitest';
-import { type CacheSize, createTokenCache, type ServedToken } from '../../../src/broker/cache/token-cache.ts';
+import { createTokenCache, type ServedToken } from '../../../src/broker/cache/token-cache.ts';
+import type { CacheSize } from '../../../src/domain/cache-bounds.ts';
 import { INVALIDATION_TTL_MS } from '../../../src/domain/time-limits.ts';
 import { aConnection } from '../../stores/builders.ts';
 

@@ -135,7 +135,13 @@ describe('console: callers', () => {
     const form = await admin.get(`/console/callers/${mailer}/grants/1`);
     const was = fieldIn(form.html, 'was');
     expect(form.html).toMatch(/value="token" checked/);
-    const change = { was, grant: fieldIn(form.html, 'grant'), actions: 'token', integrations: 'slack', owners: 'team_*' };
+    const change = {
+      was,
+      grant: fieldIn(form.html, 'grant'),
+      actions: 'token',
+      integrations: 'slack',
+      owners: 'team_*',
+    };
     expect((await admin.post(`/console/callers/${mailer}/grants/1`, change)).url.search).toBe('?done=grants_saved');
     expect((await caller(mailer)).grants).toEqual([
       { actions: ['token'], integrations: ['slack'], owners: ['team_*'] },
