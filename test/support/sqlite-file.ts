@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { inject } from 'vitest';
+import { inject, onTestFinished } from 'vitest';
 import type { TestProject } from 'vitest/node';
 
 declare module 'vitest' {
@@ -26,6 +26,15 @@ let template: Promise<string> | undefined;
 export async function createMigratedFile(path: string): Promise<void> {
   template ??= createTemplate();
   await copyFile(await template, path);
+}
+
+/** The URL of a database with empty tables, for the current test, which closes it. In memory, each would be migrated again. */
+export async function emptyDatabase(): Promise<string> {
+  const folder = mkdtempSync(join(inject('templates'), `${process.pid}-`));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, 'valetkey.db');
+  await createMigratedFile(path);
+  return `file:${path}`;
 }
 
 async function createTemplate(): Promise<string> {

@@ -10,12 +10,13 @@ import { JOB_LEASE_MS, JOB_RETRY_MS } from '../../../src/domain/time-limits.ts';
 import { StoreError } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { aJob, anEntry, NOW } from '../../stores/builders.ts';
+import { emptyDatabase } from '../../support/sqlite-file.ts';
 
 type BatchOf = JobWork['batch'];
 const PERMISSIONS = [{ actions: ['*' as const], integrations: ['*'], owners: ['*'] }];
 
 async function setUp() {
-  const store = await openSqlite('file::memory:');
+  const store = await openSqlite(await emptyDatabase());
   onTestFinished(() => store.close());
   let at = NOW;
   const clock = { now: () => at, monotonic: () => at - NOW };

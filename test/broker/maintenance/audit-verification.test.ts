@@ -19,6 +19,7 @@ import type { Store } from '../../../src/ports/index.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry } from '../../stores/builders.ts';
+import { createMigratedFile } from '../../support/sqlite-file.ts';
 
 const DAY_MS = 86_400_000;
 const log = createLogger('silent');
@@ -39,6 +40,7 @@ beforeEach(async () => {
   const folder = mkdtempSync(join(tmpdir(), 'valetkey-chain-'));
   path = join(folder, 'valetkey.db');
   now = Date.parse('2026-11-01T00:00:00Z');
+  await createMigratedFile(path);
   store = await openSqlite(`file:${path}`);
   onTestFinished(async () => {
     await store.close();

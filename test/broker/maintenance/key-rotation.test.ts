@@ -26,6 +26,7 @@ import {
   recorded,
   someRefreshedFields,
 } from '../../stores/builders.ts';
+import { emptyDatabase } from '../../support/sqlite-file.ts';
 
 const ENTRIES = { old: generateKey('old'), older: generateKey('older'), new: generateKey('new') };
 const ringOf = (...kids: (keyof typeof ENTRIES)[]) => {
@@ -50,7 +51,7 @@ function integrationBy(kid: keyof typeof ENTRIES) {
 }
 
 async function aStore(...kids: (keyof typeof ENTRIES)[]) {
-  const store = await openSqlite('file::memory:');
+  const store = await openSqlite(await emptyDatabase());
   onTestFinished(() => store.close());
   await store.putIntegration(integrationBy(kids[0] ?? 'old'), anEntry());
   for (const kid of kids) await store.addKeyCheck(ringOf(kid).check(kid, 'enforced'));

@@ -15,6 +15,7 @@ import {
   type UpstreamRequest,
 } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { emptyDatabase } from '../../support/sqlite-file.ts';
 import { handMadeBody } from '../../support/upstream-bodies.ts';
 
 const REQUEST: UpstreamRequest = { method: 'GET', origin: 'https://api.test', path: '/', headers: [], body: null };
@@ -38,7 +39,7 @@ let limits: UpstreamLimits;
 let guard: CallGuard;
 let answer: () => { body: UpstreamBody };
 beforeEach(async () => {
-  store = await openSqlite('file::memory:');
+  store = await openSqlite(await emptyDatabase());
   limits = createUpstreamLimits({ store, telemetry: { upstreamLimited: () => undefined }, clock, log });
   const circuits: UpstreamBreakersParts['circuits'] = (policy) =>
     circuitBreakers({ clock, log, random: () => 1, policy });

@@ -12,6 +12,7 @@ import { Refusal } from '../../../src/domain/errors.ts';
 import { type LimitReading, readLimit } from '../../../src/domain/limit-reading.ts';
 import type { Store } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { emptyDatabase } from '../../support/sqlite-file.ts';
 
 let store: Store;
 let limits: UpstreamLimits;
@@ -29,7 +30,7 @@ const replica = (of: Store = store) => createUpstreamLimits({ store: of, telemet
 beforeEach(async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   met = [];
-  store = await openSqlite('file::memory:');
+  store = await openSqlite(await emptyDatabase());
   limits = replica(alone());
 });
 afterEach(async () => {
@@ -400,7 +401,7 @@ describe('a rate', () => {
     // Refusals of the API are still heeded.
     waits.permit!.learn(reading(429, { 'retry-after': '60' }));
     expect(await refused(where)).toEqual(['connection', 60]);
-    store = await openSqlite('file::memory:');
+    store = await openSqlite(await emptyDatabase());
   });
 
   test('a store that does not answer delays a call by a moment only', async () => {

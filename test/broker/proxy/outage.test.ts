@@ -8,6 +8,7 @@ import { circuitBreakers } from '../../../src/broker/refresh/index.ts';
 import { Refusal } from '../../../src/domain/errors.ts';
 import { type Store, UpstreamError, type UpstreamRequest, type UpstreamResponse } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { emptyDatabase } from '../../support/sqlite-file.ts';
 import { handMadeBody } from '../../support/upstream-bodies.ts';
 
 const CALLERS = 200;
@@ -20,7 +21,7 @@ let store: Store;
 let limits: UpstreamLimits;
 beforeEach(async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] });
-  store = await openSqlite('file::memory:');
+  store = await openSqlite(await emptyDatabase());
   limits = createUpstreamLimits({ store, telemetry: { upstreamLimited: () => undefined }, clock, log });
 });
 afterEach(async () => {

@@ -16,6 +16,7 @@ import { backupSqlite } from '../../../src/stores/sqlite/backup.ts';
 import { openRescue, type RescueFile } from '../../../src/stores/sqlite/rescue-file.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry, connected, NOW, someCredentials, someRefreshedFields } from '../../stores/builders.ts';
+import { createMigratedFile } from '../../support/sqlite-file.ts';
 
 const log = createLogger('silent');
 const clock = { now: () => NOW, monotonic: () => performance.now() };
@@ -26,6 +27,7 @@ let rescue: RescueFile;
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'valetkey-commit-'));
   url = `file:${join(folder, 'valetkey.db')}`;
+  await createMigratedFile(join(folder, 'valetkey.db'));
   store = await openSqlite(url);
   rescue = openRescue(url);
 });

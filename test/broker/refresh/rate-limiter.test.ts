@@ -7,10 +7,11 @@ import {
 } from '../../../src/broker/refresh/limits/rate-limiter.ts';
 import { type Store, StoreError } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { emptyDatabase } from '../../support/sqlite-file.ts';
 
 let store: Store;
 beforeEach(async () => {
-  store = await openSqlite('file::memory:');
+  store = await openSqlite(await emptyDatabase());
 });
 afterEach(() => store.close());
 

@@ -7,6 +7,7 @@ import { createRegistrations } from '../../../src/broker/resources/clients/regis
 import type { Store } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry, anIntegration } from '../../stores/builders.ts';
+import { emptyDatabase } from '../../support/sqlite-file.ts';
 
 const server = {
   issuer: 'https://as.example',
@@ -25,7 +26,7 @@ let answer: Promise<unknown>;
 let entries: number;
 
 beforeEach(async () => {
-  store = await openSqlite('file::memory:');
+  store = await openSqlite(await emptyDatabase());
   await store.putIntegration(anIntegration(), anEntry());
   [now, registered, expiresAt, answer, entries] = [1_800_000_000_000, 0, null, Promise.resolve(), 0];
 });

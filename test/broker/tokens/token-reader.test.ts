@@ -17,6 +17,7 @@ import { Refusal, refuse } from '../../../src/domain/errors.ts';
 import { type Store, StoreError } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { aConnection, anEntry, anIntegration, NOW } from '../../stores/builders.ts';
+import { createMigratedFile } from '../../support/sqlite-file.ts';
 
 const log = createLogger('silent');
 const ring = parseKeyRing(generateKey('k1'));
@@ -38,6 +39,7 @@ let storeIsDown: boolean;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'valetkey-reader-'));
+  await createMigratedFile(join(folder, 'valetkey.db'));
   store = await openSqlite(`file:${join(folder, 'valetkey.db')}`);
   await store.putIntegration(anIntegration(), anEntry());
   [now, storeReads, storeIsDown] = [NOW, 0, false];
