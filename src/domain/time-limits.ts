@@ -154,6 +154,8 @@ export const CLOCK_TOLERANCE_S = 30;
 export const CREDENTIAL_MAX_AGE_MS = 2 * DAY_MS;
 /** A discovery that begins at a protected resource, all of its requests together: an owner or a caller waits for it. */
 export const DISCOVERY_DEADLINE_MS = 20 * SECOND_MS;
+/** Within this time, an owner has a bounded number of resources asked. */
+export const DISCOVERY_WINDOW_MS = HOUR_MS;
 /** The `Retry-After` of a caller where a resource or its authorization server cannot be reached. */
 export const DISCOVERY_RETRY_MS = 5 * SECOND_MS;
 /** What a protected resource says of itself is used this long for further connections. Far shorter than for an issuer: owners wait for a change. */

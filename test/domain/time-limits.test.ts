@@ -415,6 +415,7 @@ const relations: Record<string, Relation[]> = {
       limits.RESOURCE_METADATA_TTL_MS - 1,
       limits.CHALLENGE_WINDOW_MS,
     ],
+    ['who has a link is bounded for as long as it works', SESSION_TTL_MS, limits.DISCOVERY_WINDOW_MS],
     ['discovery and registration end while an owner and proxies wait', 2 * limits.DISCOVERY_DEADLINE_MS, 60_000],
     ['sessions are kept for as long as step-ups are counted', limits.STEP_UP_WINDOW_MS, ENDED_SESSION_RETENTION_MS],
     ['a client is replaced while its secret still works', SESSION_TTL_MS, limits.REGISTRATION_MARGIN_MS],

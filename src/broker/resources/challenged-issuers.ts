@@ -6,6 +6,7 @@ import { parseBearerChallenge } from '../../domain/protected-resource.ts';
 import type { Target } from '../../domain/target.ts';
 import { CHALLENGE_TTL_MS, CHALLENGE_WINDOW_MS } from '../../domain/time-limits.ts';
 import type { Clock, ProviderResult, ResourceChallenge, ResourceDiscovery } from '../../ports/index.ts';
+import { createRecentCounts } from './recent-counts.ts';
 
 /** Discoveries for challenges of one resource within `CHALLENGE_WINDOW_MS`, whatever the challenges name. */
 const MOST_DISCOVERIES = 20;
@@ -34,7 +35,7 @@ type Answer = Promise<ProviderResult<{ issuer: string }>>;
 export function createChallengedIssuers({ discovery, clock }: Parts): ChallengedIssuers {
   /** Failures too: a server that hangs is not asked by each caller. */
   const answers = new LRUCache<string, { answer: Answer; until: number }>(upTo(REMEMBERED));
-  const times = new LRUCache<string, number[]>(upTo(REMEMBERED));
+  const counts = createRecentCounts(clock, CHALLENGE_WINDOW_MS);
 
   async function ask(target: Target, challenge: ResourceChallenge): Answer {
     const found = await discovery.discover(target, challenge);
@@ -47,9 +48,8 @@ export function createChallengedIssuers({ discovery, clock }: Parts): Challenged
       const now = clock.monotonic();
       const known = answers.get(place);
       if (known && now < known.until) return known.answer;
-      const recent = (times.get(key) ?? []).filter((at) => at > now - CHALLENGE_WINDOW_MS);
-      if (recent.length >= MOST_DISCOVERIES) return TOO_MANY;
-      times.set(key, [...recent, now]);
+      if (counts.waitOf(key, MOST_DISCOVERIES) !== undefined) return TOO_MANY;
+      counts.count(key);
       asked();
       // While it runs it is shared, however long that is.
       const running = { answer: ask(target, challenge), until: Number.POSITIVE_INFINITY };

@@ -5,7 +5,7 @@ import { upTo } from '../../domain/cache-bounds.ts';
 import { fill } from '../../domain/fields.ts';
 import type { GrantSource, ServerMetadata, SourceClient } from '../../domain/grant-source.ts';
 import type { Target } from '../../domain/target.ts';
-import { RESOURCE_METADATA_TTL_MS } from '../../domain/time-limits.ts';
+import { DISCOVERY_WINDOW_MS, RESOURCE_METADATA_TTL_MS } from '../../domain/time-limits.ts';
 import type {
   ClientAssertions,
   Clock,
@@ -19,6 +19,7 @@ import type { ResolvedIntegration } from '../integrations/index.ts';
 import { createChallengedIssuers } from './challenged-issuers.ts';
 import { type DocumentMethod, isPerIssuer, type RedirectUris } from './clients/redirect-uris.ts';
 import type { Registrations } from './clients/registrations.ts';
+import { createRecentCounts } from './recent-counts.ts';
 
 export interface FoundSource {
   /** Its `asked` is empty. */
@@ -53,6 +54,8 @@ interface Freshness {
 }
 
 const MAX_RESOURCES = 1_000;
+/** For one owner within `DISCOVERY_WINDOW_MS`: who has a link may name server after server. */
+const MOST_DISCOVERIES = 60;
 
 interface Parts {
   discovery: Pick<ResourceDiscovery, 'discover'>;
@@ -69,6 +72,7 @@ export function createGrantSources({ discovery, registrations, clientAssertions,
   const cache = new LRUCache<string, { found: FoundResource; at: number }>(upTo(MAX_RESOURCES));
   const inFlight = new Map<string, Promise<ProviderResult<FoundResource>>>();
   const challenged = createChallengedIssuers({ discovery, clock });
+  const discoveries = createRecentCounts(clock, DISCOVERY_WINDOW_MS);
 
   async function read(key: string, target: Target): Promise<ProviderResult<FoundResource>> {
     const answer = await discovery.discover(target);
@@ -80,6 +84,7 @@ export function createGrantSources({ discovery, registrations, clientAssertions,
     found: ResolvedIntegration,
     target: Target,
     { since = 0 }: Freshness = {},
+    owner?: string,
   ): Promise<ProviderResult<FoundResource>> {
     const key = keyOf(found, target);
     const known = cache.get(key);
@@ -87,6 +92,12 @@ export function createGrantSources({ discovery, registrations, clientAssertions,
     if (known && known.at >= notBefore && known.at <= clock.now()) return { ok: true, value: known.found };
     const running = inFlight.get(key);
     if (running) return running;
+    if (owner !== undefined) {
+      const counted = JSON.stringify([found.integration.id, owner]);
+      const waitMs = discoveries.waitOf(counted, MOST_DISCOVERIES);
+      if (waitMs !== undefined) return { ok: false, fault: tooManyDiscoveries(waitMs) };
+      discoveries.count(counted);
+    }
     const work = read(key, target).finally(() => inFlight.delete(key));
     inFlight.set(key, work);
     return work;
@@ -130,7 +141,7 @@ export function createGrantSources({ discovery, registrations, clientAssertions,
     },
     async find(found, target, { owner, since }) {
       if (protectedResourceOf(found.auth) === undefined) return { ok: true, value: undefined };
-      const answer = await discover(found, target, { since });
+      const answer = await discover(found, target, { since }, owner);
       if (!answer.ok) return answer;
       const { resource, server, scopes } = answer.value;
       const redirectUri = uris.redirectUri(found, server.issuer);
@@ -152,6 +163,14 @@ const wantsAssertion = ({ token_endpoint_auth_methods_supported: methods = ['non
 /** It registers clients that do not sign. */
 const takesSecrets = ({ registration_endpoint, token_endpoint_auth_methods_supported: methods }: ServerMetadata) =>
   registration_endpoint !== undefined && methods?.some((method) => /^client_secret_(?:basic|post)$/.test(method));
+
+const tooManyDiscoveries = (waitMs: number): ProviderFault => ({
+  kind: 'transient',
+  code: 'too_many_discoveries',
+  detail: 'too many servers were asked for this owner within an hour',
+  retryAfter: Math.ceil(waitMs / 1_000),
+  outcomeUnknown: false,
+});
 
 /** Of an integration that was set up before the issuer was required. */
 const noIssuer = ({ issuer }: ServerMetadata): ProviderFault => ({

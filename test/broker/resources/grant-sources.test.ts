@@ -100,3 +100,21 @@ it('challenges have the metadata read once for all that come together, and a few
   now += 60_000;
   expect(await read(challengeOf(1))).toMatchObject({ fault: { code: 'down' } });
 });
+
+it('an owner has sixty servers asked within an hour, and others go on', async () => {
+  const { sources, found, target } = sourcesOf({ clientSecret: null });
+  let asked = 0;
+  discover = async () => {
+    asked++;
+    return answer;
+  };
+  const find = (n: number, owner: string) =>
+    sources.find(found, { ...target, resource: `https://mcp.example/${n}` }, { owner });
+  for (let n = 0; n < 70; n++) await find(n, 'mallory');
+  expect(asked).toBe(60);
+  expect(await find(69, 'mallory')).toMatchObject({ fault: { kind: 'transient', code: 'too_many_discoveries' } });
+  // What is known needs no question.
+  expect([(await find(59, 'mallory')).ok, (await find(69, 'alice')).ok]).toEqual([true, true]);
+  now += 3_600_000;
+  expect((await find(70, 'mallory')).ok).toBe(true);
+});

@@ -1,9 +1,8 @@
 // How often clients are registered (RFC 7591): a resource that an owner names may name another authorization server at each
 // request, or one that knows none of its clients for long.
-import { LRUCache } from 'lru-cache';
-import { upTo } from '../../../domain/cache-bounds.ts';
 import { REGISTRATION_WINDOW_MS } from '../../../domain/time-limits.ts';
 import type { Clock } from '../../../ports/index.ts';
+import { createRecentCounts } from '../recent-counts.ts';
 
 /** Within `REGISTRATION_WINDOW_MS`, in this process. */
 const MOST = {
@@ -29,29 +28,25 @@ export interface RegistrationLimits {
   count(one: Registering): void;
 }
 
-const REMEMBERED = 20_000;
-
-export function createRegistrationLimits({ monotonic }: Pick<Clock, 'monotonic'>): RegistrationLimits {
-  /** When there was one, by what it counts for; the oldest first. */
-  const times = new LRUCache<string, number[]>(upTo(REMEMBERED));
+export function createRegistrationLimits(clock: Pick<Clock, 'monotonic'>): RegistrationLimits {
+  const counts = createRecentCounts(clock, REGISTRATION_WINDOW_MS);
 
   const keysOf = ({ integration, issuer, owner }: Registering): [keyof typeof MOST, string][] => [
     ['integration', JSON.stringify([integration])],
     ['issuer', JSON.stringify([integration, 'issuer', issuer])],
     ...(owner === undefined ? [] : [['owner', JSON.stringify([integration, 'owner', owner])] as ['owner', string]]),
   ];
-  const recent = (key: string) => (times.get(key) ?? []).filter((at) => at > monotonic() - REGISTRATION_WINDOW_MS);
 
   return {
     reached(one) {
       for (const [scope, key] of keysOf(one)) {
-        const at = recent(key);
-        if (at.length >= MOST[scope]) return { scope, waitMs: at[0]! + REGISTRATION_WINDOW_MS - monotonic() };
+        const waitMs = counts.waitOf(key, MOST[scope]);
+        if (waitMs !== undefined) return { scope, waitMs };
       }
       return undefined;
     },
     count(one) {
-      for (const [, key] of keysOf(one)) times.set(key, [...recent(key), monotonic()]);
+      for (const [, key] of keysOf(one)) counts.count(key);
     },
   };
 }
