@@ -1,7 +1,7 @@
 // What an answer of an API says about limits: whether it was one, how long nothing should be sent, and what remains. By the
 // catalogue's entry and the standards; hostile or absurd values keep no one waiting for long, and nothing here throws.
 import type { LimitScope, ProviderRateLimits } from './api-dialect.ts';
-import { answerBody, bodyWaitMs, isLimit } from './limit-signals.ts';
+import { answerBody, bodyWaitMs, isLimit, TOO_MANY_REQUESTS } from './limit-signals.ts';
 import { answeredAt, type HeaderFields, headerFields, plausible, retryAfterOf } from './limit-values.ts';
 import { type LimitWindow, untilMultiple, windowsOf } from './limit-windows.ts';
 import { LIMIT_DEFAULT_WAIT_MS, LIMIT_WAIT_MAX_MS, LIMIT_WAIT_MIN_MS } from './time-limits.ts';
@@ -34,9 +34,21 @@ export interface LimitReading {
   window: { limit: number | undefined; remaining: number; resetMs: number } | undefined;
 }
 
+const NOTHING_TOLD: LimitReading = {
+  isLimited: false,
+  waitMs: 0,
+  source: undefined,
+  scope: undefined,
+  window: undefined,
+};
+
+/** A name of the standard fields. A value may look like one, which costs no more than reading the others. */
+const isOfLimits = (text: string): boolean => text.length >= 9 && /^ratelimit/i.test(text);
+
 /** `dialect` undefined: the entry says nothing of limits. Then what is standard counts. */
 export function readLimit(dialect: ProviderRateLimits | undefined, answer: LimitedAnswer): LimitReading {
   const { status } = answer;
+  if (!dialect && status !== TOO_MANY_REQUESTS && !answer.headers.some(isOfLimits)) return NOTHING_TOLD;
   const headers = headerFields(answer.headers);
   const now = answeredAt(headers, answer.now);
   const body = answerBody(answer.body ?? '');

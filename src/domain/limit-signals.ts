@@ -23,7 +23,7 @@ export interface AnswerBody {
 }
 
 /** 429 is a limit everywhere. */
-const TOO_MANY_REQUESTS = 429;
+export const TOO_MANY_REQUESTS = 429;
 
 export function answerBody(text: string): AnswerBody {
   let parsed: { value: unknown } | undefined;

@@ -115,7 +115,8 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler, UpstreamBod
     if (!isFramed(headers))
       return void this.#fail('reset', `${host} answered in a transfer coding that is not chunked`);
     this.#hasResponse = true;
-    this.#startTimer('idle');
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#exchanged.resolve({ status, statusText, headers, body: this });
   }
 
@@ -152,6 +153,8 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler, UpstreamBod
     this.#sink = sink;
     if (this.#isOver) this.#endSink(sink);
     else {
+      // Most bodies are here by now.
+      this.#startTimer('idle');
       this.#isPaused = !goesOn;
       if (goesOn) this.#controller?.resume();
       else this.#controller?.pause();
