@@ -25,6 +25,9 @@ import { connections } from './schema.ts';
 
 type Select = Pick<Orm, 'select'>;
 
+/** Rows of one step: it ends with the last row that is wanted, and fewer statements are planned. */
+const EXAMINED_AT_ONCE = 10_000;
+
 /** The next connections of a range, of which those that match; and the last one that was examined. */
 export function connectionStep(
   orm: Select,
@@ -119,7 +122,7 @@ export function createConnectionLists({
     async connections(filter, page) {
       const isNarrow = isSearch(filter) || (filter.within && filter.owner === undefined);
       const few = isNarrow ? await fewOf(filter, page) : undefined;
-      return few ?? boundedPage(page, 1, stepsOf(filter, connectionRanges(filter)));
+      return few ?? boundedPage(page, 1, stepsOf(filter, connectionRanges(filter)), EXAMINED_AT_ONCE);
     },
     liveConnections: (filter, page) =>
       boundedPage(

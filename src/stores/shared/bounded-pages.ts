@@ -17,15 +17,19 @@ export interface Step<T> {
 /** Examines up to `examine` rows of a range beyond `after`, in the order of the list, and returns at most `wanted` matches. */
 export type ReadStep<T> = (after: string | undefined, examine: number, wanted: number) => Promise<Step<T>>;
 
-/** Merges ranges of the same order: `direction` 1 if ids ascend, -1 if they descend. No row is in two of them. */
+/**
+ * Merges ranges of the same order: `direction` 1 if ids ascend, -1 if they descend. No row is in two of them. `perStep`: where a
+ * step does not hold up this process.
+ */
 export async function boundedPage<T extends { id: string }>(
   { limit, after }: PageRequest,
   direction: 1 | -1,
   ranges: ReadStep<T>[],
+  perStep = EXAMINED_PER_STEP,
 ): Promise<Page<T>> {
   const isBefore = (a: string, b: string) => (direction === 1 ? a < b : a > b);
   const states = ranges.map((read) => ({ read, until: after as string | undefined | null, rows: [] as T[] }));
-  const examine = Math.ceil(EXAMINED_PER_STEP / Math.max(1, ranges.length));
+  const examine = Math.ceil(perStep / Math.max(1, ranges.length));
   const found: T[] = [];
   /** Up to here, all ranges were examined; null: to their ends. */
   let bound: string | null | undefined = after;

@@ -12,6 +12,7 @@ import { eventsBetween } from '../../../src/stores/postgres/events.ts';
 import { endingConnections } from '../../../src/stores/postgres/notices.ts';
 import { openPostgres } from '../../../src/stores/postgres/store.ts';
 import { searchTerms } from '../../../src/stores/shared/connection-search.ts';
+import { FEW } from '../../../src/stores/shared/narrow-scopes.ts';
 import { aDatabase, hasPostgres } from '../../support/postgres.ts';
 import { anEndpoint, anEntry, anEvent, connected, NOW } from '../builders.ts';
 
@@ -116,7 +117,7 @@ test.each([
   { integrations: undefined, from: 'user:', to: 'user;' },
 ])('connections of the owners %j', async (term) => {
   if (!hasPostgres()) return;
-  expectNoScan(await plansOf((orm) => [termRows(orm, term, 2_001)]));
+  expectNoScan(await plansOf((orm) => [termRows(orm, term, FEW + 1)]));
 });
 
 test.each([
@@ -127,7 +128,7 @@ test.each([
 ])('a search for %j, each by its index', async (filter) => {
   if (!hasPostgres()) return;
   const terms = searchTerms(filter, [])!;
-  const plans = await plansOf((orm) => terms.map((term) => searchRows(orm, term, 2_001)));
+  const plans = await plansOf((orm) => terms.map((term) => searchRows(orm, term, FEW + 1)));
   expectNoScan(plans);
   const used = {
     owner: 'connections_of_owner',
