@@ -2,4 +2,4 @@
 export type { StartMessage } from './messages.ts';
 export { createSupervisor } from './supervisor.ts';
 export { linkToSupervisor, type Siblings } from './supervisor-link.ts';
-export { forkWorker, WORKER_MARK } from './worker-process.ts';
+export { forkWorker, WORKER_MARK, type WorkerProcess } from './worker-process.ts';

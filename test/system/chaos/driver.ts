@@ -8,7 +8,7 @@ import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import { type Answer, ask } from '../../support/broker.ts';
 import { type Brokers, createBrokers, type Replica } from './brokers.ts';
 import { type Connections, createConnections, INTEGRATION, nameOf, PROVIDER_ENTRY } from './connections.ts';
-import { type ChaosProvider, launchProvider, type RunningProcess } from './processes.ts';
+import { type ChaosProvider, launchProvider, type RunningProcess, type WorkerKilled } from './processes.ts';
 import type { RefreshRecord, Rules } from './provider.ts';
 import { COMMIT_MS, type Freeze, type Kill, type Observations, type ReadFault, TAKEOVER_MS } from './results.ts';
 import { createSeededRandom, type SeededRandom } from './seeded-random.ts';
@@ -29,6 +29,8 @@ export interface Options {
   program?: string | undefined;
   /** The number of brokers; one by default. */
   replicas?: number;
+  /** The worker processes of each; one by default. */
+  workers?: number;
   /** The provider's token endpoint is over TLS. */
   tls?: boolean;
 }
@@ -55,6 +57,8 @@ export interface ChaosRun {
   refreshesFrom(index: number): Promise<RefreshRecord[]>;
   /** Sends SIGKILL, and starts the broker again. */
   kill(broker?: RunningProcess): Promise<void>;
+  /** Sends SIGKILL to a worker of a broker, which replaces it, as soon as all workers serve. */
+  killWorker(): Promise<void>;
   /** The broker kills itself at a point of a refresh (or is killed after 3 s), and is started again. */
   killAt(point: 'claimed' | 'answered' | 'committed', nth: number): Promise<void>;
   /** Sends SIGTERM, and starts the broker again. */
@@ -97,6 +101,7 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
     VALETKEY_REFRESH_CONCURRENCY: String(limits.concurrency),
     VALETKEY_REFRESH_RATE: String(limits.perSecond),
     VALETKEY_LOG_LEVEL: 'info',
+    VALETKEY_WORKERS: String(options.workers ?? 1),
   };
   await mkdir(env.VALETKEY_PROVIDERS_DIR);
   await writeFile(join(env.VALETKEY_PROVIDERS_DIR, `${PROVIDER_ENTRY.id}.json`), JSON.stringify(PROVIDER_ENTRY));
@@ -136,9 +141,10 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
       pause(REQUEST_TIMEOUT_MS, undefined, { ref: false }).then(() => Promise.reject(new Error('no answer'))),
     ]);
   let lock: { since: number; until: number } | undefined;
-  const recordKill = () => {
+  /** `sentAt`: when the signal was sent, if its end was noticed later. */
+  const recordKill = (sentAt?: number) => {
     const at = Date.now();
-    kills.push({ at, blockedSince: lock && lock.until > at - COMMIT_MS ? lock.since : undefined });
+    kills.push({ at, blockedSince: lock && lock.until > at - COMMIT_MS ? lock.since : sentAt });
   };
   const recordDatabaseLock = () => {
     lock = { since: Date.now(), until: Number.POSITIVE_INFINITY };
@@ -303,6 +309,12 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
         await target.end('SIGKILL');
         recordKill();
       }),
+    async killWorker() {
+      const target = broker();
+      const answer = target.nextMessage();
+      target.send({ killWorker: random.between(0, 1_000) });
+      recordKill(((await answer) as WorkerKilled).killedAt);
+    },
     killAt: (die, nth) =>
       restartAfter(async () => {
         const target = broker();
@@ -317,7 +329,7 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
       restartAfter(async () => {
         exitCodes.push(await broker().end('SIGTERM'));
       }),
-    recordKill,
+    recordKill: () => recordKill(),
     recordThaw: () => void thaws.push(Date.now()),
     async freeze(target, ms) {
       const from = Date.now();

@@ -14,8 +14,15 @@ export interface Listening {
   tls?: { url: string; certificate: string };
 }
 
+/** The answer to `killWorker`, when the worker has ended. */
+export interface WorkerKilled {
+  killedAt: number;
+}
+
 export interface RunningProcess extends Listening {
   send(order: Command): void;
+  /** The next message of the process. */
+  nextMessage(): Promise<unknown>;
   /** Freezes the process (SIGSTOP), or lets it go on (SIGCONT). */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
   /** Ends the process; its exit code, null when it was killed. */
@@ -53,6 +60,7 @@ async function launch(
   return {
     ...(first[0] as Listening),
     send: (order) => void child.send(order),
+    nextMessage: () => once(child, 'message').then(([message]) => message),
     signal: (signal) => void child.kill(signal),
     gone,
     isGone: () => ended,

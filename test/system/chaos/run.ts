@@ -1,5 +1,5 @@
 // The long chaos run: `npm run chaos -- --kills 150 --connections 300 --seed 1`, with `--store postgres --replicas 3` for
-// replicas on PostgreSQL. Prints a table of figures, and exits with 1 when an invariant is violated.
+// replicas on PostgreSQL, and `--workers 2` for workers that share a port. Prints a table of figures, and exits with 1 when an invariant is violated.
 import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,6 +24,8 @@ const { values } = parseArgs({
     store: { type: 'string', default: 'sqlite' },
     /** The number of brokers; by default three on PostgreSQL, else one. */
     replicas: { type: 'string' },
+    /** The worker processes of each broker: workers are killed, and what a broker is told to do to itself is left out. */
+    workers: { type: 'string', default: '1' },
     /** Only this part: `window`, `none`. */
     part: { type: 'string' },
     /** Only these scenarios, by name, comma-separated; the run prints the names. */
@@ -52,7 +54,13 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const bundle = join(root, 'dist', `chaos-${process.pid}`);
 execFileSync(process.execPath, ['build.ts', bundle, 'test/system/chaos/broker.ts'], { cwd: root, stdio: 'ignore' });
 process.on('exit', () => rmSync(bundle, { recursive: true, force: true }));
+const workers = Number(values.workers);
 const replicas = Number(values.replicas ?? (server ? 3 : 1));
+
+const workerSteps = (count: number): Step[] => [
+  ['worker-kills', scenarios.workerKills(count)],
+  ['kills', scenarios.randomKills(Math.ceil(count / 10))],
+];
 
 const killSteps = (count: number): Step[] => [
   ['kills', scenarios.randomKills(Math.ceil(count / 2))],
@@ -102,6 +110,16 @@ const faultSteps: Step[] = [
   ...(server ? postgresSteps : sqliteSteps),
 ];
 
+/** The clocks of workers are real, and a signal to a supervisor freezes none of them. */
+const OF_ONE_PROCESS = ['clock-jumps', 'broker-frozen', 'replicas-frozen'];
+
+const stepsOf = (windowMs: number, count: number): Step[] => [
+  ...(windowMs > 0 ? [HANG_STEP] : []),
+  ...(workers > 1
+    ? [...faultSteps.filter(([name]) => !OF_ONE_PROCESS.includes(name)), ...workerSteps(count)]
+    : [...faultSteps, ...killSteps(count)]),
+];
+
 async function runSteps(context: ChaosRun, steps: Step[]): Promise<string[]> {
   const failed: string[] = [];
   for (const [name, scenario] of steps) {
@@ -118,7 +136,9 @@ async function runSteps(context: ChaosRun, steps: Step[]): Promise<string[]> {
 let ok = true;
 const table: Record<string, Record<string, number>> = {};
 const begun = performance.now();
-console.log(`seed ${seed}: ${kills} kills, ${connections} connections, ${replicas} replicas on ${values.store}`);
+console.log(
+  `seed ${seed}: ${kills} kills, ${connections} connections, ${replicas} replicas of ${workers} workers on ${values.store}`,
+);
 for (const { name, windowMs, kills: count, concurrency } of PARTS) {
   if (values.part && values.part !== name) continue;
   console.log(`${windowMs === 0 ? 'without a reuse window' : `a reuse window of ${windowMs / 1_000} s`}:`);
@@ -129,13 +149,14 @@ for (const { name, windowMs, kills: count, concurrency } of PARTS) {
     limits: { concurrency, perSecond: 200 },
     readers: 6,
     replicas,
+    workers,
     tls: true,
     program: join(bundle, 'code', 'broker.js'),
     postgres: server && (await createDatabase(server.url, name)),
   };
   const context = await startChaosRun(options);
   try {
-    const failed = await runSteps(context, [...(windowMs > 0 ? [HANG_STEP] : []), ...faultSteps, ...killSteps(count)]);
+    const failed = await runSteps(context, stepsOf(windowMs, count));
     const figures = summarize(await context.recover());
     const violations = [...failed, ...violatedInvariants(figures, windowMs)];
     for (const each of violations) console.log(`  FAILED: ${each}`);

@@ -47,6 +47,15 @@ export const randomKills =
       await context.kill();
     });
 
+/** One worker after the other is killed; the others take over what it had begun. */
+export const workerKills =
+  (count: number): Scenario =>
+  (context) =>
+    killRepeatedly(context, count, async () => {
+      await pause(context.random.between(150, 1_200));
+      await context.killWorker();
+    });
+
 const POINTS = ['claimed', 'answered', 'committed'] as const;
 
 export const killsAtRefreshPoints =

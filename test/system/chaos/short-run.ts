@@ -23,6 +23,8 @@ export interface ShortRun {
   /** By default PostgreSQL with several replicas, SQLite with one. */
   store?: 'sqlite' | 'postgres';
   tls?: boolean;
+  /** The worker processes of each broker; by default one. */
+  workers?: number;
 }
 
 /** Runs the scenarios, waits for recovery, and returns the violated invariants. */
@@ -35,6 +37,7 @@ export async function runScenarios({
   replicas = 1,
   store = replicas > 1 ? 'postgres' : 'sqlite',
   tls = false,
+  workers = 1,
 }: ShortRun): Promise<string[]> {
   const limits = { concurrency: 8, perSecond };
   const postgres = store === 'postgres' ? await createMigratedDatabase() : undefined;
@@ -47,6 +50,7 @@ export async function runScenarios({
     readPauseMs: READ_PAUSE_MS,
     replicas,
     tls,
+    workers,
     postgres,
     program: await bundledProgram('broker'),
   });
