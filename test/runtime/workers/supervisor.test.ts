@@ -75,7 +75,7 @@ describe.concurrent('supervisor', () => {
 
   test('worker that keeps ending while there is no other: is started again soon, however often', async ({ expect }) => {
     const { supervisor, ended, lines, count } = supervised(1, 'serve and end');
-    await expect.poll(() => count('worker_ready')).toBeGreaterThan(12);
+    await expect.poll(() => count('worker_ended')).toBeGreaterThan(3);
     supervisor.stop('SIGTERM');
     await ended;
     expect(Math.max(...lines.map(({ restart_in_ms = 0 }) => restart_in_ms))).toBe(5);
@@ -83,7 +83,7 @@ describe.concurrent('supervisor', () => {
 
   test('worker that keeps failing beside one that serves: is started again and again', async ({ expect }) => {
     const { supervisor, ended, pids, count } = supervised(2, 'serve', 'fail');
-    await expect.poll(() => pids().length).toBeGreaterThan(7);
+    await expect.poll(() => pids().length).toBeGreaterThan(4);
     expect(count('worker_ready')).toBe(1);
     supervisor.stop('SIGTERM');
     expect(await ended).toBe(0);
