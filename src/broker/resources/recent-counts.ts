@@ -1,4 +1,4 @@
-// How often something happened lately, by key, in this process: for what strangers can cause.
+// How often something has happened within a recent time, by key, in this process: for what strangers can cause.
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../domain/cache-bounds.ts';
 import type { Clock } from '../../ports/index.ts';
