@@ -1,9 +1,10 @@
 // A database outage: what is still served, how fast other requests fail, and how brokers recover.
 
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { startBroker } from '../../../demo/broker.ts';
 import { generateKey } from '../../../src/adapters/keyring/keyring.ts';
 import { POSTGRES_ANSWER_TIMEOUT_MS, POSTGRES_CONNECT_TIMEOUT_MS } from '../../../src/domain/time-limits.ts';
@@ -13,7 +14,7 @@ import { isLong } from '../../support/long.ts';
 import { aDatabase } from '../../support/postgres.ts';
 import { createMigratedDatabase } from '../../support/stores.ts';
 import { startTcpProxy } from '../../support/tcp-proxy.ts';
-import { launchProvider } from '../chaos/processes.ts';
+import { type ChaosProvider, launchProvider } from '../chaos/processes.ts';
 import type { Rules } from '../chaos/provider.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
@@ -27,13 +28,25 @@ const CONNECTIONS = 12;
 
 const path = (id: string) => `/v1/connections/${id}/token`;
 
-/** A provider, a proxy, and a broker behind it; connections have no access token, so the first read refreshes. */
+/** Of all tests: each has refresh tokens of its own. */
+let provider: ChaosProvider;
+let logs: string;
+beforeAll(async () => {
+  logs = await mkdtemp(join(tmpdir(), 'valetkey-outage-'));
+  provider = await launchProvider(1, join(logs, 'provider.log'));
+});
+afterAll(async () => {
+  await provider.end();
+  await rm(logs, { recursive: true });
+});
+
+/** A proxy, and a broker behind it; connections have no access token, so the first read refreshes. */
 async function restartable(owners: number) {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-outage-'));
   const database = await createMigratedDatabase();
   const link = await startTcpProxy(database);
-  const provider = await launchProvider(1, join(folder, 'provider.log'));
-  await provider.control('rules', { life: [7_200, 7_200] });
+  await provider.control('rules', { life: [7_200, 7_200], latency: [0, 0] });
+  const before = (await provider.control('log', { from: 0 })).spends.length;
   const keys = generateKey();
   const started: TestBroker[] = [];
   const start = async (url: string) => {
@@ -46,7 +59,6 @@ async function restartable(owners: number) {
     link.heal();
     for (const broker of started) await broker.stop();
     await link.close();
-    await provider.end();
     await rm(folder, { recursive: true });
   });
   const broker = await start(link.url);
@@ -57,14 +69,14 @@ async function restartable(owners: number) {
     params: { authorization_url: provider.tokenUrl, token_url: provider.tokenUrl },
   });
   const names = Array.from({ length: owners }, (_, i) => `owner_${i}`);
-  const { refreshTokens } = await provider.control('seed', { names });
+  const { refreshTokens } = await provider.control('seed', { names: names.map((name) => `${name}-${randomUUID()}`) });
   const ids: string[] = [];
   for (const [i, owner] of names.entries()) {
     const credentials = { refresh_token: refreshTokens[i] };
     const { body } = await broker.ask('POST', '/v1/connections', { integration: 'acme', owner, credentials });
     ids.push(String(body.id));
   }
-  const spends = async () => (await provider.control('log', { from: 0 })).spends;
+  const spends = async () => (await provider.control('log', { from: before })).spends;
   const rules = (change: Partial<Rules>) => provider.control('rules', change);
   return { database, link, broker, ids, start, spends, rules };
 }
