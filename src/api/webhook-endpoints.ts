@@ -6,8 +6,12 @@ import { EVENT, EventView } from './event-types.ts';
 import { EXAMPLE } from './examples.ts';
 import { ExplanationView } from './explanation.ts';
 
+/** What may not stand in a URL (RFC 3986) percent-encoded, as it is requested; any other stays as it was given. */
+const encoded = (url: string): string =>
+  /[^!-~]|["<>\\^`{|}]/.test(url) ? new URL(url).href.replace(/["<>\\^`{|}]/g, encodeURIComponent) : url;
+
 const settings = {
-  url: Url.openapi({
+  url: Url.overwrite(encoded).openapi({
     description:
       'Where events are sent: https to a public address, or what `VALETKEY_OUTBOUND_ALLOW` allows. No redirect is followed.',
   }),

@@ -56,6 +56,13 @@ describe('a webhook endpoint', () => {
     expect(shown).toContain('webhook_endpoint.created');
   });
 
+  test('has its URL as it is requested, whatever characters it was given with', async () => {
+    const { path } = await endpoint();
+    const given = `${receiver.url}${path}/"<b>?q=ü {|}"`;
+    const { url } = expectOk(await broker.ask('POST', '/v1/webhook-endpoints', { url: given }), 201);
+    expect(url).toBe(`${receiver.url}${path}/%22%3Cb%3E?q=%C3%BC%20%7B%7C%7D%22`);
+  });
+
   test('keeps what it answered, encrypted, for the log of deliveries', async () => {
     const { id, path, at } = await endpoint();
     receiver.answer(path, status(200, { 'content-type': 'text/plain' }, `thanks ${'é'.repeat(5_000)}`));
