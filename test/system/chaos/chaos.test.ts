@@ -39,6 +39,11 @@ describe.concurrent(`chaos, seed ${SEED} (CHAOS_SEED runs it again)`, () => {
     expect(await runScenarios({ windowMs: 10_000, scenarios: scenarioList })).toEqual([]);
   });
 
+  it('workers that are killed: lose no grant with a reuse window of 10 s', async ({ expect }) => {
+    const scenarioList = [scenarios.workerKills(8), terms(1)];
+    expect(await runScenarios({ windowMs: 10_000, workers: 2, scenarios: scenarioList })).toEqual([]);
+  });
+
   it('provider that hangs after the rotation: loses no grant with a reuse window of 10 s', async ({ expect }) => {
     expect(await runScenarios({ windowMs: 10_000, scenarios: [hangs(2_000)] })).toEqual([]);
   });
