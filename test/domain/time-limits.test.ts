@@ -693,3 +693,15 @@ test('signals: a poll ends before the next one is due, so that one process polls
 test('logout tokens: too old ones are refused before their jti is forgotten', () => {
   expect(limits.LOGOUT_TOKEN_MAX_AGE_S * 1_000).toBeLessThan(limits.RECEIVED_IDS_RETENTION_MS);
 });
+
+test('workers: a scrape waits longer than those who wait for the store and shorter than Prometheus; one late answer kills none', () => {
+  expect(limits.WORKER_METRICS_WAIT_MS).toBeGreaterThan(limits.METRICS_STORE_WAIT_MS);
+  expect(limits.METRICS_STORE_WAIT_MS + limits.WORKER_METRICS_WAIT_MS).toBeLessThan(10_000);
+  expect(limits.WORKER_UNRESPONSIVE_MS).toBeGreaterThanOrEqual(5 * limits.WORKER_PING_INTERVAL_MS);
+});
+
+test('workers: the last one is replaced within the reuse window, one that keeps ending seldom', () => {
+  expect(limits.WORKER_RESTART_MS).toBeLessThan(limits.REUSE_WINDOW_MS / 10);
+  expect(limits.WORKER_RESTART_MS).toBeLessThan(limits.WORKER_STABLE_MS);
+  expect(limits.WORKER_RESTART_MAX_MS).toBeGreaterThan(limits.WORKER_STABLE_MS);
+});
