@@ -1,5 +1,6 @@
 // A browser of the console without scripts: it keeps cookies, follows redirects, and posts the forms that it was shown.
 import { expect } from 'vitest';
+import { type HttpRequest, send } from './http-request.ts';
 
 export interface ConsolePage {
   status: number;
@@ -15,12 +16,12 @@ export interface ConsoleBrowser {
   cookies: Map<string, string>;
   /** Deletes the cookies of another origin: signs out at the provider. */
   forget(origin: string): void;
-  get(path: string, init?: RequestInit): Promise<ConsolePage>;
+  get(path: string, request?: Pick<HttpRequest, 'headers'>): Promise<ConsolePage>;
   /** Posts these fields with the token of the page that was shown last; `headers` as a browser of the same site sends them. */
   post(path: string, fields?: Record<string, string>, headers?: Record<string, string>): Promise<ConsolePage>;
 }
 
-/** `fetch` has a mode of its own, which is no navigation: a request that says its site as well would be a script's. */
+/** The mode of a request is that of `fetch` (./http-request.ts), which is no navigation: one that says its site as well would be a script's. */
 const SAME_ORIGIN = { 'sec-fetch-site': 'same-origin' };
 
 /** `origin` is that of the console; redirects to other origins are followed as well, with the cookies of each. */
@@ -29,11 +30,10 @@ export function consoleBrowser(origin: string): ConsoleBrowser {
   const jarOf = (url: URL) => jars.get(url.origin) ?? jars.set(url.origin, new Map()).get(url.origin)!;
   let token = '';
 
-  async function send(url: URL, init: RequestInit): Promise<ConsolePage> {
+  async function visit(url: URL, request: HttpRequest): Promise<ConsolePage> {
     const jar = jarOf(url);
     const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ');
-    const headers = { ...(cookie && { cookie }), ...(init.headers as Record<string, string>) };
-    const response = await fetch(url, { ...init, headers, redirect: 'manual' });
+    const response = await send(url, { ...request, headers: { ...(cookie && { cookie }), ...request.headers } });
     for (const line of response.headers.getSetCookie()) {
       const [pair = '', ...attributes] = line.split('; ');
       const [name = '', value = ''] = pair.split('=');
@@ -42,10 +42,9 @@ export function consoleBrowser(origin: string): ConsoleBrowser {
     }
     const to = response.headers.get('location');
     if (to !== null && response.status >= 300 && response.status < 400) {
-      await response.body?.cancel();
-      return send(new URL(to, url), {});
+      return visit(new URL(to, url), { method: 'GET' });
     }
-    const html = await response.text();
+    const html = response.text;
     token = /name="form_token" value="([^"]+)"/.exec(html)?.[1] ?? token;
     const text = html
       .replace(/<(script|style)[\s\S]*?<\/\1>/g, ' ')
@@ -57,9 +56,9 @@ export function consoleBrowser(origin: string): ConsoleBrowser {
   return {
     cookies: jarOf(new URL(origin)),
     forget: (other) => jarOf(new URL(other)).clear(),
-    get: (path, init = {}) => send(new URL(path, origin), init),
+    get: (path, request = {}) => visit(new URL(path, origin), { method: 'GET', ...request }),
     post: (path, fields = {}, headers = {}) =>
-      send(new URL(path, origin), {
+      visit(new URL(path, origin), {
         method: 'POST',
         headers: { 'content-type': 'application/x-www-form-urlencoded', ...SAME_ORIGIN, ...headers },
         body: new URLSearchParams({ form_token: token, ...fields }).toString(),
