@@ -70,7 +70,8 @@ describe('console: connections', () => {
       api: { whoami: [{ path: '/me' }] },
     });
     writeFileSync(join(folder, 'acme.json'), JSON.stringify(acme));
-    broker = await startTestBroker({ VALETKEY_PROVIDERS_DIR: folder }, undefined, { clock, refreshAhead: false });
+    const env = { VALETKEY_PROVIDERS_DIR: folder, VALETKEY_AUDIT_REFRESHES: 'all' };
+    broker = await startTestBroker(env, undefined, { clock, refreshAhead: false });
     const set = (id: string, setup: object) => broker.ask('PUT', `/v1/integrations/${id}`, setup);
     const client = { client_id: 'c', client_secret: `${CANARY}-client`, scopes: ['read', 'write'] };
     expectOk(await set('acme', { provider: 'acme', ...client }), 201);

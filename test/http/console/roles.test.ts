@@ -126,7 +126,7 @@ describe('console: roles and routes', () => {
       ({ actor, action, outcome }) =>
         actor.startsWith('user:') && outcome === 'ok' && !/^(job\.started|keys?\.)/.test(action),
     );
-    const READS = /\.(read|list|opened)$/;
+    const READS = /[._](read|list|opened)$/;
     expect(own.map(({ action }) => action).filter((action) => !READS.test(action))).toEqual([]);
     for (const path of [`/v1/connections/${ids.connections}`, `/v1/connections/${dead}`])
       expect((await broker.ask('GET', path)).body.status).toBe('active');
