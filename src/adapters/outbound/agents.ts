@@ -9,6 +9,7 @@ import {
   guardedLookup,
   isAllowedHost,
   nameProblem,
+  type Resolver,
   ssrfGuardedConnector,
   toAllowList,
   urlProblem,
@@ -54,11 +55,13 @@ export interface AgentOptions {
   connectTimeoutMs: number;
   /** Connections to one origin; null: any number. */
   connections: number | null;
+  /** By default that of the system. */
+  resolve?: Resolver | undefined;
 }
 
-export function createAgents({ allow, proxies, connectTimeoutMs, connections }: AgentOptions): Agents {
+export function createAgents({ allow, proxies, connectTimeoutMs, connections, resolve }: AgentOptions): Agents {
   const allowList = toAllowList(allow);
-  const lookup = guardedLookup(allowList);
+  const lookup = guardedLookup(allowList, resolve);
   const closing = new AbortController();
   const isAskedByName = (host: string) => proxies.resolves === 'proxy' || isAllowedHost(host, allowList);
   const agents = new LRUCache<string, Agent | Promise<Agent>>({

@@ -1,5 +1,5 @@
 // The guard against SSRF: requests reach public addresses over https, and what the operator's allow list names.
-import { lookup as dnsLookup } from 'node:dns';
+import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { buildConnector } from 'undici';
@@ -140,10 +140,17 @@ export const nameProblem = (host: string, allowList: AllowList): string | undefi
     ? 'is a name of an internal network: if it is meant, list it in VALETKEY_OUTBOUND_ALLOW'
     : undefined;
 
+/** Asks the name servers, as `dns.lookup` of Node does. */
+export type Resolver = (
+  hostname: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
 /** Resolves a name to addresses that may all be connected to, or fails with an `OutboundError`. */
-export function guardedLookup(allowList: AllowList): LookupFunction {
+export function guardedLookup(allowList: AllowList, resolve: Resolver = dnsLookup): LookupFunction {
   return (hostname, options, callback) => {
-    dnsLookup(hostname, { ...options, all: true }, (error, addresses) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return callback(error, '', 0);
       const isAllowed = isAllowedHost(hostname, allowList);
       const blocked = addresses.find(({ address }) =>

@@ -8,6 +8,7 @@ import type { UpstreamClient, UpstreamRequest, UpstreamResponse } from '../../po
 import { UpstreamError } from '../../ports/index.ts';
 import { createAgents, type Route } from './agents.ts';
 import { type EgressProxies, NO_PROXIES } from './egress-proxy.ts';
+import type { Resolver } from './ssrf-guard.ts';
 import { UpstreamExchange, type UpstreamTimeouts } from './upstream-exchange.ts';
 
 /** Origins whose routes are remembered: addresses are judged when a connection is made. */
@@ -18,6 +19,8 @@ export interface UpstreamOptions {
   allow: readonly string[];
   proxies?: EgressProxies;
   timeouts?: (UpstreamTimeouts & { connectMs: number }) | undefined;
+  /** By default that of the system. */
+  resolve?: Resolver | undefined;
 }
 
 const TIMEOUTS = { ...UpstreamExchange.TIMEOUTS, connectMs: UPSTREAM_CONNECT_TIMEOUT_MS };
@@ -26,9 +29,11 @@ export function createUpstreamClient({
   allow,
   proxies = NO_PROXIES,
   timeouts = TIMEOUTS,
+  resolve,
 }: UpstreamOptions): UpstreamClient {
   // As many connections as there are calls: a stream keeps its connection for as long as it likes.
-  const agents = createAgents({ allow, proxies, connectTimeoutMs: timeouts.connectMs, connections: null });
+  const { connectMs: connectTimeoutMs } = timeouts;
+  const agents = createAgents({ allow, proxies, connectTimeoutMs, connections: null, resolve });
   const routes = new LRUCache<string, { url: URL; route: Route | string }>(upTo(MAX_ORIGINS));
 
   function routeTo(origin: string): { url: URL; route: Route | string } | undefined {

@@ -1,22 +1,20 @@
 // DNS rebinding: a name that is looked up again leads elsewhere. What is connected to is the address that was checked.
 import { createServer, type Server } from 'node:net';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Resolver } from '../../../src/adapters/outbound/ssrf-guard.ts';
 import { createUpstreamClient } from '../../../src/adapters/outbound/upstream-client.ts';
 import { type UpstreamClient, UpstreamError } from '../../../src/ports/index.ts';
 
 /** What the name servers answer, in turn. */
-const answers = vi.hoisted(() => ({ left: [] as string[][], asked: 0 }));
-vi.mock('node:dns', async (original) => ({
-  ...(await original<typeof import('node:dns')>()),
-  lookup(_: string, __: object, callback: (error: null, addresses: object[]) => void) {
-    answers.asked++;
-    const addresses = answers.left.shift() ?? ['127.0.0.1'];
-    callback(
-      null,
-      addresses.map((address) => ({ address, family: 4 })),
-    );
-  },
-}));
+const answers = { left: [] as string[][], asked: 0 };
+const resolve: Resolver = (_, __, callback) => {
+  answers.asked++;
+  const addresses = answers.left.shift() ?? ['127.0.0.1'];
+  callback(
+    null,
+    addresses.map((address) => ({ address, family: 4 })),
+  );
+};
 
 /** One may be reached, the other one may not; both are here. */
 const [ALLOWED, INTERNAL] = ['127.0.0.2', '127.0.0.1'];
@@ -38,7 +36,7 @@ beforeEach(async () => {
     await new Promise<void>((listening) => server.listen(port, address, listening));
     port = (server.address() as { port: number }).port;
   }
-  client = createUpstreamClient({ allow: [ALLOWED] });
+  client = createUpstreamClient({ allow: [ALLOWED], resolve });
 });
 afterEach(async () => {
   await client.close();
