@@ -26,8 +26,8 @@ export const SCHEDULER_HOLD_MS = 4 * SECOND_MS;
 /** Background refreshes prefetch the rate-limit tokens that they used within this time; unused ones expire after twice that. */
 export const RATE_LIMIT_PREFETCH_MS = 50;
 /**
- * While the bucket has fewer tokens than are wanted, they are taken in portions, of what comes in within this time: each take is
- * a transaction, and refreshes that begin together share their commits. Background refreshes take portions of
+ * While the bucket has fewer tokens than are wanted, they are taken in portions, of what comes in within this time at most:
+ * each take is a transaction, and refreshes that begin together share their commits. Background refreshes take portions of
  * `RATE_LIMIT_PREFETCH_MS`.
  */
 export const RATE_LIMIT_READ_PORTION_MS = 20;

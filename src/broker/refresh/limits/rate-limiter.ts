@@ -171,9 +171,11 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
       queue.tokens = taken;
       if (!forRead) queue.prefetch = Math.min(2 * queue.prefetch, maxPrefetch);
       queue.tokensExpireAt = clock.monotonic() + 2 * RATE_LIMIT_PREFETCH_MS;
-      queue.isEmptyForReads = forRead && taken < wanted;
+      const missing = usable - taken;
+      queue.isEmptyForReads = forRead && missing > 0;
       const portionMs = forRead ? RATE_LIMIT_READ_PORTION_MS : RATE_LIMIT_PREFETCH_MS;
-      if (taken < wanted && !isStopped) queue.timer = setTimeout(retake, Math.max(inMs, portionMs), queue);
+      const filledMs = Math.min(portionMs, (missing / perSecond) * 1_000);
+      if (missing > 0 && !isStopped) queue.timer = setTimeout(retake, Math.max(inMs, filledMs), queue);
     } catch (error) {
       failAll(queue, error);
     }
