@@ -1,6 +1,8 @@
 // The SQL statements of the store: compiled when they are first run, since a process runs few of them, and once for each
 // text, since drizzle asks for the same one again with every query that is not prepared.
 import type { Database, RunResult, Statement } from 'better-sqlite3';
+import { LRUCache } from 'lru-cache';
+import { upTo } from '../../domain/cache-bounds.ts';
 
 /** Texts that are kept compiled: all of the store, and those lists with filters that were asked for last. */
 const MAX_COMPILED = 400;
@@ -14,17 +16,15 @@ type Form = 'objects' | 'arrays' | 'first column';
  */
 export function compileWhenRun(client: Database): void {
   const prepare = client.prepare.bind(client);
-  const compiled = new Map<string, Statement>();
+  const compiled = new LRUCache<string, Statement>(upTo(MAX_COMPILED));
 
   function compile(text: string, form: Form): Statement {
     const key = `${form}: ${text}`;
     const known = compiled.get(key);
-    const statement = known ?? prepare(text);
+    if (known) return known;
+    const statement = prepare(text);
     if (form === 'arrays') statement.raw();
     if (form === 'first column') statement.pluck();
-    // The last used is the last in the order of a map.
-    if (known) compiled.delete(key);
-    else if (compiled.size >= MAX_COMPILED) compiled.delete(compiled.keys().next().value!);
     compiled.set(key, statement);
     return statement;
   }
