@@ -100,7 +100,7 @@ export interface Tally {
   cost(): number | undefined;
 }
 
-export function tally(load: Remote<Load>, pid: number): Tally {
+export function tally(load: Remote<Load>, pid: number, secondsOf = processorSeconds): Tally {
   const costs: number[] = [];
   const busy: number[] = [];
   const p99s: number[] = [];
@@ -112,9 +112,9 @@ export function tally(load: Remote<Load>, pid: number): Tally {
       return ours && theirs ? [`by processor time: ${(theirs / ours).toFixed(2)}`] : [];
     },
     async drive(job) {
-      const before = processorSeconds(pid);
+      const before = secondsOf(pid);
       const driven = await load.ask('drive', job);
-      const after = processorSeconds(pid);
+      const after = secondsOf(pid);
       if (driven.refused > 0 || driven.answered === 0)
         throw new Error(`${driven.refused} of ${driven.answered} requests failed: ${driven.refusal?.slice(0, 200)}`);
       if (before !== undefined && after !== undefined) costs.push(((after - before) / driven.answered) * 1e6);

@@ -14,6 +14,7 @@ import { sessions } from './figures/sessions.ts';
 import { tick } from './figures/tick.ts';
 import { undelivered } from './figures/undelivered.ts';
 import { webhooks } from './figures/webhooks.ts';
+import { workerReads } from './figures/workers.ts';
 import type { Bench, Experiment } from './harness.ts';
 import { lineOf, machine, pageOf, type Report, resultOf, tableOf } from './report.ts';
 import type { Load } from './servers/load.ts';
@@ -29,6 +30,7 @@ const experiments: Experiment[] = [
   jwt,
   refreshes,
   readsDuringRefreshes,
+  workerReads,
   replicaReads,
   replicaRefreshes,
   webhooks,
