@@ -16,6 +16,8 @@ export interface Database {
 
 export interface Server {
   database(options: SeedOptions): Promise<Database>;
+  /** A database with what was seeded; its folder is removed with the server. */
+  adopt(seeded: Seeded): Promise<Database>;
   /** CPU time used, in seconds; undefined if the system does not report it. */
   processor(): Promise<number | undefined>;
   stop(): Promise<void>;
@@ -35,32 +37,34 @@ export async function startServer(): Promise<Server> {
   const pid = Number(rows[0]?.pid);
   const folders: Seeded[] = [];
 
+  async function adopt(seeded: Seeded): Promise<Database> {
+    folders.push(seeded);
+    const name = `bench_${randomUUID().replaceAll('-', '')}`;
+    await admin.query(`create database ${name}`);
+    const moved = await runDataMigration({
+      from: `file:${seeded.database}`,
+      to: url(name),
+      dataDir: seeded.folder,
+      onProgress: () => undefined,
+    });
+    if ('refused' in moved) throw new Error(moved.refused);
+    if (moved.unfinished !== undefined) throw new Error(moved.unfinished);
+    const client = await connected(name);
+    await client.query('analyze');
+    return {
+      seeded,
+      env: (replica) => ({
+        ...seeded.env,
+        VALETKEY_DATABASE_URL: url(name),
+        VALETKEY_DATA_DIR: join(seeded.folder, `replica-${replica}`),
+      }),
+      ask: async (statement) => (await client.query(statement)).rows,
+    };
+  }
+
   return {
-    async database(options) {
-      const seeded = await seed(options);
-      folders.push(seeded);
-      const name = `bench_${randomUUID().replaceAll('-', '')}`;
-      await admin.query(`create database ${name}`);
-      const moved = await runDataMigration({
-        from: `file:${seeded.database}`,
-        to: url(name),
-        dataDir: seeded.folder,
-        onProgress: () => undefined,
-      });
-      if ('refused' in moved) throw new Error(moved.refused);
-      if (moved.unfinished !== undefined) throw new Error(moved.unfinished);
-      const client = await connected(name);
-      await client.query('analyze');
-      return {
-        seeded,
-        env: (replica) => ({
-          ...seeded.env,
-          VALETKEY_DATABASE_URL: url(name),
-          VALETKEY_DATA_DIR: join(seeded.folder, `replica-${replica}`),
-        }),
-        ask: async (statement) => (await client.query(statement)).rows,
-      };
-    },
+    database: async (options) => adopt(await seed(options)),
+    adopt,
     processor: async () => childrenSeconds(pid),
     async stop() {
       await Promise.all(clients.map((client) => client.end()));

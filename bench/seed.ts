@@ -17,10 +17,20 @@ export interface SeedOptions {
   integrations?: number;
   /** Length of each access token; undefined: no token is read, and all have the same placeholder ciphertext. */
   token?: number;
-  tokenUrl?: string;
+  /** The token endpoint of an integration. */
+  tokenUrl?: string | ((integration: string) => string);
+  /** When the token of a connection was issued, expires, and is due for a refresh; by default all are of the same moment. */
+  times?: (n: number) => TokenTimes;
   trustedIssuer?: string;
   /** Of the API that calls through the proxy go to. */
   apiBaseUrl?: string;
+}
+
+/** Milliseconds since the epoch. */
+export interface TokenTimes {
+  issuedAt: number;
+  expiresAt: number;
+  dueAt: number;
 }
 
 export interface Seeded {
@@ -52,9 +62,13 @@ export async function seed(options: SeedOptions): Promise<Seeded> {
 
   const config = join(folder, 'config.json');
   const client = { client_id: 'bench', client_secret: 'bench-client-secret' };
-  const params = { authorization_url: tokenUrl.replace(/token$/, 'authorize'), token_url: tokenUrl };
+  const paramsOf = (id: string) => {
+    const url = typeof tokenUrl === 'string' ? tokenUrl : tokenUrl(id);
+    return { authorization_url: url.replace(/token$/, 'authorize'), token_url: url };
+  };
+  const setUp = { provider: 'generic-oauth2', ...client, scopes: ['read'], overrides };
   const declared = {
-    integrations: ids.map((id) => ({ id, provider: 'generic-oauth2', ...client, scopes: ['read'], params, overrides })),
+    integrations: ids.map((id) => ({ id, ...setUp, params: paramsOf(id) })),
     callers: [
       {
         name: 'bench',
@@ -68,7 +82,7 @@ export async function seed(options: SeedOptions): Promise<Seeded> {
 
   await createTemplate(database, ids);
   const raw = new Sqlite(database);
-  multiply(raw, connections, integrations, token === undefined);
+  multiply(raw, options, token === undefined);
   if (token !== undefined) addTokens(raw, keys, connections, integrations, token);
   raw.pragma('wal_checkpoint(TRUNCATE)');
   raw.close();
@@ -98,7 +112,7 @@ export async function seed(options: SeedOptions): Promise<Seeded> {
   };
 }
 
-const idOf = (n: number) => `con_${String(n).padStart(26, '0')}`;
+export const idOf = (n: number) => `con_${String(n).padStart(26, '0')}`;
 const ownerOf = (n: number) => `user_${n}`;
 
 /** Creates the tables, the integrations, and one connection. */
@@ -186,13 +200,25 @@ const by = (at: number): AuditEntry => ({
   count: 1,
 });
 
-function multiply(client: Sqlite.Database, connections: number, integrations: number, withGrants: boolean): void {
+function multiply(client: Sqlite.Database, options: SeedOptions, withGrants: boolean): void {
+  const { connections, integrations = 1, times } = options;
   const own: Record<string, string> = {
     id: `printf('con_%026d', n)`,
     owner: `'user_' || n`,
     integration: `'bench-' || (n % ${integrations})`,
     next_refresh_at: 'next_refresh_at + n % 1000000',
   };
+  if (times) {
+    client.function('issued_at_of', (n) => times(Number(n)).issuedAt);
+    client.function('expires_at_of', (n) => times(Number(n)).expiresAt);
+    client.function('due_at_of', (n) => times(Number(n)).dueAt);
+    Object.assign(own, {
+      issued_at: 'issued_at_of(n)',
+      last_refreshed_at: 'issued_at_of(n)',
+      expires_at: 'expires_at_of(n)',
+      next_refresh_at: 'due_at_of(n)',
+    });
+  }
   const columns = client.pragma('table_info(connections)') as { name: string }[];
   const series = `with recursive series(n) as (select 0 union all select n + 1 from series where n + 1 < ${connections})`;
   client.pragma('synchronous = OFF');

@@ -15,7 +15,7 @@ export function createAdapters({ config, clock, tuning, log }: Common, clientAss
   const { https, http, resolves } = config.egress;
   // The origin: without credentials.
   if (https ?? http) log.info({ https: https?.origin, http: http?.origin, resolves }, 'egress proxy: in use');
-  const outbound = createOutbound({ allow: config.outboundAllow, proxies: config.egress });
+  const outbound = tuning.outbound ?? createOutbound({ allow: config.outboundAllow, proxies: config.egress });
   const upstream = createUpstreamClient({
     allow: config.outboundAllow,
     proxies: config.egress,

@@ -1,5 +1,6 @@
 // What a broker is put together from.
 import { readFileSync } from 'node:fs';
+import type { Outbound } from '../../adapters/outbound/outbound.ts';
 import type { HourlyCounter } from '../../broker/counts/index.ts';
 import type { RefreshPoint } from '../../broker/refresh/index.ts';
 import { packageFile } from '../../package-files.ts';
@@ -11,6 +12,8 @@ import type { Siblings } from '../workers/index.ts';
 /** What tests set: the clock, and how soon and how far background work goes. */
 export interface Tuning {
   clock?: Clock;
+  /** What reaches third parties; by default the guarded outbound client. */
+  outbound?: Outbound;
   /** How often due revocations are delivered, in ms. */
   outboxEveryMs?: number;
   /** How often due deliveries of events are looked for besides, in ms. */

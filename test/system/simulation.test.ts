@@ -1,0 +1,69 @@
+// The simulation runs, and its curve has the shape that the engine promises: what is due is refreshed in time, an outage is
+// probed and not stormed, and its backlog is worked off within the allowed rate. No test checks how fast anything is.
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { optionsOf } from '../../bench/simulation/options.ts';
+import type { Summary } from '../../bench/simulation/report.ts';
+
+const run = promisify(execFile);
+const simulate = (...args: string[]) => run(process.execPath, ['bench/simulation/main.ts', ...args]);
+
+describe('a quarter of an hour of ten thousand connections, with an outage of five minutes', () => {
+  const RATE = 100;
+  let summary: Summary;
+  beforeAll(async () => {
+    const { stdout } = await simulate(
+      ...['--json', '--connections', '10000', '--integrations', '2', '--hours', '0.25', '--rate', `${RATE}`],
+    );
+    summary = JSON.parse(stdout);
+  });
+  const during = (from: number, until: number) => summary.minutes.slice(from, until);
+  const sum = (values: number[]) => values.reduce((total, one) => total + one, 0);
+
+  it('passes as much virtual time as was asked for', () => {
+    expect(summary).toMatchObject({ connections: 10_000, passedMs: 15 * 60_000, wantedMs: 15 * 60_000 });
+    expect(summary.minutes).toHaveLength(15);
+  });
+
+  it('without a fault, refreshes all that is due within two ticks of the scheduler', () => {
+    expect(summary.lateness.calm.refreshes).toBeGreaterThan(100);
+    expect(summary.lateness.calm.maxMs).toBeLessThan(2_500);
+  });
+
+  it('in the outage, opens the circuits and probes', () => {
+    const outage = during(5, 9);
+    expect(sum(outage.map(({ refreshed }) => refreshed))).toBe(0);
+    expect(sum(outage.map(({ openSeconds }) => openSeconds))).toBe(2 * 4 * 60);
+    expect(sum(outage.map(({ failed }) => failed))).toBeGreaterThan(0);
+    expect(sum(outage.map(({ failed }) => failed))).toBeLessThan(60);
+    expect(summary.outage?.backlog).toBeGreaterThan(500);
+  });
+
+  it('after it, works the backlog off within the allowed rate and a burst', () => {
+    expect(summary.outage?.goneAfterMs).toBeLessThan(3 * 60_000);
+    expect(summary.stampede?.second).toBeGreaterThan(0.2);
+    // A burst of `VALETKEY_REFRESH_CONCURRENCY` beside it.
+    expect(summary.stampede?.second).toBeLessThanOrEqual(1 + 32 / RATE);
+    expect(summary.stampede?.tenSeconds).toBeLessThanOrEqual(1 + 32 / (10 * RATE));
+    expect(summary.minutes.at(-1)?.backlog).toBeLessThan(10);
+    expect(sum(summary.minutes.map(({ due }) => due)) - summary.refreshes).toBeLessThan(10);
+  });
+
+  it('counts what the database has to do', () => {
+    const { statements, commits, logBytes, bytes } = summary.work;
+    expect(statements).toBeGreaterThan(5 * summary.refreshes);
+    expect(commits).toBeGreaterThan(0);
+    expect(commits).toBeLessThan(statements);
+    expect(logBytes).toBeGreaterThan(1_000 * summary.refreshes);
+    expect(bytes).toBeGreaterThan(500 * 10_000);
+  });
+});
+
+it.each([
+  ['--hours', '0', 'above 0'],
+  ['--store', 'oracle', 'sqlite or postgres'],
+  ['--connections', '1.5', 'whole number'],
+])('simulate %s %s: says what it accepts', (option, value, words) => {
+  expect(() => optionsOf([option, value])).toThrow(words);
+});
