@@ -33,6 +33,6 @@ export interface CaptureStore {
   addCapturedCall(call: CapturedCallRow, keep: number): Promise<void>;
   /** The newest first. */
   capturedCalls(connectionId: string, page: PageRequest): Promise<Page<CapturedCallRow>>;
-  /** Deletes those that began before this, and captures that ended before it. */
-  deleteCapturedCalls(before: number): Promise<void>;
+  /** Deletes those that began before this, and captures that ended before it, up to `limit` of each. True: there may be more. */
+  deleteCapturedCalls(before: number, limit: number): Promise<boolean>;
 }

@@ -14,8 +14,8 @@ export interface CounterStore {
   addHourlyCounts(counts: readonly HourlyCount[]): Promise<void>;
   /** The hours that begin at `from` or later and before `to`, in ms since the epoch, in their order. Integration undefined: all. */
   hourlyCounts(range: { from: number; to: number; integration?: string | undefined }): Promise<HourlyCount[]>;
-  /** Those of hours that began before this. */
-  deleteHourlyCounts(before: number): Promise<void>;
+  /** Deletes those of hours that began before this, up to `limit`. True: there may be more. */
+  deleteHourlyCounts(before: number, limit: number): Promise<boolean>;
 }
 
 export interface ConnectionCount {

@@ -37,8 +37,8 @@ export interface JobStore {
   ): Promise<'stored' | 'lost'>;
   /** The batch that is under way ends. */
   cancelJob(id: string, now: number, audit: AuditEntry): Promise<'cancelled' | 'ended' | 'absent'>;
-  /** Deletes jobs that ended before this. */
-  deleteJobs(before: number): Promise<void>;
+  /** Deletes jobs that ended before this, up to `limit`. True: there may be more. */
+  deleteJobs(before: number, limit: number): Promise<boolean>;
   /** For metrics: open jobs; those whose last batch failed; those that were given up since `failedSince`. */
   jobState(failedSince: number): Promise<{ open: number; failing: number; failed: number }>;
 }

@@ -48,6 +48,6 @@ export interface RegistrationStore {
   releaseRegistration(id: string, by: string): Promise<void>;
   /** It has begun a connection now. */
   touchRegistration(id: string, now: number): Promise<void>;
-  /** Those that have begun no connection since then. */
-  deleteRegistrations(before: number): Promise<void>;
+  /** Deletes those that have begun no connection since then, up to `limit`. True: there may be more. */
+  deleteRegistrations(before: number, limit: number): Promise<boolean>;
 }

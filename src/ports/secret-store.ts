@@ -45,6 +45,6 @@ export interface UnreadableResponseStore {
   /** Without their bodies, newest first. Undefined: of all integrations. */
   unreadableResponses(integration: string | undefined, page: PageRequest): Promise<Page<UnreadableResponseHead>>;
   unreadableResponse(id: string): Promise<UnreadableResponse | undefined>;
-  /** Deletes those that were received before this. */
-  deleteUnreadableResponses(before: number): Promise<void>;
+  /** Deletes those that were received before this, up to `limit`. True: there may be more. */
+  deleteUnreadableResponses(before: number, limit: number): Promise<boolean>;
 }

@@ -1,6 +1,6 @@
 // Background work of the connections room: destroying candidates that no one finished, deleting expired sessions and flows, old
-// changes, old unreadable responses, captured calls, hourly counts and registered clients, folding counters, and removing
-// deleted secrets from the disk.
+// changes, old unreadable responses, captured calls, hourly counts, registered clients, folding counters, and
+// removing deleted secrets from the disk. All of it in small portions: a transaction of many rows would hold up others.
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   CAPTURED_CALL_RETENTION_MS,
@@ -59,19 +59,24 @@ export function startHousekeeping({
     wipeAt = clock.monotonic() + (done ? WIPE_INTERVAL_MS : WIPE_RETRY_MS);
   }
 
+  /** Portion by portion, until one says that there is no more. */
+  async function all(portion: () => Promise<boolean>): Promise<void> {
+    while (!stopped && (await portion())) await pause(SWEEP_PAUSE_MS);
+  }
+
   async function round(): Promise<void> {
     try {
       await endedCandidates.destroyAll();
       await wipe();
       const startedAt = clock.monotonic();
       if (startedAt - deletedAt < SWEEP_INTERVAL_MS) return;
-      while (!stopped && (await store.deleteExpired(clock.now() - ENDED_SESSION_RETENTION_MS, SWEEP_BATCH)))
-        await pause(SWEEP_PAUSE_MS);
-      await store.deleteUnreadableResponses(clock.now() - UNREADABLE_RESPONSE_RETENTION_MS);
-      await store.deleteCapturedCalls(clock.now() - CAPTURED_CALL_RETENTION_MS);
-      await store.deleteHourlyCounts(clock.now() - HOURLY_COUNT_RETENTION_MS);
-      await store.deleteRegistrations(clock.now() - REGISTRATION_RETENTION_MS);
-      while (!stopped && (await store.foldConnectionCounts())) await pause(SWEEP_PAUSE_MS);
+      const now = clock.now();
+      await all(() => store.deleteExpired(now - ENDED_SESSION_RETENTION_MS, SWEEP_BATCH));
+      await all(() => store.deleteUnreadableResponses(now - UNREADABLE_RESPONSE_RETENTION_MS, SWEEP_BATCH));
+      await all(() => store.deleteCapturedCalls(now - CAPTURED_CALL_RETENTION_MS, SWEEP_BATCH));
+      await all(() => store.deleteHourlyCounts(now - HOURLY_COUNT_RETENTION_MS, SWEEP_BATCH));
+      await all(() => store.deleteRegistrations(now - REGISTRATION_RETENTION_MS, SWEEP_BATCH));
+      await all(store.foldConnectionCounts);
       deletedAt = startedAt;
     } catch (error) {
       log.error({ err: error }, 'housekeeping: round failed, will retry');

@@ -13,6 +13,7 @@ import {
   JOB_RETENTION_MS,
   JOB_RETRY_MAX_MS,
   JOB_RETRY_MS,
+  SWEEP_PAUSE_MS,
 } from '../../domain/time-limits.ts';
 import { type Clock, type JobProgress, type JobStore, type Logger, StoreError, VaultError } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
@@ -43,6 +44,8 @@ const AT_ONCE = 4;
 const MOST_ATTEMPTS = 20;
 /** Of a refusal: what another replica has just permitted may not be known here yet. */
 const MOST_REFUSALS = 3;
+/** A few milliseconds of the database; SQLite runs nothing else meanwhile. */
+const DELETED_AT_ONCE = 500;
 
 /** This process does no more of the job: it was cancelled, another one has it, or this one stops. */
 class JobStopped extends Error {
@@ -185,10 +188,16 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
     }
   }
 
-  const sweep = () =>
-    void store
-      .deleteJobs(clock.now() - JOB_RETENTION_MS)
-      .catch((error: unknown) => log.error({ err: error }, 'jobs: deleting old ones failed, will retry'));
+  async function deleteOld(): Promise<void> {
+    while (!isStopping && (await store.deleteJobs(clock.now() - JOB_RETENTION_MS, DELETED_AT_ONCE)))
+      await pause(SWEEP_PAUSE_MS);
+  }
+  let sweeping: Promise<void> = Promise.resolve();
+  const sweep = () => {
+    sweeping = deleteOld().catch((error: unknown) =>
+      log.error({ err: error }, 'jobs: deleting old ones failed, will retry'),
+    );
+  };
 
   return {
     start(everyMs = JOB_POLL_MS) {
@@ -203,6 +212,7 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
       clearInterval(ticks);
       clearInterval(sweeps);
       await looking;
+      await sweeping;
       await Promise.all(running.values());
     },
   };

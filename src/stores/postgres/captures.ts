@@ -3,6 +3,7 @@ import { and, desc, eq, gt, gte, lt, lte, notInArray } from 'drizzle-orm';
 import type { CaptureStore } from '../../ports/index.ts';
 import { CAPTURES_CHANGED } from '../shared/changes.ts';
 import { pageOf } from '../shared/pages.ts';
+import { deleteSome } from './chosen-rows.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { capturedCalls, captures, connections } from './schema.ts';
 
@@ -59,10 +60,10 @@ export function createCaptureStore({ autocommit, transaction, record }: Postgres
           .limit(limit + 1);
         return pageOf(rows, limit);
       }),
-    deleteCapturedCalls: (before) =>
-      autocommit(async (orm) => {
-        await orm.delete(table).where(lt(table.at, before));
-        await orm.delete(captures).where(lt(captures.until, before));
+    deleteCapturedCalls: (before, limit) =>
+      transaction(async (orm) => {
+        const calls = await deleteSome(orm, table, table.id, lt(table.at, before), limit);
+        return (await deleteSome(orm, captures, captures.connectionId, lt(captures.until, before), limit)) || calls;
       }),
   };
 }

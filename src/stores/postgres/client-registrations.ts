@@ -2,6 +2,7 @@
 import { and, asc, count, eq, gt, inArray, isNull, lt, lte, or, type SQL } from 'drizzle-orm';
 import type { RegistrationBounds, RegistrationStore } from '../../ports/index.ts';
 import { inExcess, isFree, UNCLAIMED } from '../shared/client-registrations.ts';
+import { deleteSome } from './chosen-rows.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { clientRegistrations, integrations } from './schema.ts';
 
@@ -73,9 +74,7 @@ export function createRegistrationStore({ autocommit, transaction, record }: Pos
       autocommit(async (orm) => {
         await orm.update(clientRegistrations).set({ updatedAt: now }).where(eq(id, one));
       }),
-    deleteRegistrations: (before) =>
-      autocommit(async (orm) => {
-        await orm.delete(clientRegistrations).where(lt(updatedAt, before));
-      }),
+    deleteRegistrations: (before, limit) =>
+      autocommit((orm) => deleteSome(orm, clientRegistrations, id, lt(updatedAt, before), limit)),
   };
 }

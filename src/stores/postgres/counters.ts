@@ -3,6 +3,7 @@ import { asc, getTableColumns, lt, sql } from 'drizzle-orm';
 import type { CounterStore } from '../../ports/index.ts';
 import { countsByStatus } from '../shared/connection-counts.ts';
 import { isInHours, keyed } from '../shared/hourly-counts.ts';
+import { deleteSome } from './chosen-rows.ts';
 import type { PostgresAccess } from './client.ts';
 import { connectionCounts, hourlyCounts } from './schema.ts';
 
@@ -59,9 +60,7 @@ export function createCounterStore({ autocommit, transaction }: PostgresAccess):
       autocommit((orm) =>
         orm.select(columns).from(hourlyCounts).where(isInHours(hourlyCounts, range)).orderBy(asc(hourlyCounts.hour)),
       ),
-    deleteHourlyCounts: (before) =>
-      autocommit(async (orm) => {
-        await orm.delete(hourlyCounts).where(lt(hourlyCounts.hour, before));
-      }),
+    deleteHourlyCounts: (before, limit) =>
+      autocommit((orm) => deleteSome(orm, hourlyCounts, hourlyCounts.id, lt(hourlyCounts.hour, before), limit)),
   };
 }

@@ -3,6 +3,7 @@ import { and, asc, count, desc, eq, gte, isNotNull, lt, lte, notInArray, sql } f
 import type { JobStore } from '../../ports/index.ts';
 import { cancelled, isOfFilter, taken } from '../shared/jobs.ts';
 import { pageOf } from '../shared/pages.ts';
+import { deleteSome } from './chosen-rows.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { jobs } from './schema.ts';
 
@@ -63,10 +64,8 @@ export function createJobStore({ autocommit, transaction, record }: PostgresAcce
         await record(orm, audit);
         return 'cancelled';
       }),
-    deleteJobs: (before) =>
-      autocommit(async (orm) => {
-        await orm.delete(jobs).where(and(isNotNull(finishedAt), lt(finishedAt, before)));
-      }),
+    deleteJobs: (before, limit) =>
+      autocommit((orm) => deleteSome(orm, jobs, id, and(isNotNull(finishedAt), lt(finishedAt, before)), limit)),
     jobState: (failedSince) =>
       autocommit(async (orm) => {
         const failing = sql<string>`count(*) filter (where ${attempts} > 0)`;

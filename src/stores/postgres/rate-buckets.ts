@@ -2,6 +2,7 @@
 import { gt, sql } from 'drizzle-orm';
 import { msUntilNext } from '../../domain/token-bucket.ts';
 import type { RateBucketStore } from '../../ports/index.ts';
+import { deleteSome } from './chosen-rows.ts';
 import type { PostgresAccess } from './client.ts';
 import { COUNT_LIVE } from './liveness.ts';
 import { rateBuckets } from './schema.ts';
@@ -65,10 +66,7 @@ export const createRateBucketStore = ({ autocommit }: PostgresAccess): RateBucke
     autocommit(async (orm) => {
       const isIdle = sql`filled_at < ${STATEMENT_TIME} - ${Math.ceil(idleMs)}::bigint
         and coalesce(blocked_until, 0) < ${STATEMENT_TIME}`;
-      const { rowCount } = await orm.execute(sql`
-        delete from ${rateBuckets} where ${isIdle} and integration in (
-          select integration from ${rateBuckets} where ${isIdle} limit ${limit})`);
-      return (rowCount ?? 0) >= limit;
+      return deleteSome(orm, rateBuckets, rateBuckets.integration, isIdle, limit);
     }),
 
   countProcesses: () =>

@@ -3,6 +3,7 @@ import { and, desc, eq, getTableColumns, lt, notInArray, type SQL } from 'drizzl
 import type { UnreadableResponseStore } from '../../ports/index.ts';
 import { pageOf } from '../shared/pages.ts';
 import { isOfSame } from '../shared/unreadable-responses.ts';
+import { deleteSome } from './chosen-rows.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { connections, unreadableResponses } from './schema.ts';
 
@@ -49,9 +50,7 @@ export function createUnreadableResponseStore({ autocommit, transaction }: Postg
         const [found] = await orm.select().from(table).where(eq(table.id, id));
         return found;
       }),
-    deleteUnreadableResponses: (before) =>
-      autocommit(async (orm) => {
-        await orm.delete(table).where(lt(table.receivedAt, before));
-      }),
+    deleteUnreadableResponses: (before, limit) =>
+      autocommit((orm) => deleteSome(orm, table, table.id, lt(table.receivedAt, before), limit)),
   };
 }

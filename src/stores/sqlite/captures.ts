@@ -4,6 +4,7 @@ import type { CaptureStore } from '../../ports/index.ts';
 import { CAPTURES_CHANGED } from '../shared/changes.ts';
 import { isTombstone } from '../shared/connections.ts';
 import { pageOf } from '../shared/pages.ts';
+import { deleteSome } from './chosen-rows.ts';
 import type { SqliteAccess } from './client.ts';
 import { capturedCalls, captures, connections } from './schema.ts';
 
@@ -62,10 +63,10 @@ export function createCaptureStore({ orm, read, write, record }: SqliteAccess): 
           .all();
         return pageOf(rows, limit);
       }),
-    deleteCapturedCalls: (before) =>
+    deleteCapturedCalls: (before, limit) =>
       write(() => {
-        orm.delete(table).where(lt(table.at, before)).run();
-        orm.delete(captures).where(lt(captures.until, before)).run();
+        const calls = deleteSome(orm, table, table.id, lt(table.at, before), limit);
+        return deleteSome(orm, captures, captures.connectionId, lt(captures.until, before), limit) || calls;
       }),
   };
 }

@@ -2,6 +2,7 @@
 import { and, asc, count, eq, gt, inArray, isNull, lt, lte, or, type SQL } from 'drizzle-orm';
 import type { RegistrationBounds, RegistrationStore } from '../../ports/index.ts';
 import { inExcess, isFree, UNCLAIMED } from '../shared/client-registrations.ts';
+import { deleteSome } from './chosen-rows.ts';
 import type { SqliteAccess } from './client.ts';
 import { clientRegistrations, integrations } from './schema.ts';
 
@@ -75,7 +76,7 @@ export function createRegistrationStore({ orm, read, write, record }: SqliteAcce
       }),
     touchRegistration: (one, now) =>
       write(() => void orm.update(clientRegistrations).set({ updatedAt: now }).where(eq(id, one)).run()),
-    deleteRegistrations: (before) =>
-      write(() => void orm.delete(clientRegistrations).where(lt(updatedAt, before)).run()),
+    deleteRegistrations: (before, limit) =>
+      write(() => deleteSome(orm, clientRegistrations, id, lt(updatedAt, before), limit)),
   };
 }

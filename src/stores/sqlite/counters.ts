@@ -3,6 +3,7 @@ import { asc, getTableColumns, lt, ne, sql } from 'drizzle-orm';
 import type { CounterStore } from '../../ports/index.ts';
 import { countsByStatus } from '../shared/connection-counts.ts';
 import { isInHours, keyed } from '../shared/hourly-counts.ts';
+import { deleteSome } from './chosen-rows.ts';
 import type { SqliteAccess } from './client.ts';
 import { prepared, runner } from './prepared-queries.ts';
 import { connectionCounts, hourlyCounts } from './schema.ts';
@@ -44,7 +45,7 @@ export function createCounterStore({ orm, read, write }: SqliteAccess): CounterS
           .orderBy(asc(hourlyCounts.hour))
           .all(),
       ),
-    deleteHourlyCounts: (before) =>
-      write(() => void orm.delete(hourlyCounts).where(lt(hourlyCounts.hour, before)).run()),
+    deleteHourlyCounts: (before, limit) =>
+      write(() => deleteSome(orm, hourlyCounts, hourlyCounts.id, lt(hourlyCounts.hour, before), limit)),
   };
 }

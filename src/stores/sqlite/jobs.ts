@@ -3,6 +3,7 @@ import { and, asc, count, desc, eq, gte, isNotNull, lt, lte, notInArray, sql } f
 import type { JobStore } from '../../ports/index.ts';
 import { cancelled, isOfFilter, taken } from '../shared/jobs.ts';
 import { pageOf } from '../shared/pages.ts';
+import { deleteSome } from './chosen-rows.ts';
 import type { SqliteAccess } from './client.ts';
 import { prepared } from './prepared-queries.ts';
 import { jobs } from './schema.ts';
@@ -74,14 +75,8 @@ export function createJobStore({ orm, read, write, record }: SqliteAccess): JobS
         record(audit);
         return 'cancelled';
       }),
-    deleteJobs: (before) =>
-      write(
-        () =>
-          void orm
-            .delete(jobs)
-            .where(and(isNotNull(finishedAt), lt(finishedAt, before)))
-            .run(),
-      ),
+    deleteJobs: (before, limit) =>
+      write(() => deleteSome(orm, jobs, id, and(isNotNull(finishedAt), lt(finishedAt, before)), limit)),
     jobState: (failedSince) =>
       read(() => {
         const failing = sql<number>`coalesce(sum(${attempts} > 0), 0)`;

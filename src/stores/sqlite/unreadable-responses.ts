@@ -4,6 +4,7 @@ import type { UnreadableResponseStore } from '../../ports/index.ts';
 import { isTombstone } from '../shared/connections.ts';
 import { pageOf } from '../shared/pages.ts';
 import { isOfSame } from '../shared/unreadable-responses.ts';
+import { deleteSome } from './chosen-rows.ts';
 import type { SqliteAccess } from './client.ts';
 import { connections, unreadableResponses } from './schema.ts';
 
@@ -48,7 +49,7 @@ export function createUnreadableResponseStore({ orm, read, write }: SqliteAccess
         return pageOf(rows, limit);
       }),
     unreadableResponse: (id) => read(() => orm.select().from(table).where(eq(table.id, id)).get()),
-    deleteUnreadableResponses: (before) =>
-      write(() => void orm.delete(table).where(lt(table.receivedAt, before)).run()),
+    deleteUnreadableResponses: (before, limit) =>
+      write(() => deleteSome(orm, table, table.id, lt(table.receivedAt, before), limit)),
   };
 }

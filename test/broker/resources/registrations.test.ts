@@ -139,7 +139,7 @@ it('a client that begins connections is not deleted, and one that begins none is
   await one.clientFor(at('https://idle.example'));
   now += 2 * HOUR;
   await one.clientFor(place);
-  await store.deleteRegistrations(now - HOUR);
+  await store.deleteRegistrations(now - HOUR, 9);
   await one.clientFor(place);
   expect(registered).toBe(2);
   await one.clientFor(at('https://idle.example'));

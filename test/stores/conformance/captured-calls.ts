@@ -46,13 +46,14 @@ export function capturedCalls(at: Opened): void {
     expect([second.data.map((call) => call.id), second.next]).toEqual([[b], null]);
   });
 
-  test('calls before a time, and captures that ended before it, are deleted', async () => {
+  test('calls before a time, and captures that ended before it, are deleted in portions', async () => {
     const id = await capturing();
     const [, young] = [await add(id), await add(id, { at: NOW + 1 })];
-    await at.store.deleteCapturedCalls(NOW + 1);
+    expect(await at.store.deleteCapturedCalls(NOW + 1, 1)).toBe(true);
+    expect(await at.store.deleteCapturedCalls(NOW + 1, 1)).toBe(false);
     expect(await listed(id)).toEqual([young]);
     expect(await at.store.runningCaptures(NOW)).toHaveLength(1);
-    await at.store.deleteCapturedCalls(NOW + MINUTE + 1);
+    await at.store.deleteCapturedCalls(NOW + MINUTE + 1, 9);
     expect([await listed(id), await at.store.runningCaptures(NOW)]).toEqual([[], []]);
   });
 

@@ -131,7 +131,9 @@ export function counters(at: Opened): void {
     expect((await read({ ...all, to: NOW + HOUR_MS })).sort()).toEqual(first);
     expect(await read({ ...all, from: NOW + 1 })).toEqual(['1 slack refresh ok 1']);
     expect(await read({ ...all, integration: 'a:b' })).toEqual([first[0]]);
-    await at.store.deleteHourlyCounts(NOW + HOUR_MS);
+    expect(await at.store.deleteHourlyCounts(NOW + HOUR_MS, 2)).toBe(true);
+    expect(await read(all)).toHaveLength(2);
+    expect(await at.store.deleteHourlyCounts(NOW + HOUR_MS, 2)).toBe(false);
     expect(await read(all)).toEqual(['1 slack refresh ok 1']);
   });
 }

@@ -67,6 +67,16 @@ export function housekeeping(at: Opened): void {
     expect(await at.store.consumeFlow(alive.stateDigest, alive.browserDigest, NOW - 500)).toBeDefined();
   });
 
+  test('deleteExpired deletes up to a limit, and says whether there may be more', async () => {
+    const over = [1, 2, 3].map(() => aSession({ expiresAt: NOW - 1 }));
+    for (const each of over) await at.store.addSession(each, anEntry());
+    const left = async () => (await Promise.all(over.map(({ id }) => at.store.session(id)))).filter(Boolean).length;
+    expect(await at.store.deleteExpired(NOW, 2)).toBe(true);
+    expect(await left()).toBe(1);
+    expect(await at.store.deleteExpired(NOW, 2)).toBe(false);
+    expect(await left()).toBe(0);
+  });
+
   test('deleteExpired deletes a session with its flows', async () => {
     const session = aSession({ expiresAt: NOW - 1 });
     const flow = aFlow(session.id, { expiresAt: NOW - 1 });

@@ -75,9 +75,9 @@ export function jobs(at: Opened): void {
       finishedAt: NOW + 1,
       done: 0,
     });
-    await at.store.deleteJobs(NOW + 1);
+    expect(await at.store.deleteJobs(NOW + 1, 1)).toBe(false);
     expect(await at.store.job(job.id)).toBeDefined();
-    await at.store.deleteJobs(NOW + 2);
+    expect(await at.store.deleteJobs(NOW + 2, 1)).toBe(true);
     expect(await idsOf({})).toEqual([kept.id]);
   });
 

@@ -52,10 +52,13 @@ export function unreadableResponses(at: Opened): void {
     expect(await listed('x')).toEqual([elsewhere]);
   });
 
-  test('those received before a time are deleted', async () => {
-    const [old, young] = [anUnreadableResponse({ receivedAt: NOW - 1 }), anUnreadableResponse({ receivedAt: NOW })];
-    for (const each of [old, young]) await at.store.addUnreadableResponse(each, limits);
-    await at.store.deleteUnreadableResponses(NOW);
+  test('those received before a time are deleted, in portions', async () => {
+    const old = () => anUnreadableResponse({ receivedAt: NOW - 1 });
+    const young = anUnreadableResponse({ receivedAt: NOW });
+    for (const each of [old(), old(), old(), young]) await at.store.addUnreadableResponse(each, limits);
+    expect(await at.store.deleteUnreadableResponses(NOW, 2)).toBe(true);
+    expect(await listed()).toHaveLength(2);
+    expect(await at.store.deleteUnreadableResponses(NOW, 2)).toBe(false);
     expect(await listed()).toEqual([young.id]);
   });
 

@@ -81,7 +81,7 @@ async function use(store: Store, count: number): Promise<{ gone: string[]; kept:
   await store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW);
   const response = anUnreadableResponse({ body: secret(6_000), receivedAt: NOW - 1 });
   await store.addUnreadableResponse(response, { ofOne: 3, ofIntegration: 3 });
-  await store.deleteUnreadableResponses(NOW);
+  await store.deleteUnreadableResponses(NOW, 9);
   const pending = aRevocation({ accessToken: secret(), refreshToken: secret() });
   await store.addPendingRevocation(pending);
   await store.settleRevocation(pending.id, 'done', anEntry());
