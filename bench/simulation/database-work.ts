@@ -11,8 +11,15 @@ export interface DatabaseWork {
   logBytes: number;
   /** Of the server, in seconds; undefined: it is this process. */
   serverSeconds: number | undefined;
-  /** Of tables and indexes, at the end. */
+  /** Of tables and indexes, at the end; and of each table, the largest first. */
   bytes: number;
+  tables: TableSize[];
+}
+
+export interface TableSize {
+  table: string;
+  rowBytes: number;
+  indexBytes: number;
 }
 
 export interface DatabaseMeter {
@@ -51,8 +58,23 @@ export function meterSqlite(path: string): DatabaseMeter {
       ...{ statements, commits, logBytes: log.bytes() },
       serverSeconds: undefined,
       bytes: statSync(path).size,
+      tables: tablesIn(path),
     }),
   };
+}
+
+/** Takes seconds for a gigabyte. */
+function tablesIn(path: string): TableSize[] {
+  const client = new Sqlite(path, { readonly: true });
+  const rows = client.prepare(`
+    select s.tbl_name as "table",
+      sum(case when s.name = s.tbl_name then d.pgsize else 0 end) as "rowBytes",
+      sum(case when s.name = s.tbl_name then 0 else d.pgsize end) as "indexBytes"
+    from dbstat d join sqlite_schema s on s.name = d.name
+    where d.aggregate = true group by s.tbl_name order by sum(d.pgsize) desc`);
+  const tables = rows.all() as TableSize[];
+  client.close();
+  return tables;
 }
 
 type Run = (this: { source: string }, ...args: unknown[]) => unknown;
@@ -115,6 +137,13 @@ export function meterPostgres(server: Server, database: Database, time: VirtualT
       return answer;
     };
   }
+  const tables = async (): Promise<TableSize[]> => {
+    const rows = await database.ask(`
+      select relname as "table", pg_table_size(c.oid)::float8 as "rowBytes", pg_indexes_size(c.oid)::float8 as "indexBytes"
+      from pg_class c where relkind = 'r' and relnamespace = current_schema()::regnamespace
+      order by pg_total_relation_size(c.oid) desc`);
+    return rows as unknown as TableSize[];
+  };
   const ask = async (): Promise<{ commits: number; log: number; bytes: number }> => {
     await database.ask('select pg_stat_clear_snapshot()');
     const [row] = await database.ask(`
@@ -141,6 +170,7 @@ export function meterPostgres(server: Server, database: Database, time: VirtualT
         logBytes: now.log - before.log,
         serverSeconds: seconds === undefined ? undefined : seconds - secondsBefore,
         bytes: now.bytes,
+        tables: await tables(),
       };
     },
   };

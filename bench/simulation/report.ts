@@ -1,5 +1,5 @@
 // The report of a simulation: figures, and the same as a section of a page.
-import type { DatabaseWork } from './database-work.ts';
+import type { DatabaseWork, TableSize } from './database-work.ts';
 import type { Minute, Observations } from './observations.ts';
 import type { Options } from './options.ts';
 import type { Fault } from './token-endpoint.ts';
@@ -102,6 +102,7 @@ function stampedeOf(until: number, { requests }: Observations, perSecond: number
 
 const MINUTE = 60_000;
 const ROWS = 20;
+const TABLES = 5;
 
 /** As Markdown. */
 export function pageOf(summary: Summary): string {
@@ -153,7 +154,19 @@ export function pageOf(summary: Summary): string {
 ${rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}
 
 ${curveOf(summary.minutes)}
+
+${sizesOf(work.tables, connections)}
 `;
+}
+
+function sizesOf(tables: readonly TableSize[], connections: number): string {
+  const rows = tables.slice(0, TABLES).map(({ table, rowBytes, indexBytes }) => {
+    const cells = [`\`${table}\``, whole(rowBytes / connections), whole(indexBytes / connections)];
+    return `| ${cells.join(' | ')} |`;
+  });
+  return `| table | bytes of rows for each connection | of its indexes |
+|---|---|---|
+${rows.join('\n')}`;
 }
 
 function curveOf(minutes: readonly Minute[]): string {
