@@ -1,7 +1,7 @@
 // Revocations, here and at the provider, as a store keeps them.
 import type { AuditEntry } from '../domain/audit.ts';
 import type { Account, Connection, UpstreamRevocation } from '../domain/connection.ts';
-import type { PendingRevocation } from './rows.ts';
+import type { PageRequest, PendingRevocation } from './rows.ts';
 
 export interface RevocationStore {
   /**
@@ -45,4 +45,10 @@ export interface RevocationStore {
   /** Deletes a pending revocation, and sets its outcome on the connection unless another of it is still pending. */
   settleRevocation(id: string, outcome: Exclude<UpstreamRevocation, 'pending'>, audit: AuditEntry): Promise<void>;
   postponeRevocation(id: string, nextAt: number): Promise<void>;
+  /**
+   * Deletes tombstones that have not changed since `before` and have no revocation pending, with whatever else is stored of
+   * these connections but audit entries and events. Each page examines `limit` tombstones, and names the next one's cursor;
+   * one that another operation is changing is left out.
+   */
+  purgeTombstones(before: number, page: PageRequest): Promise<{ purged: number; next: string | null }>;
 }

@@ -45,6 +45,8 @@ export interface Config {
   tokenCache: CacheSize;
   /** Audit entries older than this are deleted; null: never. */
   auditDays: number | null;
+  /** Revoked connections that have not changed for so many days are deleted; null: never. */
+  tombstoneDays: number | null;
   /** Of refreshes that changed nothing but tokens, all or none have an audit entry. */
   auditRefreshes: RecordedRefreshes;
   /** Events, deliveries and received webhooks older than this are deleted. */
@@ -114,6 +116,7 @@ export function parseConfig(env: Env, readFile: ReadFile): Parsed {
       },
       tokenCache: e.VALETKEY_TOKEN_CACHE,
       auditDays: e.VALETKEY_AUDIT_DAYS,
+      tombstoneDays: e.VALETKEY_TOMBSTONE_DAYS,
       auditRefreshes: e.VALETKEY_AUDIT_REFRESHES,
       eventDays: e.VALETKEY_EVENT_DAYS,
       signing: { algorithm: e.VALETKEY_SIGNING_ALG, days: e.VALETKEY_SIGNING_KEY_DAYS },

@@ -278,6 +278,15 @@ export const SETTINGS = {
     description:
       'Which refreshes the audit log has an entry of: `changes` (failures, the first success after one, and those that changed scopes, the account or captured values; the others are counted), or `all`, which is most of what a large deployment stores.',
   },
+  VALETKEY_TOMBSTONE_DAYS: {
+    parser: z.union([z.literal('forever').transform(() => null), wholeNumber(36_500)], {
+      error: 'a whole number of days, at most 36500, or forever',
+    }),
+    default: '400',
+    without: '',
+    description:
+      'The number of days that a revoked connection is still shown as `revoked`, or `forever`. Then its row is deleted, and its id answers 404; its audit entries stay as long as others.',
+  },
   VALETKEY_EVENT_DAYS: {
     parser: wholeNumber(3_650),
     default: '30',

@@ -48,6 +48,7 @@ describe('settings', () => {
       outboundAllow: [],
       tokenCache: { entries: 50_000 },
       auditDays: 400,
+      tombstoneDays: 400,
       auditRefreshes: 'changes',
       eventDays: 30,
       signing: { algorithm: 'ES256', days: 30 },
@@ -82,6 +83,8 @@ describe('settings', () => {
     expect(configOf({ VALETKEY_AUDIT_DAYS: '90' }).auditDays).toBe(90);
     expect(configOf({}).auditDays).toBe(400);
     expect(configOf({ VALETKEY_AUDIT_DAYS: 'forever' }).auditDays).toBeNull();
+    expect(configOf({ VALETKEY_TOMBSTONE_DAYS: '30' }).tombstoneDays).toBe(30);
+    expect(configOf({ VALETKEY_TOMBSTONE_DAYS: 'forever' }).tombstoneDays).toBeNull();
   });
 
   test.each([

@@ -1,15 +1,17 @@
 // Background work of the connections room: destroying candidates that no one finished, deleting expired sessions and flows, old
-// changes, old unreadable responses, captured calls, hourly counts, registered clients, folding counters, and
+// changes, old unreadable responses, captured calls, hourly counts, registered clients and tombstones, folding counters, and
 // removing deleted secrets from the disk. All of it in small portions: a transaction of many rows would hold up others.
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   CAPTURED_CALL_RETENTION_MS,
+  DAY_MS,
   ENDED_SESSION_RETENTION_MS,
   HOURLY_COUNT_RETENTION_MS,
   OUTBOX_POLL_MS,
   REGISTRATION_RETENTION_MS,
   SWEEP_INTERVAL_MS,
   SWEEP_PAUSE_MS,
+  TOMBSTONE_PURGE_INTERVAL_MS,
   UNREADABLE_RESPONSE_RETENTION_MS,
   WIPE_INTERVAL_MS,
   WIPE_RETRY_MS,
@@ -29,9 +31,12 @@ export interface HousekeepingParts {
     | 'deleteHourlyCounts'
     | 'deleteRegistrations'
     | 'foldConnectionCounts'
+    | 'purgeTombstones'
     | 'wipeDeleted'
   >;
   endedCandidates: Pick<EndedCandidates, 'destroyAll'>;
+  /** Tombstones are kept for so many days; null: for ever. */
+  tombstoneDays: number | null;
   clock: Clock;
   log: Logger;
   /** How often it looks whether there is something to do, in ms. */
@@ -42,6 +47,7 @@ export interface HousekeepingParts {
 export function startHousekeeping({
   store,
   endedCandidates,
+  tombstoneDays,
   clock,
   log,
   everyMs = OUTBOX_POLL_MS,
@@ -51,6 +57,7 @@ export function startHousekeeping({
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   let deletedAt = Number.NEGATIVE_INFINITY;
+  let purgedAt = Number.NEGATIVE_INFINITY;
   let wipeAt = clock.monotonic() + WIPE_INTERVAL_MS;
 
   async function wipe(): Promise<void> {
@@ -62,6 +69,23 @@ export function startHousekeeping({
   /** Portion by portion, until one says that there is no more. */
   async function all(portion: () => Promise<boolean>): Promise<void> {
     while (!stopped && (await portion())) await pause(SWEEP_PAUSE_MS);
+  }
+
+  async function purgeTombstones(): Promise<void> {
+    const startedAt = clock.monotonic();
+    if (tombstoneDays === null || startedAt - purgedAt < TOMBSTONE_PURGE_INTERVAL_MS) return;
+    const before = clock.now() - tombstoneDays * DAY_MS;
+    let total = 0;
+    let after: string | undefined;
+    await all(async () => {
+      const { purged, next } = await store.purgeTombstones(before, { limit: SWEEP_BATCH, after });
+      total += purged;
+      after = next ?? undefined;
+      return next !== null;
+    });
+    if (stopped) return;
+    purgedAt = startedAt;
+    if (total > 0) log.info({ connections: total, days: tombstoneDays }, 'housekeeping: old tombstones deleted');
   }
 
   async function round(): Promise<void> {
@@ -76,6 +100,7 @@ export function startHousekeeping({
       await all(() => store.deleteCapturedCalls(now - CAPTURED_CALL_RETENTION_MS, SWEEP_BATCH));
       await all(() => store.deleteHourlyCounts(now - HOURLY_COUNT_RETENTION_MS, SWEEP_BATCH));
       await all(() => store.deleteRegistrations(now - REGISTRATION_RETENTION_MS, SWEEP_BATCH));
+      await purgeTombstones();
       await all(store.foldConnectionCounts);
       deletedAt = startedAt;
     } catch (error) {

@@ -37,14 +37,15 @@ type Parts = ConnectSessionParts &
   Omit<FlowParts, 'store'> & { store: Omit<FlowParts['store'], keyof BoundedLookups> } & RevokerParts &
   OutboxParts &
   ImportParts &
-  EndedCandidatesParts & {
+  EndedCandidatesParts &
+  Pick<HousekeepingParts, 'tombstoneDays'> & {
     store: Pick<Store, 'connections' | 'countConnections'> & HousekeepingParts['store'];
     /** How often background work looks for something to do, in ms. */
     deliverEveryMs?: number | undefined;
   };
 
 export function createConnections(parts: Parts): Connections {
-  const { store, clock, log, deliverEveryMs } = parts;
+  const { store, deliverEveryMs } = parts;
   const outbox = createRevocationOutbox(parts);
   const endedCandidates = createEndedCandidates(parts);
   let housekeeping: { stop(): Promise<void> } | undefined;
@@ -55,7 +56,7 @@ export function createConnections(parts: Parts): Connections {
     revocation: createRevoker({ ...parts, outbox, endedCandidates }),
     outbox,
     start() {
-      housekeeping = startHousekeeping({ store, endedCandidates, clock, log, everyMs: deliverEveryMs });
+      housekeeping = startHousekeeping({ ...parts, store, endedCandidates, everyMs: deliverEveryMs });
       outbox.start(deliverEveryMs);
     },
     async stop() {

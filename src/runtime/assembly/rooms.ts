@@ -116,6 +116,7 @@ export function createRooms(parts: Common & Adapters & { rotator: KeyRotator }):
     publicUrl,
     returnOrigins: declared.return_origins,
     deliverEveryMs: tuning.outboxEveryMs,
+    tombstoneDays: config.tombstoneDays,
   });
   const portal = createPortal({
     ...shared,

@@ -1,7 +1,7 @@
 // Tombstones, and the outbox of revocations that the provider has not confirmed, in PostgreSQL.
-import { and, eq, gt, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, inArray, lt, sql } from 'drizzle-orm';
 import type { RevocationStore } from '../../ports/index.ts';
-import { isTombstone } from '../shared/connections.ts';
+import { isAnyTombstone, isTombstone } from '../shared/connections.ts';
 import { connecting, connects, pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
 import { deleteCapturedValues } from './captured-values.ts';
 import { deleteCaptures } from './captures.ts';
@@ -10,11 +10,14 @@ import { cancelSessions } from './connect-sessions.ts';
 import {
   connections,
   connectSessions,
+  eventSequences,
   grants,
   holdChanges,
   leases,
   pendingRevocations,
+  reauthNotices,
   unreadableResponses,
+  webhookConnections,
 } from './schema.ts';
 
 const locked = (orm: Orm, id: string) =>
@@ -129,6 +132,38 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
     postponeRevocation: (id, nextAt) =>
       autocommit(async (orm) => {
         await orm.update(pendingRevocations).set({ nextAt, claimedUntil: null }).where(eq(pendingRevocations.id, id));
+      }),
+
+    purgeTombstones: (before, { limit, after = '' }) =>
+      transaction(async (orm) => {
+        const examined = await orm
+          .select({ id: connections.id, updatedAt: connections.updatedAt })
+          .from(connections)
+          .where(and(isAnyTombstone(connections), gt(connections.id, after)))
+          .orderBy(asc(connections.id))
+          .limit(limit);
+        const next = examined.length < limit ? null : examined.at(-1)!.id;
+        const old = examined.flatMap(({ id, updatedAt }) => (updatedAt < before ? [id] : []));
+        if (old.length === 0) return { purged: 0, next };
+        const { id, updatedAt } = connections;
+        const locked = await orm
+          .select({ id })
+          .from(connections)
+          .where(and(inArray(id, old), isAnyTombstone(connections), lt(updatedAt, before)))
+          .for('update', { skipLocked: true });
+        // After the lock: a revocation that is added later finds no connection, and is delivered without one.
+        const { connectionId } = pendingRevocations;
+        const pending = await orm
+          .selectDistinct({ id: connectionId })
+          .from(pendingRevocations)
+          .where(inArray(connectionId, old));
+        const kept = new Set(pending.map((one) => one.id));
+        const ids = locked.flatMap((one) => (kept.has(one.id) ? [] : [one.id]));
+        if (ids.length === 0) return { purged: 0, next };
+        for (const table of [grants, leases, eventSequences, reauthNotices, webhookConnections])
+          await orm.delete(table).where(inArray(table.connectionId, ids));
+        await orm.delete(connections).where(inArray(id, ids));
+        return { purged: ids.length, next };
       }),
   };
 }

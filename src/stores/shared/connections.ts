@@ -17,6 +17,10 @@ export const liveFirst = ({ id, status }: Record<'id' | 'status', Column>): [SQL
 export const isTombstone = (connections: Record<'id' | 'status', Column>, id: string): SQL | undefined =>
   and(eq(connections.id, id), eq(connections.status, 'revoked'));
 
+/** Both terms, and literally: so either database finds them by the index of those that are not active. */
+export const isAnyTombstone = ({ status }: Record<'status', Column>): SQL =>
+  sql`(${status} = 'revoked' and ${status} <> 'active')`;
+
 /** At most one live connection is there: a unique index holds it. */
 export const hasSlot = (
   connections: Record<'integration' | 'owner' | 'label', Column>,

@@ -1,7 +1,7 @@
 // Tombstones, and the outbox of revocations that the provider has not confirmed, in SQLite.
-import { and, asc, eq, gt, lte, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, inArray, lte, sql } from 'drizzle-orm';
 import type { RevocationStore } from '../../ports/index.ts';
-import { isTombstone } from '../shared/connections.ts';
+import { isAnyTombstone, isTombstone } from '../shared/connections.ts';
 import { connecting, connects, pendingRevocationOf, tombstoneOf } from '../shared/revocations.ts';
 import { deleteCapturedValues } from './captured-values.ts';
 import { deleteCaptures } from './captures.ts';
@@ -11,11 +11,14 @@ import { prepared } from './prepared-queries.ts';
 import {
   connections,
   connectSessions,
+  eventSequences,
   grants,
   holdChanges,
   leases,
   pendingRevocations,
+  reauthNotices,
   unreadableResponses,
+  webhookConnections,
 } from './schema.ts';
 
 /** From one integration to the next in the index, instead of a scan of all revocations. */
@@ -129,5 +132,30 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
             .where(eq(pendingRevocations.id, id))
             .run(),
       ),
+
+    purgeTombstones: (before, { limit, after = '' }) =>
+      write(() => {
+        const examined = orm
+          .select({ id: connections.id, updatedAt: connections.updatedAt })
+          .from(connections)
+          .where(and(isAnyTombstone(connections), gt(connections.id, after)))
+          .orderBy(asc(connections.id))
+          .limit(limit)
+          .all();
+        const old = examined.flatMap(({ id, updatedAt }) => (updatedAt < before ? [id] : []));
+        const { connectionId } = pendingRevocations;
+        const pending = orm.selectDistinct({ id: connectionId }).from(pendingRevocations);
+        const kept = new Set(
+          pending
+            .where(inArray(connectionId, old))
+            .all()
+            .map(({ id }) => id),
+        );
+        const ids = old.filter((id) => !kept.has(id));
+        for (const table of [grants, leases, eventSequences, reauthNotices, webhookConnections])
+          orm.delete(table).where(inArray(table.connectionId, ids)).run();
+        orm.delete(connections).where(inArray(connections.id, ids)).run();
+        return { purged: ids.length, next: examined.length < limit ? null : examined.at(-1)!.id };
+      }),
   };
 }

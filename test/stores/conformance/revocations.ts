@@ -260,4 +260,63 @@ export function revocations(at: Opened): void {
       expect(await at.store.connection(connection.id)).toEqual(connection);
     });
   });
+
+  describe('purgeTombstones', () => {
+    const page = (limit: number, after?: string) => ({ limit, after });
+    const tombstone = async (revokedAt: number, given: Parameters<typeof connected>[1] = {}) => {
+      const { connection } = await connected(at.store, given);
+      await at.store.revoke(connection.id, 'unsupported', NOW, anEntry({ at: revokedAt }));
+      return connection.id;
+    };
+    const there = async (ids: string[]) => {
+      const found = await Promise.all(ids.map((id) => at.store.connection(id)));
+      return ids.filter((_, i) => found[i] !== undefined);
+    };
+
+    test('deletes old ones, and neither young ones nor connections that live', async () => {
+      const [old, young] = [await tombstone(NOW + 1), await tombstone(NOW + 2)];
+      const others = await Promise.all(
+        (['active', 'needs_reauth', 'on_hold'] as const).map((status) => connected(at.store, { status, updatedAt: 1 })),
+      );
+      const live = others.map(({ connection }) => connection.id);
+      expect(await at.store.purgeTombstones(NOW + 2, page(9))).toEqual({ purged: 1, next: null });
+      expect(await there([old, young, ...live])).toEqual([young, ...live]);
+    });
+
+    test('examines so many in each page, and goes on at its cursor', async () => {
+      const ids = [await tombstone(NOW), await tombstone(NOW + 9), await tombstone(NOW)];
+      const first = await at.store.purgeTombstones(NOW + 1, page(2));
+      expect(first).toEqual({ purged: 1, next: ids[1] });
+      expect(await at.store.purgeTombstones(NOW + 1, page(2, first.next!))).toEqual({ purged: 1, next: null });
+      expect(await there(ids)).toEqual([ids[1]]);
+    });
+
+    test('keeps one whose revocation is still to be delivered, until that is settled', async () => {
+      const { connection, pending } = await revoked();
+      expect(await at.store.purgeTombstones(NOW + 99, page(9))).toMatchObject({ purged: 0 });
+      await at.store.settleRevocation(pending.id, 'done', anEntry({ at: NOW + 5 }));
+      expect(await at.store.purgeTombstones(NOW + 99, page(9))).toMatchObject({ purged: 1 });
+      expect(await at.store.connection(connection.id)).toBeUndefined();
+    });
+
+    test('keeps its audit entries, and counts it no more', async () => {
+      const { connection } = await connected(at.store);
+      const entry = anEntry({ at: NOW, connectionId: connection.id });
+      await at.store.revoke(connection.id, 'unsupported', NOW, entry);
+      const counted = async () => (await at.store.countConnections()).find(({ status }) => status === 'revoked')?.count;
+      expect(await counted()).toBe(1);
+      await at.store.purgeTombstones(NOW + 1, page(9));
+      expect([await counted(), await recorded(at.store, entry)]).toEqual([undefined, true]);
+    });
+
+    test('lets a revocation that comes later be delivered without it', async () => {
+      const id = await tombstone(NOW);
+      await at.store.purgeTombstones(NOW + 1, page(9));
+      await at.store.addPendingRevocation(aRevocation({ connectionId: id }));
+      const [due] = await allDue();
+      await at.store.settleRevocation(due!.id, 'done', anEntry());
+      expect(await at.store.connection(id)).toBeUndefined();
+      expect(await allDue()).toEqual([]);
+    });
+  });
 }
