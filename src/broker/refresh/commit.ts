@@ -25,7 +25,8 @@ export type CommitOutcome = Awaited<ReturnType<Store['commitRefresh']>> | 'rescu
 export interface RefreshCommitter {
   /**
    * Resolves once the response is durable, in the store or in the rescue file, and tries until it is. If the connection was
-   * revoked meanwhile (`gone`), the received tokens are queued for revocation.
+   * revoked meanwhile (`gone`), the received tokens are queued for revocation. Rejects when the broker stops and neither can
+   * keep it.
    */
   commit(pending: PendingCommit): Promise<CommitOutcome>;
   /** The response in the rescue file that waits for its replay: newer than what the store has. */
@@ -46,7 +47,9 @@ export interface RefreshCommitter {
     fence: number,
     inDoubt: boolean,
   ): Promise<boolean>;
-  /** One last replay; what stays in the rescue file is found at the next start. */
+  /**
+   * One last replay, and one last try of what is durable nowhere; what stays in the rescue file is found at the next start.
+   */
   stop(): Promise<void>;
 }
 
@@ -91,6 +94,7 @@ export function createCommitter(parts: Parts): RefreshCommitter {
     return outcome;
   }
   const rescueReplay = createRescueReplay({ commit: commitToStore, store, rescue, log });
+  const stopping = new AbortController();
 
   /** The connection was revoked while the provider answered: the received tokens must not stay alive there. */
   function revocationOf({
@@ -143,9 +147,14 @@ export function createCommitter(parts: Parts): RefreshCommitter {
           return 'rescued';
         } catch (error) {
           const fields = { err: error, tries, attempt, connection, integration };
+          if (stopping.signal.aborted) {
+            log.error(fields, 'refresh: the response is lost, the broker stops and could store it nowhere');
+            throw error;
+          }
           log.error(fields, 'rescue file: write failed, will retry the commit');
         }
-        await pause(COMMIT_RETRY_DELAYS_MS[tries] ?? COMMIT_RETRY_DELAYS_MS.at(-1)!);
+        const delay = COMMIT_RETRY_DELAYS_MS[tries] ?? COMMIT_RETRY_DELAYS_MS.at(-1)!;
+        await pause(delay, undefined, { signal: stopping.signal }).catch(() => undefined);
       }
     },
 
@@ -165,6 +174,9 @@ export function createCommitter(parts: Parts): RefreshCommitter {
     rescuedCount: rescueReplay.count,
     recover: rescueReplay.recover,
     replayRescueFile: rescueReplay.replay,
-    stop: rescueReplay.stop,
+    stop() {
+      stopping.abort();
+      return rescueReplay.stop();
+    },
   };
 }

@@ -134,6 +134,43 @@ describe('commit that the store rejects', () => {
     expect(await rescuedResponses()).toEqual([]);
   });
 
+  test('and that the rescue file rejects too: is given up when the broker stops', async () => {
+    const pending = await aPendingCommit();
+    const tried = Promise.withResolvers<void>();
+    const broken: Rescue = {
+      ...rescue,
+      add() {
+        tried.resolve();
+        return Promise.reject(new StoreError('disk full'));
+      },
+    };
+    const committer = committerOn(failing(Number.POSITIVE_INFINITY), broken);
+    const givenUp = expect(committer.commit(pending)).rejects.toThrow('disk full');
+    await tried.promise;
+    await committer.stop();
+    await givenUp;
+  });
+
+  test('is kept when the broker stops and the rescue file accepts it at last', async () => {
+    const pending = await aPendingCommit();
+    let tries = 0;
+    const tried = Promise.withResolvers<void>();
+    const full: Rescue = {
+      ...rescue,
+      add(one) {
+        if (tries++ > 0) return rescue.add(one);
+        tried.resolve();
+        return Promise.reject(new StoreError('disk full'));
+      },
+    };
+    const committer = committerOn(failing(Number.POSITIVE_INFINITY), full);
+    const committing = committer.commit(pending);
+    await tried.promise;
+    await committer.stop();
+    expect(await committing).toBe('rescued');
+    expect(await rescuedResponses()).toEqual([pending]);
+  });
+
   test('and that the rescue file rejects too: both are tried until one accepts it', async () => {
     const pending = await aPendingCommit();
     const broken: Rescue = { ...rescue, add: () => Promise.reject(new StoreError('disk full')) };
