@@ -2,6 +2,7 @@
 import { and, asc, count, eq, gt, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { IntegrationInUse, IntegrationSettings, IntegrationStore } from '../../ports/index.ts';
+import { isCountedLive } from '../shared/connection-counts.ts';
 import { pageOf } from '../shared/pages.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
@@ -9,6 +10,7 @@ import { receiverWriter } from './received-webhooks.ts';
 import {
   candidates,
   clientRegistrations,
+  connectionCounts,
   connections,
   connectSessions,
   flows,
@@ -55,9 +57,15 @@ export function integrationRemover({ record }: Pick<PostgresAccess, 'record'>) {
       const it = orm.select({ id: integrations.id }).from(integrations).where(eq(integrations.id, id));
       if ((await it.for('update')).length === 0) return undefined;
       const [live] = await orm
-        .select({ n: count() })
+        .select({ id: connections.id })
         .from(connections)
-        .where(and(eq(connections.integration, id), isLive));
+        .where(and(eq(connections.integration, id), isLive))
+        .limit(1);
+      // A connection is what keeps it, and the counter only says how many.
+      const [counted] = await orm
+        .select({ n: sql`coalesce(sum(count), 0)`.mapWith(Number) })
+        .from(connectionCounts)
+        .where(isCountedLive(connectionCounts, id));
       const [pending] = await orm
         .select({ n: count() })
         .from(pendingRevocations)
@@ -67,7 +75,7 @@ export function integrationRemover({ record }: Pick<PostgresAccess, 'record'>) {
         .from(candidates)
         .innerJoin(connectSessions, eq(connectSessions.id, candidates.sessionId))
         .where(eq(connectSessions.integration, id));
-      const needed = { connections: live!.n, pendingRevocations: pending!.n + waiting!.n };
+      const needed = { connections: live ? Math.max(1, counted!.n) : 0, pendingRevocations: pending!.n + waiting!.n };
       return needed.connections + needed.pendingRevocations > 0 ? { integration: id, ...needed } : undefined;
     },
     /** What nothing needs. */

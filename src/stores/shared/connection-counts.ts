@@ -1,4 +1,5 @@
 // The counters of connections, for tables of any dialect: the states that are counted, and what they come to.
+import { and, type Column, eq, ne, type SQL } from 'drizzle-orm';
 import type { ConnectionStatus } from '../../domain/connection.ts';
 import type { ConnectionCount } from '../../ports/index.ts';
 
@@ -21,3 +22,7 @@ export function countsByStatus(
   }
   return [...counts.values()];
 }
+
+/** Rows of the counters of an integration's live connections. */
+export const isCountedLive = (counts: Record<'integration' | 'state', Column>, integration: string): SQL | undefined =>
+  and(eq(counts.integration, integration), ne(counts.state, 'revoked' satisfies CountedState));

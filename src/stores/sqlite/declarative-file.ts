@@ -6,10 +6,7 @@ import { integrationRemover, integrationWriter } from './integrations.ts';
 import { receiverWriter } from './received-webhooks.ts';
 import { deleteDeliveriesOf } from './webhook-endpoints.ts';
 
-export function createDeclarativeFileStore(
-  access: SqliteAccess,
-  { countLive }: { countLive(integration: string): Promise<number> },
-): DeclarativeFileStore {
+export function createDeclarativeFileStore(access: SqliteAccess): DeclarativeFileStore {
   const putIntegration = integrationWriter(access);
   const putCaller = callerWriter(access);
   const putReceiver = receiverWriter(access);
@@ -21,7 +18,7 @@ export function createDeclarativeFileStore(
         // Before anything is written: a refusal is no error, and rolls nothing back.
         for (const { id } of deleted?.integrations ?? []) {
           const used = integrationsToRemove.usedBy(id);
-          if (used) return { integration: id, ...used };
+          if (used) return used;
         }
         const endpoints = (deleted?.callers ?? []).flatMap(({ id, audit }) => removeCaller(id, audit) ?? []);
         for (const { id, audit } of deleted?.integrations ?? []) integrationsToRemove.remove(id, audit);
@@ -30,10 +27,7 @@ export function createDeclarativeFileStore(
         for (const { caller, keys, audit } of callers) putCaller(caller, keys, audit);
         return endpoints;
       });
-      if (!Array.isArray(outcome)) {
-        const { integration, pending } = outcome;
-        return { integration, connections: await countLive(integration), pendingRevocations: pending };
-      }
+      if (!Array.isArray(outcome)) return outcome;
       await deleteDeliveriesOf(access, outcome);
       return 'stored';
     },

@@ -1,7 +1,8 @@
 // Integrations in SQLite.
 import { and, asc, count, eq, gt, inArray, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
-import type { IntegrationSettings, IntegrationStore } from '../../ports/index.ts';
+import type { IntegrationInUse, IntegrationSettings, IntegrationStore } from '../../ports/index.ts';
+import { isCountedLive } from '../shared/connection-counts.ts';
 import { LIVE_STATUSES } from '../shared/filters.ts';
 import { pageOf } from '../shared/pages.ts';
 import type { SqliteAccess } from './client.ts';
@@ -10,6 +11,7 @@ import { receiverWriter } from './received-webhooks.ts';
 import {
   candidates,
   clientRegistrations,
+  connectionCounts,
   connections,
   connectSessions,
   flows,
@@ -20,6 +22,7 @@ import {
 } from './schema.ts';
 
 const liveOf = (id: string) => and(eq(connections.integration, id), inArray(connections.status, [...LIVE_STATUSES]));
+const liveSum = sql<number>`coalesce(sum(${connectionCounts.count}), 0)`;
 const pendingOf = (id: string) => eq(pendingRevocations.integration, id);
 
 /** Inside an operation. `changed`: it is not of the expected version (0: there is one), and stays as it is. */
@@ -56,12 +59,19 @@ export function integrationRemover({ orm, record }: Pick<SqliteAccess, 'orm' | '
       .where(eq(connectSessions.integration, id))
       .get()!.n;
   return {
-    /** Undefined: nothing needs it, or there is none. `pending`: revocations, and candidates. */
-    usedBy(id: string): { pending: number } | undefined {
+    /** Undefined: nothing needs it, or there is none. Candidates count as pending revocations. */
+    usedBy(id: string): IntegrationInUse | undefined {
       if (!exists(id)) return undefined;
       const live = orm.select({ id: connections.id }).from(connections).where(liveOf(id)).limit(1).get();
       const pending = orm.select({ n: count() }).from(pendingRevocations).where(pendingOf(id)).get()!.n + waiting(id);
-      return live || pending > 0 ? { pending } : undefined;
+      if (!live && pending === 0) return undefined;
+      // A connection is what keeps it, and the counter only says how many.
+      const counted = orm
+        .select({ n: liveSum })
+        .from(connectionCounts)
+        .where(isCountedLive(connectionCounts, id))
+        .get();
+      return { integration: id, connections: live ? Math.max(1, counted!.n) : 0, pendingRevocations: pending };
     },
     /** What nothing needs. */
     remove(id: string, audit: AuditEntry): 'deleted' | 'absent' {
@@ -78,10 +88,7 @@ export function integrationRemover({ orm, record }: Pick<SqliteAccess, 'orm' | '
   };
 }
 
-export function createIntegrationStore(
-  access: SqliteAccess,
-  { countLive }: { countLive(integration: string): Promise<number> },
-): IntegrationStore {
+export function createIntegrationStore(access: SqliteAccess): IntegrationStore {
   const { orm, read, write } = access;
   const put = integrationWriter(access);
   const putReceiver = receiverWriter(access);
@@ -113,10 +120,6 @@ export function createIntegrationStore(
           .all();
         return pageOf(rows, limit);
       }),
-    async deleteIntegration(id, audit) {
-      const outcome = await write(() => remover.usedBy(id) ?? remover.remove(id, audit));
-      if (typeof outcome === 'string') return outcome;
-      return { integration: id, connections: await countLive(id), pendingRevocations: outcome.pending };
-    },
+    deleteIntegration: (id, audit) => write(() => remover.usedBy(id) ?? remover.remove(id, audit)),
   };
 }

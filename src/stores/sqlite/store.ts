@@ -82,12 +82,11 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     events: eventWriter,
     onEvents: eventListeners.add,
   };
-  const counts = createCounts(access);
   return {
     traits: { mayLoseCommits: false, changeFeed: 'polled' },
-    ...createIntegrationStore(access, counts),
+    ...createIntegrationStore(access),
     ...createCallerStore(access),
-    ...createDeclarativeFileStore(access, counts),
+    ...createDeclarativeFileStore(access),
     ...createSessionStore(access),
     ...createPortalStore(access),
     ...createAgentSessionStore(access),
@@ -95,7 +94,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createConnectionLists(access),
     ...createColdRead(client),
     ...createCounterStore(access),
-    countDue: counts.countDue,
+    ...createCounts(access),
     ...createRefreshStore(access, liveness, createInstants(monotonic)),
     ...createHoldStore(access),
     ...createRateBucketStore(access, liveness),

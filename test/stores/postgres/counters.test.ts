@@ -91,3 +91,54 @@ test('many rows in one statement are one row of the counter; many changes are fo
   await asked(url, 'truncate connections cascade');
   expect(await store.countConnections()).toEqual([]);
 });
+
+test('commits of several processes beside folds: the sums are exact at every moment, and no row is a bottleneck', async () => {
+  const url = await createMigratedDatabase();
+  const stores = await Promise.all([1, 2, 3].map(() => openTestStore(url)));
+  const CONNECTIONS = 60;
+  await asked(url, adding(1, CONNECTIONS));
+  let isWriting = true;
+  const clients = await Promise.all(
+    [0, 1, 2, 3].map(async (nth) => {
+      const client = new Client({ connectionString: url });
+      await client.connect();
+      onTestFinished(() => client.end());
+      return { client, nth };
+    }),
+  );
+  // Each changes rows of its own: whatever it waits for is the counter. A lock that is not free at once is an error.
+  const writing = Promise.all(
+    clients.map(async ({ client, nth }) => {
+      await client.query('set lock_timeout = 1');
+      for (let i = 0; i < 150; i++) {
+        const id = `con_${1 + ((4 * i + nth) % CONNECTIONS)}`;
+        const change = i % 3 === 2 ? "status = 'needs_reauth'" : `status = 'active', failures = ${i % 2}`;
+        await client.query('begin');
+        await client.query(`update connections set ${change} where id = '${id}'`);
+        await client.query(i % 7 === 6 ? 'rollback' : 'commit');
+      }
+    }),
+  ).finally(() => {
+    isWriting = false;
+  });
+  let folded = 0;
+  const looking = stores.map(async (store) => {
+    const totals = new Set<number>();
+    while (isWriting) {
+      totals.add((await store.countConnections()).reduce((sum, { count }) => sum + count, 0));
+      await store.foldConnectionCounts();
+      folded++;
+    }
+    return totals;
+  });
+  await writing;
+  for (const totals of await Promise.all(looking)) expect([...totals]).toEqual([CONNECTIONS]);
+  expect(folded).toBeGreaterThan(3);
+  const truth = await asked(
+    url,
+    `select status, count(*)::int as count, count(*) filter (where status = 'active' and failures > 0)::int as failing
+     from connections group by status order by status`,
+  );
+  const told = (await stores[0]!.countConnections()).map(({ status, count, failing }) => ({ status, count, failing }));
+  expect(told.sort((a, b) => (a.status < b.status ? -1 : 1))).toEqual(truth);
+});

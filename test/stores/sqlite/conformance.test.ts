@@ -18,7 +18,7 @@ import { auditStep } from '../../../src/stores/sqlite/audit.ts';
 import { openChangeFeed } from '../../../src/stores/sqlite/change-feed.ts';
 import { connectionStep, termRows } from '../../../src/stores/sqlite/connection-lists.ts';
 import { searchRows } from '../../../src/stores/sqlite/connection-search.ts';
-import { COUNT_DUE, COUNT_STATUS, LAST_COUNTED_DUE } from '../../../src/stores/sqlite/counts.ts';
+import { COUNT_DUE, LAST_COUNTED_DUE } from '../../../src/stores/sqlite/counts.ts';
 import { openDatabase } from '../../../src/stores/sqlite/database.ts';
 import { dueConnections, dueIntegrations } from '../../../src/stores/sqlite/refreshes.ts';
 import { migrateSqlite, openSqlite } from '../../../src/stores/sqlite/store.ts';
@@ -425,7 +425,6 @@ describe('the query plan', () => {
 
   test.each([
     [KNOWN_INTEGRATIONS, []],
-    [COUNT_STATUS, ['slack', 'active', '']],
     [COUNT_DUE, ['slack', 0, '', NOW]],
     [LAST_COUNTED_DUE, ['slack', 0, '', NOW]],
   ])('of a count only searches covering indexes: %s', (query, values) => {
