@@ -467,6 +467,11 @@ export const JWT_BATCH_WAIT_MS = 3 * SECOND_MS;
 export const METRICS_STORE_WAIT_MS = 3 * SECOND_MS;
 /** Connections are counted again after this long at the latest, and sooner if a count is quick. */
 export const METRICS_COUNT_MAX_AGE_MS = MINUTE_MS;
+/** The same for what is due within an hour, which are far more. */
+export const METRICS_LOAD_MAX_AGE_MS = 10 * MINUTE_MS;
+/** Metrics compare what comes due within these times with what the rate allows. */
+export const LOAD_SOON_MS = 5 * MINUTE_MS;
+export const LOAD_LATER_MS = HOUR_MS;
 /** Metrics prove that the store accepts writes at most this often. */
 export const METRICS_PING_MAX_AGE_MS = SECOND_MS;
 /** The pause between two batches of expired rows that are deleted. */

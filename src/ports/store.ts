@@ -70,6 +70,8 @@ export interface Store
    * many have not. Those that are not heard of any more are counted for a while, and not waited for.
    */
   untilApplied(ms: number): Promise<number>;
+  /** For metrics. */
+  databaseWaits(): DatabaseWaits;
   /** Operations that are under way are finished first; later ones are rejected. */
   close(): Promise<void>;
 }
@@ -84,6 +86,21 @@ export interface StoreTraits {
 
 export class StoreError extends Error {
   override name = 'StoreError';
+}
+
+/** Every connection to the database stayed in use for as long as an operation may wait for one: it has not begun. */
+export class StoreBusyError extends StoreError {
+  override name = 'StoreBusyError';
+}
+
+/** What operations of this process have waited for connections to the database; where they need none of their own, zeros. */
+export interface DatabaseWaits {
+  /** Operations that wait now. */
+  waiting: number;
+  /** Those that have waited since the start, for how long together, and those that were refused in the end. */
+  waited: number;
+  waitedMs: number;
+  timedOut: number;
 }
 
 export interface IntegrationStore {

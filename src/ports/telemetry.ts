@@ -6,6 +6,7 @@ import type { UpstreamLimitScope } from '../domain/errors.ts';
 import type { EventType } from '../domain/events.ts';
 import type { DeliveryStatus, DisabledReason } from '../domain/webhook-endpoint.ts';
 import type { ConnectionCount } from './counter-store.ts';
+import type { DatabaseWaits } from './store.ts';
 
 export interface Telemetry {
   request(route: string, method: string, status: number, seconds: number): void;
@@ -67,6 +68,9 @@ export interface MetricsState {
   connectionsAgeMs: number | null;
   /** Refreshes that are due; `oldestMs`: for how long the oldest has been. */
   due: { integration: string; count: number; oldestMs: number }[];
+  /** Refreshes that are due by the end of the window, divided by those that the rate allows in it. */
+  refreshLoad: { integration: string; window: '5m' | '1h'; ratio: number }[];
+  databaseWaits: DatabaseWaits;
   /** Refreshes that hold a permit. */
   inFlight: number;
   /** 0 closed, 0.5 half-open, 1 open. */

@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { EVENT_TYPES } from '../../domain/events.ts';
 import type { MetricsState, Telemetry } from '../../ports/index.ts';
 import { createBulk } from './bulk.ts';
+import { createCapacityMetrics } from './capacity-metrics.ts';
 import { createProxyMetrics } from './proxy-metrics.ts';
 
 /** Each integration starts with these series at zero: `increase()` does not see a series that first appears at one. */
@@ -292,6 +293,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
   encryptionKey.set({ kid: encryptionKid }, 1);
 
   const proxy = createProxyMetrics(registers);
+  const capacity = createCapacityMetrics(registers);
   const answered = createBulk<[route: string, method: string, status: number, seconds: number]>(
     ([route, method, status, seconds]) => {
       requests.inc({ route, method, status });
@@ -308,6 +310,7 @@ export function createMetrics({ version, encryptionKid }: { version: string; enc
     }
     for (const gauge of [connections, connectionsFailing, due, oldestDue, circuitBreaker]) gauge.reset();
     proxy.set(state);
+    capacity.set(state);
     for (const { integration, status, count, failing } of state.connections) {
       connections.set({ integration, status }, count);
       if (status === 'active') connectionsFailing.set({ integration }, failing);

@@ -209,6 +209,10 @@ const challenge = (reason: string): string =>
   `Bearer realm="valetkey"${reason === 'missing' ? '' : ', error="invalid_token"'}`;
 
 /** Whole seconds, at least one (RFC 9110 10.2.3). */
+/** Of `StoreBusyError`. */
+export const STORE_BUSY =
+  'The store is busy: every connection of this process to its database is in use. Nothing was done. Try again.';
+
 export const retryAfter = (seconds: number) => ({ 'retry-after': String(Math.max(1, Math.ceil(seconds))) });
 
 const redacted = ({ path, message }: InputIssue): InputIssue => ({

@@ -3,9 +3,9 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { ExchangeFault } from '../../broker/tokens/index.ts';
 import type { Fault } from '../../domain/errors.ts';
 import { redactSecrets } from '../../domain/redaction.ts';
-import { StoreError, VaultError } from '../../ports/index.ts';
+import { StoreBusyError, StoreError, VaultError } from '../../ports/index.ts';
 import type { Answer } from '../answer.ts';
-import { faultDetails, retryAfter } from './fault-details.ts';
+import { faultDetails, retryAfter, STORE_BUSY } from './fault-details.ts';
 import { PROBLEMS } from './problem-table.ts';
 
 export interface OAuthError {
@@ -155,7 +155,7 @@ export function oauthErrorOfThrown(thrown: unknown): OAuthError {
     return {
       status: 503,
       error: 'temporarily_unavailable',
-      description: PROBLEMS.store_unavailable.example.detail,
+      description: thrown instanceof StoreBusyError ? STORE_BUSY : PROBLEMS.store_unavailable.example.detail,
       headers: retryAfter(1),
     };
   const { detail } = (thrown instanceof VaultError ? PROBLEMS.not_authentic : PROBLEMS.internal).example;

@@ -2,9 +2,9 @@
 import { EXAMPLE } from '../../api/index.ts';
 import type { Fault } from '../../domain/errors.ts';
 import { redactSecrets } from '../../domain/redaction.ts';
-import { StoreError, VaultError } from '../../ports/index.ts';
+import { StoreBusyError, StoreError, VaultError } from '../../ports/index.ts';
 import type { Answer } from '../answer.ts';
-import { type FaultDetails, faultDetails, retryAfter } from './fault-details.ts';
+import { type FaultDetails, faultDetails, retryAfter, STORE_BUSY } from './fault-details.ts';
 import { type Code, type OwnCode, PROBLEMS, rowOf } from './problem-table.ts';
 
 export const problemOf = (fault: Fault, requestId: string): Answer =>
@@ -21,7 +21,8 @@ export function problemOfError(error: unknown, requestId: string): Answer {
   // Not the message of the error: the caller may not be allowed to see the row that it names.
   if (error instanceof VaultError) return answer('not_authentic', PROBLEMS.not_authentic.example, requestId);
   if (!(error instanceof StoreError)) return answer('internal', PROBLEMS.internal.example, requestId);
-  return answer('store_unavailable', { ...PROBLEMS.store_unavailable.example, headers: retryAfter(1) }, requestId);
+  const details = error instanceof StoreBusyError ? { detail: STORE_BUSY } : PROBLEMS.store_unavailable.example;
+  return answer('store_unavailable', { ...details, headers: retryAfter(1) }, requestId);
 }
 
 function answer(code: Code, details: FaultDetails, requestId: string): Answer {

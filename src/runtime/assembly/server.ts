@@ -25,6 +25,7 @@ export function createServer(parts: Omit<Common, 'vault'> & Pick<Foundation, 'va
   const state = createMetricsState({
     ...{ store, vault, cache, clock },
     engine: refresh,
+    refreshesPerSecond: config.refreshLimits.perSecond,
     auditBuffer: audit.buffer,
     upstream: proxy.upstreamState,
   });

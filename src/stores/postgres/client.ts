@@ -19,6 +19,7 @@ import { isAnswer, isBroken, isForeignName, isWorthRetrying, storeError } from '
 import { createEventWriter } from './event-writer.ts';
 import type { Liveness } from './liveness.ts';
 import type { Orm, Prepare } from './orm.ts';
+import type { PoolWaits } from './pool-waits.ts';
 import { audit, changes } from './schema.ts';
 
 export type { Orm };
@@ -71,6 +72,7 @@ interface Operation {
 
 interface Parts {
   pool: Pool;
+  waits: Pick<PoolWaits, 'connect'>;
   /** False: statements are not named. */
   usesNames: boolean;
   liveness: Pick<Liveness, 'isDown' | 'onDown'>;
@@ -81,7 +83,15 @@ interface Parts {
   onChanges: () => void;
 }
 
-export function createAccess({ pool, usesNames, liveness, monotonic, onNamesLost, onChanges }: Parts): PostgresAccess {
+export function createAccess({
+  pool,
+  waits,
+  usesNames,
+  liveness,
+  monotonic,
+  onNamesLost,
+  onChanges,
+}: Parts): PostgresAccess {
   let isNamed = usesNames;
   const orms = new WeakMap<PoolClient, Orm>();
   const ormOf = (client: PoolClient): Orm => {
@@ -128,7 +138,7 @@ export function createAccess({ pool, usesNames, liveness, monotonic, onNamesLost
 
   /** One connection for the length of the work. */
   async function withClient<T>(operation: Operation, work: (client: PoolClient) => Promise<T>): Promise<T> {
-    const client = await pool.connect();
+    const client = await waits.connect();
     operation.release = (isBroken) => {
       operation.release = undefined;
       if (isBroken) discard(client);

@@ -28,6 +28,7 @@ import { createJobStore } from './jobs.ts';
 import { startLiveness } from './liveness.ts';
 import { migrate } from './migrations.ts';
 import { createNoticeStore } from './notices.ts';
+import { createPoolWaits } from './pool-waits.ts';
 import { createPortalStore } from './portal-sessions.ts';
 import { supportsNamedStatements } from './prepared-statements.ts';
 import { createRateBucketStore } from './rate-buckets.ts';
@@ -62,7 +63,16 @@ export async function openPostgres(
     if (usesNames !== address.isNamed) onNamesLost();
     const liveness = await startLiveness(aside, monotonic, locks);
     const changeFeed = openChangeFeed({ ...liveness, address, pool: aside, now: monotonic });
-    const access = createAccess({ pool, usesNames, liveness, monotonic, onNamesLost, onChanges: changeFeed.notify });
+    const waits = createPoolWaits({ pool, monotonic });
+    const access = createAccess({
+      pool,
+      waits,
+      usesNames,
+      liveness,
+      monotonic,
+      onNamesLost,
+      onChanges: changeFeed.notify,
+    });
     let closing: Promise<void> | undefined;
     return {
       traits: { mayLoseCommits: true, changeFeed: 'pushed' },
@@ -95,6 +105,7 @@ export async function openPostgres(
       ...createSigningKeyStore(access),
       ...createJobStore(access),
       ...createHousekeepingStore(access, liveness),
+      databaseWaits: waits.state,
       subscribe: changeFeed.subscribe,
       untilApplied: createBarrier(access, liveness).untilApplied,
       close: () => {

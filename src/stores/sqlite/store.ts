@@ -115,6 +115,8 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     ...createSigningKeyStore(access),
     ...createJobStore(access),
     ...createHousekeepingStore(access),
+    // One connection, which operations share without waiting.
+    databaseWaits: () => ({ waiting: 0, waited: 0, waitedMs: 0, timedOut: 0 }),
     subscribe: changeFeed.subscribe,
     untilApplied: createBarrier(access, changeFeed, liveness).untilApplied,
     close: async () => {

@@ -9,6 +9,8 @@ const STATE: MetricsState = {
   connections: [{ integration: 'acme', status: 'active', count: 7, failing: 1 }],
   connectionsAgeMs: 1_000,
   due: [{ integration: 'acme', count: 3, oldestMs: 2_000 }],
+  refreshLoad: [{ integration: 'acme', window: '1h', ratio: 0.5 }],
+  databaseWaits: { waiting: 1, waited: 3, waitedMs: 4_000, timedOut: 2 },
   inFlight: 2,
   circuitBreakers: [{ integration: 'acme', state: 0 }],
   upstreamWaiting: [{ integration: 'acme', count: 4 }],

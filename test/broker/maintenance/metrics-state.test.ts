@@ -4,8 +4,10 @@ import { createMetricsState } from '../../../src/broker/maintenance/state/metric
 import { METRICS_COUNT_MAX_AGE_MS } from '../../../src/domain/time-limits.ts';
 import { StoreError } from '../../../src/ports/index.ts';
 
+const MINUTE = 60_000;
+
 function counted() {
-  let [now, counts, pings, active] = [0, 0, 0, 0];
+  let [now, counts, pings, active, later] = [0, 0, 0, 0, 0];
   /** What a count takes, by the clock; and whether it fails. */
   let tookMs = 1_000;
   let isDown = false;
@@ -21,7 +23,13 @@ function counted() {
         return [{ integration: 'acme', status: 'active', count: ++active, failing: 0 }];
       },
       deliveryState: async () => ({ open: 2, oldestAt: now - 7_000, dead: 1, disabledEndpoints: 0 }),
-      countDue: async () => [{ integration: 'acme', dueAt: now - 5_000, count: 1 }],
+      async countDue(by) {
+        const withinMs = by - now;
+        if (withinMs > 5 * MINUTE) later++;
+        const count = withinMs === 0 ? 1 : withinMs === 5 * MINUTE ? 150 : 5_400;
+        return [{ integration: 'acme', dueAt: now - 5_000, count }];
+      },
+      databaseWaits: () => ({ waiting: 1, waited: 2, waitedMs: 3, timedOut: 4 }),
       async ping() {
         pings++;
         if (isDown) throw new StoreError('down');
@@ -29,6 +37,7 @@ function counted() {
     },
     vault: { protection: () => 'enforced' },
     engine: { state: () => ({ inFlight: 0, circuitBreakers: [], rescued: 0 }) },
+    refreshesPerSecond: 1,
     auditBuffer: { state: () => ({ waiting: 0, lost: 0 }) },
     cache: { changeFeedLagMs: () => 0 },
     upstream: () => ({ upstreamWaiting: [], upstreamBreakers: [] }),
@@ -36,7 +45,7 @@ function counted() {
   });
   return {
     state,
-    asked: () => ({ counts, pings }),
+    asked: () => ({ counts, pings, later }),
     advance: (ms: number) => {
       now += ms;
     },
@@ -79,4 +88,14 @@ test('a store that fails: the counts are left out, and it is not up', async () =
   down();
   advance(METRICS_COUNT_MAX_AGE_MS);
   expect(await state()).toMatchObject({ connections: [], connectionsAgeMs: null, storeUp: false });
+});
+
+test('what comes due soon, and within an hour, is compared with what the rate allows in that time', async () => {
+  const { state } = counted();
+  const { refreshLoad, databaseWaits } = await state();
+  expect(refreshLoad).toEqual([
+    { integration: 'acme', window: '5m', ratio: 0.5 },
+    { integration: 'acme', window: '1h', ratio: 1.5 },
+  ]);
+  expect(databaseWaits).toEqual({ waiting: 1, waited: 2, waitedMs: 3, timedOut: 4 });
 });

@@ -3,7 +3,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   JOB_FAILED_COUNTED_MS,
+  LOAD_LATER_MS,
+  LOAD_SOON_MS,
   METRICS_COUNT_MAX_AGE_MS,
+  METRICS_LOAD_MAX_AGE_MS,
   METRICS_PING_MAX_AGE_MS,
   METRICS_STORE_WAIT_MS,
 } from '../../../domain/time-limits.ts';
@@ -15,13 +18,28 @@ import type { RefreshEngine } from '../../refresh/index.ts';
 /** After a count, the store rests for so many times as long as it took. */
 const REST = 200;
 
+/** In ms. Of tokens that live for minutes, the shorter one shows that they come due again and again. */
+const LOAD_WINDOWS: Record<MetricsState['refreshLoad'][number]['window'], number> = {
+  '5m': LOAD_SOON_MS,
+  '1h': LOAD_LATER_MS,
+};
+
 interface Parts {
   store: Pick<
     Store,
-    'countConnections' | 'countDue' | 'inboxState' | 'deliveryState' | 'jobState' | 'countLiveAgentSessions' | 'ping'
+    | 'countConnections'
+    | 'countDue'
+    | 'inboxState'
+    | 'deliveryState'
+    | 'jobState'
+    | 'countLiveAgentSessions'
+    | 'databaseWaits'
+    | 'ping'
   >;
   vault: Pick<Vault, 'protection'>;
   engine: Pick<RefreshEngine, 'state'>;
+  /** Refreshes that each integration may have in a second, over all processes. */
+  refreshesPerSecond: number;
   auditBuffer: Pick<AuditBuffer, 'state'>;
   cache: Pick<Cache, 'changeFeedLagMs'>;
   /** Of calls through the proxy. */
@@ -34,6 +52,7 @@ export function createMetricsState({
   store,
   vault,
   engine,
+  refreshesPerSecond,
   auditBuffer,
   cache,
   upstream,
@@ -43,6 +62,17 @@ export function createMetricsState({
   const counted = { maxAgeMs: METRICS_COUNT_MAX_AGE_MS, isKept: true, now };
   const connections = rested({ ...counted, read: () => store.countConnections() });
   const due = rested({ ...counted, read: () => store.countDue(clock.now()) });
+  const loadWithin = (windowMs: number, maxAgeMs: number) =>
+    rested({
+      ...{ ...counted, maxAgeMs },
+      read: async () =>
+        (await store.countDue(clock.now() + windowMs)).map(({ integration, count }) => ({
+          integration,
+          ratio: count / ((refreshesPerSecond * windowMs) / 1_000),
+        })),
+    });
+  const loadSoon = loadWithin(LOAD_WINDOWS['5m'], METRICS_COUNT_MAX_AGE_MS);
+  const loadLater = loadWithin(LOAD_WINDOWS['1h'], METRICS_LOAD_MAX_AGE_MS);
   const inbox = rested({ ...counted, read: () => store.inboxState() });
   const delivered = rested({ ...counted, read: () => store.deliveryState() });
   const jobs = rested({ ...counted, read: () => store.jobState(clock.now() - JOB_FAILED_COUNTED_MS) });
@@ -51,8 +81,8 @@ export function createMetricsState({
   const ping = rested({ read: proveWrites, maxAgeMs: METRICS_PING_MAX_AGE_MS, isKept: false, now });
 
   return async () => {
-    const [stored, dueNow, waiting, open, work, live, up] = await Promise.all([
-      ...([connections(), due(), inbox(), delivered(), jobs(), sessions(), ping()] as const),
+    const [stored, dueNow, soon, later, waiting, open, work, live, up] = await Promise.all([
+      ...([connections(), due(), loadSoon(), loadLater(), inbox(), delivered(), jobs(), sessions(), ping()] as const),
     ]);
     const oldestAt = waiting?.value.oldestAt ?? null;
     const rows = stored?.value ?? [];
@@ -65,6 +95,8 @@ export function createMetricsState({
         count,
         oldestMs: clock.now() - dueAt,
       })),
+      refreshLoad: [...inWindow('5m', soon?.value), ...inWindow('1h', later?.value)],
+      databaseWaits: store.databaseWaits(),
       inbox: { open: waiting?.value.open ?? 0, oldestMs: oldestAt === null ? 0 : clock.now() - oldestAt },
       deliveries: open ? deliveriesOf(open.value, clock.now()) : null,
       jobs: work?.value ?? null,
@@ -79,6 +111,11 @@ export function createMetricsState({
     };
   };
 }
+
+type Load = MetricsState['refreshLoad'][number];
+
+const inWindow = (window: Load['window'], loads: readonly Omit<Load, 'window'>[] = []): Load[] =>
+  loads.map((load) => ({ ...load, window }));
 
 const deliveriesOf = (
   { oldestAt, ...counts }: Awaited<ReturnType<Store['deliveryState']>>,
