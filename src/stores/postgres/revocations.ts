@@ -37,6 +37,15 @@ const dueIntegrations = (now: number) => sql`
   )
   select integration from due where due_at <= ${now} order by due_at`;
 
+/** In the order of their ids. */
+export const tombstonesAfter = (orm: Pick<Orm, 'select'>, after: string, limit: number) =>
+  orm
+    .select({ id: connections.id, updatedAt: connections.updatedAt })
+    .from(connections)
+    .where(and(isAnyTombstone(connections), gt(connections.id, after)))
+    .orderBy(asc(connections.id))
+    .limit(limit);
+
 export function createRevocationStore({ autocommit, transaction, record }: PostgresAccess): RevocationStore {
   return {
     revoke: (id, upstream, firstTryAt, audit, movesSource = false) =>
@@ -136,12 +145,7 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
 
     purgeTombstones: (before, { limit, after = '' }) =>
       transaction(async (orm) => {
-        const examined = await orm
-          .select({ id: connections.id, updatedAt: connections.updatedAt })
-          .from(connections)
-          .where(and(isAnyTombstone(connections), gt(connections.id, after)))
-          .orderBy(asc(connections.id))
-          .limit(limit);
+        const examined = await tombstonesAfter(orm, after, limit);
         const next = examined.length < limit ? null : examined.at(-1)!.id;
         const old = examined.flatMap(({ id, updatedAt }) => (updatedAt < before ? [id] : []));
         if (old.length === 0) return { purged: 0, next };

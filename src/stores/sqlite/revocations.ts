@@ -33,6 +33,15 @@ const DUE_INTEGRATIONS = `
   )
   select integration from due where due_at <= ? order by due_at`;
 
+/** In the order of their ids. */
+export const tombstonesAfter = (orm: Pick<SqliteAccess['orm'], 'select'>, after: string, limit: number) =>
+  orm
+    .select({ id: connections.id, updatedAt: connections.updatedAt })
+    .from(connections)
+    .where(and(isAnyTombstone(connections), gt(connections.id, after)))
+    .orderBy(asc(connections.id))
+    .limit(limit);
+
 export function createRevocationStore({ orm, read, write, record }: SqliteAccess): RevocationStore {
   const due = prepared(() =>
     orm
@@ -135,13 +144,7 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
 
     purgeTombstones: (before, { limit, after = '' }) =>
       write(() => {
-        const examined = orm
-          .select({ id: connections.id, updatedAt: connections.updatedAt })
-          .from(connections)
-          .where(and(isAnyTombstone(connections), gt(connections.id, after)))
-          .orderBy(asc(connections.id))
-          .limit(limit)
-          .all();
+        const examined = tombstonesAfter(orm, after, limit).all();
         const old = examined.flatMap(({ id, updatedAt }) => (updatedAt < before ? [id] : []));
         const { connectionId } = pendingRevocations;
         const pending = orm.selectDistinct({ id: connectionId }).from(pendingRevocations);

@@ -10,6 +10,7 @@ import { dueDeliveries, dueEndpoints, firstOpen } from '../../../src/stores/post
 import { deliveryStep } from '../../../src/stores/postgres/delivery-lists.ts';
 import { eventsBetween } from '../../../src/stores/postgres/events.ts';
 import { endingConnections } from '../../../src/stores/postgres/notices.ts';
+import { tombstonesAfter } from '../../../src/stores/postgres/revocations.ts';
 import { openPostgres } from '../../../src/stores/postgres/store.ts';
 import { searchTerms } from '../../../src/stores/shared/connection-search.ts';
 import { FEW } from '../../../src/stores/shared/narrow-scopes.ts';
@@ -183,6 +184,13 @@ test('what is due of an endpoint, the first open one of a connection, the feed a
       endingConnections(orm, NOW + 1_000_000, after, 100),
     ]),
   );
+});
+
+test('tombstones from one id on, by the index of connections that are not active', async () => {
+  if (!hasPostgres()) return;
+  const [plan] = await plansOf((orm) => [tombstonesAfter(orm, 'con_n00000100', 500)]);
+  expect(plan).toContain('connections_not_active');
+  expect(plan).not.toMatch(/Seq Scan|Sort/);
 });
 
 test('due endpoints, by an index step for each endpoint', async () => {

@@ -1,6 +1,7 @@
 // Races between the pools of several processes on one PostgreSQL, and lost connections to it.
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { Client } from 'pg';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { POSTGRES_ANSWER_TIMEOUT_MS } from '../../../src/domain/time-limits.ts';
 import { type Change, type Claimed, type RefreshFailure, type Store, StoreError } from '../../../src/ports/index.ts';
@@ -46,6 +47,62 @@ describe('concurrent processes', () => {
     const applied = await asked(url, 'select * from __drizzle_migrations');
     expect(applied).toHaveLength(POSTGRES_MIGRATIONS);
     await Promise.all(times(3, () => openTestStore(url)));
+  });
+
+  test('housekeeping leaves rows that another process has locked, and waits for none of them', async () => {
+    const { url, stores } = await replicas(1);
+    const [store] = stores as [Store];
+    const { connection } = await connected(store);
+    const other = await connected(store);
+    for (const { id } of [connection, other.connection])
+      await store.revoke(id, 'unsupported', NOW, anEntry({ at: NOW }));
+    const sessions = times(3, () => aSession({ expiresAt: NOW - 1 }));
+    for (const session of sessions) await store.addSession(session, anEntry());
+    const client = new Client({ connectionString: url });
+    await client.connect();
+    onTestFinished(() => client.end());
+    await client.query('begin');
+    await client.query(`select from connect_sessions where id = '${sessions[0]!.id}' for update`);
+    await client.query(`select from connections where id = '${connection.id}' for update`);
+    expect(await store.deleteExpired(NOW, 9)).toBe(false);
+    const left = await Promise.all(sessions.map(({ id }) => store.session(id)));
+    expect(left.map((session) => session !== undefined)).toEqual([true, false, false]);
+    const page = { limit: 9, after: undefined };
+    expect(await store.purgeTombstones(NOW + 1, page)).toEqual({ purged: 1, next: null });
+    await client.query('rollback');
+    await store.deleteExpired(NOW, 9);
+    expect(await store.session(sessions[0]!.id)).toBeUndefined();
+    expect(await store.purgeTombstones(NOW + 1, page)).toEqual({ purged: 1, next: null });
+  });
+
+  test('purging tombstones beside processes that do the same, and renew and revoke them: none is lost that lives', async () => {
+    const { stores } = await replicas(3);
+    const [one] = stores as [Store, Store, Store];
+    const ids = await Promise.all(
+      times(30, async () => {
+        const { connection } = await connected(one);
+        await one.revoke(connection.id, 'unsupported', NOW, anEntry({ at: NOW }));
+        return connection.id;
+      }),
+    );
+    const renewed = ids.slice(0, 10);
+    const outcomes = await Promise.all([
+      ...stores.map((store) => store.purgeTombstones(NOW + 1, { limit: 99, after: undefined })),
+      ...renewed.map((id, i) =>
+        stores[i % 3]!.renewConnection(aConnection({ id }), someCredentials(), null, anEntry()).then(
+          (outcome) => outcome,
+          (error: unknown) => error,
+        ),
+      ),
+    ]);
+    const purged = outcomes.slice(0, 3).reduce((sum: number, one) => sum + (one as { purged: number }).purged, 0);
+    const found = await Promise.all(ids.map((id) => one.connection(id)));
+    const there = found.filter((connection) => connection !== undefined);
+    expect(purged + there.length).toBe(ids.length);
+    for (const connection of there) {
+      expect(connection.status).toBe('active');
+      expect((await one.servedRow(connection.id))?.accessToken).not.toBeNull();
+    }
   });
 
   test('each due connection is claimed once', async () => {

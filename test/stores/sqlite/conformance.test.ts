@@ -21,6 +21,7 @@ import { searchRows } from '../../../src/stores/sqlite/connection-search.ts';
 import { COUNT_DUE, LAST_COUNTED_DUE } from '../../../src/stores/sqlite/counts.ts';
 import { openDatabase } from '../../../src/stores/sqlite/database.ts';
 import { dueConnections, dueIntegrations } from '../../../src/stores/sqlite/refreshes.ts';
+import { tombstonesAfter } from '../../../src/stores/sqlite/revocations.ts';
 import { migrateSqlite, openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { bundledProgram } from '../../support/bundle.ts';
 import { createMigratedFile } from '../../support/sqlite-file.ts';
@@ -414,6 +415,11 @@ describe('the query plan', () => {
         ]);
     },
   );
+
+  test('of tombstones from one id on is a range of the index of connections that are not active', () => {
+    const [steps] = stepsOf((orm) => [tombstonesAfter(orm, 'con_1', 500)]);
+    expect(steps).toEqual([expect.stringContaining('connections_not_active (status=? AND id>?)')]);
+  });
 
   test('of the audit log by time is a range of its ids', () => {
     const filter = { fromId: 'evt_1', beforeId: 'evt_3', from: 1, to: 3 };
