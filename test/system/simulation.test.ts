@@ -60,6 +60,17 @@ describe('a quarter of an hour of ten thousand connections, with an outage of fi
   });
 });
 
+it('the same seed has the same curve and the same work', async () => {
+  const small = ['--json', '--connections', '500', '--hours', '0.05', '--seed', '7'];
+  const runs = await Promise.all([simulate(...small), simulate(...small)]);
+  const [first, second] = runs.map(({ stdout }) => {
+    const { seededSeconds, brokerSeconds, realSeconds, ...curve } = JSON.parse(stdout) as Summary;
+    expect(Math.min(seededSeconds, brokerSeconds, realSeconds, curve.refreshes)).toBeGreaterThan(0);
+    return curve;
+  });
+  expect(first).toEqual(second);
+});
+
 it.each([
   ['--hours', '0', 'above 0'],
   ['--store', 'oracle', 'sqlite or postgres'],
