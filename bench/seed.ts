@@ -229,6 +229,7 @@ function multiply(client: Sqlite.Database, options: SeedOptions, withGrants: boo
       ${series} select ${columns.map(({ name }) => own[name] ?? name).join(', ')}
       from series, (select * from connections where id = '${TEMPLATE}');
     delete from grants where connection_id = '${TEMPLATE}';
+    delete from leases where connection_id = '${TEMPLATE}';
     delete from connections where id = '${TEMPLATE}';
     ${withGrants ? `insert into grants (connection_id, access_token) ${series} select printf('con_%026d', n), 'v1.bench' from series;` : ''}
     commit;`);

@@ -16,8 +16,19 @@ export const DEFAULT_MIN_TTL_MS = MINUTE_MS;
 export const GRANT_END_TOLERANCE_MS = 5 * SECOND_MS;
 /** The scheduler looks for due connections this often. */
 export const SCHEDULER_TICK_MS = SECOND_MS;
-/** A connection that was claimed as due, and not refreshed after all, is due again after this long. */
+/** A connection that was due and claimed, or could not be refreshed, is due again after this long if nothing else says when. */
 export const CLAIMED_DUE_AGAIN_MS = 30 * SECOND_MS;
+/** What is late by this much is left to no replica alone: others may refresh it too. */
+export const DUE_FOR_OTHERS_MS = 5 * SECOND_MS;
+/** Replicas count as alive for the division of what is due as they were found this long ago at most. */
+export const LIVE_HOLDERS_TTL_MS = 2 * SECOND_MS;
+/**
+ * A look for what is due begins where the last one has found that nothing is left, less this: commits take time, and clocks
+ * differ. What comes in earlier is found by the look at everything.
+ */
+export const DUE_LOOKBACK_MS = 5 * SECOND_MS;
+/** After this long, the look for what is due begins at the start of the index again. */
+export const DUE_FULL_LOOK_MS = MINUTE_MS;
 /**
  * After an outage in which the store may have lost commits, the scheduler claims nothing for this long, so that the
  * processes that remember those commits can commit them again. Refreshes in doubt are resolved meanwhile.

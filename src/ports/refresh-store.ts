@@ -11,7 +11,8 @@ export interface ExpiredFailures {
 
 export interface RefreshStore {
   /**
-   * Takes the lease and records the intent in one durable commit, before a refresh token is spent. `busy`: another process
+   * Takes the lease and records the intent in one durable commit, before a refresh token is spent; if it is due within
+   * `CLAIMED_DUE_AGAIN_MS`, it is due again after that. `busy`: another process
    * holds the lease. Its lease ends when that process dies, or once this process has observed the same claim for
    * `LEASE_MS`. A process may claim again what it holds itself. `in_doubt`: the holder has stopped answering, and may only be
    * frozen and have spent the refresh token, which the provider is not known to answer again; until it is back, known to have
@@ -72,17 +73,27 @@ export interface RefreshStore {
    */
   lastRefreshAt(integration: string): Promise<number | null>;
   /**
-   * Integrations with active connections whose `nextRefreshAt` has passed, and since when, the oldest first. Costs a few
-   * index steps for each integration, however many connections are stored.
+   * Integrations with active connections that are due, and since when, the oldest first. Costs a few index steps for each
+   * integration, however many connections are stored. One that became due before what was found the last time may be found up
+   * to `DUE_FULL_LOOK_MS` later.
    */
   dueIntegrations(now: number): Promise<{ integration: string; dueAt: number }[]>;
   /** For metrics: the same, counted. Costs an index step for each connection that is due. */
   countDue(now: number): Promise<{ integration: string; dueAt: number; count: number }[]>;
   /**
-   * The ids of an integration's due connections, the oldest first. Sets their `nextRefreshAt` to `pushTo` in the same
-   * commit, so that no two replicas get the same.
+   * Connections of an integration that are due, for this process to refresh, the oldest first: those that fall to it among the
+   * processes that are alive, then, where these are fewer, what is late of the others. `without`: ids that are left out, since
+   * this process has them already. Nothing is written: `claim` keeps two processes from refreshing the same. `dueAt` is the
+   * time that the scheduler sees, which a claim moves on, so that no one comes back to it at once.
    */
-  claimDue(integration: string, now: number, pushTo: number, limit: number): Promise<string[]>;
+  dueConnections(
+    integration: string,
+    now: number,
+    limit: number,
+    without?: readonly string[],
+  ): Promise<{ connection: Connection; dueAt: number }[]>;
+  /** These could not be refreshed, and are still due: they are due again in `CLAIMED_DUE_AGAIN_MS`. */
+  postponeDue(ids: readonly string[], now: number): Promise<void>;
   /**
    * Makes active connections of these integrations due `now` that failed last by then, and would be due later; that they were
    * to wait is forgotten. Their number, and the cursor of the next page: of the active connections that have failed, of any

@@ -178,7 +178,7 @@ export interface Claimed {
 export interface HeldLease {
   fence: number;
   generation: number;
-  /** Of the credentials that were claimed: a late answer replaces no others, which may have the same generation after a failover. */
+  /** Of the credentials that were claimed: an answer replaces no others, which may have the same generation after a failover. */
   issuedAt?: number | undefined;
   /** The refresh leaves what webhooks find the connection by as it was claimed (`keepsCapturedValues`): it is not written. */
   keepsValues?: boolean | undefined;

@@ -125,6 +125,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795937531495,
       sha256: 'ae02bd6354fa71037c11f016dbb34bdd77cdc5b443a9b15f8e72a1e6ee2ad3f6',
     },
+    '0028_due_times': {
+      when: 1795956843283,
+      sha256: 'b1e0a6abe10c6bde3821f0f847065208060309f19e59b6ee173a87920213b26e',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -236,6 +240,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0027_signed_sessions': {
       when: 1795937535300,
       sha256: '004671d5c69301afbcc7315708789b77f6a16d0b068a859c662fcf164942a609',
+    },
+    '0028_due_times': {
+      when: 1795956844970,
+      sha256: '8b35d60eb37a3601c41bdb5878a36f0c758fa2b5ac585e253248a2af6f213ae0',
     },
   },
 };

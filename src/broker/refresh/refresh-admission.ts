@@ -16,8 +16,8 @@ import { circuitOpen, reauthorizationRequired, refusalOf, unavailable } from './
 export interface RefreshConditions {
   /** Only if no newer generation than this is stored. */
   seenGeneration?: number;
-  /** Only if it is due by then (ms). */
-  dueBy?: number | undefined;
+  /** It is due; as it was read a moment ago. */
+  due?: Connection;
   /** The refresh token may have been spent at this time (ms, the first doubt), and the response was lost. */
   lostAt?: number | undefined;
   /** Whatever the provider asked to wait for, and past an open circuit: an admin demands it. */
@@ -80,17 +80,14 @@ export function createRefreshAdmission(parts: Parts): RefreshAdmission {
     tooEarly,
 
     async admit(id, conditions) {
-      const { seenGeneration, dueBy } = conditions;
-      const connection = await store.connection(id);
+      const { seenGeneration, due } = conditions;
+      const connection = due ?? (await store.connection(id));
       if (!connection) return refuse({ code: 'not_found', what: 'connection', id });
       const newer =
         seenGeneration !== undefined && connection.generation > seenGeneration
           ? await concurrentRefreshes.readNewer(id, seenGeneration)
           : undefined;
       if (newer instanceof Refusal || newer?.ofUnknownAge === false) return newer;
-      // A reader was faster. Those who joined meanwhile get its result.
-      if (dueBy !== undefined && (connection.nextRefreshAt ?? Number.POSITIVE_INFINITY) > dueBy)
-        return concurrentRefreshes.current(connection);
       const resolved = await targets.find(connection.integration);
       if (resolved instanceof Refusal) return refusalOf(connection) ?? resolved;
       const refused = refusalOf(connection) ?? tooEarly(connection, resolved, conditions);

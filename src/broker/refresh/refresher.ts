@@ -43,8 +43,8 @@ export interface Refresher {
     seen: Pick<Connection, 'id' | 'generation'>,
     options?: Pick<RefreshConditions, 'isForced' | 'retried'>,
   ): Promise<RefreshResult>;
-  /** In the background, if it is still due by `dueBy` (ms; undefined: in any case). */
-  refreshAhead(id: string, dueBy?: number): Promise<RefreshResult>;
+  /** In the background: of one that is due, as it was read a moment ago. */
+  refreshAhead(due: Connection): Promise<RefreshResult>;
   /**
    * In the background: the refresh token may have been spent at `lostAt` (ms), and the response was lost. While it can still
    * be requested again, it goes past an open circuit, and is queued like a read.
@@ -158,7 +158,7 @@ export function createRefresher(parts: RefresherParts): Refresher {
   return {
     refresh: (seen, options) =>
       flights.runForReader(seen, () => refreshOnce(seen.id, 'read', { seenGeneration: seen.generation, ...options })),
-    refreshAhead: (id, dueBy) => flights.run(id, 'background', () => refreshOnce(id, 'background', { dueBy })),
+    refreshAhead: (due) => flights.run(due.id, 'background', () => refreshOnce(due.id, 'background', { due })),
     resolve(id, lostAt) {
       const priority = isInDoubt(lostAt, clock.now()) ? 'read' : 'background';
       return flights.run(id, priority, () => refreshOnce(id, priority, { lostAt }));

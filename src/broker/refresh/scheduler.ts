@@ -1,21 +1,24 @@
 // The scheduler: refreshes tokens before they expire. A tick asks which integrations have due connections, and gives each as
 // much work as it has capacity for, so that none waits behind another's outage or backlog.
+import { LRUCache } from 'lru-cache';
 import { isInDoubt } from '../../domain/backoff.ts';
-import { CLAIMED_DUE_AGAIN_MS, SCHEDULER_HOLD_MS, SCHEDULER_TICK_MS } from '../../domain/time-limits.ts';
+import { upTo } from '../../domain/cache-bounds.ts';
+import type { Connection } from '../../domain/connection.ts';
+import { SCHEDULER_HOLD_MS, SCHEDULER_TICK_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
 import type { CircuitBreakers } from './failures/circuits/circuit-breaker.ts';
 import type { RateLimiter } from './limits/rate-limiter.ts';
 import type { Refresher } from './refresher.ts';
 
 export interface Scheduler {
-  /** Claims no due connections for `SCHEDULER_HOLD_MS`. Refreshes in doubt are still resolved: they cannot wait. */
+  /** Begins no due refreshes for `SCHEDULER_HOLD_MS`. Refreshes in doubt are still resolved: they cannot wait. */
   hold(): void;
-  /** Claims no more, from this call on; resolves when the tick under way has ended. */
+  /** Begins no more, from this call on; resolves when the tick under way has ended. */
   stop(): Promise<void>;
 }
 
 interface Parts {
-  store: Pick<Store, 'dueIntegrations' | 'claimDue' | 'unresolvedRefreshes'>;
+  store: Pick<Store, 'dueIntegrations' | 'dueConnections' | 'postponeDue' | 'unresolvedRefreshes'>;
   refresher: Pick<Refresher, 'refreshAhead' | 'resolve'>;
   rateLimiter: Pick<RateLimiter, 'capacity'>;
   circuitBreakers: Pick<CircuitBreakers, 'capacity'>;
@@ -24,6 +27,9 @@ interface Parts {
   clock: Clock;
   log: Logger;
 }
+
+/** Connections whose due times are remembered. One that is forgotten is begun once more, for nothing. */
+const MAX_REMEMBERED = 10_000;
 
 /** Starts at once. What an earlier process left unresolved goes first, at the rate of its integration. */
 export function startScheduler({
@@ -46,25 +52,51 @@ export function startScheduler({
   const toRefill = new Set<string>();
   let unresolvedBefore: ReadonlySet<string> | undefined;
 
+  /** By integration, the connections whose refresh this scheduler has begun, until it ends. */
+  const begun = new Map<string, Set<string>>();
+  /** When they were due that were begun last: what is still due then could not be refreshed, and moved nothing on. */
+  const begunWhenDue = new LRUCache<string, number>(upTo(MAX_REMEMBERED));
+
   const ended = (id: string, refresh: Promise<unknown>): Promise<unknown> =>
     refresh.catch((error: unknown) => {
       log.error({ err: error, connection: id }, 'refresh: stopped by an error, will be due again');
     });
 
-  /** Claims as much for an integration as it has capacity for. When some of it ends, more is claimed before the next tick. */
-  async function claimFor(integration: string): Promise<void> {
+  function begunOf(integration: string): Set<string> {
+    const known = begun.get(integration) ?? new Set();
+    begun.set(integration, known);
+    return known;
+  }
+
+  function begin(connection: Connection, dueAt: number, isFull: boolean): void {
+    const { id, integration } = connection;
+    const underWay = begunOf(integration);
+    underWay.add(id);
+    begunWhenDue.set(id, dueAt);
+    void ended(id, refresher.refreshAhead(connection)).then(() => {
+      underWay.delete(id);
+      if (underWay.size === 0) begun.delete(integration);
+      if (!isFull || isStopped) return;
+      toRefill.add(integration);
+      wake();
+    });
+  }
+
+  /** Begins as many of an integration as it has capacity for. When some of them end, more are begun before the next tick. */
+  async function beginDue(integration: string): Promise<void> {
     const capacity = Math.min(rateLimiter.capacity(integration), circuitBreakers.capacity(integration));
     if (capacity === 0) return;
     const now = clock.now();
-    const dueBy = now + CLAIMED_DUE_AGAIN_MS;
-    const ids = await store.claimDue(integration, now, dueBy, capacity);
-    for (const id of ids) {
-      void ended(id, refresher.refreshAhead(id, dueBy)).then(() => {
-        if (ids.length < capacity || isStopped) return;
-        toRefill.add(integration);
-        wake();
-      });
-    }
+    const due = await store.dueConnections(integration, now, capacity, [...(begun.get(integration) ?? [])]);
+    if (isStopped) return;
+    const stuck = due.filter(({ connection, dueAt }) => begunWhenDue.get(connection.id) === dueAt);
+    for (const one of due) if (!stuck.includes(one)) begin(one.connection, one.dueAt, due.length >= capacity);
+    if (stuck.length === 0) return;
+    await store.postponeDue(
+      stuck.map(({ connection }) => connection.id),
+      now,
+    );
+    if (due.length >= capacity) toRefill.add(integration);
   }
 
   /**
@@ -90,14 +122,14 @@ export function startScheduler({
     await resolveUnresolved();
     if (isHeld() || isStopped) return;
     const due = await store.dueIntegrations(clock.now());
-    for (const { integration } of due) if (!isStopped) await claimFor(integration);
+    for (const { integration } of due) if (!isStopped) await beginDue(integration);
   }
 
   async function refill(): Promise<void> {
     const integrations = [...toRefill];
     toRefill.clear();
     if (isHeld()) return;
-    for (const integration of integrations) if (!isStopped) await claimFor(integration);
+    for (const integration of integrations) if (!isStopped) await beginDue(integration);
   }
 
   const hold = () => {

@@ -31,6 +31,8 @@ export interface PostgresAccess {
    * one that may happen twice. Rejects with `StoreError`.
    */
   autocommit<T>(statement: (orm: Orm) => Promise<T>): Promise<T>;
+  /** One statement, which is a transaction of its own, and may not happen twice. Rejects with `StoreError`. */
+  single<T>(statement: (orm: Orm) => Promise<T>): Promise<T>;
   /**
    * Several statements, all or nothing. They may be run again from the start, so they may have no effect but in the
    * database. An operation on a connection locks its row first: so it sees what was committed before, and cannot deadlock.
@@ -43,6 +45,8 @@ export interface PostgresAccess {
    * is, with its deliveries.
    */
   record(orm: Orm, audit: AuditEntry | undefined, ...changes: StoreChange[]): Promise<void>;
+  /** The statement or transaction writes a change itself: others hear of it when it has committed. */
+  hasChanged(orm: Orm): void;
   /** Inside a transaction: see `PostgresEventWriter`. */
   writeEvents(orm: Orm, events: NewEvent[]): Promise<void>;
   audienceChanged(orm: Orm): Promise<void>;
@@ -233,6 +237,21 @@ export function createAccess({
       track((operation) =>
         withRetries(operation, () => withClient(operation, (client) => statement(ormOf(client))), true),
       ),
+    single: (statement) =>
+      track((operation) =>
+        withRetries(
+          operation,
+          () =>
+            withClient(operation, async (client) => {
+              const orm = ormOf(client);
+              changed.delete(orm);
+              const value = await statement(orm);
+              if (changed.has(orm)) onChanges();
+              return value;
+            }),
+          false,
+        ),
+      ),
     transaction: (statements) =>
       track((operation) => withRetries(operation, () => runOnce(operation, statements), false)),
     prepared,
@@ -246,6 +265,7 @@ export function createAccess({
       const type = entry && eventTypeOf(entry);
       if (entry && type !== undefined) noteWritten(orm, await eventWriter.ofAudit(orm, type, entry));
     },
+    hasChanged: (orm) => void changed.add(orm),
     writeEvents: async (orm, events) => noteWritten(orm, await eventWriter.write(orm, events)),
     audienceChanged: (orm) => eventWriter.audienceChanged(orm),
     judgeCallersBy: eventWriter.judgeCallersBy,

@@ -1,48 +1,49 @@
 // Searches for connections in PostgreSQL: by an index each.
 import { and, eq, lt, or, type SQL, sql } from 'drizzle-orm';
-import { foldCase, type SearchTerm } from '../shared/connection-search.ts';
+import { foldCase, isOfTimes, type SearchTerm, type TimeTerm } from '../shared/connection-search.ts';
 import { startsWith } from '../shared/filters.ts';
 import type { Orm } from './client.ts';
-import { accountName, connections, isActive, isLive } from './schema.ts';
+import { accountName, connections, isLive, leases } from './schema.ts';
 
 const accountId = sql`(account ->> 'id')`;
 
 /** What an index has for a term. */
 export const searchRows = (orm: Pick<Orm, 'select'>, term: SearchTerm, limit: number) =>
-  orm
-    .select({ id: connections.id })
-    .from(connections)
-    .where(conditionOf(term))
-    // Only in the order of the index is it sure to be used.
-    .orderBy(...orderOf(term))
-    .limit(limit);
+  // Only in the order of the index is it sure to be used.
+  isOfTimes(term)
+    ? orm
+        .select({ id: leases.connectionId })
+        .from(leases)
+        .where(timesOf(term))
+        .orderBy(term.by === 'refreshDue' ? leases.dueAt : leases.endsAt)
+        .limit(limit)
+    : orm
+        .select({ id: connections.id })
+        .from(connections)
+        .where(conditionOf(term))
+        .orderBy(...orderOf(term))
+        .limit(limit);
 
-function orderOf({ by }: SearchTerm): SQL[] {
-  const { owner, label, nextRefreshAt, reauthDueAt } = connections;
+// Literals, as in the indexes.
+const timesOf = (term: TimeTerm): SQL | undefined =>
+  term.by === 'refreshDue'
+    ? and(eq(leases.integration, term.integration), sql`due_at is not null`, lt(leases.dueAt, term.before))
+    : and(sql`ends_at is not null`, lt(leases.endsAt, term.before));
+
+function orderOf({ by }: Exclude<SearchTerm, TimeTerm>): SQL[] {
+  const { owner, label } = connections;
   if (by === 'owner') return [sql`${owner} using ~<~`];
   if (by === 'label') return [sql`${label} using ~<~`];
-  if (by === 'accountName') return [accountName];
-  if (by === 'refreshDue') return [sql`${nextRefreshAt}`];
-  return by === 'grantEnd' ? [sql`${reauthDueAt}`] : [];
+  return by === 'accountName' ? [accountName] : [];
 }
 
-function conditionOf(term: SearchTerm): SQL | undefined {
-  const { id, integration, owner, label, nextRefreshAt, reauthDueAt } = connections;
+function conditionOf(term: Exclude<SearchTerm, TimeTerm>): SQL | undefined {
+  const { id, owner, label } = connections;
   switch (term.by) {
     case 'id':
       return eq(id, term.text);
     case 'accountId':
       return and(sql`${accountId} = ${term.text}`, isLive);
-    case 'refreshDue':
-      // Literals, as in the index.
-      return and(
-        eq(integration, term.integration),
-        isActive,
-        sql`${nextRefreshAt} is not null`,
-        lt(nextRefreshAt, term.before),
-      );
-    case 'grantEnd':
-      return and(isActive, sql`${reauthDueAt} is not null`, lt(reauthDueAt, term.before));
     case 'accountName':
       return and(
         sql`account is not null`,

@@ -52,6 +52,8 @@ export function postgresEndpoint(url: string, rescued: () => number): MigrationE
     begin: orStoreError(async (from) => {
       await migrate(address, undefined, from);
       if ((await schemaState(pool)).migratingFrom === undefined) await pool.query(markerTable(UNFINISHED_MARKER, from));
+      // The leases are copied with their times: the trigger would make them before.
+      await pool.query(`alter table connections disable trigger ${TIMED_INSERT}`);
     }),
     write: orStoreError(async (table, rows) => {
       const all = columnsOf(table);
@@ -61,7 +63,12 @@ export function postgresEndpoint(url: string, rescued: () => number): MigrationE
     finish: orStoreError(
       async () =>
         void (await pool.query(
-          `${CONTINUE_AUDIT_POSITIONS}; ${CONTINUE_EVENT_POSITIONS}; drop table ${UNFINISHED_MARKER}`,
+          [
+            CONTINUE_AUDIT_POSITIONS,
+            CONTINUE_EVENT_POSITIONS,
+            `alter table connections enable trigger ${TIMED_INSERT}`,
+            `drop table ${UNFINISHED_MARKER}`,
+          ].join('; '),
         )),
     ),
     markMigrated: orStoreError(async (to) => void (await pool.query(markerTable(MIGRATED_MARKER, to)))),
@@ -69,6 +76,8 @@ export function postgresEndpoint(url: string, rescued: () => number): MigrationE
     close: () => pool.end(),
   };
 }
+
+const TIMED_INSERT = 'connections_timed_insert';
 
 /** New audit entries have places after those that were copied, and after those that were sealed and have been deleted. */
 const CONTINUE_AUDIT_POSITIONS = `select setval('audit_position', last) from

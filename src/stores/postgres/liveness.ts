@@ -14,7 +14,6 @@ import {
   HEARTBEAT_INTERVAL_MS,
   HEARTBEAT_RETRY_MS,
   HEARTBEAT_TIMEOUT_MS,
-  LEASE_IN_DOUBT_MS,
   PROCESS_DEAD_AFTER_MS,
   PROCESS_ROW_RETENTION_MS,
 } from '../../domain/time-limits.ts';
@@ -61,11 +60,6 @@ export const isKnown = (holder: SQLWrapper): SQL<boolean> =>
 export const isAlive = (holder: SQLWrapper): SQL<boolean> => sql<boolean>`exists (
   select 1 from ${replicas} where ${replicas.holder} = ${holder}
     and ${replicas.seenAt} > clock_timestamp() - ${sql.raw(`interval '${PROCESS_DEAD_AFTER_MS} milliseconds'`)})`;
-
-/** Whether it may only be frozen: it has sent one within `LEASE_IN_DOUBT_MS`, and has not stopped. */
-export const mayBeFrozen = (holder: SQLWrapper): SQL<boolean> => sql<boolean>`exists (
-  select 1 from ${replicas} where ${replicas.holder} = ${holder}
-    and ${replicas.seenAt} > clock_timestamp() - ${sql.raw(`interval '${LEASE_IN_DOUBT_MS} milliseconds'`)})`;
 
 /** For `rowsOf`: how many brokers have the database open. */
 export const COUNT_LIVE = `select count(*) as value from replicas

@@ -3,9 +3,9 @@ import { and, asc, eq, lt, type SQL, sql } from 'drizzle-orm';
 import type { EndingConnection } from '../../ports/index.ts';
 import { isTold, type NoticeStore } from '../shared/events.ts';
 import type { Orm, PostgresAccess } from './client.ts';
-import { connections, integrationFaults, isActive, reauthNotices } from './schema.ts';
+import { connections, integrationFaults, isActive, leases, reauthNotices } from './schema.ts';
 
-const dueAt = sql<number>`${connections.reauthDueAt}`.mapWith(Number);
+const dueAt = sql<number>`${leases.endsAt}`.mapWith(Number);
 
 /** A part of the index of grants that end. */
 export const endingConnections = (
@@ -15,22 +15,24 @@ export const endingConnections = (
   limit: number,
   which?: SQL,
 ) => {
-  const { id, integration, owner, reauthDueAt } = connections;
+  const { id, integration, owner } = connections;
+  const { endsAt } = leases;
   const { stage } = reauthNotices;
   return orm
     .select({ id, integration, owner, dueAt, told: { stage, dueAt: reauthNotices.dueAt } })
-    .from(connections)
+    .from(leases)
+    .innerJoin(connections, eq(id, leases.connectionId))
     .leftJoin(reauthNotices, eq(reauthNotices.connectionId, id))
     .where(
       and(
         isActive,
-        sql`${reauthDueAt} is not null`,
-        lt(reauthDueAt, before),
-        after && sql`(${reauthDueAt}, ${id}) > (${after.dueAt}::bigint, ${after.id}::text)`,
+        sql`ends_at is not null`,
+        lt(endsAt, before),
+        after && sql`(${endsAt}, ${leases.connectionId}) > (${after.dueAt}::bigint, ${after.id}::text)`,
         which,
       ),
     )
-    .orderBy(asc(reauthDueAt), asc(id))
+    .orderBy(asc(endsAt), asc(leases.connectionId))
     .limit(limit);
 };
 

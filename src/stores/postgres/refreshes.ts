@@ -20,12 +20,10 @@ import { SEND_AFTER_CLAIM_MS } from '../../domain/time-limits.ts';
 import type { RefreshStore } from '../../ports/index.ts';
 import { createLeaseObserver } from '../shared/lease-observer.ts';
 import {
-  CLAIM_REPLACES,
   commitEntry,
   commitMode,
   committedAs,
   committedFields,
-  countDue,
   credentialColumns,
   failureEntry,
   failureOf,
@@ -33,54 +31,51 @@ import {
   isAfterLateAnswer,
   isRoutine,
   LATEST,
-  mayBeSpent,
-  nextClaim,
   RELEASED,
   RESOLVED,
   refreshedColumns,
   retriesOf,
   statusAfterCommit,
+  timesAfter,
   WITHOUT_INTENT,
   whyNotHeld,
 } from '../shared/leases.ts';
-import { placeholderFor } from '../shared/placeholders.ts';
+import { placeholderFor, placeholdersFor } from '../shared/placeholders.ts';
 import { refreshCapturedValues, replaceTokenDigests } from './captured-values.ts';
 import type { Orm, PostgresAccess } from './client.ts';
-import { isAlive, isKnown, type Liveness, mayBeFrozen } from './liveness.ts';
+import { createDueConnections } from './due-connections.ts';
+import { isAlive, isKnown, type Liveness } from './liveness.ts';
+import { createRefreshFunctions } from './refresh-functions.ts';
 import { connections, grants, isActive, isDead, leases } from './schema.ts';
 
-/** A loose index scan: two index steps for each integration, however many connections it has. */
-export const dueIntegrations = (now: number) => sql`
-  with recursive at(id) as (
-    (select integration from connections where status = 'active' and next_refresh_at is not null
-      order by integration limit 1)
-    union all
-    select (select integration from connections
-      where status = 'active' and next_refresh_at is not null and integration > at.id
-      order by integration limit 1)
-    from at where at.id is not null
-  ), due as (
-    select id as integration, (select next_refresh_at from connections
-      where status = 'active' and next_refresh_at is not null and integration = at.id
-      order by next_refresh_at limit 1) as "dueAt"
-    from at where id is not null
-  )
-  select integration, "dueAt" from due where "dueAt" <= ${now} order by "dueAt"`;
+/** The head of a partial index, and a row each. */
+export const recentlyDead = (orm: Pick<Orm, 'select'>, integration: string, since: number, limit: number) =>
+  orm
+    .select(getTableColumns(connections))
+    .from(leases)
+    .innerJoin(connections, eq(connections.id, leases.connectionId))
+    .where(and(eq(leases.integration, integration), sql`dead_at is not null`, gte(leases.deadAt, since), isDead))
+    .orderBy(desc(leases.deadAt))
+    .limit(limit);
 
-/** The oldest of an integration that no other replica is claiming: the head of a partial index, in its order. */
-export const claimDue = (integration: string, now: number, pushTo: number, limit: number) => sql`
-  with due as materialized (
-    select id, next_refresh_at as due_at from connections
-    where status = 'active' and integration = ${integration} and next_refresh_at <= ${now}
-    order by next_refresh_at limit ${limit} for no key update skip locked
-  )
-  update connections set next_refresh_at = ${pushTo} from due where connections.id = due.id
-  returning connections.id, due_at`;
+/** Of the connections that are due last, at the other end of the index. */
+export function lastRefreshAt(orm: Pick<Orm, 'select'>, integration: string) {
+  const latest = orm
+    .select({ id: leases.connectionId })
+    .from(leases)
+    .where(and(eq(leases.integration, integration), sql`due_at is not null`))
+    .orderBy(desc(leases.dueAt))
+    .limit(LATEST)
+    .as('latest');
+  return orm
+    .select({ at: max(connections.lastRefreshedAt) })
+    .from(latest)
+    .innerJoin(connections, eq(connections.id, latest.id));
+}
 
-export function createRefreshStore(
-  { autocommit, transaction, prepared, record }: PostgresAccess,
-  liveness: Liveness,
-): RefreshStore {
+export function createRefreshStore(access: PostgresAccess, liveness: Liveness): RefreshStore {
+  const { autocommit, single, transaction, prepared, record, hasChanged } = access;
+  const functions = createRefreshFunctions(prepared);
   const observer = createLeaseObserver();
   const { holder, instants } = liveness;
   /**
@@ -103,38 +98,7 @@ export function createRefreshStore(
   const connectionId = sql.placeholder('id');
   const byId = eq(connections.id, placeholderFor(connections.id, 'id'));
   const ofLease = eq(leases.connectionId, connectionId);
-  const { connectionId: _, ...secrets } = getTableColumns(grants);
   const statements = prepared((orm, name) => ({
-    active: orm
-      .select()
-      .from(connections)
-      .where(and(byId, isActive))
-      .for('no key update')
-      .prepare(name('active_locked')),
-    /** After the connection is locked: what is read by the locking statement may be older than the lock. */
-    leased: orm
-      .select({
-        credentials: secrets,
-        lease: leases,
-        isAlive: isAlive(leases.holder),
-        isKnown: isKnown(leases.holder),
-        mayBeFrozen: mayBeFrozen(leases.holder),
-      })
-      .from(grants)
-      .leftJoin(leases, eq(leases.connectionId, grants.connectionId))
-      .where(eq(grants.connectionId, connectionId))
-      .prepare(name('leased')),
-    claim: orm
-      .insert(leases)
-      .values({
-        connectionId,
-        fence: sql.placeholder('fence'),
-        holder: sql.placeholder('holder'),
-        attempt: sql.placeholder('attempt'),
-        startedAt: placeholderFor(leases.startedAt, 'startedAt'),
-      })
-      .onConflictDoUpdate({ target: leases.connectionId, set: CLAIM_REPLACES })
-      .prepare(name('claim')),
     giveBack: orm
       .update(leases)
       .set({
@@ -163,6 +127,11 @@ export function createRefreshStore(
     dropIntent: orm.update(leases).set(WITHOUT_INTENT).where(ofLease).prepare(name('drop_intent')),
     release: orm.update(leases).set(RELEASED).where(ofLease).prepare(name('release')),
     resolve: orm.update(leases).set(RESOLVED).where(ofLease).prepare(name('resolve')),
+    resolveUntil: orm
+      .update(leases)
+      .set({ ...RESOLVED, ...placeholdersFor(leases, ['dueAt', 'endsAt']) })
+      .where(ofLease)
+      .prepare(name('resolve_until')),
     refreshConnection: orm
       .update(connections)
       .set({ ...refreshedColumns(connections), ...statusAfterCommit(connections) })
@@ -185,29 +154,20 @@ export function createRefreshStore(
 
   return {
     async claim(id, asked) {
-      const { attempt, generation, now, monotonic, unsent } = asked;
       await liveness.ensureAlive();
       const begun = instants.now();
       const isStillHeld = () => instants.elapsedSince(begun) < SEND_AFTER_CLAIM_MS && liveness.wasAliveSince(begun);
-      const claiming = transaction(async (orm) => {
-        const { active, leased, claim } = statements(orm);
-        const [[connection], [row]] = await Promise.all([active.execute({ id }), leased.execute({ id })]);
-        if (!connection || connection.generation > generation || !row) return 'gone';
-        const { credentials, lease } = row;
-        if (
-          lease !== null &&
-          lease.holder !== null &&
-          lease.holder !== holder &&
-          !observer.hasExpired(id, lease.fence, monotonic)
-        ) {
-          if (liveness.canJudge() ? row.isAlive : row.isKnown) return 'busy';
-          if (row.mayBeFrozen && mayBeSpent(lease, asked)) return 'in_doubt';
-        }
-        const { fence, unresolved } = nextClaim(lease, unsent);
-        await claim.execute({ id, fence, holder, attempt, startedAt: unresolved?.startedAt ?? now });
-        return { connection, credentials, fence, unresolved, isStillHeld };
-      });
-      return tracked(id, claiming);
+      const expiredFence = observer.expiredFence(id, asked.monotonic);
+      const claiming = single((orm) =>
+        functions.claim(orm, id, { ...asked, holder, judges: liveness.canJudge(), expiredFence }),
+      );
+      const outcome = await tracked(id, claiming);
+      if (outcome === 'gone') return outcome;
+      if ('fence' in outcome && 'refused' in outcome) {
+        observer.hasExpired(id, outcome.fence, asked.monotonic);
+        return outcome.refused;
+      }
+      return { ...outcome, isStillHeld };
     },
 
     releaseUnsent: (id, { fence, unresolved }) => {
@@ -220,28 +180,45 @@ export function createRefreshStore(
     },
 
     commitRefresh: (id, held, change, credentials, audit, recorded = 'all') => {
-      const committing = transaction(async (orm) => {
-        const { connection, lease } = await lockedVersion(orm, id);
-        const mode = commitMode(held, connection, lease);
-        if (mode === 'gone' || mode === 'superseded') return mode;
-        const { refreshConnection, replaceCredentials, resolve, dropIntent } = statements(orm);
-        const isLeftOut = recorded === 'changes' && isRoutine(held, connection!, lease);
-        await Promise.all([
-          refreshConnection.execute({ ...committedFields(change, connection!), id }),
-          replaceCredentials.execute({ ...credentials, id }),
-          (mode === 'release' ? resolve : dropIntent).execute({ id }),
-          record(orm, isLeftOut ? undefined : commitEntry(audit, connection!), {
-            kind: 'connection',
-            id,
-            generation: connection!.generation + 1,
-          }),
-        ]);
-        if (!held.keepsValues || connection!.generation !== held.generation) await refreshCapturedValues(orm, id);
-        if (audit.integration !== null)
-          await replaceTokenDigests(orm, { id, integration: audit.integration }, credentials.tokenDigests);
-        return committedAs(connection!);
+      const inTransaction = () =>
+        transaction(async (orm) => {
+          const { connection, lease } = await lockedVersion(orm, id);
+          const mode = commitMode(held, connection, lease);
+          if (mode === 'gone' || mode === 'superseded') return mode;
+          const { refreshConnection, replaceCredentials, resolve, resolveUntil, dropIntent } = statements(orm);
+          const isLeftOut = recorded === 'changes' && isRoutine(held, connection!, lease);
+          await Promise.all([
+            mode !== 'release'
+              ? dropIntent.execute({ id })
+              : connection!.status === 'active'
+                ? resolveUntil.execute({ id, ...timesAfter(change) })
+                : resolve.execute({ id }),
+            refreshConnection.execute({ ...committedFields(change, connection!), id }),
+            replaceCredentials.execute({ ...credentials, id }),
+            record(orm, isLeftOut ? undefined : commitEntry(audit, connection!), {
+              kind: 'connection',
+              id,
+              generation: connection!.generation + 1,
+            }),
+          ]);
+          if (!held.keepsValues || connection!.generation !== held.generation) await refreshCapturedValues(orm, id);
+          if (audit.integration !== null)
+            await replaceTokenDigests(orm, { id, integration: audit.integration }, credentials.tokenDigests);
+          return committedAs(connection!);
+        });
+      const { tokenDigests } = credentials;
+      const mayBeRoutine =
+        recorded === 'changes' && held.isRoutine === true && held.keepsValues === true && tokenDigests === undefined;
+      if (!mayBeRoutine) return tracked(id, inTransaction());
+      const committing = single(async (orm) => {
+        const isDone = await functions.commitRoutine(orm, id, held, change, credentials);
+        if (isDone) hasChanged(orm);
+        return isDone;
       });
-      return tracked(id, committing);
+      return tracked(
+        id,
+        committing.then((isDone) => (isDone ? ('committed' as const) : inTransaction())),
+      );
     },
 
     recordRefreshFailure: (id, held, failure, audit) => {
@@ -264,15 +241,7 @@ export function createRefreshStore(
       return tracked(id, recording);
     },
 
-    recentlyDead: (integration, since, limit) =>
-      autocommit((orm) =>
-        orm
-          .select()
-          .from(connections)
-          .where(and(isDead, eq(connections.integration, integration), gte(connections.updatedAt, since)))
-          .orderBy(desc(connections.updatedAt))
-          .limit(limit),
-      ),
+    recentlyDead: (integration, since, limit) => autocommit((orm) => recentlyDead(orm, integration, since, limit)),
     reactivate: (id, { generation, reason }, nextRefreshAt, audit) =>
       transaction(async (orm) => {
         const expected = and(eq(connections.id, id), isDead, eq(connections.generation, generation), hasReason(reason));
@@ -284,38 +253,11 @@ export function createRefreshStore(
       }),
     lastRefreshAt: (integration) =>
       autocommit(async (orm) => {
-        const latest = orm
-          .select({ at: connections.lastRefreshedAt })
-          .from(connections)
-          .where(and(isActive, isNotNull(connections.nextRefreshAt), eq(connections.integration, integration)))
-          .orderBy(desc(connections.nextRefreshAt))
-          .limit(LATEST)
-          .as('latest');
-        const [row] = await orm.select({ at: max(latest.at) }).from(latest);
+        const [row] = await lastRefreshAt(orm, integration);
         return row?.at ?? null;
       }),
 
-    dueIntegrations: (now) =>
-      autocommit(async (orm) => {
-        const { rows } = await orm.execute<{ integration: string; dueAt: string }>(dueIntegrations(now));
-        return rows.map(({ integration, dueAt }) => ({ integration, dueAt: Number(dueAt) }));
-      }),
-    countDue: (now) =>
-      autocommit(async (orm) => {
-        const { rows } = await orm.execute<{ integration: string; dueAt: string; count: string }>(
-          countDue(dueIntegrations(now), now),
-        );
-        return rows.map(({ integration, dueAt, count }) => ({
-          integration,
-          dueAt: Number(dueAt),
-          count: Number(count),
-        }));
-      }),
-    claimDue: (integration, now, pushTo, limit) =>
-      autocommit(async (orm) => {
-        const { rows } = await orm.execute<{ id: string; due_at: string }>(claimDue(integration, now, pushTo, limit));
-        return rows.sort((a, b) => Number(a.due_at) - Number(b.due_at)).map(({ id }) => id);
-      }),
+    ...createDueConnections(access, liveness),
     retryFailed: (expired, now, { limit, after = '' }) =>
       transaction(async (orm) => {
         const { id, integration, nextRefreshAt, lastRefreshError } = connections;

@@ -81,9 +81,6 @@ export const connections = pgTable(
     updatedAt: time('updated_at').notNull(),
   },
   (t) => [
-    index('connections_due')
-      .on(t.integration, t.nextRefreshAt, t.id)
-      .where(sql`status = 'active' and next_refresh_at is not null`),
     uniqueIndex('connections_live').on(t.integration, t.owner, t.label).where(sql`status <> 'revoked'`),
     // By bytes, so that they find prefixes as well, whatever the collation.
     index('connections_of_owner_at').on(t.integration, t.owner.op('text_pattern_ops'), t.id),
@@ -91,11 +88,9 @@ export const connections = pgTable(
     index('connections_of_integration').on(t.integration, t.status, t.id),
     index('connections_not_active').on(t.status, t.id).where(sql`status <> 'active'`),
     index('connections_of_account').on(sql`(account ->> 'id')`).where(sql`status <> 'revoked'`),
-    index('connections_dead').on(t.integration, t.updatedAt).where(sql`status = 'needs_reauth'`),
     index('connections_failing').on(t.id).where(sql`status = 'active' and failures > 0`),
     index('connections_of_label').on(t.label.op('text_pattern_ops'), t.id).where(sql`label <> ''`),
     index('connections_of_account_name').on(accountName, t.id).where(sql`account is not null`),
-    index('connections_ending').on(t.reauthDueAt).where(sql`status = 'active' and reauth_due_at is not null`),
   ],
 );
 
@@ -121,10 +116,14 @@ export const grants = pgTable('grants', {
 });
 
 /**
- * The refresh lease of a connection: its row exists from the first claim until the connection is revoked, so that the
- * fencing token (`fence`) only grows. `holder` is null when it is released; `attempt` and `startedAt`, the intent, are
- * null when it is resolved. No column holds its end: `LEASE_MS` (`src/domain/time-limits.ts`) and the
- * holder's liveness bound it.
+ * What is scanned and changed by a refresh, apart from the wide row of the connection: its row exists while the connection is
+ * not revoked, so that the fencing token (`fence`) only grows.
+ *
+ * The lease: `holder` is null when it is released; `attempt` and `startedAt`, the intent, are null when it is resolved. No
+ * column holds its end: `LEASE_MS` (`src/domain/time-limits.ts`) and the holder's liveness bound it.
+ *
+ * The times, kept in step with `connections` by triggers: when the refresh of an active connection is due (a claim moves that
+ * on), since when it needs reauthorization, when the grant of an active connection ends.
  */
 export const leases = pgTable(
   'leases',
@@ -136,8 +135,18 @@ export const leases = pgTable(
     holder: text('holder'),
     attempt: text('attempt'),
     startedAt: time('started_at'),
+    /** Of the connection. Empty in what a replica of the release before would insert. */
+    integration: text('integration').notNull().default(''),
+    dueAt: time('due_at'),
+    deadAt: time('dead_at'),
+    endsAt: time('ends_at'),
   },
-  (t) => [index('leases_unresolved').on(t.startedAt).where(sql`attempt is not null`)],
+  (t) => [
+    index('leases_unresolved').on(t.startedAt).where(sql`attempt is not null`),
+    index('leases_due').on(t.integration, t.dueAt, t.connectionId).where(sql`due_at is not null`),
+    index('leases_dead').on(t.integration, t.deadAt).where(sql`dead_at is not null`),
+    index('leases_ending').on(t.endsAt, t.connectionId).where(sql`ends_at is not null`),
+  ],
 );
 
 export const connectSessions = pgTable(

@@ -9,6 +9,10 @@ export type SearchTerm =
   | { by: 'refreshDue'; integration: string; before: number }
   | { by: 'grantEnd'; before: number };
 
+/** Those that the narrow rows beside the leases have. */
+export type TimeTerm = Extract<SearchTerm, { before: number }>;
+export const isOfTimes = (term: SearchTerm): term is TimeTerm => 'before' in term;
+
 /** Whether the order of ids alone would have all connections examined for it. */
 export const isSearch = ({ text, refreshDueBefore, grantEndsBefore }: ConnectionFilter): boolean =>
   text !== undefined || refreshDueBefore !== undefined || grantEndsBefore !== undefined;

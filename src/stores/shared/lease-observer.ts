@@ -12,11 +12,17 @@ export interface LeaseObserver {
    * call starts the observation. `monotonic`: milliseconds, now, of this process.
    */
   hasExpired(connectionId: string, fence: number, monotonic: number): boolean;
+  /** The fence of the claim of this connection that has expired by what was observed so far; null: none has. */
+  expiredFence(connectionId: string, monotonic: number): number | null;
 }
 
 export function createLeaseObserver(): LeaseObserver {
   const observed = new LRUCache<string, { fence: number; since: number }>(upTo(MAX_OBSERVED));
   return {
+    expiredFence(connectionId, monotonic) {
+      const claim = observed.get(connectionId);
+      return claim && monotonic - claim.since >= LEASE_MS ? claim.fence : null;
+    },
     hasExpired(connectionId, fence, monotonic) {
       const claim = observed.get(connectionId);
       if (claim?.fence === fence) return monotonic - claim.since >= LEASE_MS;

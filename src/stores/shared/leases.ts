@@ -3,7 +3,6 @@
 import { type Column, eq, isNull, type SQL, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Connection, EncryptedCredentials } from '../../domain/connection.ts';
-import { LOST_RESPONSE_RETRY_MS } from '../../domain/time-limits.ts';
 import type { Claim, Claimed, ExpiredFailures, HeldLease, RefreshedFields, RefreshFailure } from '../../ports/index.ts';
 import { placeholdersFor } from './placeholders.ts';
 
@@ -29,12 +28,6 @@ export function nextClaim(
   };
 }
 
-/** Whether the holder of this lease, which may only be frozen, may have spent a refresh token that must not be spent again. */
-export function mayBeSpent({ attempt, startedAt }: Lease, { now, reuseWindowMs = 0 }: Claim): boolean {
-  const age = Math.max(0, now - (startedAt ?? now));
-  return attempt !== null && age > reuseWindowMs - LOST_RESPONSE_RETRY_MS;
-}
-
 /**
  * How an answer is committed: `release`: the lease and the intent are released; `keep_newer`: a newer claim is under way,
  * which keeps its lease, but its intent is of the generation that this answer replaces. Otherwise it is not committed.
@@ -47,8 +40,9 @@ export function commitMode(
   if (!connection || connection.status === 'revoked') return 'gone';
   if (isAfterLateAnswer(held, connection, lease)) return 'release';
   if (connection.generation !== held.generation) return 'superseded';
-  if (lease?.fence === held.fence) return 'release';
+  // After a failover that lost commits, generations and fences count again that there were already.
   if (connection.issuedAt !== (held.issuedAt ?? connection.issuedAt)) return 'superseded';
+  if (lease?.fence === held.fence) return 'release';
   return lease && lease.holder !== null ? 'keep_newer' : 'release';
 }
 
@@ -212,6 +206,12 @@ export const RESOLVED = { ...RELEASED, ...WITHOUT_INTENT } as const;
 /** A refresh in flight holds the old fence: its answer is superseded. */
 export const fencedOff = (leases: Record<'fence', Column>) => ({ ...RESOLVED, fence: sql`${leases.fence} + 1` });
 
+/** The times beside the lease of an active connection, as the triggers of `connections` write them. */
+export const timesAfter = ({ nextRefreshAt, reauthDueAt }: RefreshedFields) => ({
+  dueAt: nextRefreshAt,
+  endsAt: reauthDueAt,
+});
+
 /** For an upsert of a lease: the claim replaces what is there. */
 export const CLAIM_REPLACES = {
   fence: sql`excluded.fence`,
@@ -219,9 +219,3 @@ export const CLAIM_REPLACES = {
   attempt: sql`excluded.attempt`,
   startedAt: sql`excluded.started_at`,
 };
-
-/** Counts what `dueIntegrations` of a dialect finds: `integration` and `dueAt`, the oldest first. */
-export const countDue = (dueIntegrations: SQL, now: number): SQL => sql`
-  select integration, "dueAt", (select count(*) from connections c where c.status = 'active'
-    and c.next_refresh_at <= ${now} and c.integration = d.integration) as count
-  from (${dueIntegrations}) d`;

@@ -6,6 +6,8 @@ export interface ProcessLocks {
   readonly holder: string;
   /** `unknown`: it has no file here, so it is of another machine, or has ended long ago. */
   stateOf(holder: string): 'alive' | 'dead' | 'unknown';
+  /** The holders whose process is alive, this one included. */
+  alive(): string[];
   /** The holders whose file is here and whose process has ended. */
   dead(): string[];
   /** Removes the file of a dead holder. */

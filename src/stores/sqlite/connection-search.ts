@@ -1,34 +1,32 @@
 // Searches for connections in SQLite: by an index each.
 import { and, eq, lt, or, type SQL, sql } from 'drizzle-orm';
-import { foldCase, type SearchTerm } from '../shared/connection-search.ts';
+import { foldCase, isOfTimes, type SearchTerm, type TimeTerm } from '../shared/connection-search.ts';
 import { startsWith } from '../shared/filters.ts';
 import type { SqliteAccess } from './client.ts';
-import { accountName, connections, isActive, isLive } from './schema.ts';
+import { accountName, connections, isLive, leases } from './schema.ts';
 
 const accountId = sql`(account ->> 'id')`;
 const columns = { owner: connections.owner, label: connections.label, accountName };
 
 /** What an index has for a term. */
 export const searchRows = (orm: Pick<SqliteAccess['orm'], 'select'>, term: SearchTerm, limit: number) =>
-  orm.select({ id: connections.id }).from(connections).where(conditionOf(term)).limit(limit);
+  isOfTimes(term)
+    ? orm.select({ id: leases.connectionId }).from(leases).where(timesOf(term)).limit(limit)
+    : orm.select({ id: connections.id }).from(connections).where(conditionOf(term)).limit(limit);
 
-function conditionOf(term: SearchTerm): SQL | undefined {
-  const { id, integration, nextRefreshAt, reauthDueAt } = connections;
+// Literals, as in the indexes.
+const timesOf = (term: TimeTerm): SQL | undefined =>
+  term.by === 'refreshDue'
+    ? and(eq(leases.integration, term.integration), sql`due_at is not null`, lt(leases.dueAt, term.before))
+    : and(sql`ends_at is not null`, lt(leases.endsAt, term.before));
+
+function conditionOf(term: Exclude<SearchTerm, TimeTerm>): SQL | undefined {
+  const { id } = connections;
   switch (term.by) {
     case 'id':
       return eq(id, term.text);
     case 'accountId':
       return and(sql`${accountId} = ${term.text}`, isLive);
-    case 'refreshDue':
-      // Literal, as in the index.
-      return and(
-        eq(integration, term.integration),
-        isActive,
-        sql`${nextRefreshAt} is not null`,
-        lt(nextRefreshAt, term.before),
-      );
-    case 'grantEnd':
-      return and(isActive, sql`${reauthDueAt} is not null`, lt(reauthDueAt, term.before));
     default: {
       const column = columns[term.by];
       const known = { owner: undefined, label: sql`label <> ''`, accountName: sql`account is not null` }[term.by];

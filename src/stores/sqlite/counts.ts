@@ -2,16 +2,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { RefreshStore } from '../../ports/index.ts';
 import type { SqliteAccess } from './client.ts';
-import { dueIntegrations } from './refreshes.ts';
+import { dueIntegrations } from './due-connections.ts';
 
 /** Index entries of one step: less than a millisecond. */
 const COUNTED_PER_STEP = 2_000;
 
 const DUE_AFTER = `
-  from connections where status = 'active' and integration = ? and (next_refresh_at, id) > (?, ?) and next_refresh_at <= ?
-  order by next_refresh_at, id`;
-export const COUNT_DUE = `select count(*) from (select id ${DUE_AFTER} limit ${COUNTED_PER_STEP})`;
-export const LAST_COUNTED_DUE = `select next_refresh_at as at, id ${DUE_AFTER} limit 1 offset ${COUNTED_PER_STEP - 1}`;
+  from leases where due_at is not null and integration = ? and (due_at, connection_id) > (?, ?) and due_at <= ?
+  order by due_at, connection_id`;
+export const COUNT_DUE = `select count(*) from (select connection_id ${DUE_AFTER} limit ${COUNTED_PER_STEP})`;
+export const LAST_COUNTED_DUE = `select due_at as at, connection_id as id ${DUE_AFTER} limit 1 offset ${COUNTED_PER_STEP - 1}`;
 
 export function createCounts({ orm, read }: Pick<SqliteAccess, 'orm' | 'read'>): Pick<RefreshStore, 'countDue'> {
   const ofDue = orm.$client.prepare<unknown[], number>(COUNT_DUE).pluck();

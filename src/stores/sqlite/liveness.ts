@@ -3,13 +3,15 @@
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, utimes, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { HEARTBEAT_INTERVAL_MS, PROCESS_DEAD_AFTER_MS } from '../../domain/time-limits.ts';
+import { HEARTBEAT_INTERVAL_MS, LIVE_HOLDERS_TTL_MS, PROCESS_DEAD_AFTER_MS } from '../../domain/time-limits.ts';
 import { openProcessLocks } from './process-locks.ts';
 
 export interface Liveness {
   /** Names this process in leases. */
   readonly holder: string;
   isAlive(holder: string): boolean;
+  /** All that are alive, this one included, in an order that all agree on; as of `LIVE_HOLDERS_TTL_MS` ago at most. */
+  liveHolders(): readonly string[];
   /** Tells the others that this process subscribes, and has applied all changes up to this number. */
   tellApplied(seq: number): void;
   /** The other live processes that have told. `isResponsive`: not frozen, as far as can be seen. */
@@ -22,13 +24,14 @@ export interface Liveness {
 const onlyProcess = (holder: string): Liveness => ({
   holder,
   isAlive: (other) => other === holder,
+  liveHolders: () => [holder],
   tellApplied: () => undefined,
   subscribers: () => [],
   stop: () => undefined,
 });
 
-/** Registers this process, and removes the files of dead ones. */
-export function startLiveness(databasePath: string): Liveness {
+/** Registers this process, and removes the files of dead ones. `now`: milliseconds of a clock that only goes forward. */
+export function startLiveness(databasePath: string, now: () => number = () => performance.now()): Liveness {
   if (databasePath === ':memory:') return onlyProcess(randomUUID());
   const locks = openProcessLocks(databasePath);
   const { holder } = locks;
@@ -37,6 +40,7 @@ export function startLiveness(databasePath: string): Liveness {
   const appliedFileOf = (name: string) => join(folder, `${appliedPrefix}${name}`);
   const isAlive = (name: string): boolean => locks.stateOf(name) === 'alive';
   let beating: NodeJS.Timeout | undefined;
+  let live = { holders: [holder] as readonly string[], until: Number.NEGATIVE_INFINITY };
   for (const name of locks.dead()) {
     locks.remove(name);
     rmSync(appliedFileOf(name), { force: true });
@@ -44,6 +48,10 @@ export function startLiveness(databasePath: string): Liveness {
   return {
     holder,
     isAlive,
+    liveHolders() {
+      if (now() >= live.until) live = { holders: locks.alive().sort(), until: now() + LIVE_HOLDERS_TTL_MS };
+      return live.holders;
+    },
     tellApplied(seq) {
       // At once or not at all, so that no one reads half of a number.
       const written = `${appliedFileOf(holder)}-new`;

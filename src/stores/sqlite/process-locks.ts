@@ -17,15 +17,17 @@ export function openProcessLocks(path: string): ProcessLocks {
     if (!/^[0-9a-f-]{36}$/.test(name) || !existsSync(fileOf(name))) return 'unknown';
     return isLocked(fileOf(name)) ? 'alive' : 'dead';
   };
+  const namesThatAre = (state: ReturnType<typeof stateOf>) =>
+    readdirSync(folder)
+      .filter((entry) => entry.startsWith(prefix))
+      .map((entry) => entry.slice(prefix.length))
+      .filter((name) => stateOf(name) === state);
   const remove = (name: string) => rmSync(fileOf(name), { force: true });
   return {
     holder,
     stateOf,
-    dead: () =>
-      readdirSync(folder)
-        .filter((entry) => entry.startsWith(prefix))
-        .map((entry) => entry.slice(prefix.length))
-        .filter((name) => stateOf(name) === 'dead'),
+    alive: () => namesThatAre('alive'),
+    dead: () => namesThatAre('dead'),
     remove,
     release() {
       file.close();

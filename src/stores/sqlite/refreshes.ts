@@ -1,6 +1,6 @@
 // Leases, intents and refreshed credentials in SQLite: one process at a time refreshes a connection, and commits the answer.
-import { and, asc, desc, eq, getTableColumns, gt, gte, isNotNull, lte, max, sql } from 'drizzle-orm';
-import { SEND_AFTER_CLAIM_MS } from '../../domain/time-limits.ts';
+import { and, asc, desc, eq, getTableColumns, gt, gte, isNotNull, max, sql } from 'drizzle-orm';
+import { CLAIMED_DUE_AGAIN_MS, SEND_AFTER_CLAIM_MS } from '../../domain/time-limits.ts';
 import type { RefreshStore } from '../../ports/index.ts';
 import type { Instants } from '../shared/instants.ts';
 import { createLeaseObserver } from '../shared/lease-observer.ts';
@@ -15,6 +15,7 @@ import {
   failureOf,
   hasReasonOf,
   isAfterLateAnswer,
+  isRoutine,
   LATEST,
   nextClaim,
   RELEASED,
@@ -23,75 +24,50 @@ import {
   retriesOf,
   routineColumns,
   statusAfterCommit,
+  timesAfter,
   WITHOUT_INTENT,
   whyNotHeld,
 } from '../shared/leases.ts';
 
-import { placeholderFor } from '../shared/placeholders.ts';
+import { placeholderFor, placeholdersFor } from '../shared/placeholders.ts';
 import { refreshCapturedValues, replaceTokenDigests } from './captured-values.ts';
 import type { SqliteAccess } from './client.ts';
 import { CONNECTION_COLUMNS, type ConnectionRow, connectionOf } from './connection-rows.ts';
+import { createDueConnections } from './due-connections.ts';
 import type { Liveness } from './liveness.ts';
 import { prepared, runner } from './prepared-queries.ts';
 import { connections, grants, isActive, isDead, leases } from './schema.ts';
 
-/** A loose index scan: two index steps for each integration, however many connections it has. */
-export const dueIntegrations = (now: number) => sql`
-  with recursive at(id) as (
-    select min(integration) from connections where status = 'active' and next_refresh_at is not null
-    union all
-    select (select min(integration) from connections
-      where status = 'active' and next_refresh_at is not null and integration > at.id)
-    from at where at.id is not null
-  ), due as (
-    select id as integration, (select min(next_refresh_at) from connections
-      where status = 'active' and next_refresh_at is not null and integration = at.id) as "dueAt"
-    from at where id is not null
-  )
-  select integration, "dueAt" from due where "dueAt" <= ${now} order by "dueAt"`;
-
-/** The due connections of an integration, the oldest first: the head of a partial, covering index. */
-export const dueConnections = (orm: SqliteAccess['orm']) =>
-  orm
-    .select({ id: connections.id })
-    .from(connections)
-    .where(
-      and(
-        isActive,
-        eq(connections.integration, sql.placeholder('integration')),
-        lte(connections.nextRefreshAt, sql.placeholder('now')),
-      ),
-    )
-    .orderBy(asc(connections.nextRefreshAt))
-    .limit(sql.placeholder('limit'));
-
-/** The head of a partial index. */
+/** The head of a partial index, and a row each. */
 export const recentlyDead = (orm: SqliteAccess['orm']) =>
   orm
-    .select()
-    .from(connections)
+    .select(getTableColumns(connections))
+    .from(leases)
+    .innerJoin(connections, eq(connections.id, leases.connectionId))
     .where(
       and(
+        eq(leases.integration, sql.placeholder('integration')),
+        sql`dead_at is not null`,
+        gte(leases.deadAt, sql.placeholder('since')),
         isDead,
-        eq(connections.integration, sql.placeholder('integration')),
-        gte(connections.updatedAt, sql.placeholder('since')),
       ),
     )
-    .orderBy(desc(connections.updatedAt))
+    .orderBy(desc(leases.deadAt))
     .limit(sql.placeholder('limit'));
 
 /** Of the connections that are due last, at the other end of the index. */
 export const lastRefreshAt = (orm: SqliteAccess['orm']) => {
   const latest = orm
-    .select({ at: connections.lastRefreshedAt })
-    .from(connections)
-    .where(
-      and(isActive, isNotNull(connections.nextRefreshAt), eq(connections.integration, sql.placeholder('integration'))),
-    )
-    .orderBy(desc(connections.nextRefreshAt))
+    .select({ id: leases.connectionId })
+    .from(leases)
+    .where(and(eq(leases.integration, sql.placeholder('integration')), sql`due_at is not null`))
+    .orderBy(desc(leases.dueAt))
     .limit(LATEST)
     .as('latest');
-  return orm.select({ at: max(latest.at) }).from(latest);
+  return orm
+    .select({ at: max(connections.lastRefreshedAt) })
+    .from(latest)
+    .innerJoin(connections, eq(connections.id, latest.id));
 };
 
 /** A page of an index of those that have failed. */
@@ -109,10 +85,11 @@ const failing = (orm: SqliteAccess['orm']) =>
     .limit(sql.placeholder('limit'));
 
 export function createRefreshStore(
-  { orm, read, write, record }: SqliteAccess,
+  access: SqliteAccess,
   liveness: Liveness,
   instants: Instants,
 ): Omit<RefreshStore, 'countDue'> {
+  const { orm, read, write, record } = access;
   const observer = createLeaseObserver();
   /** Another process holds the lease, is alive, and has not held it for too long. */
   const isBusy = (id: string, lease: { holder: string | null; fence: number }, monotonic: number): boolean =>
@@ -125,8 +102,8 @@ export function createRefreshStore(
   const connectionId = sql.placeholder('id');
   const ofLease = eq(leases.connectionId, connectionId);
   const { connectionId: _, ...secrets } = getTableColumns(grants);
-  const { status, generation, issuedAt } = getTableColumns(connections);
-  const versions = { status, generation, issuedAt };
+  const { status, generation, issuedAt, failures } = getTableColumns(connections);
+  const versions = { status, generation, issuedAt, failures };
   // Point reads, not a join: with one, better-sqlite3 takes three times as long for the same rows.
   const active = orm.$client.prepare<[string], ConnectionRow>(
     `select ${CONNECTION_COLUMNS} from connections where id = ? and status = 'active'`,
@@ -141,7 +118,6 @@ export function createRefreshStore(
       .where(isNotNull(leases.attempt))
       .orderBy(asc(leases.startedAt)),
   );
-  const due = prepared(() => dueConnections(orm));
   const dead = prepared(() => recentlyDead(orm));
   const refreshedLast = prepared(() => lastRefreshAt(orm));
   const failed = prepared(() => failing(orm));
@@ -156,41 +132,32 @@ export function createRefreshStore(
           holder: sql.placeholder('holder'),
           attempt: sql.placeholder('attempt'),
           startedAt: sql.placeholder('startedAt'),
+          integration: sql.placeholder('integration'),
+          dueAt: placeholderFor(leases.dueAt, 'nextRefreshAt'),
+          endsAt: placeholderFor(leases.endsAt, 'reauthDueAt'),
         })
-        .onConflictDoUpdate({ target: leases.connectionId, set: CLAIM_REPLACES }),
+        .onConflictDoUpdate({
+          target: leases.connectionId,
+          set: { ...CLAIM_REPLACES, dueAt: sql`max(${leases.dueAt}, ${sql.placeholder('dueAgain')})` },
+        }),
     ),
     release: runner(orm, () => orm.update(leases).set(RELEASED).where(ofLease)),
     resolve: runner(orm, () => orm.update(leases).set(RESOLVED).where(ofLease)),
+    resolveUntil: runner(orm, () =>
+      orm
+        .update(leases)
+        .set({ ...RESOLVED, ...placeholdersFor(leases, ['dueAt', 'endsAt']) })
+        .where(ofLease),
+    ),
     /** Columns that do not change are not written: SQLite would write their indexes too. */
     refreshTimes: runner(orm, () =>
-      orm
-        .update(connections)
-        .set(routineColumns(connections))
-        .where(
-          and(
-            eq(connections.id, connectionId),
-            isActive,
-            eq(connections.failures, 0),
-            eq(connections.generation, sql.placeholder('generation')),
-            sql`${sql.placeholder('fence')} = (select fence from leases where connection_id = connections.id)`,
-          ),
-        ),
+      orm.update(connections).set(routineColumns(connections)).where(eq(connections.id, connectionId)),
     ),
     /** Of an active connection only: writing its status would touch three indexes for nothing. */
     refreshConnection: runner(orm, () =>
-      orm
-        .update(connections)
-        .set(refreshedColumns(connections))
-        .where(
-          and(
-            eq(connections.id, connectionId),
-            isActive,
-            eq(connections.generation, sql.placeholder('generation')),
-            sql`${sql.placeholder('fence')} = (select fence from leases where connection_id = connections.id)`,
-          ),
-        ),
+      orm.update(connections).set(refreshedColumns(connections)).where(eq(connections.id, connectionId)),
     ),
-    /** Of any connection, after `commitMode` has decided. */
+    /** Of any other. */
     refreshLate: runner(orm, () =>
       orm
         .update(connections)
@@ -211,12 +178,6 @@ export function createRefreshStore(
     replaceCredentials: runner(orm, () =>
       orm.update(grants).set(credentialColumns(grants)).where(eq(grants.connectionId, connectionId)),
     ),
-    push: runner(orm, () =>
-      orm
-        .update(connections)
-        .set({ nextRefreshAt: placeholderFor(connections.nextRefreshAt, 'pushTo') })
-        .where(eq(connections.id, connectionId)),
-    ),
   };
 
   const versionAndLease = (id: string) => ({ connection: versionOf.get({ id }), lease: leaseOf.get({ id }) });
@@ -230,7 +191,10 @@ export function createRefreshStore(
         const lease = leaseOf.get({ id });
         if (lease && isBusy(id, lease, monotonic)) return 'busy';
         const { fence, unresolved } = nextClaim(lease, unsent);
-        run.claim({ id, fence, holder: liveness.holder, attempt, startedAt: unresolved?.startedAt ?? now });
+        const { integration, nextRefreshAt, reauthDueAt } = row;
+        const intent = { fence, holder: liveness.holder, attempt, startedAt: unresolved?.startedAt ?? now };
+        const dueAgain = now + CLAIMED_DUE_AGAIN_MS;
+        run.claim({ id, ...intent, integration, nextRefreshAt, reauthDueAt, dueAgain });
         const isStillHeld = () => instants.elapsedSince(begun) < SEND_AFTER_CLAIM_MS;
         return {
           connection: connectionOf(row),
@@ -249,28 +213,26 @@ export function createRefreshStore(
 
     commitRefresh: (id, held, change, credentials, audit, recorded = 'all') =>
       write(() => {
-        const expected = { ...change, id, fence: held.fence, generation: held.generation };
-        const isRoutine = held.isRoutine === true && run.refreshTimes(expected).changes > 0;
-        let generation = held.generation + 1;
-        let mode: ReturnType<typeof commitMode> = 'release';
-        let outcome: ReturnType<typeof committedAs> = 'committed';
-        let entry = audit;
-        if (!isRoutine && run.refreshConnection(expected).changes === 0) {
-          const { connection, lease } = versionAndLease(id);
-          mode = commitMode(held, connection, lease);
-          if (mode === 'gone' || mode === 'superseded') return mode;
-          run.refreshLate({ ...committedFields(change, connection!), id });
-          generation = connection!.generation + 1;
-          outcome = committedAs(connection!);
-          entry = commitEntry(audit, connection!);
-        }
+        const { connection, lease } = versionAndLease(id);
+        const mode = commitMode(held, connection, lease);
+        if (mode === 'gone' || mode === 'superseded') return mode;
+        const before = connection!;
+        const wasActive = before.status === 'active';
+        const routine = isRoutine(held, before, lease);
+        // Before the connection: then its trigger finds the times as they are to be.
+        if (mode !== 'release') run.dropIntent({ id });
+        else if (wasActive) run.resolveUntil({ id, ...timesAfter(change) });
+        else run.resolve({ id });
+        if (routine) run.refreshTimes({ ...change, id });
+        else if (wasActive) run.refreshConnection({ ...change, id });
+        else run.refreshLate({ ...committedFields(change, before), id });
         run.replaceCredentials({ ...credentials, id });
-        if (!held.keepsValues || generation !== held.generation + 1) refreshCapturedValues(orm, id);
+        if (!held.keepsValues || before.generation !== held.generation) refreshCapturedValues(orm, id);
         if (audit.integration !== null)
           replaceTokenDigests(orm, { id, integration: audit.integration }, credentials.tokenDigests);
-        (mode === 'release' ? run.resolve : run.dropIntent)({ id });
-        record(isRoutine && recorded === 'changes' ? undefined : entry, { kind: 'connection', id, generation });
-        return outcome;
+        const entry = routine && recorded === 'changes' ? undefined : commitEntry(audit, before);
+        record(entry, { kind: 'connection', id, generation: before.generation + 1 });
+        return committedAs(before);
       }),
 
     recordRefreshFailure: (id, held, failure, audit) =>
@@ -301,14 +263,7 @@ export function createRefreshStore(
         return 'reactivated';
       }),
     lastRefreshAt: (integration) => read(() => refreshedLast.get({ integration })?.at ?? null),
-    dueIntegrations: (now) => read(() => orm.all<{ integration: string; dueAt: number }>(dueIntegrations(now))),
-    claimDue: (integration, now, pushTo, limit) =>
-      write(() =>
-        due.all({ integration, now, limit }).map(({ id }) => {
-          run.push({ id, pushTo });
-          return id;
-        }),
-      ),
+    ...createDueConnections(access, liveness),
     retryFailed: (expired, now, { limit, after = '' }) =>
       write(() => {
         const examined = failed.all({ after, limit });

@@ -53,7 +53,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
   const client = openDatabase(url, migrations);
   compileWhenRun(client);
   const commits = new GroupCommit(client);
-  const liveness = startLiveness(pathOf(url));
+  const liveness = startLiveness(pathOf(url), monotonic);
   const orm = drizzle(client);
   const changeFeed = openChangeFeed(client, liveness, monotonic);
   const writeAudit = auditWriter(client);

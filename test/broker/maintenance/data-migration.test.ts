@@ -223,7 +223,7 @@ describe('an unfinished data migration', () => {
     expect(out).toMatch(/^grants\t\d+\t\d+\t[0-9a-f]{16}\tDIFFERENT$/m);
     expect(out).toMatch(/^callers\t1\t1\t[0-9a-f]{16}\tDIFFERENT$/m);
     expect(out).toMatch(/^caller_keys\t1\t1\t[0-9a-f]{16}\tsame$/m);
-    expect(err).toMatch(/source and target differ in callers, connections, grants: one of them was changed/);
+    expect(err).toMatch(/source and target differ in callers, connections, grants, leases: one of them was changed/);
     await expect(openSqlite(to)).rejects.toThrow('has not finished');
   });
 

@@ -109,7 +109,9 @@ test('a change that an earlier run did not live to follow is followed at the nex
   expect(await store.connection(connection.id)).toEqual(connection);
   await store.putIntegration(anIntegration({ updatedAt: NOW - 30_000 }), anEntry());
   await failedRetries.start();
-  expect(await store.claimDue('slack', NOW, NOW, 10)).toEqual([connection.id]);
+  expect(await store.dueConnections('slack', NOW, 10)).toMatchObject([
+    { dueAt: NOW, connection: { id: connection.id } },
+  ]);
 });
 
 test('a refresh that the old secret fails after the change is tried again at once', async () => {

@@ -50,7 +50,7 @@ export function holds(at: Opened): void {
 
     expect(await at.store.claim(id, aClaim)).toBe('gone');
     expect(await at.store.dueIntegrations(FAR)).toEqual([]);
-    expect(await at.store.claimDue(integration, FAR, FAR, 10)).toEqual([]);
+    expect(await at.store.dueConnections(integration, FAR, 10)).toEqual([]);
     expect(await at.store.countDue(FAR)).toEqual([]);
     // It keeps its place.
     const rival = aConnection({ integration, owner, label });
@@ -74,7 +74,10 @@ export function holds(at: Opened): void {
     });
     expect(await at.store.storedCredentials(id)).toEqual({ ...credentials, accessToken: null });
     expect(await recorded(at.store, releasing)).toBe(true);
-    expect(await at.store.claimDue(integration, NOW + 8, FAR, 10)).toEqual([id]);
+    // At an earlier time, everything is looked at again.
+    expect(await at.store.dueIntegrations(NOW + 8)).toEqual([{ integration, dueAt: NOW + 8 }]);
+    const due = await at.store.dueConnections(integration, FAR, 10);
+    expect(due).toMatchObject([{ connection: { id }, dueAt: NOW + 8 }]);
     await feed.stop();
   });
 

@@ -1,7 +1,7 @@
 // The contract of the store: leases, intents, committed refreshes, and what is due.
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { Connection } from '../../../src/domain/connection.ts';
-import { LEASE_MS } from '../../../src/domain/time-limits.ts';
+import { CLAIMED_DUE_AGAIN_MS, DUE_FOR_OTHERS_MS, LEASE_MS } from '../../../src/domain/time-limits.ts';
 import type { Claim, Claimed, RefreshFailure, Store } from '../../../src/ports/index.ts';
 import { anEntry, connected, NOW, recorded, someCredentials, someRefreshedFields } from '../builders.ts';
 import type { Opened } from './index.ts';
@@ -248,6 +248,20 @@ export function refreshes(at: Opened): void {
       ).toBe('committed');
     });
 
+    test.each([true, false])(
+      'superseded by other credentials of the same generation and fence (routine: %s)',
+      async (isRoutine) => {
+        const { id, connection, held } = await claimedNew({ failures: 0, lastRefreshError: null });
+        const before = await at.store.servedRow(id);
+        const other = { ...held, isRoutine, keepsValues: isRoutine, issuedAt: connection.issuedAt - 1 };
+        const commit = (as: typeof other) =>
+          at.store.commitRefresh(id, as, someRefreshedFields(), someCredentials(), anEntry(), 'changes');
+        expect(await commit(other)).toBe('superseded');
+        expect(await at.store.servedRow(id)).toEqual(before);
+        expect(await commit({ ...other, issuedAt: connection.issuedAt })).toBe('committed');
+      },
+    );
+
     test('gone after a revocation, and nothing changes', async () => {
       const { id, held } = await claimedNew();
       await at.store.revoke(id, 'unsupported', NOW, anEntry());
@@ -488,38 +502,96 @@ export function refreshes(at: Opened): void {
   });
 
   describe('due connections', () => {
-    const PUSH = NOW + 60_000;
+    /** So late that it falls to any process, however many have the database open. */
+    const LATE = NOW + DUE_FOR_OTHERS_MS;
     const due = async (nextRefreshAt: number | null, more: Partial<Connection> = {}) =>
       (await connected(at.store, { nextRefreshAt, ...more })).connection;
-    const claimDue = (now = NOW, limit = 10, store: Store = at.store) => store.claimDue('slack', now, PUSH, limit);
+    const found = (now = LATE, limit = 10, without: string[] = []) =>
+      at.store.dueConnections('slack', now, limit, without);
+    // Stores are used by one test after the other: at an earlier time, they look at everything again.
+    const forgetting = async (store: Store) => {
+      await store.dueIntegrations(NOW - 99_000);
+      return store;
+    };
+    beforeEach(() => forgetting(at.store));
+    const ids = async (rows: ReturnType<typeof found>) => (await rows).map(({ connection }) => connection.id);
 
-    test('are claimed oldest first, once, and pushed forward', async () => {
+    test('are found oldest first, as rows; nothing is written', async () => {
       const second = await due(NOW);
       const first = await due(NOW - 5);
-      const later = await due(NOW + 1);
+      const later = await due(LATE + 1);
       await due(null);
-      expect(await claimDue()).toEqual([first.id, second.id]);
-      expect(await at.store.connection(first.id)).toEqual({ ...first, nextRefreshAt: PUSH });
-      expect(await at.store.connection(later.id)).toEqual(later);
-      expect(await claimDue()).toEqual([]);
-      expect(await at.store.claimDue('slack', PUSH, PUSH + 1, 10)).toHaveLength(3);
+      const rows = [
+        { connection: first, dueAt: NOW - 5 },
+        { connection: second, dueAt: NOW },
+      ];
+      expect(await found()).toEqual(rows);
+      expect(await found()).toEqual(rows);
+      expect(await ids(found(LATE, 10, [first.id]))).toEqual([second.id]);
+      expect(await ids(found(LATE, 1))).toHaveLength(1);
+      expect(await ids(found(later.nextRefreshAt! + DUE_FOR_OTHERS_MS))).toEqual([first.id, second.id, later.id]);
     });
 
-    test('are claimed in batches', async () => {
-      for (let i = 0; i < 5; i++) await due(NOW - i);
-      expect(await claimDue(NOW, 3)).toHaveLength(3);
-      expect(await claimDue(NOW, 3)).toHaveLength(2);
+    test('a claim moves one on, and not what people see of it', async () => {
+      const connection = await due(NOW);
+      const { id } = connection;
+      await claimed(id, aClaim({ now: LATE }), await at.another());
+      expect(await found()).toEqual([]);
+      expect(await at.store.connection(id)).toEqual(connection);
+      const again = LATE + CLAIMED_DUE_AGAIN_MS;
+      expect(await at.store.dueIntegrations(again)).toEqual([{ integration: 'slack', dueAt: again }]);
+      expect(await found(again + DUE_FOR_OTHERS_MS)).toEqual([{ connection, dueAt: again }]);
+    });
+
+    test('a claim leaves one that is due later as it is', async () => {
+      const { id } = await due(NOW + 2 * CLAIMED_DUE_AGAIN_MS);
+      await claimed(id, aClaim({ now: NOW }));
+      const [row] = await found(NOW + 3 * CLAIMED_DUE_AGAIN_MS);
+      expect(row?.dueAt).toBe(NOW + 2 * CLAIMED_DUE_AGAIN_MS);
+      const endless = await due(null);
+      await claimed(endless.id, aClaim({ now: NOW }));
+      expect(await ids(found(Number.MAX_SAFE_INTEGER))).toEqual([id]);
+    });
+
+    test.each([true, false])('an answer, or a failure, says when it is due again (routine: %s)', async (isRoutine) => {
+      const { id, held } = await claimedNew({ nextRefreshAt: NOW, failures: 0, lastRefreshError: null });
+      const change = someRefreshedFields({ nextRefreshAt: NOW + 70_000 });
+      const routine = { ...held, isRoutine, keepsValues: isRoutine };
+      await at.store.commitRefresh(id, routine, change, someCredentials(), anEntry(), 'changes');
+      expect(await at.store.dueIntegrations(NOW + 70_000)).toEqual([{ integration: 'slack', dueAt: NOW + 70_000 }]);
+      expect(await at.store.dueIntegrations(NOW + 69_999)).toEqual([]);
+      const again = heldBy(await claimed(id, aClaim({ attempt: 'att_2', now: NOW + 70_000 })));
+      await at.store.recordRefreshFailure(id, again, aFailure({ nextRefreshAt: NOW + 90_000 }), anEntry());
+      expect(await found(NOW + 99_000)).toMatchObject([{ dueAt: NOW + 90_000, connection: { id, generation: 2 } }]);
+    });
+
+    test('postponed: those that are still due, by a while', async () => {
+      const [first, second, later] = [await due(NOW - 1), await due(NOW), await due(LATE + 1)];
+      await at.store.postponeDue([first.id, later.id, 'con_none'], LATE);
+      expect(await ids(found())).toEqual([second.id]);
+      expect(await at.store.connection(first.id)).toEqual(first);
+      const again = LATE + CLAIMED_DUE_AGAIN_MS;
+      const rows = await found(again + DUE_FOR_OTHERS_MS);
+      expect(rows.map(({ connection, dueAt }) => [connection.id, dueAt]).sort()).toEqual(
+        [
+          [first.id, again],
+          [second.id, NOW],
+          [later.id, again],
+        ].sort(),
+      );
     });
 
     test('are only the active ones', async () => {
       await due(NOW, { status: 'needs_reauth', reason: 'grant_expired' });
       const { id } = await due(NOW);
       await at.store.revoke(id, 'unsupported', NOW, anEntry());
-      expect(await at.store.dueIntegrations(NOW)).toEqual([]);
-      expect(await claimDue()).toEqual([]);
+      const failed = await claimedNew({ nextRefreshAt: NOW });
+      await at.store.recordRefreshFailure(failed.id, failed.held, aFailure({ reason: 'grant_revoked' }), anEntry());
+      expect(await at.store.dueIntegrations(LATE + 99_000)).toEqual([]);
+      expect(await found(LATE + 99_000)).toEqual([]);
     });
 
-    test('are counted and claimed by integration', async () => {
+    test('are counted and found by integration', async () => {
       const mine = await due(NOW - 7);
       await due(NOW - 3);
       const other = await due(NOW - 9, { integration: 'beta' });
@@ -527,23 +599,42 @@ export function refreshes(at: Opened): void {
         { integration: 'beta', dueAt: NOW - 9 },
         { integration: 'slack', dueAt: NOW - 7 },
       ];
-      expect(await at.store.dueIntegrations(NOW)).toEqual(rows);
       expect(await at.store.dueIntegrations(NOW - 8)).toEqual(rows.slice(0, 1));
+      expect(await at.store.dueIntegrations(NOW)).toEqual(rows);
       expect(await at.store.countDue(NOW)).toEqual([
         { ...rows[0], count: 1 },
         { ...rows[1], count: 2 },
       ]);
-      expect(await at.store.claimDue('beta', NOW, PUSH, 10)).toEqual([other.id]);
-      expect(await claimDue(NOW, 1)).toEqual([mine.id]);
+      expect(await ids(at.store.dueConnections('beta', LATE, 10))).toEqual([other.id]);
+      await claimed(other.id);
+      await claimed(mine.id);
       expect(await at.store.dueIntegrations(NOW)).toEqual([{ integration: 'slack', dueAt: NOW - 3 }]);
     });
 
-    test('are never claimed by two replicas', async () => {
-      const all: string[] = [];
-      for (let i = 0; i < 20; i++) all.push((await due(NOW - i)).id);
-      const other = await at.another();
-      const claimed = await Promise.all([at.store, other, at.store, other].map((store) => claimDue(NOW, 8, store)));
-      expect(claimed.flat().sort()).toEqual(all.sort());
+    test('one that becomes due by an older time than was looked at is found', async () => {
+      await due(NOW - 3);
+      expect(await at.store.dueIntegrations(NOW)).toHaveLength(1);
+      const { connection } = await connected(at.store, { integration: 'beta', nextRefreshAt: NOW });
+      expect(await at.store.dueIntegrations(NOW + 1_000)).toMatchObject([
+        { integration: 'slack' },
+        { integration: 'beta' },
+      ]);
+      await at.store.hold(connection.id, 'account_disabled', NOW, anEntry());
+      expect(await at.store.dueIntegrations(NOW + 2_000)).toMatchObject([{ integration: 'slack' }]);
+      await at.store.release(connection.id, { at: NOW, nextRefreshAt: NOW + 1_500, isMinted: false }, anEntry());
+      expect(await at.store.dueIntegrations(NOW + 3_000)).toMatchObject([
+        { integration: 'slack' },
+        { integration: 'beta', dueAt: NOW + 1_500 },
+      ]);
+    });
+
+    test('those that are not late fall to one process alone', async () => {
+      for (let i = 0; i < 20; i++) await due(NOW - i);
+      const other = await forgetting(await at.another());
+      const [mine, theirs] = [await found(NOW, 20), await other.dueConnections('slack', NOW, 20)];
+      const all = [...mine, ...theirs].map(({ connection }) => connection.id);
+      expect(new Set(all).size).toBe(all.length);
+      for (const store of [at.store, other]) expect(await store.dueConnections('slack', LATE, 20)).toHaveLength(20);
     });
   });
 
@@ -558,7 +649,10 @@ export function refreshes(at: Opened): void {
           ...given,
         })
       ).connection;
-    const due = async (integration: string) => (await at.store.claimDue(integration, NOW, LATER, 10)).sort();
+    const due = async (integration: string) =>
+      (await at.store.dueConnections(integration, NOW + DUE_FOR_OTHERS_MS, 10))
+        .map(({ connection }) => connection.id)
+        .sort();
 
     test('those that failed by then are due, and wait for nothing; all others are left as they are', async () => {
       const [one, two] = [await waiting(NOW - 9), await waiting(NOW)];
@@ -627,7 +721,7 @@ export function refreshes(at: Opened): void {
       expect(await at.store.reactivate(id, { generation, reason }, NOW, anEntry())).toBe('reactivated');
       const active = { ...connection, status: 'active', reason: null, nextRefreshAt: NOW };
       expect(await at.store.connection(id)).toEqual(active);
-      expect(await at.store.claimDue('slack', NOW, NOW + 9, 10)).toEqual([id]);
+      expect(await at.store.dueIntegrations(NOW)).toEqual([{ integration: 'slack', dueAt: NOW }]);
       expect(await claimed(id)).toMatchObject({ connection: { id } });
     });
 

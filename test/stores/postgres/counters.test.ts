@@ -86,7 +86,7 @@ test('many rows in one statement are one row of the counter; many changes are fo
   expect(await store.foldConnectionCounts()).toBe(false);
   expect(await stored()).toBe(1);
   expect(await store.countConnections()).toEqual([active]);
-  await asked(url, "delete from connections where id = 'con_1'");
+  await asked(url, "delete from leases where connection_id = 'con_1'; delete from connections where id = 'con_1'");
   expect(await store.countConnections()).toEqual([{ ...active, count: 299, failing: 299 }]);
   await asked(url, 'truncate connections cascade');
   expect(await store.countConnections()).toEqual([]);

@@ -73,7 +73,7 @@ beforeAll(async () => {
     next_at: `${NOW} + n`,
     status: "case n % 1000 when 0 then 'dead' when 1 then 'failing' else 'delivered' end",
   });
-  await client.query('vacuum analyze connections, audit, events, deliveries, webhook_endpoints');
+  await client.query('vacuum analyze connections, leases, audit, events, deliveries, webhook_endpoints');
   expect([connection.id, NOW]).toBeDefined();
 });
 afterAll(() => client?.end());

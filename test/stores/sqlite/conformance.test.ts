@@ -20,7 +20,7 @@ import { connectionStep, termRows } from '../../../src/stores/sqlite/connection-
 import { searchRows } from '../../../src/stores/sqlite/connection-search.ts';
 import { COUNT_DUE, LAST_COUNTED_DUE } from '../../../src/stores/sqlite/counts.ts';
 import { openDatabase } from '../../../src/stores/sqlite/database.ts';
-import { dueConnections, dueIntegrations } from '../../../src/stores/sqlite/refreshes.ts';
+import { dueIntegrations, LATE_OF_OTHERS, OURS } from '../../../src/stores/sqlite/due-connections.ts';
 import { tombstonesAfter } from '../../../src/stores/sqlite/revocations.ts';
 import { migrateSqlite, openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { bundledProgram } from '../../support/bundle.ts';
@@ -294,21 +294,19 @@ describe('the query plan', () => {
     return rows.map((row) => row.detail);
   };
 
-  test('of due connections is a range of one partial index, in its order', () => {
-    const { sql } = dueConnections(drizzle(client)).toSQL();
-    const plan = planOf(sql, 'slack', NOW, 500);
-    expect(plan).toEqual([
-      'SEARCH connections USING COVERING INDEX connections_due (integration=? AND next_refresh_at<?)',
+  test.each([OURS, LATE_OF_OTHERS])('of due connections is a range of one partial index, in its order: %#', (query) => {
+    const plan = planOf(query, { integration: 'slack', now: NOW, processes: 2, rank: 1, limit: 5, without: '[]' });
+    expect(plan.filter((step) => /leases|TEMP/.test(step))).toEqual([
+      'SEARCH leases USING COVERING INDEX leases_due (integration=? AND due_at>? AND due_at<?)',
     ]);
   });
 
   test('of due integrations only searches, a few steps for each integration', () => {
     const { sql } = new SQLiteSyncDialect().sqlToQuery(dueIntegrations(NOW));
     const plan = planOf(sql, NOW);
-    expect(plan.filter((step) => step.includes('connections')).length).toBeGreaterThan(0);
-    for (const step of plan.filter((line) => line.includes('connections'))) {
-      expect(step).toMatch(/^SEARCH connections USING COVERING INDEX connections_due/);
-    }
+    const steps = plan.filter((step) => / (connections|leases)/.test(step));
+    expect(steps.length).toBeGreaterThan(0);
+    for (const step of steps) expect(step).toMatch(/^SEARCH leases USING COVERING INDEX leases_due/);
   });
 
   /** The plans of all statements of the lists: what they do with the tables. */
@@ -316,7 +314,7 @@ describe('the query plan', () => {
     return build(drizzle(client)).map((query) => {
       const { sql, params } = query.toSQL();
       return planOf(sql, ...params).filter((step) =>
-        / (connections|audit|changes|flows|connect_sessions)\b/.test(step),
+        / (connections|leases|audit|changes|flows|connect_sessions)\b/.test(step),
       );
     });
   };
@@ -353,14 +351,16 @@ describe('the query plan', () => {
     const filters = [{ text: 'a' }, { refreshDueBefore: 1, integration: 'slack' }, { grantEndsBefore: 1 }];
     const terms = filters.flatMap((filter) => searchTerms(filter, []) ?? []);
     const used = stepsOf((orm) => terms.map((term) => searchRows(orm, term, 100))).flat();
-    expect(used.map((step) => /^SEARCH connections USING (?:COVERING )?INDEX (\w+)/.exec(step)?.[1])).toEqual([
+    expect(
+      used.map((step) => /^SEARCH (?:connections|leases) USING (?:COVERING )?INDEX (\w+)/.exec(step)?.[1]),
+    ).toEqual([
       'sqlite_autoindex_connections_1',
       'connections_of_account',
       'connections_of_owner',
       'connections_of_label',
       'connections_of_account_name',
-      'connections_due',
-      'connections_ending',
+      'leases_due',
+      'leases_ending',
     ]);
     const url = `file:${join(folder, 'searched.db')}`;
     await createMigratedFile(join(folder, 'searched.db'));
@@ -434,11 +434,11 @@ describe('the query plan', () => {
     [COUNT_DUE, ['slack', 0, '', NOW]],
     [LAST_COUNTED_DUE, ['slack', 0, '', NOW]],
   ])('of a count only searches covering indexes: %s', (query, values) => {
-    const steps = planOf(query, ...values).filter((step) => step.includes('connections'));
+    const steps = planOf(query, ...values).filter((step) => / (connections|leases)\b/.test(step));
     expect(steps.length).toBeGreaterThan(0);
     for (const step of steps)
       expect(step).toMatch(
-        /^(SEARCH connections USING COVERING INDEX|SEARCH connections USING INDEX connections_of_integration$)/,
+        /^(SEARCH (connections|leases) USING COVERING INDEX|SEARCH connections USING INDEX connections_of_integration$)/,
       );
   });
 

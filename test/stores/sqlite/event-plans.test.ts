@@ -68,5 +68,7 @@ test('the feed and the grants that end are ranges in the order of their index', 
   ]);
   const after = { id: 'con_1', integration: 'i', owner: 'o', dueAt: NOW - 1, told: null };
   const [first] = plan(endingConnections(orm, NOW, after, 10));
-  expect(first).toMatch(/^SEARCH connections USING INDEX connections_ending \(reauth_due_at>\? AND reauth_due_at<\?\)/);
+  expect(first).toMatch(
+    /^SEARCH leases USING COVERING INDEX leases_ending \(\(ends_at,connection_id\)>\(\?,\?\) AND ends_at<\?\)/,
+  );
 });

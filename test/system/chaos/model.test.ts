@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ConnectionStatus, EncryptedCredentials } from '../../../src/domain/connection.ts';
-import { LEASE_MS } from '../../../src/domain/time-limits.ts';
+import { CLAIMED_DUE_AGAIN_MS, DUE_FOR_OTHERS_MS, LEASE_MS } from '../../../src/domain/time-limits.ts';
 import type { RefreshFailure, Store } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry, aSession, connected, NOW, someCredentials, someRefreshedFields } from '../../stores/builders.ts';
@@ -34,6 +34,8 @@ interface Row {
   /** The time of the first of consecutive intents. */
   intentAt: number;
   nextRefreshAt: number | null;
+  /** The last claim, or that it was taken, has moved it on to here at most. */
+  movedOnUntil: number;
   grant: EncryptedCredentials | null;
   /** All credentials that it ever had. */
   had: EncryptedCredentials[];
@@ -139,7 +141,8 @@ const claim = (side: Side, at: number, stale: boolean) =>
     const left = row.intent === null ? null : { attempt: row.intent, startedAt: row.intentAt };
     expect(outcome.unresolved).toEqual(left);
     const intentAt = left?.startedAt ?? now;
-    Object.assign(row, { fence: outcome.fence, holder: me, intent: attempt, intentAt });
+    const movedOnUntil = Math.max(row.movedOnUntil, now + CLAIMED_DUE_AGAIN_MS);
+    Object.assign(row, { fence: outcome.fence, holder: me, intent: attempt, intentAt, movedOnUntil });
     model.claims.push({ row, fence: outcome.fence, generation: row.generation });
   });
 
@@ -199,8 +202,8 @@ const renew = (side: Side, at: number) =>
     const outcome = await store.renewConnection({ ...before, nextRefreshAt: NOW + 9 }, grant, session.id, anEntry());
     expect(outcome).toEqual(row.status === 'revoked' ? 'gone' : { generation: row.generation + 1 });
     if (outcome === 'gone') return;
-    // The lease is lost; one that was never held does not exist.
-    if (row.fence > 0) row.fence++;
+    // The lease is lost.
+    row.fence++;
     free(row, true);
     give(row, grant);
     row.nextRefreshAt = NOW + 9;
@@ -231,10 +234,19 @@ const takeDue = (side: Side) =>
   command(`${side} takes what is due`, async (model, processes) => {
     const isDue = ({ status, nextRefreshAt }: Row) =>
       status === 'active' && nextRefreshAt !== null && nextRefreshAt <= model.now;
+    const ids = (rows: Row[]) => rows.map(({ id }) => id);
     const due = model.rows.filter(isDue);
-    const taken = await processes[side].store.claimDue(model.integration, model.now, model.now + 700, 100);
-    expect(taken.sort()).toEqual(due.map(({ id }) => id).sort());
-    for (const row of due) row.nextRefreshAt = model.now + 700;
+    const mine = (await processes[side].store.dueConnections(model.integration, model.now, 100)).map(
+      ({ connection }) => connection.id,
+    );
+    expect(ids(due)).toEqual(expect.arrayContaining(mine));
+    // Whose share they are in, whoever is alive.
+    const late = due.filter(
+      ({ nextRefreshAt, movedOnUntil }) => Math.max(nextRefreshAt!, movedOnUntil) <= model.now - DUE_FOR_OTHERS_MS,
+    );
+    expect(mine).toEqual(expect.arrayContaining(ids(late)));
+    await processes[side].store.postponeDue(mine, model.now);
+    for (const row of due) if (mine.includes(row.id)) row.movedOnUntil = model.now + CLAIMED_DUE_AGAIN_MS;
   });
 
 const pass = (ms: number) =>
@@ -272,7 +284,7 @@ async function newModel(): Promise<Model> {
     const { connection, credentials: grant } = await connected(real.left.store, { integration, nextRefreshAt });
     const { id, status, generation } = connection;
     const noLease = { fence: 0, holder: undefined, intent: null, intentAt: 0 };
-    rows.push({ id, status, generation, ...noLease, nextRefreshAt, grant, had: [grant] });
+    rows.push({ id, movedOnUntil: 0, status, generation, ...noLease, nextRefreshAt, grant, had: [grant] });
   }
   return { now: NOW, monotonic: 0, integration, rows, claims: [] };
 }
