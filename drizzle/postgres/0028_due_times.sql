@@ -55,11 +55,12 @@ FOR EACH ROW WHEN (
 -- One round trip for a claim: each statement of the function sees what was committed before it, so that the lease, the
 -- generation and the credentials are read with the connection locked, and not as of an older snapshot. `p_expired_fence`: a
 -- claim that the process has watched for as long as a lease lasts. `p_unsent_fence`: a claim of its own under which nothing
--- was sent.
+-- was sent. `p_waits`: false: of several connections in one statement, so that one that is locked (or gone) holds up none;
+-- its outcome is `locked`.
 CREATE FUNCTION "valetkey_claim"(
-  p_id text, p_generation integer, p_holder text, p_attempt text, p_now bigint, p_due_again bigint, p_judges boolean,
-  p_dead_after interval, p_in_doubt_for interval, p_spent_after bigint, p_expired_fence integer,
-  p_unsent_fence integer, p_unsent_attempt text, p_unsent_at bigint
+  p_id text, p_generation integer, p_attempt text, p_now bigint, p_due_again bigint, p_spent_after bigint,
+  p_expired_fence integer, p_unsent_fence integer, p_unsent_attempt text, p_unsent_at bigint,
+  p_holder text, p_judges boolean, p_dead_after interval, p_in_doubt_for interval, p_waits boolean
 ) RETURNS TABLE (
   outcome text, claimed_fence integer, unresolved_attempt text, unresolved_at bigint,
   connection connections, credentials grants
@@ -67,8 +68,17 @@ CREATE FUNCTION "valetkey_claim"(
 DECLARE
   lease leases;
 BEGIN
-  SELECT * INTO connection FROM connections WHERE id = p_id AND status = 'active' FOR NO KEY UPDATE;
-  IF NOT FOUND OR connection.generation > p_generation THEN
+  IF p_waits THEN
+    SELECT * INTO connection FROM connections WHERE id = p_id AND status = 'active' FOR NO KEY UPDATE;
+  ELSE
+    SELECT * INTO connection FROM connections WHERE id = p_id AND status = 'active' FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+      outcome := 'locked';
+      RETURN NEXT;
+      RETURN;
+    END IF;
+  END IF;
+  IF connection.id IS NULL OR connection.generation > p_generation THEN
     connection := NULL;
     outcome := 'gone';
     RETURN NEXT;
@@ -119,7 +129,7 @@ BEGIN
   RETURN NEXT;
 END $$;--> statement-breakpoint
 -- One round trip for the answer of the newest claim, which changes tokens and times only, of a connection without failures.
--- False: it is not that, and nothing has changed.
+-- False: it is not that, or the connection is locked, and nothing has changed.
 CREATE FUNCTION "valetkey_commit_refresh"(
   p_id text, p_fence integer, p_generation integer, p_replaces_issued_at bigint, p_issued_at bigint, p_expires_at bigint,
   p_next_refresh_at bigint, p_reauth_due_at bigint, p_last_refreshed_at bigint, p_updated_at bigint,
@@ -128,7 +138,7 @@ CREATE FUNCTION "valetkey_commit_refresh"(
 BEGIN
   PERFORM FROM connections
   WHERE id = p_id AND status = 'active' AND failures = 0 AND generation = p_generation
-    AND issued_at = coalesce(p_replaces_issued_at, issued_at) FOR NO KEY UPDATE;
+    AND issued_at = coalesce(p_replaces_issued_at, issued_at) FOR NO KEY UPDATE SKIP LOCKED;
   IF NOT FOUND THEN RETURN false; END IF;
   UPDATE leases SET holder = NULL, attempt = NULL, started_at = NULL, due_at = p_next_refresh_at, ends_at = p_reauth_due_at
   WHERE connection_id = p_id AND fence = p_fence;

@@ -243,7 +243,7 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     },
     '0028_due_times': {
       when: 1795956844970,
-      sha256: '8b35d60eb37a3601c41bdb5878a36f0c758fa2b5ac585e253248a2af6f213ae0',
+      sha256: '2e442635315e17485d9ca8e969f9f98df06cc1eda3354d6d516ab010088208c0',
     },
   },
 };

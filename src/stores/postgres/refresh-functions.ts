@@ -1,6 +1,6 @@
-// The functions of the database that every refresh calls, in one way there and back each: the claim, and the commit of a
-// routine answer. They are in the migration that made them (drizzle/postgres/0028_due_times.sql).
-
+// The functions of the database that every refresh calls: the claim, and the commit of a routine answer. One way there and
+// back each, which refreshes that come together share. They are in the migration that made them
+// (drizzle/postgres/0028_due_times.sql).
 import type { EncryptedCredentials } from '../../domain/connection.ts';
 import {
   CLAIMED_DUE_AGAIN_MS,
@@ -9,104 +9,169 @@ import {
   PROCESS_DEAD_AFTER_MS,
 } from '../../domain/time-limits.ts';
 import type { Claim, Claimed, HeldLease, RefreshedFields } from '../../ports/index.ts';
-import type { Orm, PostgresAccess } from './client.ts';
+import { createBatches } from './batches.ts';
+import type { PostgresAccess } from './client.ts';
 import { connectionAt, connectionColumns, credentialColumns, credentialsAfter } from './connection-rows.ts';
+import { isAnswer, isWorthRetrying } from './errors.ts';
+import type { Liveness } from './liveness.ts';
 import { connections } from './schema.ts';
 
+/** `expiredFence`: a claim of another process that this one has observed for as long as a lease lasts. */
+interface AskedClaim extends Claim {
+  id: string;
+  expiredFence: number | null;
+}
+interface RoutineAnswer {
+  id: string;
+  held: HeldLease;
+  change: RefreshedFields;
+  credentials: EncryptedCredentials;
+}
+/** `fence`: of the claim of another process that is in the way. */
+type ClaimOutcome = Omit<Claimed, 'isStillHeld'> | { refused: 'busy' | 'in_doubt'; fence: number } | 'gone';
+
+/** Each rejects with `StoreError`. */
 export interface RefreshFunctions {
-  /** `fence`: of the claim of another process that is in the way. */
-  claim(
-    orm: Orm,
-    id: string,
-    asked: Claim & { holder: string; judges: boolean; expiredFence: number | null },
-  ): Promise<Omit<Claimed, 'isStillHeld'> | { refused: 'busy' | 'in_doubt'; fence: number } | 'gone'>;
-  /** False: the answer is not routine, or late, and nothing was written. */
-  commitRoutine(
-    orm: Orm,
-    id: string,
-    held: HeldLease,
-    change: RefreshedFields,
-    credentials: EncryptedCredentials,
-  ): Promise<boolean>;
+  claim(asked: AskedClaim): Promise<ClaimOutcome>;
+  /** False: the answer is not routine, or late, or the connection is locked now: nothing was written. */
+  commitRoutine(answer: RoutineAnswer): Promise<boolean>;
 }
 
-const CLAIM = `select outcome, claimed_fence, unresolved_attempt, unresolved_at,
-  ${connectionColumns('(connection)')}, ${credentialColumns('(credentials)')}
-  from valetkey_claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`;
+/** The arguments of one call, in the order of the function's parameters. */
+type Arguments = readonly (string | number | null)[];
+
+/** Calls the function once for each place of the arrays, one after the other. */
+const calls = (columns: string, name: string, types: readonly string[], common: number): string => {
+  const names = types.map((_, i) => `a${i + 1}`);
+  const arrays = types.map((type, i) => `$${common + i + 1}::${type}[]`);
+  const shared = Array.from({ length: common }, (_, i) => `$${i + 1}`);
+  return `select ${columns} from unnest(${arrays.join(', ')}) with ordinality as given(${names.join(', ')}, at),
+    lateral ${name}(${[...names, ...shared].join(', ')}) as result order by at`;
+};
+const CLAIM = calls(
+  `outcome, claimed_fence, unresolved_attempt, unresolved_at,
+   ${connectionColumns('(connection)')}, ${credentialColumns('(credentials)')}`,
+  'valetkey_claim',
+  ['text', 'integer', 'text', 'bigint', 'bigint', 'bigint', 'integer', 'integer', 'text', 'bigint'],
+  5,
+);
 const ROW_AT = 4;
-const COMMIT = 'select valetkey_commit_refresh($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)';
+const COMMIT = calls(
+  'result',
+  'valetkey_commit_refresh',
+  ['text', 'integer', 'integer', ...Array.from({ length: 7 }, () => 'bigint'), 'text', 'text', 'text', 'text'],
+  0,
+);
 
 /** Of an `integer`. */
 const MAX_INTEGER = 2 ** 31 - 1;
 const milliseconds = (ms: number) => `${ms} milliseconds`;
-const { id: idColumn, issuedAt: timeColumn } = connections;
 /** As the columns encode them. */
-const textOf = (id: string) => idColumn.mapToDriverValue(id);
-const timeOf = (ms: number | null) => (ms === null ? null : timeColumn.mapToDriverValue(ms));
+const textOf = (text: string): string => String(connections.id.mapToDriverValue(text));
+const timeOf = (ms: number | null): string | null =>
+  ms === null ? null : String(connections.issuedAt.mapToDriverValue(ms));
 
-export function createRefreshFunctions(prepared: PostgresAccess['prepared']): RefreshFunctions {
+const claimArguments = ({ id, generation, attempt, now, reuseWindowMs = 0, ...asked }: AskedClaim): Arguments => [
+  textOf(id),
+  Math.min(generation, MAX_INTEGER),
+  attempt,
+  timeOf(now),
+  timeOf(now + CLAIMED_DUE_AGAIN_MS),
+  timeOf(reuseWindowMs - LOST_RESPONSE_RETRY_MS),
+  asked.expiredFence,
+  asked.unsent?.fence ?? null,
+  asked.unsent?.unresolved?.attempt ?? null,
+  timeOf(asked.unsent?.unresolved?.startedAt ?? null),
+];
+
+const commitArguments = ({ id, held, change, credentials }: RoutineAnswer): Arguments => [
+  textOf(id),
+  held.fence,
+  held.generation,
+  timeOf(held.issuedAt ?? null),
+  timeOf(change.issuedAt),
+  timeOf(change.expiresAt),
+  timeOf(change.nextRefreshAt),
+  timeOf(change.reauthDueAt),
+  timeOf(change.lastRefreshedAt),
+  timeOf(change.updatedAt),
+  credentials.accessToken,
+  credentials.refreshToken,
+  credentials.idToken,
+  credentials.credentials,
+];
+
+function outcomeOf(row: readonly unknown[]): ClaimOutcome | 'locked' {
+  const [outcome, fence, unresolvedAttempt, unresolvedAt] = row;
+  if (outcome === 'gone' || outcome === 'locked') return outcome;
+  if (outcome === 'busy' || outcome === 'in_doubt') return { refused: outcome, fence: Number(fence) };
+  return {
+    connection: connectionAt(row, ROW_AT),
+    credentials: credentialsAfter(row, ROW_AT),
+    fence: Number(fence),
+    unresolved:
+      unresolvedAttempt === null ? null : { attempt: String(unresolvedAttempt), startedAt: Number(unresolvedAt) },
+  };
+}
+
+export function createRefreshFunctions(
+  { single, prepared, hasChanged }: Pick<PostgresAccess, 'single' | 'prepared' | 'hasChanged'>,
+  { holder, canJudge }: Pick<Liveness, 'holder' | 'canJudge'>,
+): RefreshFunctions {
   const names = prepared((_, name) => ({ claim: name('claim'), commit: name('commit_refresh') }));
 
-  return {
-    async claim(orm, id, { attempt, generation, now, unsent, reuseWindowMs = 0, holder, judges, expiredFence }) {
-      const { rows } = await orm.$client.query<unknown[]>({
-        name: names(orm).claim,
-        text: CLAIM,
-        rowMode: 'array',
-        values: [
-          textOf(id),
-          Math.min(generation, MAX_INTEGER),
-          holder,
-          attempt,
-          timeOf(now),
-          timeOf(now + CLAIMED_DUE_AGAIN_MS),
-          judges,
-          milliseconds(PROCESS_DEAD_AFTER_MS),
-          milliseconds(LEASE_IN_DOUBT_MS),
-          timeOf(reuseWindowMs - LOST_RESPONSE_RETRY_MS),
-          expiredFence,
-          unsent?.fence ?? null,
-          unsent?.unresolved?.attempt ?? null,
-          timeOf(unsent?.unresolved?.startedAt ?? null),
-        ],
-      });
-      const row = rows[0]!;
-      const [outcome, claimedFence, unresolvedAttempt, unresolvedAt] = row;
-      if (outcome === 'gone') return 'gone';
-      const fence = Number(claimedFence);
-      if (outcome === 'busy' || outcome === 'in_doubt') return { refused: outcome, fence };
-      return {
-        connection: connectionAt(row, ROW_AT),
-        credentials: credentialsAfter(row, ROW_AT),
-        fence,
-        unresolved:
-          unresolvedAttempt === null ? null : { attempt: String(unresolvedAttempt), startedAt: Number(unresolvedAt) },
-      };
-    },
+  /** Undefined: one of several calls was refused, and so nothing has happened. */
+  function call(
+    name: 'claim' | 'commit',
+    text: string,
+    given: readonly Arguments[],
+    common: readonly unknown[],
+  ): Promise<unknown[][] | undefined> {
+    const arrays = given[0]!.map((_, at) => given.map((one) => one[at]));
+    return single(async (orm) => {
+      try {
+        const values = [...common, ...arrays];
+        const { rows } = await orm.$client.query<unknown[]>({ name: names(orm)[name], text, rowMode: 'array', values });
+        if (name === 'commit' && rows.some(([isDone]) => isDone)) hasChanged(orm);
+        return rows;
+      } catch (error) {
+        if (given.length > 1 && isAnswer(error) && !isWorthRetrying(error)) return undefined;
+        throw error;
+      }
+    });
+  }
 
-    async commitRoutine(orm, id, { fence, generation, issuedAt = null }, change, credentials) {
-      const { rows } = await orm.$client.query<[boolean]>({
-        name: names(orm).commit,
-        text: COMMIT,
-        rowMode: 'array',
-        values: [
-          textOf(id),
-          fence,
-          generation,
-          timeOf(issuedAt),
-          timeOf(change.issuedAt),
-          timeOf(change.expiresAt),
-          timeOf(change.nextRefreshAt),
-          timeOf(change.reauthDueAt),
-          timeOf(change.lastRefreshedAt),
-          timeOf(change.updatedAt),
-          credentials.accessToken,
-          credentials.refreshToken,
-          credentials.idToken,
-          credentials.credentials,
-        ],
-      });
-      return rows[0]![0];
+  const claimAll = (asked: readonly AskedClaim[], waits: boolean) =>
+    call('claim', CLAIM, asked.map(claimArguments), [
+      holder,
+      canJudge(),
+      milliseconds(PROCESS_DEAD_AFTER_MS),
+      milliseconds(LEASE_IN_DOUBT_MS),
+      waits,
+    ]);
+  const claimAlone = async (asked: AskedClaim): Promise<ClaimOutcome> => {
+    const rows = await claimAll([asked], true);
+    return outcomeOf(rows![0]!) as ClaimOutcome;
+  };
+
+  const claims = createBatches<AskedClaim, ClaimOutcome | 'alone'>(async (batch) => {
+    if (batch.length === 1) return [await claimAlone(batch[0]!)];
+    const rows = await claimAll(batch, false);
+    return batch.map((_, i) => {
+      const outcome = rows ? outcomeOf(rows[i]!) : 'locked';
+      return outcome === 'locked' ? 'alone' : outcome;
+    });
+  });
+  const commits = createBatches<RoutineAnswer, boolean>(async (batch) => {
+    const rows = await call('commit', COMMIT, batch.map(commitArguments), []);
+    return batch.map((_, i) => rows?.[i]?.[0] === true);
+  });
+
+  return {
+    async claim(asked) {
+      const outcome = await claims(asked);
+      return outcome === 'alone' ? claimAlone(asked) : outcome;
     },
+    commitRoutine: commits,
   };
 }

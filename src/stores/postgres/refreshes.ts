@@ -74,8 +74,8 @@ export function lastRefreshAt(orm: Pick<Orm, 'select'>, integration: string) {
 }
 
 export function createRefreshStore(access: PostgresAccess, liveness: Liveness): RefreshStore {
-  const { autocommit, single, transaction, prepared, record, hasChanged } = access;
-  const functions = createRefreshFunctions(prepared);
+  const { autocommit, transaction, prepared, record } = access;
+  const functions = createRefreshFunctions(access, liveness);
   const observer = createLeaseObserver();
   const { holder, instants } = liveness;
   /**
@@ -158,12 +158,9 @@ export function createRefreshStore(access: PostgresAccess, liveness: Liveness): 
       const begun = instants.now();
       const isStillHeld = () => instants.elapsedSince(begun) < SEND_AFTER_CLAIM_MS && liveness.wasAliveSince(begun);
       const expiredFence = observer.expiredFence(id, asked.monotonic);
-      const claiming = single((orm) =>
-        functions.claim(orm, id, { ...asked, holder, judges: liveness.canJudge(), expiredFence }),
-      );
-      const outcome = await tracked(id, claiming);
+      const outcome = await tracked(id, functions.claim({ id, ...asked, expiredFence }));
       if (outcome === 'gone') return outcome;
-      if ('fence' in outcome && 'refused' in outcome) {
+      if ('refused' in outcome) {
         observer.hasExpired(id, outcome.fence, asked.monotonic);
         return outcome.refused;
       }
@@ -210,15 +207,10 @@ export function createRefreshStore(access: PostgresAccess, liveness: Liveness): 
       const mayBeRoutine =
         recorded === 'changes' && held.isRoutine === true && held.keepsValues === true && tokenDigests === undefined;
       if (!mayBeRoutine) return tracked(id, inTransaction());
-      const committing = single(async (orm) => {
-        const isDone = await functions.commitRoutine(orm, id, held, change, credentials);
-        if (isDone) hasChanged(orm);
-        return isDone;
-      });
-      return tracked(
-        id,
-        committing.then((isDone) => (isDone ? ('committed' as const) : inTransaction())),
-      );
+      const committing = functions
+        .commitRoutine({ id, held, change, credentials })
+        .then((isDone) => (isDone ? ('committed' as const) : inTransaction()));
+      return tracked(id, committing);
     },
 
     recordRefreshFailure: (id, held, failure, audit) => {
