@@ -1,0 +1,88 @@
+// Operations that share a statement: what comes while one is under way is the next batch.
+import { Client } from 'pg';
+import { expect, onTestFinished, test } from 'vitest';
+import { createBatches } from '../../../src/stores/postgres/batches.ts';
+import { asked } from '../../support/postgres.ts';
+import { createMigratedDatabase, openTestStore } from '../../support/stores.ts';
+import { anEntry, connected, NOW, someCredentials, someRefreshedFields } from '../builders.ts';
+
+/** Batches that end when the test says so. */
+function held() {
+  const begun: { batch: readonly number[]; end: PromiseWithResolvers<number[]> }[] = [];
+  const run = createBatches<number, number>((batch) => {
+    const end = Promise.withResolvers<number[]>();
+    begun.push({ batch, end });
+    return end.promise;
+  });
+  return { begun, run };
+}
+
+test('batches: the first runs at once, and those that come meanwhile together, each with its outcome', async () => {
+  const { begun, run } = held();
+  const outcomes = [1, 2, 3].map(run);
+  expect(begun.map(({ batch }) => batch)).toEqual([[1]]);
+  begun[0]!.end.resolve([10]);
+  expect(await outcomes[0]).toBe(10);
+  await expect.poll(() => begun.length).toBe(2);
+  expect(begun[1]!.batch).toEqual([2, 3]);
+  begun[1]!.end.resolve([20, 30]);
+  expect(await Promise.all(outcomes)).toEqual([10, 20, 30]);
+});
+
+test('batches: a failure rejects those of its batch, and the next one runs', async () => {
+  const { begun, run } = held();
+  const [first, second] = [run(1), run(2)];
+  begun[0]!.end.reject(new Error('away'));
+  await expect(first).rejects.toThrow('away');
+  await expect.poll(() => begun.length).toBe(2);
+  begun[1]!.end.resolve([20]);
+  expect(await second).toBe(20);
+});
+
+async function lockedConnection(url: string, id: string) {
+  const client = new Client(url);
+  await client.connect();
+  onTestFinished(() => client.end());
+  await client.query('begin');
+  await client.query('select 1 from connections where id = $1 for no key update', [id]);
+  return { release: () => client.query('commit') };
+}
+
+test('claims and commits that come together: one whose connection is locked holds up none of the others', async () => {
+  const url = await createMigratedDatabase();
+  const store = await openTestStore(url);
+  const given = { failures: 0, lastRefreshError: null };
+  const all = [await connected(store, given), await connected(store, given), await connected(store, given)];
+  const [first, locked, last] = all.map(({ connection }) => connection.id) as [string, string, string];
+  const claim = (id: string) => store.claim(id, { attempt: `att_${id}`, generation: 1, now: NOW, monotonic: 0 });
+  const lock = await lockedConnection(url, locked);
+  // The first goes alone; the others are one statement.
+  const claims = [claim(first), claim(locked), claim(last)] as const;
+  expect([await claims[0], await claims[2]]).toMatchObject([{ fence: 1 }, { fence: 1 }]);
+  expect(await asked(url, `select attempt from leases where connection_id = '${locked}'`)).toEqual([{ attempt: null }]);
+  await lock.release();
+  expect(await claims[1]).toMatchObject({ fence: 1, unresolved: null });
+
+  const routine = { fence: 1, generation: 1, isRoutine: true, keepsValues: true };
+  const commit = (id: string) =>
+    store.commitRefresh(id, routine, someRefreshedFields(), someCredentials(), anEntry(), 'changes');
+  const again = await lockedConnection(url, locked);
+  const commits = [commit(first), commit(locked), commit(last)] as const;
+  expect([await commits[0], await commits[2]]).toEqual(['committed', 'committed']);
+  expect((await store.connection(locked))?.generation).toBe(1);
+  await again.release();
+  expect(await commits[1]).toBe('committed');
+  expect((await store.connection(locked))?.generation).toBe(2);
+});
+
+test('a claim that the database refuses fails alone', async () => {
+  const url = await createMigratedDatabase();
+  const store = await openTestStore(url);
+  const all = [await connected(store), await connected(store), await connected(store)];
+  const [first, bad, last] = all.map(({ connection }) => connection.id) as [string, string, string];
+  await asked(url, `update leases set fence = ${2 ** 31 - 1} where connection_id = '${bad}'`);
+  const claim = (id: string) => store.claim(id, { attempt: `att_${id}`, generation: 1, now: NOW, monotonic: 0 });
+  const outcomes = await Promise.allSettled([claim(first), claim(bad), claim(last)]);
+  expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  expect(outcomes[2]).toMatchObject({ value: { fence: 1, unresolved: null } });
+});
