@@ -211,11 +211,3 @@ export const timesAfter = ({ nextRefreshAt, reauthDueAt }: RefreshedFields) => (
   dueAt: nextRefreshAt,
   endsAt: reauthDueAt,
 });
-
-/** For an upsert of a lease: the claim replaces what is there. */
-export const CLAIM_REPLACES = {
-  fence: sql`excluded.fence`,
-  holder: sql`excluded.holder`,
-  attempt: sql`excluded.attempt`,
-  startedAt: sql`excluded.started_at`,
-};
