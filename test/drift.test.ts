@@ -40,7 +40,8 @@ describe('the migrations', () => {
   it('build, one after the other, what the schema alone would build', async () => {
     const [nothing, all] = [await generateSQLiteDrizzleJson({}), await generateSQLiteDrizzleJson(schema)];
     const migrated = built(readMigrationFiles({ migrationsFolder: MIGRATIONS }).flatMap(({ sql }) => sql));
-    expect(migrated).toEqual(built(await generateSQLiteMigration(nothing, all)));
+    const fromSchema = (await generateSQLiteMigration(nothing, all)).map(withoutRowIds);
+    expect(migrated).toEqual(built(fromSchema));
     expect(Object.keys(migrated).length).toBeGreaterThan(5);
   });
 });
@@ -52,6 +53,10 @@ function lastSnapshot(migrations: string) {
     .at(-1);
   return JSON.parse(readFileSync(`${migrations}/meta/${last}`, 'utf8'));
 }
+
+/** The table that is its own index: the schema has no word for that. */
+const withoutRowIds = (statement: string) =>
+  statement.startsWith('CREATE TABLE `audit_reads`') ? statement.replace(/\);\s*$/, ') WITHOUT ROWID;') : statement;
 
 /** The tables as SQLite sees them, whatever the order and the wording that they were made in. */
 function built(statements: string[]) {

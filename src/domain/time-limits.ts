@@ -404,8 +404,12 @@ export const WIPE_INTERVAL_MS = 30 * SECOND_MS;
 export const WIPE_RETRY_MS = SECOND_MS;
 /** Buffered audit entries and key uses are written this often. */
 export const AUDIT_FLUSH_INTERVAL_MS = SECOND_MS;
+/** Reads of one batch of the audit log lie within so much time, however long the store could not be written to. */
+export const AUDIT_BATCH_SPAN_MS = 10 * SECOND_MS;
 /** Audit entries past their retention are deleted this often. */
 export const AUDIT_RETENTION_INTERVAL_MS = MINUTE_MS;
+/** What finds an owner's reads is kept for so much longer: entries are deleted together with the last one of their link of the chain. */
+export const AUDIT_READS_OUTLIVED_MS = 2 * DAY_MS;
 /** The pause between two batches of deleted audit entries: at most 5,000 a second for each process. */
 export const AUDIT_RETENTION_PAUSE_MS = 100;
 /** New audit entries are sealed this often: until then, deleting them leaves no trace. Of all processes, one does it. */

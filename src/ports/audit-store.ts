@@ -5,15 +5,20 @@ import type { AuditSeal } from '../domain/audit-seal.ts';
 import type { AuditFilter, Page, PageRequest } from './rows.ts';
 
 export interface AuditStore {
-  /** All of them or none. Idempotent by id, so that it can be repeated after an unknown outcome. */
+  /**
+   * All of them or none. Idempotent by id, so that it can be repeated after an unknown outcome. An entry may be a batch of reads
+   * (`batchReads`): to the hash chain and to pruning it is one entry.
+   */
   appendAudit(entries: AuditEntry[]): Promise<void>;
-  /** Newest first. */
+  /** Newest first. Of a batch, its reads one by one, under ids of their own. */
   audit(filter: AuditFilter, page: PageRequest): Promise<Page<StoredAuditEntry>>;
   /**
    * Deletes up to `limit` entries with lower ids that are not sealed, and returns how many: without a place in the hash chain,
    * or with one after `sealedUpTo` (by default 0). Skips rows that another process is deleting.
    */
   pruneAudit(before: string, limit: number, sealedUpTo?: number): Promise<number>;
+  /** Deletes up to `limit` of what finds reads of the weeks before this time, in ms, and returns how many. */
+  pruneAuditReads(before: number, limit: number): Promise<number>;
 }
 
 /** An audit entry with its place in the order in which the log is sealed. Places have gaps. */

@@ -3,8 +3,8 @@
 /**
  * The tables that are migrated, by their names in the database, each after those that it refers to. Tables that concern
  * one database only are left out: `changes` and `replicas`, which its processes read, `console_sessions`, whose users sign in
- * again, `agent_sessions`, which last an hour at most, the token buckets (`rate_buckets` and the deprecated `paces`), which fill up within a moment, and
- * `connection_counts`, which the triggers of the target write.
+ * again, `agent_sessions`, which last an hour at most, the token buckets (`rate_buckets` and the deprecated `paces`), which fill up within a moment,
+ * `connection_counts`, which the triggers of the target write, and `audit_reads`, which is made again of the audit log.
  */
 export const MIGRATED_TABLES = [
   'integrations',

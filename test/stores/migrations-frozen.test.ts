@@ -129,6 +129,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795956843283,
       sha256: 'b1e0a6abe10c6bde3821f0f847065208060309f19e59b6ee173a87920213b26e',
     },
+    '0029_audit_reads': {
+      when: 1795959648921,
+      sha256: 'bac76b178cf6444104beb2acea96651ec11d4f7a13e96ad06df69e2fb6117ab2',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
@@ -244,6 +248,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0028_due_times': {
       when: 1795956844970,
       sha256: '2e442635315e17485d9ca8e969f9f98df06cc1eda3354d6d516ab010088208c0',
+    },
+    '0029_audit_reads': {
+      when: 1795959652075,
+      sha256: '7c2e97845ef02dd7491f78db98cd09ce54d9acedd54443906aecf8816d90b3d7',
     },
   },
 };

@@ -1,11 +1,12 @@
 // The audit log in PostgreSQL.
-import { and, asc, desc, getTableColumns, gt, isNull, lt, or } from 'drizzle-orm';
+import { and, asc, desc, getTableColumns, gt, isNull, lt, or, type SQL, sql } from 'drizzle-orm';
+import { type OwnerReads, ownersIn, weekOf } from '../../domain/audit-reads.ts';
 import type { AuditFilter, AuditStore } from '../../ports/index.ts';
-import { boundedPage, EXAMINED_PER_STEP, stepOf } from '../shared/bounded-pages.ts';
-import { type AuditRange, inAuditRange, matchesEntry, sparsestAuditRange } from '../shared/filters.ts';
+import { type AuditRange, type Contains, inAuditRange, matchesEntry } from '../shared/audit-filters.ts';
+import { type AuditStatements, auditPage } from '../shared/audit-pages.ts';
 import { isAnyOf } from './chosen-rows.ts';
 import type { Orm, PostgresAccess } from './client.ts';
-import { audit as log } from './schema.ts';
+import { auditReads, audit as log } from './schema.ts';
 
 /** All but its place in the hash chain, which the database gives. */
 export const { position: _, ...entryColumns } = getTableColumns(log);
@@ -34,7 +35,7 @@ export function auditStep(
     matching: orm
       .select()
       .from(examined)
-      .where(matchesEntry(examined, filter))
+      .where(matchesEntry(examined, filter, contains))
       .orderBy(desc(examined.id))
       .limit(wanted),
     last: orm
@@ -47,39 +48,102 @@ export function auditStep(
   };
 }
 
-export const createAuditStore = ({ autocommit, transaction }: PostgresAccess): AuditStore => ({
-  appendAudit: async (entries) => {
-    if (entries.length === 0) return;
-    await transaction(async (orm) => {
-      for (let i = 0; i < entries.length; i += ROWS_PER_INSERT) {
-        const some = entries.slice(i, i + ROWS_PER_INSERT);
-        await orm.insert(log).values(some).onConflictDoNothing();
-      }
-    });
+const contains: Contains = (column, text) => sql`strpos(${column}, ${text}) > 0`;
+
+/** Of each week that there is, as many as are wanted in all: there are few weeks. */
+export const batchesOf = (
+  orm: Pick<Orm, 'execute'>,
+  owner: string,
+  { fromId, beforeId }: AuditFilter,
+  after: string | undefined,
+  limit: number,
+) => {
+  const inRange = and(
+    fromId === undefined ? undefined : sql`entry >= ${fromId}`,
+    beforeId === undefined ? undefined : sql`entry < ${beforeId}`,
+    after === undefined ? undefined : sql`entry < ${after}`,
+  );
+  return orm.execute<{ entry: string }>(sql`
+    select found.entry
+    from generate_series((select min(week) from audit_reads), (select max(week) from audit_reads)) as weeks(week)
+    cross join lateral (
+      select entry from audit_reads
+      where ${and(sql`week = weeks.week`, sql`owner = ${owner}`, inRange)}
+      order by entry desc limit ${limit}
+    ) as found
+    order by found.entry desc limit ${limit}`);
+};
+
+const statementsOf = ({ autocommit }: PostgresAccess): AuditStatements => ({
+  matching: (...given) => {
+    const [range, filter, after, examine, wanted] = given;
+    return autocommit((orm) => auditStep(orm, range, filter, after, examine, wanted).matching);
   },
-  async audit(filter, page) {
-    const range = await sparsestAuditRange(filter, (one) =>
-      autocommit(async (orm) => (await auditStep(orm, one, filter, page.after, EXAMINED_PER_STEP, 1).last)[0]?.id),
-    );
-    return boundedPage(page, -1, [
-      (after, examine, wanted) =>
-        autocommit(async (orm) => {
-          const { matching, last } = auditStep(orm, range, filter, after, examine, wanted);
-          const rows = await matching;
-          const [lastOne] = rows.length === wanted ? [] : await last;
-          return stepOf(rows, wanted, () => lastOne?.id);
-        }),
-    ]);
-  },
-  pruneAudit: (before, limit, sealedUpTo = 0) =>
+  last: (range, filter, after, examine) =>
+    autocommit(async (orm) => (await auditStep(orm, range, filter, after, examine, 1).last)[0]?.id),
+  ownerOf: (id) =>
     autocommit(async (orm) => {
-      const oldest = orm
-        .select({ id: log.id })
-        .from(log)
-        .where(and(or(isNull(log.position), gt(log.position, sealedUpTo)), lt(log.id, before)))
-        .orderBy(asc(log.id))
-        .limit(limit)
-        .for('update', { skipLocked: true });
-      return (await orm.delete(log).where(isAnyOf(log.id, oldest))).rowCount ?? 0;
+      const { rows } = await orm.execute<{ owner: string | null }>(sql`
+        select coalesce((select owner from connections where id = ${id}),
+          (select owner from audit where connection_id = ${id} and owner is not null order by id desc limit 1)) as owner`);
+      return rows[0]?.owner ?? undefined;
     }),
+  batchesOf: (owner, filter, after, limit) =>
+    autocommit(async (orm) => (await batchesOf(orm, owner, filter, after, limit)).rows.map(({ entry }) => entry)),
+  rows: (ids) =>
+    autocommit((orm) =>
+      orm
+        .select(entryColumns)
+        .from(log)
+        .where(sql`${log.id} = any(${sql.param(ids)}::text[])`)
+        .orderBy(desc(log.id)),
+    ),
 });
+
+export function createAuditStore(access: PostgresAccess): AuditStore {
+  const { autocommit, transaction } = access;
+  const statements = statementsOf(access);
+  return {
+    appendAudit: async (entries) => {
+      if (entries.length === 0) return;
+      const reads = entries.flatMap(ownersIn);
+      await transaction(async (orm) => {
+        for (let i = 0; i < entries.length; i += ROWS_PER_INSERT) {
+          const some = entries.slice(i, i + ROWS_PER_INSERT);
+          await orm.insert(log).values(some).onConflictDoNothing();
+        }
+        if (reads.length > 0) await orm.execute(addReads(reads));
+      });
+    },
+    audit: (filter, page) => auditPage(statements, filter, page),
+    pruneAudit: (before, limit, sealedUpTo = 0) =>
+      autocommit(async (orm) => {
+        const oldest = orm
+          .select({ id: log.id })
+          .from(log)
+          .where(and(or(isNull(log.position), gt(log.position, sealedUpTo)), lt(log.id, before)))
+          .orderBy(asc(log.id))
+          .limit(limit)
+          .for('update', { skipLocked: true });
+        return (await orm.delete(log).where(isAnyOf(log.id, oldest))).rowCount ?? 0;
+      }),
+    pruneAuditReads: (before, limit) =>
+      autocommit(async (orm) => {
+        const oldest = orm
+          .select({ row: sql`ctid` })
+          .from(auditReads)
+          .where(lt(auditReads.week, weekOf(before)))
+          .limit(limit)
+          .for('update', { skipLocked: true });
+        return (await orm.delete(auditReads).where(sql`ctid = any(array(${oldest}))`)).rowCount ?? 0;
+      }),
+  };
+}
+
+/** One parameter for each column, however many rows. */
+export const addReads = (reads: readonly OwnerReads[]): SQL => {
+  const column = (name: keyof OwnerReads) => sql.param(reads.map((row) => row[name]));
+  return sql`insert into audit_reads (week, owner, entry)
+    select * from unnest(${column('week')}::int[], ${column('owner')}::text[], ${column('entry')}::text[])
+    on conflict do nothing`;
+};

@@ -1,5 +1,6 @@
 // A PostgreSQL database as the source or the target of a data migration.
 import { getTableColumns, getTableName, is, Table } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/node-postgres';
 import type { Pool, PoolClient } from 'pg';
 import { POSTGRES_DATA_MIGRATION_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import {
@@ -12,7 +13,9 @@ import {
   type Snapshot,
   UNFINISHED_MARKER,
 } from '../../ports/index.ts';
+import { readsInRows } from '../shared/migrated-reads.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
+import { addReads } from './audit.ts';
 import { openPool, readAddress, rowsOf } from './database.ts';
 import { codeOf, storeError } from './errors.ts';
 import { COUNT_LIVE } from './liveness.ts';
@@ -58,6 +61,15 @@ export function postgresEndpoint(url: string, rescued: () => number): MigrationE
     write: orStoreError(async (table, rows) => {
       const all = columnsOf(table);
       const values = all.map((_, at) => rows.map((row) => row[at] ?? null));
+      // First, since the rows are copied on after the last one that is there. What finds nothing does no harm.
+      const reads =
+        table === 'audit'
+          ? readsInRows(
+              all.map(({ name }) => name),
+              rows,
+            )
+          : [];
+      if (reads.length > 0) await drizzle(pool).execute(addReads(reads));
       await pool.query(insertInto(table), values);
     }),
     finish: orStoreError(

@@ -1,13 +1,14 @@
 // The audit log in SQLite.
 import type { Database } from 'better-sqlite3';
-import { and, asc, desc, getTableColumns, gt, inArray, isNull, lt, or } from 'drizzle-orm';
+import { and, asc, desc, getTableColumns, gt, inArray, isNull, lt, or, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
+import { isBatch, type OwnerReads, ownersIn, weekOf } from '../../domain/audit-reads.ts';
 import { ANCHOR, HEAD } from '../../domain/audit-seal.ts';
 import type { AuditFilter, AuditStore } from '../../ports/index.ts';
-import { boundedPage, EXAMINED_PER_STEP, stepOf } from '../shared/bounded-pages.ts';
-import { type AuditRange, inAuditRange, matchesEntry, sparsestAuditRange } from '../shared/filters.ts';
+import { type AuditRange, type Contains, inAuditRange, matchesEntry } from '../shared/audit-filters.ts';
+import { type AuditStatements, auditPage } from '../shared/audit-pages.ts';
 import type { SqliteAccess } from './client.ts';
-import { audit as log } from './schema.ts';
+import { auditReads, audit as log } from './schema.ts';
 
 /** All but its place in the hash chain. */
 export const { position: _, ...entryColumns } = getTableColumns(log);
@@ -18,7 +19,13 @@ const NEXT_POSITION = `select 1 + max(
   coalesce((select to_position from audit_seals where id < '${ANCHOR}' order by id desc limit 1), 0),
   coalesce((select to_position from audit_seals where id = '${HEAD}'), 0))`;
 
-/** Writes an entry inside an operation. Without drizzle's mapping, which does nothing here: every read writes an entry. */
+export const ADD_READS =
+  'insert into audit_reads (week, owner, entry) values (@week, @owner, @entry) on conflict do nothing';
+
+/**
+ * Writes an entry inside an operation, and of a batch of reads the rows that find it. Without drizzle's mapping, which does
+ * nothing here.
+ */
 export function auditWriter(client: Database): (entry: AuditEntry) => void {
   const columns = Object.entries(entryColumns);
   const names = columns.map(([, { name }]) => name).join(', ');
@@ -26,7 +33,11 @@ export function auditWriter(client: Database): (entry: AuditEntry) => void {
     `insert into audit (${names}, position) values (${columns.map(([key]) => `@${key}`).join(', ')}, (${NEXT_POSITION}))
      on conflict (id) do nothing`,
   );
-  return (entry) => void insert.run(entry);
+  const find = client.prepare<OwnerReads>(ADD_READS);
+  return (entry) => {
+    insert.run(entry);
+    if (isBatch(entry)) for (const reads of ownersIn(entry)) find.run(reads);
+  };
 }
 
 /** The newest entries of a range, of which those that match; and the last one that was examined. */
@@ -50,7 +61,7 @@ export function auditStep(
     matching: orm
       .select()
       .from(examined)
-      .where(matchesEntry(examined, filter))
+      .where(matchesEntry(examined, filter, contains))
       .orderBy(desc(examined.id))
       .limit(wanted),
     last: orm
@@ -63,33 +74,75 @@ export function auditStep(
   };
 }
 
-export const createAuditStore = ({ orm, read, write, recordEntry }: SqliteAccess): AuditStore => ({
-  appendAudit: async (entries) => {
-    if (entries.length === 0) return;
-    await write(() => {
-      for (const entry of entries) recordEntry(entry);
-    });
-  },
-  async audit(filter, page) {
-    const range = await sparsestAuditRange(filter, (one) =>
-      read(() => auditStep(orm, one, filter, page.after, EXAMINED_PER_STEP, 1).last.get()?.id),
-    );
-    return boundedPage(page, -1, [
-      (after, examine, wanted) =>
-        read(() => {
-          const { matching, last } = auditStep(orm, range, filter, after, examine, wanted);
-          return stepOf(matching.all(), wanted, () => last.get()?.id);
-        }),
-    ]);
-  },
-  pruneAudit: (before, limit, sealedUpTo = 0) =>
-    write(() => {
-      const oldest = orm
-        .select({ id: log.id })
-        .from(log)
-        .where(and(or(isNull(log.position), gt(log.position, sealedUpTo)), lt(log.id, before)))
-        .orderBy(asc(log.id))
-        .limit(limit);
-      return orm.delete(log).where(inArray(log.id, oldest)).run().changes;
-    }),
-});
+const contains: Contains = (column, text) => sql`instr(${column}, ${text}) > 0`;
+
+function statementsOf({ orm, read }: SqliteAccess): AuditStatements {
+  const client = orm.$client;
+  const ownerOf = client.prepare<[string, string], string | null>(
+    `select coalesce((select owner from connections where id = ?),
+       (select owner from audit where connection_id = ? and owner is not null order by id desc limit 1))`,
+  );
+  const weeks = client.prepare<[], { oldest: number | null; newest: number | null }>(
+    'select (select min(week) from audit_reads) as oldest, (select max(week) from audit_reads) as newest',
+  );
+  const ofWeek = client.prepare<[number, string, string, string, number], string>(OF_WEEK);
+  return {
+    matching: (...given) => {
+      const [range, filter, after, examine, wanted] = given;
+      return read(() => auditStep(orm, range, filter, after, examine, wanted).matching.all());
+    },
+    last: (range, filter, after, examine) =>
+      read(() => auditStep(orm, range, filter, after, examine, 1).last.get()?.id),
+    ownerOf: (id) => read(() => ownerOf.pluck().get(id, id) ?? undefined),
+    batchesOf: (owner, { fromId = '', beforeId = '{' }, after = '{', limit) =>
+      read(() => {
+        const { oldest, newest } = weeks.get()!;
+        const ids: string[] = [];
+        const below = after < beforeId ? after : beforeId;
+        for (let week = newest ?? 0; week >= (oldest ?? 1) && ids.length < limit; week--)
+          ids.push(...ofWeek.pluck().all(week, owner, below, fromId, limit - ids.length));
+        return ids;
+      }),
+    rows: (ids) =>
+      read(() => orm.select(entryColumns).from(log).where(inArray(log.id, ids)).orderBy(desc(log.id)).all()),
+  };
+}
+
+/** `{` is greater than every id. */
+export const OF_WEEK = `select entry from audit_reads where week = ? and owner = ? and entry < ? and entry >= ?
+  order by entry desc limit ?`;
+
+export function createAuditStore(access: SqliteAccess): AuditStore {
+  const { orm, write, recordEntry } = access;
+  const statements = statementsOf(access);
+  return {
+    appendAudit: async (entries) => {
+      if (entries.length === 0) return;
+      await write(() => {
+        for (const entry of entries) recordEntry(entry);
+      });
+    },
+    audit: (filter, page) => auditPage(statements, filter, page),
+    pruneAudit: (before, limit, sealedUpTo = 0) =>
+      write(() => {
+        const oldest = orm
+          .select({ id: log.id })
+          .from(log)
+          .where(and(or(isNull(log.position), gt(log.position, sealedUpTo)), lt(log.id, before)))
+          .orderBy(asc(log.id))
+          .limit(limit);
+        return orm.delete(log).where(inArray(log.id, oldest)).run().changes;
+      }),
+    pruneAuditReads: (before, limit) =>
+      write(() => {
+        const { week, owner, entry } = auditReads;
+        const key = sql`(${week}, ${owner}, ${entry})`;
+        const oldest = orm
+          .select({ week, owner, entry })
+          .from(auditReads)
+          .where(lt(week, weekOf(before)))
+          .limit(limit);
+        return orm.delete(auditReads).where(sql`${key} in (${oldest})`).run().changes;
+      }),
+  };
+}

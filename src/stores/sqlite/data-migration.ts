@@ -3,6 +3,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import Sqlite, { type Database } from 'better-sqlite3';
 import { getTableColumns, getTableName, is, Table } from 'drizzle-orm';
+import type { OwnerReads } from '../../domain/audit-reads.ts';
 import { SQLITE_OPEN_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import {
   type AlteredValue,
@@ -17,7 +18,9 @@ import {
   StoreError,
   UNFINISHED_MARKER,
 } from '../../ports/index.ts';
+import { readsInRows } from '../shared/migrated-reads.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
+import { ADD_READS } from './audit.ts';
 import { openDatabase, pathOf } from './database.ts';
 import { storeError } from './group-commit.ts';
 import { schemaState } from './migrations.ts';
@@ -78,6 +81,7 @@ export function sqliteEndpoint(url: string): MigrationEndpoint {
         for (const row of rows) insert.run(row);
         // The leases are copied with their times, after this: the trigger has made some.
         if (table === 'connections') target!.exec('delete from leases');
+        if (table === 'audit') addReads(target!, readsInRows(names, rows));
       })();
     }),
     finish: orStoreError(() => void target!.exec(`drop table ${UNFINISHED_MARKER}`)),
@@ -85,6 +89,11 @@ export function sqliteEndpoint(url: string): MigrationEndpoint {
     unmarkMigrated: orStoreError(() => changing(path, `drop table if exists ${MIGRATED_MARKER}`)),
     close: async () => void target?.close(),
   };
+}
+
+function addReads(client: Database, reads: OwnerReads[]): void {
+  const add = client.prepare(ADD_READS);
+  for (const one of reads) add.run(one);
 }
 
 /** The same before and after the file is made. */

@@ -12,6 +12,7 @@ import type { ChangeKind } from '../../ports/index.ts';
 import { ciphertext, json } from './columns.ts';
 
 export * from './agent-session-schema.ts';
+export * from './audit-reads-schema.ts';
 export * from './console-schema.ts';
 export * from './counter-schema.ts';
 export * from './event-schema.ts';

@@ -1,10 +1,144 @@
 // The contract of the store: the audit log.
 import { expect, test } from 'vitest';
-import { StoreError } from '../../../src/ports/index.ts';
-import { anEntry, FIRST, NOW } from '../builders.ts';
+import type { AuditEntry } from '../../../src/domain/audit.ts';
+import { batchReads, weekOf } from '../../../src/domain/audit-reads.ts';
+import { type AuditFilter, type Page, type Store, StoreError } from '../../../src/ports/index.ts';
+import { anEntry, connected, FIRST, NOW } from '../builders.ts';
 import type { Opened } from './index.ts';
 
+const DAY_MS = 86_400_000;
+
+const aRead = (n: number, given: Partial<AuditEntry> = {}): AuditEntry =>
+  anEntry({
+    action: 'token.read',
+    at: NOW + n,
+    owner: `user:${n}`,
+    connectionId: `con_${n}`,
+    requestId: `req-${n}`,
+    traceId: null,
+    detail: null,
+    changed: null,
+    ...given,
+  });
+
+/** Stores what was noted as the buffer does. */
+async function noted(store: Store, entries: AuditEntry[]): Promise<AuditEntry[]> {
+  const stored = batchReads(entries).map(({ entry }) => entry);
+  await store.appendAudit(stored);
+  return stored;
+}
+
+/** All pages of a list, of `limit` entries each. */
+async function pagesOf(store: Store, filter: AuditFilter, limit: number) {
+  const all: Page<{ id: string }>['data'] = [];
+  for (let after: string | undefined; ; ) {
+    const { data, next } = await store.audit(filter, { limit, after });
+    all.push(...data);
+    if (next === null) return all;
+    after = next;
+  }
+}
+
+const withoutIds = (entries: readonly { id: string }[]) => entries.map(({ id: _, ...rest }) => rest);
+
 export function auditLog(at: Opened): void {
+  test('reads that are stored as a batch are returned one by one, with all that they have', async () => {
+    const reads = [
+      aRead(1),
+      aRead(2, { count: 7, clientRequestId: null }),
+      aRead(3, { owner: 'o"\\{%_', traceId: 'x' }),
+    ];
+    const change = anEntry({ id: `${reads[2]!.id}x` });
+    const stored = await noted(at.store, [change, ...reads]);
+    expect(stored).toHaveLength(2);
+    const { data, next } = await at.store.audit({}, FIRST);
+    expect(next).toBeNull();
+    expect(withoutIds(data)).toEqual(withoutIds([change, ...reads.toReversed()]));
+    const ids = data.map(({ id }) => id);
+    expect(ids).toEqual([...new Set(ids)].sort().reverse());
+    for (const id of ids) expect(id).toMatch(/^[\w-]{1,64}$/);
+  });
+
+  test('reads that have a row of their own, and those in batches, are one list', async () => {
+    const single = aRead(1, { connectionId: 'con_x', owner: 'x' });
+    await noted(at.store, [single]);
+    await noted(at.store, [aRead(2), aRead(3, { connectionId: 'con_x', owner: 'x' }), aRead(4, { owner: 'x' })]);
+    await at.store.appendAudit([
+      anEntry({ action: 'connection.revoked', connectionId: 'con_x', owner: 'x', at: NOW + 5 }),
+    ]);
+    const times = async (filter: AuditFilter) => (await at.store.audit(filter, FIRST)).data.map((e) => e.at - NOW);
+    expect(await times({ owner: 'x' })).toEqual([5, 4, 3, 1]);
+    expect(await times({ connectionId: 'con_x' })).toEqual([5, 3, 1]);
+    expect(await times({ connectionId: 'con_x', changes: true })).toEqual([5]);
+  });
+
+  test('a batch is found by a connection that has no other entry', async () => {
+    const { connection } = await connected(at.store);
+    const read = aRead(1, { connectionId: connection.id, owner: connection.owner });
+    await noted(at.store, [read, aRead(2)]);
+    expect(withoutIds((await at.store.audit({ connectionId: connection.id }, FIRST)).data)).toEqual(withoutIds([read]));
+  });
+
+  test.each([
+    ['owner', { owner: 'user:7' }, [7]],
+    ['owner and connection', { owner: 'user:7', connectionId: 'con_7' }, [7]],
+    ['owner and the connection of another', { owner: 'user:7', connectionId: 'con_8' }, []],
+    ['request', { requestId: 'req-9' }, [9]],
+    ['actor and owner', { actor: 'clr_1', owner: 'user:7' }, [7]],
+    ['session and request', { session: 'ses_1', requestId: 'req-7' }, [7]],
+    ['integration and time', { integration: 'slack', from: NOW + 3, to: NOW + 5 }, [4, 3]],
+    ['another integration', { integration: 'github', owner: 'user:7' }, []],
+    ['action', { action: 'token.read', owner: 'user:7' }, [7]],
+    ['another action', { action: 'proxy.called' }, []],
+    [
+      'owners of a scope',
+      { within: [{ integrations: ['sl*'], owners: ['user:7', 'user:12*', 'nobody'] }] },
+      [129, 128, 127, 126, 125, 124, 123, 122, 121, 120, 12, 7],
+    ],
+    ['an integration of no scope', { within: [{ integrations: ['github'], owners: ['*'] }] }, []],
+    ['no scope', { within: [] }, []],
+    ['changes', { changes: true as const }, []],
+    ['the owner that a batch says it has', { owner: '*' }, []],
+  ])('a filter finds reads of batches by %s', async (_, filter, expected) => {
+    await noted(
+      at.store,
+      Array.from({ length: 130 }, (_, n) => aRead(n)),
+    );
+    const { data } = await at.store.audit(filter, FIRST);
+    expect(data.map((entry) => entry.at - NOW).sort((a, b) => b - a)).toEqual(expected);
+  });
+
+  test.each([1, 3, 64, 65])('pages of %i reads have each of them once', async (limit) => {
+    const reads = Array.from({ length: 150 }, (_, n) => aRead(n, { owner: n % 2 ? 'odd' : 'even' }));
+    await noted(at.store, reads);
+    await noted(at.store, [aRead(200, { owner: 'odd' })]);
+    for (const [filter, count] of [
+      [{}, 151],
+      [{ owner: 'odd' }, 76],
+    ] as const) {
+      const ids = (await pagesOf(at.store, filter, limit)).map(({ id }) => id);
+      expect(ids).toHaveLength(count);
+      expect(ids).toEqual([...new Set(ids)].sort().reverse());
+    }
+  });
+
+  test('a batch that is appended again is stored once, and found once', async () => {
+    const stored = await noted(at.store, [aRead(1), aRead(2)]);
+    await at.store.appendAudit(stored);
+    expect((await at.store.audit({ owner: 'user:1' }, FIRST)).data).toHaveLength(1);
+    expect((await at.store.audit({}, FIRST)).data).toHaveLength(2);
+  });
+
+  test('a batch is pruned as a whole, and what finds it by whole weeks', async () => {
+    const old = NOW - 21 * DAY_MS;
+    await noted(at.store, [aRead(1, { at: old }), aRead(2, { at: old })]);
+    await noted(at.store, [aRead(1), aRead(2)]);
+    expect(await at.store.pruneAuditReads((weekOf(old) + 1) * 7 * DAY_MS, 1)).toBe(1);
+    expect(await at.store.pruneAuditReads((weekOf(old) + 1) * 7 * DAY_MS, 5)).toBe(1);
+    expect(await at.store.pruneAuditReads((weekOf(old) + 1) * 7 * DAY_MS, 5)).toBe(0);
+    expect((await at.store.audit({ owner: 'user:1' }, FIRST)).data.map((entry) => entry.at)).toEqual([NOW + 1]);
+  });
+
   test('entries are returned with every field, newest first', async () => {
     const full = anEntry();
     const bare = anEntry({

@@ -1,5 +1,6 @@
 // Buffers what is written in batches: audit entries of reads and refusals, and when keys were last used.
 import type { AuditEntry } from '../../../domain/audit.ts';
+import { type BatchedReads, batchReads } from '../../../domain/audit-reads.ts';
 import { AUDIT_FLUSH_INTERVAL_MS } from '../../../domain/time-limits.ts';
 import type { Logger, Store } from '../../../ports/index.ts';
 
@@ -7,8 +8,12 @@ import type { Logger, Store } from '../../../ports/index.ts';
 const FLUSH_AT = 2_000;
 /** Kept while the store cannot be written to; beyond that the oldest entries are dropped, and the log says so. */
 const MAX_ENTRIES = 50_000;
-/** Entries per write: under a millisecond of work, so that no request waits long behind it. */
-const BATCH = 64;
+/** Entries that are put together at once: under a millisecond of work, so that no request waits long behind it. */
+const BATCHED_AT_ONCE = 1_000;
+/** Reads in one write, where each is in a batch with others. About as much work. */
+const READS = 256;
+/** An entry that is a row of its own takes as long as so many reads. */
+const ROW = 4;
 
 export interface AuditBuffer {
   /** Adds to the count of the entry with this key. `make` is called only for the first one since the last flush. */
@@ -27,7 +32,7 @@ export interface AuditBuffer {
 interface Parts {
   store: Pick<Store, 'appendAudit' | 'touchKeys'>;
   log: Logger;
-  /** Called with entries of the buffer once they are written. */
+  /** Called with entries of the buffer once they are written; reads are in batches. */
   onWritten?: ((entries: readonly AuditEntry[]) => void) | undefined;
 }
 
@@ -37,9 +42,13 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
   let next: Promise<void> | undefined;
-  /** Being written. */
-  let batch: AuditEntry[] = [];
+  /** Being written, and not in portions yet. */
+  let taken: AuditEntry[] = [];
+  /** Each is one write, and stays as it is until that has succeeded: who repeats it writes nothing twice. */
+  let portions: Portion[] = [];
   let lost = 0;
+
+  const inPortions = () => portions.reduce((sum, { size }) => sum + size, 0);
 
   // Does not keep the process alive: a stop flushes, and what the store refuses then is lost anyway.
   const flushLater = () => {
@@ -49,7 +58,7 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
   async function write(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
-    batch = [...entries.values()];
+    taken = [...entries.values()];
     const keys = [...uses].map(([keyId, at]) => ({ keyId, at }));
     entries = new Map();
     uses = new Map();
@@ -60,20 +69,24 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
       flushLater();
     });
     try {
-      while (batch.length > 0) {
-        await store.appendAudit(batch.slice(0, BATCH));
-        const written = batch.splice(0, BATCH);
-        onWritten?.(written);
+      for (;;) {
+        if (portions.length === 0) portions = portionsOf(batchReads(taken.splice(0, BATCHED_AT_ONCE)));
+        const [portion] = portions;
+        if (!portion) break;
+        await store.appendAudit(portion.entries);
+        portions.shift();
+        onWritten?.(portion.entries);
       }
     } catch (error) {
-      const kept = batch.slice(-MAX_ENTRIES);
+      const kept = taken.slice(-(MAX_ENTRIES - inPortions()));
+      const dropped = taken.length - kept.length;
       entries = new Map([...kept.map((e) => [e.id, e] as const), ...entries]);
-      lost += batch.length - kept.length;
+      lost += dropped;
+      taken = [];
       log.error(
-        { err: error, kept: kept.length, lost: batch.length - kept.length },
+        { err: error, kept: kept.length + inPortions(), lost: dropped },
         'audit buffer: flush failed, will retry',
       );
-      batch = [];
       flushLater();
     }
     await touched;
@@ -104,6 +117,30 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
       flushLater();
     },
     flush,
-    state: () => ({ waiting: entries.size + batch.length, lost }),
+    state: () => ({ waiting: entries.size + taken.length + inPortions(), lost }),
   };
+}
+
+interface Portion {
+  /** As the store gets them. */
+  entries: AuditEntry[];
+  /** As they were noted. */
+  size: number;
+}
+
+function portionsOf(batched: readonly BatchedReads[]): Portion[] {
+  const portions: Portion[] = [];
+  let work = READS;
+  for (const { entry, reads } of batched) {
+    const more = Math.max(ROW, reads);
+    if (work + more > READS) {
+      portions.push({ entries: [], size: 0 });
+      work = 0;
+    }
+    const portion = portions.at(-1)!;
+    portion.entries.push(entry);
+    portion.size += reads;
+    work += more;
+  }
+  return portions;
 }

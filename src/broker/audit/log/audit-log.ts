@@ -2,6 +2,7 @@
 import type { StoredAuditEntry } from '../../../domain/audit.ts';
 import { allows, scopesOf } from '../../../domain/caller.ts';
 import type { Refusal } from '../../../domain/errors.ts';
+import { AUDIT_BATCH_SPAN_MS } from '../../../domain/time-limits.ts';
 import type { AuditFilter, Page, PageRequest, Store } from '../../../ports/index.ts';
 import { firstId } from '../../secrets/index.ts';
 import type { Access, Call } from '../access.ts';
@@ -38,8 +39,8 @@ export function createAuditLog({ store, auditBuffer, strangers, access }: Parts)
     strangers.flush();
     await auditBuffer.flush();
     const { from, to } = filter;
-    // The time of an entry is in its id, which has an index.
-    const fromId = from === undefined ? undefined : firstId('evt', from);
+    // The time of an entry is in its id, which has an index; that of a batch is the time of its first read.
+    const fromId = from === undefined ? undefined : firstId('evt', from - AUDIT_BATCH_SPAN_MS);
     const beforeId = to === undefined ? undefined : firstId('evt', to);
     return store.audit({ ...filter, fromId, beforeId, ...(everything ? {} : { within }) }, page);
   };

@@ -2,7 +2,12 @@
 // are sealed, whole seals are deleted, from the old end; an anchor stays in their place, so that the rest can be verified.
 import { setTimeout as pause } from 'node:timers/promises';
 import { ANCHOR, type AuditSeal } from '../../../domain/audit-seal.ts';
-import { AUDIT_RETENTION_INTERVAL_MS, AUDIT_RETENTION_PAUSE_MS, DAY_MS } from '../../../domain/time-limits.ts';
+import {
+  AUDIT_READS_OUTLIVED_MS,
+  AUDIT_RETENTION_INTERVAL_MS,
+  AUDIT_RETENTION_PAUSE_MS,
+  DAY_MS,
+} from '../../../domain/time-limits.ts';
 import type { Clock, Logger, Store, Vault } from '../../../ports/index.ts';
 import { firstId } from '../../secrets/index.ts';
 import { sealed } from './audit-head.ts';
@@ -15,6 +20,7 @@ interface Parts {
     Store,
     | 'lastAuditSeal'
     | 'pruneAudit'
+    | 'pruneAuditReads'
     | 'pruneSealedAudit'
     | 'pruneAuditSeals'
     | 'auditSeals'
@@ -54,9 +60,12 @@ export function startAuditRetention({ store, vault, days, clock, log }: Parts): 
   }
 
   async function round(): Promise<void> {
-    const before = firstId('evt', clock.now() - keptMs);
+    const beforeMs = clock.now() - keptMs;
+    const before = firstId('evt', beforeMs);
     const sealedUpTo = (await store.lastAuditSeal())?.toPosition ?? 0;
     await all(() => store.pruneAudit(before, BATCH, sealedUpTo));
+    // Later than the reads that they find, which stay until all that was sealed with them has passed its time.
+    await all(() => store.pruneAuditReads(beforeMs - AUDIT_READS_OUTLIVED_MS, BATCH));
     const last = await lastToPrune(before);
     if (last)
       await store.putAuditAnchor(

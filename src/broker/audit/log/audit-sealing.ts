@@ -14,8 +14,8 @@ import { firstId } from '../../secrets/index.ts';
 import type { Access } from '../access.ts';
 import { type ChainEnd, endFault, endOf, headOf, sealed } from './audit-head.ts';
 
-/** Entries that are read and hashed at once: a millisecond or two. */
-const STEP = 250;
+/** Entries that are read and hashed at once: a millisecond or two, if each is a batch of reads. */
+const STEP = 50;
 /** Of one seal. */
 const MAX_ENTRIES = 10_000;
 

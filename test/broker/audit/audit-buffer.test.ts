@@ -1,0 +1,68 @@
+// The audit buffer: what it writes at once, and what it repeats.
+import { expect, test } from 'vitest';
+import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
+import { createAuditBuffer } from '../../../src/broker/audit/log/audit-buffer.ts';
+import type { AuditEntry } from '../../../src/domain/audit.ts';
+import { entriesOf } from '../../../src/domain/audit-reads.ts';
+import { StoreError } from '../../../src/ports/index.ts';
+import { anEntry } from '../../stores/builders.ts';
+
+const log = createLogger('silent');
+const touchKeys = async () => undefined;
+
+const aRead = (n: number): AuditEntry =>
+  anEntry({ action: 'token.read', owner: `user:${n}`, connectionId: `con_${n}`, detail: null, changed: null });
+
+/** Without their ids, which those in batches have by their batch. */
+const readsIn = (writes: AuditEntry[][]) =>
+  writes
+    .flat()
+    .flatMap(entriesOf)
+    .map(({ connectionId, count }) => `${connectionId} ${count}`)
+    .sort();
+
+test('audit buffer: 10,000 different reads are written in portions, none of which is much work', async () => {
+  const writes: AuditEntry[][] = [];
+  const buffer = createAuditBuffer({
+    store: { appendAudit: async (entries) => void writes.push(entries), touchKeys },
+    log,
+  });
+  for (let n = 0; n < 10_000; n++) buffer.note(`${n}`, () => aRead(n));
+  for (let n = 0; n < 100; n++) buffer.note(`other ${n}`, () => anEntry());
+  buffer.note('7', () => aRead(7));
+  await buffer.flush();
+  expect(buffer.state()).toEqual({ waiting: 0, lost: 0 });
+  const reads = Array.from({ length: 10_000 }, (_, n) => `con_${n} ${n === 7 ? 2 : 1}`);
+  expect(readsIn(writes)).toEqual([...reads, ...Array.from({ length: 100 }, () => 'con_1 1')].sort());
+  for (const entries of writes) {
+    expect(entries.flatMap(entriesOf).length).toBeLessThanOrEqual(256);
+    expect(entries.length).toBeLessThanOrEqual(64);
+  }
+  // Not one row for each of them.
+  expect(writes.flat().length).toBeLessThan(300);
+});
+
+test('audit buffer: a write whose outcome is not known is repeated as it was, before what was noted later', async () => {
+  const writes: AuditEntry[][] = [];
+  let failures = 2;
+  const buffer = createAuditBuffer({
+    store: {
+      async appendAudit(entries) {
+        writes.push(entries);
+        if (failures-- > 0) throw new StoreError('the connection broke');
+      },
+      touchKeys,
+    },
+    log,
+  });
+  for (let n = 0; n < 300; n++) buffer.note(`${n}`, () => aRead(n));
+  await buffer.flush();
+  expect(buffer.state()).toEqual({ waiting: 300, lost: 0 });
+  for (let n = 300; n < 320; n++) buffer.note(`${n}`, () => aRead(n));
+  await buffer.flush();
+  await buffer.flush();
+  expect(buffer.state()).toEqual({ waiting: 0, lost: 0 });
+  const [first, second, third, ...rest] = writes as [AuditEntry[], AuditEntry[], AuditEntry[], ...AuditEntry[][]];
+  expect([second, third]).toEqual([first, first]);
+  expect(readsIn([third, ...rest])).toEqual(Array.from({ length: 320 }, (_, n) => `con_${n} 1`).sort());
+});
