@@ -25,7 +25,10 @@ const instead: Plugin = {
 };
 
 const { metafile } = await build({
-  entryPoints: ['src/main.ts', 'src/cli.ts', ...others].map((path) => ({ in: path, out: parse(path).name })),
+  entryPoints: ['src/main.ts', 'src/cli.ts', 'src/stores/sqlite/checkpoint-worker.ts', ...others].map((path) => ({
+    in: path,
+    out: parse(path).name,
+  })),
   outdir: join(outdir, 'code'),
   bundle: true,
   splitting: true,

@@ -21,6 +21,7 @@ const PROGRAMS = {
   broker: 'test/system/chaos/broker.ts',
   /** A process that writes to a store. */
   writer: 'test/stores/sqlite/writer.ts',
+  'reads-writer': 'test/stores/sqlite/reads-writer.ts',
 };
 const BUILD_TIMEOUT_MS = 60_000;
 

@@ -113,12 +113,12 @@ export const OF_WEEK = `select entry from audit_reads where week = ? and owner =
   order by entry desc limit ?`;
 
 export function createAuditStore(access: SqliteAccess): AuditStore {
-  const { orm, write, recordEntry } = access;
+  const { orm, write, writeAside, recordEntry } = access;
   const statements = statementsOf(access);
   return {
     appendAudit: async (entries) => {
       if (entries.length === 0) return;
-      await write(() => {
+      await writeAside(() => {
         for (const entry of entries) recordEntry(entry);
       });
     },

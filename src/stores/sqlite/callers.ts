@@ -72,7 +72,7 @@ export const callerRemover =
   };
 
 export function createCallerStore(access: SqliteAccess): CallerStore {
-  const { orm, read, write, record, events } = access;
+  const { orm, read, write, writeAside, record, events } = access;
   const remove = callerRemover(access);
   const at = placeholderFor(callerKeys.lastUsedAt, 'at');
   const touch = prepared(() =>
@@ -143,7 +143,7 @@ export function createCallerStore(access: SqliteAccess): CallerStore {
       }),
     touchKeys: async (uses) => {
       if (uses.length === 0) return;
-      await write(() => uses.forEach((use) => void (isSessionId(use.keyId) ? touchSession : touch).run(use)));
+      await writeAside(() => uses.forEach((use) => void (isSessionId(use.keyId) ? touchSession : touch).run(use)));
     },
   };
 }

@@ -13,6 +13,13 @@ export interface SqliteAccess {
   /** One atomic, durable operation: see `GroupCommit.write`. Rejects with `StoreError`. */
   write<T>(operation: () => T): Promise<T>;
   /**
+   * The same, while another thread waits for the disk and the event loop goes on: for what is written each second and no request
+   * waits for. It writes no events.
+   */
+  writeAside<T>(operation: () => T): Promise<T>;
+  /** Writes the write-ahead log into the file, and empties it: see `Checkpoints.truncate`. */
+  truncateLog(): Promise<boolean>;
+  /**
    * Inside an operation, after its changes: its audit entry, its changes for the change feed, and the event that the entry
    * is, with its deliveries.
    */

@@ -8,7 +8,7 @@ import type { SqliteAccess } from './client.ts';
 import { prepared, runner } from './prepared-queries.ts';
 import { connectionCounts, hourlyCounts } from './schema.ts';
 
-export function createCounterStore({ orm, read, write }: SqliteAccess): CounterStore {
+export function createCounterStore({ orm, read, write, writeAside }: SqliteAccess): CounterStore {
   const { integration, state, count } = connectionCounts;
   const counted = prepared(() => orm.select({ integration, state, count }).from(connectionCounts).where(ne(count, 0)));
   const { id: _, ...columns } = getTableColumns(hourlyCounts);
@@ -32,7 +32,7 @@ export function createCounterStore({ orm, read, write }: SqliteAccess): CounterS
     foldConnectionCounts: async () => false,
     addHourlyCounts: async (counts) => {
       if (counts.length === 0) return;
-      await write(() => {
+      await writeAside(() => {
         for (const one of keyed(counts)) add({ ...one });
       });
     },

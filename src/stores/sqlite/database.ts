@@ -33,8 +33,6 @@ export function openDatabase(
     client.pragma('synchronous = FULL');
     // What a savepoint may have to undo stays in memory: otherwise each commit of any size makes a file and removes it.
     client.pragma('temp_store = MEMORY');
-    // Pages. A checkpoint blocks the event loop as long as four commits: this makes it a quarter as frequent as the default.
-    client.pragma('wal_autocheckpoint = 4000');
     overwriteDeleted(client);
     migrateFile(client, migrations);
     if (path !== ':memory:') rebuildOnce(client, rebuildUpTo);

@@ -13,12 +13,15 @@ const SETTLED_PER_TURN = 8;
 interface PendingWrite {
   /** Runs the operation, and returns what settles its promise once it is durable. */
   run: () => () => void;
+  /** The commit waits for the disk. */
+  isSynced: boolean;
   reject: (error: StoreError) => void;
 }
 
 export class GroupCommit {
   #client: Database;
   #now: () => number;
+  #onCommit: () => void;
   #pending: PendingWrite[] = [];
   /** Settles the promises of what is durable. */
   #durable: (() => void)[] = [];
@@ -27,9 +30,10 @@ export class GroupCommit {
   #sql: Record<'begin' | 'commit' | 'rollback' | 'savepoint' | 'rollbackToSavepoint' | 'release', Statement>;
 
   /** `now`: milliseconds of a clock that only goes forward. */
-  constructor(client: Database, now: () => number = () => performance.now()) {
+  constructor(client: Database, now: () => number = () => performance.now(), onCommit: () => void = () => undefined) {
     this.#client = client;
     this.#now = now;
+    this.#onCommit = onCommit;
     this.#sql = {
       begin: client.prepare('BEGIN IMMEDIATE'),
       commit: client.prepare('COMMIT'),
@@ -44,15 +48,18 @@ export class GroupCommit {
    * Runs a synchronous function of one or more statements, atomically, in one commit with those of the same turn of the
    * event loop; the promise is fulfilled when the commit is on the disk. An operation that throws is rolled back alone; the
    * others of its batch are then run again, so it may have no effect but its statements. Rejects with `StoreError`.
+   *
+   * `isSynced` false: the promise is fulfilled when the commit is in the log, in the order of all others, and the caller sees to
+   * it that the log gets to the disk. Until then a power cut may undo it; nothing else does.
    */
-  write<T>(operation: () => T): Promise<T> {
+  write<T>(operation: () => T, isSynced = true): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new StoreError('the store is closed'));
       const run = () => {
         const value = operation();
         return () => resolve(value);
       };
-      this.#pending.push({ run, reject });
+      this.#pending.push({ run, isSynced, reject });
       if (this.#pending.length + this.#durable.length === 1) this.#schedule();
     });
   }
@@ -98,7 +105,10 @@ export class GroupCommit {
   #commit(): void {
     const batch = this.#pending.splice(0, MAX_BATCH);
     if (batch.length === 0) return;
+    const isSynced = batch.some((one) => one.isSynced);
     try {
+      // Not in a transaction, where it would have no effect.
+      if (!isSynced) this.#client.pragma('synchronous = NORMAL');
       if (!this.#begin()) {
         this.#pending.unshift(...batch);
         return;
@@ -106,10 +116,13 @@ export class GroupCommit {
       const settlers = this.#runTogether(batch) ?? this.#runOneByOne(batch);
       this.#sql.commit.run();
       this.#durable.push(...settlers);
+      this.#onCommit();
     } catch (cause) {
       if (this.#client.inTransaction) this.#sql.rollback.run();
       const error = storeError(cause);
       for (const { reject } of batch) reject(error);
+    } finally {
+      if (!isSynced) this.#client.pragma('synchronous = FULL');
     }
   }
 

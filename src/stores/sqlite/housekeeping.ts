@@ -14,11 +14,8 @@ import {
   flows,
   portalSessions,
 } from './schema.ts';
-import { truncateWal } from './secure-delete.ts';
 
-const isInMemory = ({ memory }: SqliteAccess['orm']['$client']): boolean => memory;
-
-export const createHousekeepingStore = ({ orm, write }: SqliteAccess): HousekeepingStore => ({
+export const createHousekeepingStore = ({ orm, write, truncateLog }: SqliteAccess): HousekeepingStore => ({
   deleteExpired: (before, limit) =>
     write(() => {
       const { id } = connectSessions;
@@ -36,7 +33,7 @@ export const createHousekeepingStore = ({ orm, write }: SqliteAccess): Housekeep
       ];
       return left.includes(true);
     }),
-  wipeDeleted: async () => isInMemory(orm.$client) || truncateWal(orm.$client),
+  wipeDeleted: truncateLog,
   // Rewrites a field of the file's header that nothing reads: it has to reach the disk like any other write.
   ping: () => write(() => void orm.run(sql`PRAGMA user_version = 1`)),
 });

@@ -12,6 +12,7 @@ import { createBarrier } from './barrier.ts';
 import { createCallerStore } from './callers.ts';
 import { createCaptureStore } from './captures.ts';
 import { openChangeFeed } from './change-feed.ts';
+import { createCheckpoints } from './checkpoints.ts';
 import type { SqliteAccess } from './client.ts';
 import { createRegistrationStore } from './client-registrations.ts';
 import { createColdRead } from './cold-read.ts';
@@ -33,6 +34,7 @@ import { createHousekeepingStore } from './housekeeping.ts';
 import { createIntegrationStore } from './integrations.ts';
 import { createJobStore } from './jobs.ts';
 import { startLiveness } from './liveness.ts';
+import { createLogSync } from './log-sync.ts';
 import { createNoticeStore } from './notices.ts';
 import { createPortalStore } from './portal-sessions.ts';
 import { createRateBucketStore } from './rate-buckets.ts';
@@ -52,7 +54,9 @@ import { createWebhookEndpointStore } from './webhook-endpoints.ts';
 export async function openSqlite(url: string, migrations?: string, monotonic?: () => number): Promise<Store> {
   const client = openDatabase(url, migrations);
   compileWhenRun(client);
-  const commits = new GroupCommit(client);
+  const checkpoints = createCheckpoints(client);
+  const commits = new GroupCommit(client, undefined, checkpoints.committed);
+  const log = createLogSync(client);
   const liveness = startLiveness(pathOf(url), monotonic);
   const orm = drizzle(client);
   const changeFeed = openChangeFeed(client, liveness, monotonic);
@@ -73,6 +77,12 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
       if (types.length > 0) eventListeners.tell(types);
       return value;
     },
+    writeAside: rejectingWith(storeError)(async (operation) => {
+      const value = await commits.write(operation, false);
+      await log.sync();
+      return value;
+    }) as SqliteAccess['writeAside'],
+    truncateLog: rejectingWith(storeError)(checkpoints.truncate),
     record: (audit, ...changes) => {
       if (audit) writeAudit(audit);
       changeFeed.append(changes);
@@ -122,6 +132,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     close: async () => {
       commits.finish();
       changeFeed.stop();
+      await Promise.all([checkpoints.stop(), log.close()]);
       client.close();
       liveness.stop();
     },

@@ -78,6 +78,23 @@ test('the promises of one commit are settled over several turns of the event loo
   expect(Math.max(...steps)).toBe(8);
 });
 
+test('a commit waits for the disk, unless another thread does so for all of its writes', async () => {
+  client.pragma('synchronous = FULL');
+  const [NORMAL, FULL] = [1, 2];
+  const synchronous = () => client.pragma('synchronous', { simple: true });
+  const write = (word: string, isSynced: boolean) =>
+    commits.write(() => {
+      add(word);
+      return synchronous();
+    }, isSynced);
+  expect(await Promise.all([write('a', false), write('b', false)])).toEqual([NORMAL, NORMAL]);
+  expect(synchronous()).toBe(FULL);
+  expect(await Promise.all([write('c', false), write('d', true)])).toEqual([FULL, FULL]);
+  await expect(commits.write(() => add('a'), false)).rejects.toBeInstanceOf(StoreError);
+  expect(synchronous()).toBe(FULL);
+  expect(words()).toEqual(['a', 'b', 'c', 'd']);
+});
+
 test('a write is fulfilled when other connections can see it', async () => {
   const written = commits.write(() => add('a'));
   expect(words()).toEqual([]);

@@ -1,0 +1,36 @@
+// Brings the write-ahead log to the disk on another thread, after commits that have not waited for it.
+import { closeSync, fdatasync, openSync } from 'node:fs';
+import { promisify } from 'node:util';
+import type { Database } from 'better-sqlite3';
+
+const datasync = promisify(fdatasync);
+
+export interface LogSync {
+  /** Fulfilled when all that is in the log now is on the disk. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** SQLite has no locks on this file, which closing it could release, and one file for as long as the database is open. */
+export function createLogSync(client: Database): LogSync {
+  if (client.memory) return { sync: async () => undefined, close: async () => undefined };
+  let file: number | undefined;
+  const running = new Set<Promise<void>>();
+  return {
+    async sync() {
+      file ??= openSync(`${client.name}-wal`, 'r+');
+      const one = datasync(file);
+      running.add(one);
+      try {
+        await one;
+      } finally {
+        running.delete(one);
+      }
+    },
+    async close() {
+      await Promise.allSettled(running);
+      if (file !== undefined) closeSync(file);
+      file = undefined;
+    },
+  };
+}

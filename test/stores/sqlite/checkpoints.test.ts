@@ -1,0 +1,152 @@
+// Checkpoints: a thread writes the log into the file, the log stays bounded, and nothing is lost on the way.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Worker } from 'node:worker_threads';
+import Sqlite, { type Database } from 'better-sqlite3';
+import { expect, onTestFinished, test } from 'vitest';
+import { createCheckpoints } from '../../../src/stores/sqlite/checkpoints.ts';
+import { openDatabase } from '../../../src/stores/sqlite/database.ts';
+import { GroupCommit } from '../../../src/stores/sqlite/group-commit.ts';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { bundledProgram } from '../../support/bundle.ts';
+
+const PAGE = 4_096;
+const ENOUGH_PAGES = 1_000;
+
+function aPath(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'valetkey-checkpoints-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  return join(folder, 'valetkey.db');
+}
+
+const THREAD = new URL('../../../src/stores/sqlite/checkpoint-worker.ts', import.meta.url);
+
+function opened(path = aPath(), threadOf = (workerData: unknown) => new Worker(THREAD, { workerData })) {
+  const client = openDatabase(`file:${path}`);
+  onTestFinished(() => void client.close());
+  client.exec('create table filling (bytes)');
+  const threads: Worker[] = [];
+  const checkpoints = createCheckpoints(client, (name) => {
+    const thread = threadOf({ path: name });
+    thread.unref();
+    threads.push(thread);
+    return thread;
+  });
+  onTestFinished(() => checkpoints.stop());
+  const commits = new GroupCommit(client, undefined, checkpoints.committed);
+  const add = client.prepare('insert into filling values (zeroblob(?))');
+  const fill = (pages: number) => commits.write(() => void add.run(pages * PAGE));
+  return { path, client, threads, checkpoints, fill };
+}
+
+const left = (client: Database): number => {
+  const [{ log, checkpointed }] = client.pragma('wal_checkpoint(NOOP)') as [{ log: number; checkpointed: number }];
+  return log - checkpointed;
+};
+
+test('checkpoints: a log of many pages is written by the thread, and no commit writes any', async () => {
+  const { client, threads, fill } = opened();
+  for (let n = 0; n < 20; n++) await fill(200);
+  // More than the commits have written: they would themselves with more pages only.
+  expect(client.pragma('wal_autocheckpoint', { simple: true })).toBe(16_000);
+  await expect.poll(() => left(client)).toBe(0);
+  expect(threads).toHaveLength(1);
+});
+
+test('checkpoints: a log of few pages takes no thread, and is emptied without one', async () => {
+  const { path, client, threads, checkpoints, fill } = opened();
+  expect(await checkpoints.truncate()).toBe(true);
+  await fill(3);
+  expect(left(client)).toBeGreaterThan(0);
+  expect(await checkpoints.truncate()).toBe(true);
+  expect([left(client), threads.length, existsSync(`${path}-wal`)]).toEqual([0, 0, true]);
+});
+
+test('checkpoints: a log that was written begins again from its start, though commits go on', async () => {
+  const { client, fill } = opened();
+  const pages = () => (client.pragma('wal_checkpoint(NOOP)') as [{ log: number }])[0].log;
+  let most = 0;
+  let restarts = 0;
+  let before = 0;
+  // Commits never pause: what the thread has written is never all there is.
+  while (restarts < 2) {
+    await fill(100);
+    const now = pages();
+    if (now < before) restarts++;
+    before = now;
+    most = Math.max(most, now);
+  }
+  expect(most).toBeLessThan(40_000);
+}, 120_000);
+
+test('checkpoints: emptying the log waits for no reader, and is done once that has gone', async () => {
+  const { path, client, checkpoints, fill } = opened();
+  await fill(ENOUGH_PAGES);
+  const reader = new Sqlite(path, { readonly: true });
+  reader.exec('begin');
+  reader.prepare('select count(*) from filling').get();
+  await fill(10);
+  expect(await checkpoints.truncate()).toBe(false);
+  reader.close();
+  expect(await checkpoints.truncate()).toBe(true);
+  expect(left(client)).toBe(0);
+});
+
+test('checkpoints: without the thread, commits write the log as they did before there was one', async () => {
+  const { client, threads, checkpoints, fill } = opened(aPath(), () => new Worker('process.exit()', { eval: true }));
+  await fill(ENOUGH_PAGES);
+  await expect.poll(() => client.pragma('wal_autocheckpoint', { simple: true })).toBe(4_000);
+  await fill(3_500);
+  expect(left(client)).toBe(0);
+  expect(await checkpoints.truncate()).toBe(true);
+  expect(threads).toHaveLength(1);
+});
+
+test('checkpoints: a store that is closed leaves no log behind, and its thread ends', async () => {
+  const path = aPath();
+  const { client, threads, checkpoints, fill } = opened(path);
+  await fill(ENOUGH_PAGES);
+  await expect.poll(() => left(client)).toBe(0);
+  const gone = once(threads[0]!, 'exit');
+  await checkpoints.stop();
+  await gone;
+  client.close();
+  expect(existsSync(`${path}-wal`)).toBe(false);
+});
+
+/** A process that goes on writing reads; so many of its writes are fulfilled, and its thread has written into the file. */
+async function untilWritten(path: string, writes: number): Promise<ChildProcess> {
+  const before = statSync(path, { throwIfNoEntry: false })?.size ?? 1_000 * PAGE;
+  const child = spawn(process.execPath, [await bundledProgram('reads-writer'), `file:${path}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  for await (const line of createInterface({ input: child.stdout! })) {
+    if (Number(line) >= writes && statSync(path).size > before) return child;
+  }
+  throw new Error('the writer ended');
+}
+
+test('checkpoints: no write that was fulfilled is lost by SIGKILL, whatever the thread is doing', async () => {
+  const path = aPath();
+  let known = 0;
+  for (const writes of [500, 150, 230]) {
+    const child = await untilWritten(path, writes);
+    const exit = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exit;
+    known += writes;
+    const raw = new Sqlite(path, { readonly: true });
+    expect(raw.pragma('integrity_check', { simple: true })).toBe('ok');
+    expect(raw.prepare('select count(*) from audit').pluck().get()).toBeGreaterThanOrEqual(known);
+    raw.close();
+  }
+  const store = await openSqlite(`file:${path}`);
+  const { data } = await store.audit({ owner: 'user:1' }, { limit: 500, after: undefined });
+  await store.close();
+  expect(data.length).toBe(500);
+}, 120_000);
