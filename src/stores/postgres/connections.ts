@@ -25,7 +25,7 @@ export function createConnectionStore({
   transaction,
   prepared,
   record,
-}: PostgresAccess): Omit<ConnectionStore, 'connections' | 'liveConnections'> {
+}: PostgresAccess): Omit<ConnectionStore, 'servedRow' | 'connections' | 'liveConnections'> {
   const byId = eq(connections.id, placeholderFor(connections.id, 'id'));
   const ofOwner = and(
     eq(connections.integration, placeholderFor(connections.integration, 'integration')),
@@ -36,7 +36,6 @@ export function createConnectionStore({
   const versions = { id, status, generation, issuedAt };
   const statements = prepared((orm, name) => ({
     one: orm.select().from(connections).where(byId).prepare(name('connection')),
-    served: orm.select(served).from(connections).where(byId).prepare(name('served')),
     bound: orm
       .select({ ...served, credentials: credentialsOf })
       .from(connections)
@@ -160,7 +159,6 @@ export function createConnectionStore({
           .limit(limit),
       ),
 
-    servedRow: (id) => autocommit(async (orm) => (await statements(orm).served.execute({ id }))[0]),
     servedRowsByOwner: (integration, owner, label) =>
       autocommit((orm) => {
         const { servedAny, servedLabelled } = statements(orm);

@@ -10,6 +10,7 @@ import { createCaptureStore } from './captures.ts';
 import { openChangeFeed } from './change-feed.ts';
 import { createAccess } from './client.ts';
 import { createRegistrationStore } from './client-registrations.ts';
+import { createColdRead } from './cold-read.ts';
 import { createSessionStore } from './connect-sessions.ts';
 import { createConnectionLists } from './connection-lists.ts';
 import { createConnectionStore } from './connections.ts';
@@ -84,6 +85,7 @@ export async function openPostgres(
       ...createAgentSessionStore(access),
       ...createConnectionStore(access),
       ...createConnectionLists(access),
+      ...createColdRead(access),
       ...createCounterStore(access),
       ...createRefreshStore(access, liveness),
       ...createHoldStore(access),

@@ -159,6 +159,22 @@ export function reads(at: Opened): void {
       expect(await at.store.servedRow('con_none')).toBeUndefined();
     });
 
+    test('servedRow of many at once returns to each what it asked for, and what was committed before it asked', async () => {
+      const stored = await Promise.all(
+        Array.from({ length: 5 }, (_, n) => connected(at.store, { owner: `user:${n}` })),
+      );
+      const rows = stored.map(({ connection, credentials }) => ({ connection, accessToken: credentials.accessToken }));
+      const ids = Array.from({ length: 230 }, (_, n) => (n % 7 === 6 ? `con_none${n}` : rows[n % 5]!.connection.id));
+      const found = await Promise.all(ids.map((id) => at.store.servedRow(id)));
+      expect(found).toEqual(ids.map((id) => rows.find(({ connection }) => connection.id === id)));
+      const [{ connection }] = rows as [(typeof rows)[0]];
+      const before = at.store.servedRow(connection.id);
+      await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
+      const after = at.store.servedRow(connection.id);
+      expect((await before)?.connection.id).toBe(connection.id);
+      expect((await after)?.connection.status).toBe('revoked');
+    });
+
     test('dpopBoundRow returns token and credentials', async () => {
       const { connection, credentials: stored } = await connected(at.store);
       const { accessToken, credentials } = stored;

@@ -3,7 +3,8 @@ import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import { PgDialect } from 'drizzle-orm/pg-core';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { auditStep } from '../../../src/stores/postgres/audit.ts';
+import { auditStep, batchesOf } from '../../../src/stores/postgres/audit.ts';
+import { SERVED_ROWS } from '../../../src/stores/postgres/cold-read.ts';
 import { connectionStep, termRows } from '../../../src/stores/postgres/connection-lists.ts';
 import { searchRows } from '../../../src/stores/postgres/connection-search.ts';
 import { dueDeliveries, dueEndpoints, firstOpen } from '../../../src/stores/postgres/deliveries.ts';
@@ -73,7 +74,12 @@ beforeAll(async () => {
     next_at: `${NOW} + n`,
     status: "case n % 1000 when 0 then 'dead' when 1 then 'failing' else 'delivered' end",
   });
-  await client.query('vacuum analyze connections, leases, audit, events, deliveries, webhook_endpoints');
+  await client.query(
+    `insert into audit_reads select n % 3, 'user:' || n % 1000, 'evt_' || ${padded} from generate_series(1, 30000) n`,
+  );
+  await client.query(
+    'vacuum analyze connections, grants, leases, audit, audit_reads, events, deliveries, webhook_endpoints',
+  );
   expect([connection.id, NOW]).toBeDefined();
 });
 afterAll(() => client?.end());
@@ -162,6 +168,25 @@ test.each([
 ] as const)('audit entries by %s', async (range, filter) => {
   if (!hasPostgres()) return;
   expectNoScan(await plansOf((orm) => Object.values(auditStep(orm, range, filter, 'evt_00020000', 1_000, 101))));
+});
+
+test('batches of reads of an owner, by each week', async () => {
+  if (!hasPostgres()) return;
+  const filter = { fromId: 'evt_00000100', beforeId: 'evt_00020000' };
+  const [plan] = await plansOf((orm) => [
+    { toSQL: () => batchesOf(orm as never, 'user:5', filter, 'evt_00010000', 32).getQuery() },
+  ]);
+  expect(plan).not.toContain('Seq Scan');
+  expect(plan).toMatch(/Index Cond: \(\(week = .*owner = .*entry </);
+});
+
+test('the rows that are served, many at once', async () => {
+  if (!hasPostgres()) return;
+  const ids = Array.from({ length: 32 }, (_, n) => `con_n${String(n).padStart(8, '0')}`);
+  const [plan] = await plansOf(() => [{ toSQL: () => ({ sql: SERVED_ROWS, params: [ids] }) }]);
+  // `grants` has one row here.
+  expect(plan).not.toContain('Seq Scan on connections');
+  expect(plan).toContain('connections_pkey');
 });
 
 test.each([{ endpoint: 'whe_5' }, { status: 'dead' as const }, {}])('deliveries in the range %j', async (range) => {
