@@ -81,8 +81,8 @@ function verifyCommand(audit: Command): void {
     .option('--head <number:hash>', 'the head that an earlier verification printed: it must be in the chain', headOf);
   example(verify, 'VALETKEY_KEYS=$KEYS VALETKEY_DATABASE_URL=file:./data/valetkey.db valetkey audit verify').action(
     async ({ head }: { head?: { id: string; hash: string } }, command: Command) => {
-      const main = await import('../runtime/main.ts');
-      await main.verifyAuditLog({ json: globalsOf(command).json ?? false, expected: head });
+      const commands = await import('../runtime/commands.ts');
+      await commands.verifyAuditLog({ json: globalsOf(command).json ?? false, expected: head });
     },
   );
 }

@@ -29,8 +29,8 @@ export function localCommands(program: Command, io: Io): void {
 
   const migrate = program.command('migrate').description('run the database migrations, then exit');
   example(migrate, 'VALETKEY_DATABASE_URL=file:./data/valetkey.db valetkey migrate').action(async () => {
-    const main = await import('../runtime/main.ts');
-    await main.migrate();
+    const commands = await import('../runtime/commands.ts');
+    await commands.migrate();
   });
 
   migrateDataCommand(program, io);
@@ -50,8 +50,8 @@ export function localCommands(program: Command, io: Io): void {
   );
   const rotate = keys.command('rotate').description('re-encrypt all secrets with the first key of VALETKEY_KEYS');
   example(rotate, 'VALETKEY_KEYS=$NEW,$OLD valetkey keys rotate').action(async (_, command: Command) => {
-    const main = await import('../runtime/main.ts');
-    await main.rotate({ json: globalsOf(command).json ?? false });
+    const commands = await import('../runtime/commands.ts');
+    await commands.rotate({ json: globalsOf(command).json ?? false });
   });
 
   signingKeyCommands(program, io);

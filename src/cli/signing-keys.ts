@@ -7,7 +7,7 @@ import { Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
 import { type Columns, printer } from './output.ts';
 
-type OpenKeys = Parameters<Parameters<typeof import('../runtime/main.ts').useSigningKeys>[0]>[0];
+type OpenKeys = Parameters<Parameters<typeof import('../runtime/commands.ts').useSigningKeys>[0]>[0];
 type Key = Awaited<ReturnType<OpenKeys['jwt']['list']>>[number];
 
 const COLUMNS: Columns = {
@@ -35,8 +35,8 @@ export function signingKeyCommands(program: Command, io: Io): void {
 
   const list = keys.command('list').description('list the keys that sign JWTs, the newest first');
   example(list, 'valetkey signing-keys list').action(async (_, command: Command) => {
-    const main = await import('../runtime/main.ts');
-    await main.useSigningKeys(async ({ jwt }) => print(command).list(COLUMNS, (await jwt.list()).map(rowOf)));
+    const commands = await import('../runtime/commands.ts');
+    await commands.useSigningKeys(async ({ jwt }) => print(command).list(COLUMNS, (await jwt.list()).map(rowOf)));
   });
 
   const rotate = keys
@@ -49,8 +49,8 @@ export function signingKeyCommands(program: Command, io: Io): void {
   example(rotate, 'valetkey signing-keys rotate', 'valetkey signing-keys rotate --withdraw jwk_01k…').action(
     async ({ only, withdraw }: Rotation, command: Command) => {
       if (withdraw !== undefined && only !== undefined) throw misused('--withdraw and --only exclude each other');
-      const main = await import('../runtime/main.ts');
-      await main.useSigningKeys(async (opened) => {
+      const commands = await import('../runtime/commands.ts');
+      await commands.useSigningKeys(async (opened) => {
         if (withdraw !== undefined) {
           const left = await opened.jwt.withdraw(withdraw);
           if (!left) throw new Failure(`there is no signing key ${withdraw}`);

@@ -8,7 +8,7 @@ import { Failure } from './failure.ts';
 import type { Io } from './io.ts';
 import { type Columns, printer } from './output.ts';
 
-type Listing = Parameters<typeof import('../runtime/main.ts').listUnreadableResponses>[1];
+type Listing = Parameters<typeof import('../runtime/commands.ts').listUnreadableResponses>[1];
 type Head = Parameters<Listing>[0] extends AsyncIterable<infer H> ? H : never;
 
 const COLUMNS: Columns = {
@@ -33,9 +33,9 @@ export function unreadableResponseCommands(program: Command, io: Io): void {
     .option('--integration <id>', 'only of this integration');
   example(list, 'valetkey unreadable-responses list --integration acme').action(
     async ({ integration }: { integration?: string }, command: Command) => {
-      const main = await import('../runtime/main.ts');
+      const commands = await import('../runtime/commands.ts');
       const print = printer(io, globalsOf(command).json);
-      await main.listUnreadableResponses(integration, (heads) => print.list(COLUMNS, rowsOf(heads)));
+      await commands.listUnreadableResponses(integration, (heads) => print.list(COLUMNS, rowsOf(heads)));
     },
   );
 
@@ -44,8 +44,8 @@ export function unreadableResponseCommands(program: Command, io: Io): void {
     .argument('<id>')
     .description('print the body of one of them, which may hold tokens; the audit log has that it was read');
   example(read, 'valetkey unreadable-responses read unr_01k…').action(async (id: string, _, command: Command) => {
-    const main = await import('../runtime/main.ts');
-    await main.readUnreadableResponse(id, (found) => {
+    const commands = await import('../runtime/commands.ts');
+    await commands.readUnreadableResponse(id, (found) => {
       if (!found) throw new Failure(`there is no unreadable response ${id}, or it is older than a day`);
       // To a file as it is; a terminal would obey what is in it.
       const text = io.outIsTty ? found.text.split('\n').map(visibleText) : found.text;
