@@ -2,7 +2,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, ListenOptions } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { getRequestListener } from '@hono/node-server';
 import {
   CONNECTION_CHECK_MS,
   REQUEST_HEADERS_TIMEOUT_MS,
@@ -10,12 +9,13 @@ import {
   SHUTDOWN_POLL_MS,
 } from '../domain/time-limits.ts';
 import type { FastRoutes } from './fast-path/index.ts';
+import type { RequestHandler } from './http-parts.ts';
 import { createRequestTimeouts } from './request-timeouts.ts';
 
 interface Handlers {
   fastRoutes: FastRoutes;
   /** For every request without a fast route, and those that a fast handler passes on. */
-  fetch: Parameters<typeof getRequestListener>[0];
+  framework: RequestHandler;
 }
 
 /**
@@ -82,12 +82,10 @@ export async function listen(
 
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${known}`,
-    async handle({ fastRoutes, fetch }) {
-      // HTTP/1.0 requires no `Host` (HAProxy's health checks send none); the framework needs one to build a URL.
-      const framework = getRequestListener(fetch, { hostname: 'localhost' });
+    async handle({ fastRoutes, framework }) {
       handler = (request, response, waitsForContinue) => {
         if (base !== '') request.url = withoutBase(request.url ?? '/', base);
-        const next = () => void framework(request, response);
+        const next = () => framework(request, response);
         const fast = fastRoutes(request);
         if (!fast?.streams) {
           requestTimeouts.watch(request, response);

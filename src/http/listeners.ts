@@ -65,11 +65,11 @@ export async function listenOn({ host, port, internalPort, publicUrl, sharing }:
   return {
     url: open.url,
     internalUrl: internal?.url,
-    async handle({ fastRoutes, fetch, publicFetch }) {
-      if (!internal) return open.handle({ fastRoutes, fetch });
-      await internal.handle({ fastRoutes, fetch });
+    async handle({ fastRoutes, framework }) {
+      if (!internal) return open.handle({ fastRoutes, framework: framework.everything });
+      await internal.handle({ fastRoutes, framework: framework.everything });
       // No fast route is published.
-      await open.handle({ fastRoutes: () => undefined, fetch: publicFetch });
+      await open.handle({ fastRoutes: () => undefined, framework: framework.published });
     },
     async stop(graceMs) {
       await Promise.all(bound.map((listener) => listener.stop(graceMs)));

@@ -2,7 +2,7 @@
 import { warnOfWorkloads } from '../broker/callers/index.ts';
 import { Refusal } from '../domain/errors.ts';
 import { SHUTDOWN_GRACE_MS } from '../domain/time-limits.ts';
-import { declaredOf } from '../http/routes/apply.ts';
+import { declaredOf } from '../http/setups.ts';
 import type { Logger } from '../ports/index.ts';
 import { assemble, type Broker } from './assembly/assemble.ts';
 import type { Tuning } from './assembly/parts.ts';

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { RingKey } from '../adapters/keyring/keyring.ts';
 import type { EgressProxies } from '../adapters/outbound/outbound.ts';
-import { DeclaredFile } from '../api/index.ts';
+import { DeclaredFile } from '../api/declarative-file.ts';
 import { loadCatalogue } from '../catalogue/load.ts';
 import type { RecordedRefreshes } from '../domain/audit.ts';
 import type { CacheSize } from '../domain/cache-bounds.ts';

@@ -1,5 +1,6 @@
 // The listener: what becomes of connections whose client sends too slowly, or what no client sends.
 import { connect } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Listener, listen } from '../../src/http/listener.ts';
 
@@ -12,7 +13,7 @@ beforeAll(async () => {
   });
   listener.handle({
     fastRoutes: () => undefined,
-    fetch: async (request) => new Response(await (request as Request).text()),
+    framework: getRequestListener(async (request) => new Response(await request.text())),
   });
 });
 afterAll(() => listener.stop(0));

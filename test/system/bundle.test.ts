@@ -81,6 +81,17 @@ it('bundle: starts from the compile cache of the build, and stops on SIGTERM', a
   expect(cached()).toEqual(before);
 });
 
+it('bundle: the first requests of a process, sent at once, all wait until the framework is loaded, and are answered', async () => {
+  const broker = await startBundle('first');
+  try {
+    const paths = ['/readyz', '/healthz', '/v1/whoami', '/v1/connections', '/openapi.json'];
+    const answers = await Promise.all([...paths, ...paths].map((path) => broker.ask('GET', path)));
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  } finally {
+    expect(await broker.stop()).toBe(0);
+  }
+});
+
 it('bundle: connects an account, serves and refreshes its token, verifies a JWT', async () => {
   const provider = await startProvider();
   const broker = await startBundle('whole');

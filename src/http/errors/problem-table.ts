@@ -1,7 +1,7 @@
 // The table of all problems (RFC 9457): status, title, extension members and an example of each code. Answers, schemas and
 // the examples of the OpenAPI description are made from it.
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { EXAMPLE } from '../../api/index.ts';
+import { EXAMPLE } from '../../api/examples.ts';
 import type { Fault, FaultCode, UpstreamLimitScope } from '../../domain/errors.ts';
 
 /** Codes that no use case returns: faults of HTTP, of the store, and defects. */

@@ -1,5 +1,5 @@
 // Problems (RFC 9457): from a refusal or an unexpected error to the answer.
-import { EXAMPLE } from '../../api/index.ts';
+import { EXAMPLE } from '../../api/examples.ts';
 import type { Fault } from '../../domain/errors.ts';
 import { redactSecrets } from '../../domain/redaction.ts';
 import { StoreBusyError, StoreError, VaultError } from '../../ports/index.ts';

@@ -1,6 +1,6 @@
 // A call through the proxy as it comes: which connection it is for, and what its `Valetkey-*` headers ask for.
 import type { IncomingMessage } from 'node:http';
-import { Label, Owner } from '../../api/index.ts';
+import { Label, Owner } from '../../api/common.ts';
 import type { ProxiedRequest } from '../../broker/proxy/index.ts';
 import { MAX_RETRIES } from '../../domain/call-retry.ts';
 import { type InputIssue, type Refusal, refuse } from '../../domain/errors.ts';

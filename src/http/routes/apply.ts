@@ -1,11 +1,10 @@
 // Applying a declarative plan while the broker runs.
 import { createRoute, type z } from '@hono/zod-openapi';
-import { Applied, ApplyPost, type DeclaredFile } from '../../api/index.ts';
-import type { Apply, Declared } from '../../broker/apply/index.ts';
+import { Applied, ApplyPost } from '../../api/index.ts';
+import type { Apply } from '../../broker/apply/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
-import { callerSetupOf } from './callers.ts';
-import { setupOf, webhookSetupOf } from './integrations.ts';
+import { declaredOf } from '../setups.ts';
 
 const applyRoute = createRoute({
   operationId: 'applyDeclaration',
@@ -21,21 +20,6 @@ const applyRoute = createRoute({
     200: json(Applied, 'The changes made, or, with `dry_run`, the changes that would be made'),
     ...problems('forbidden', 'integration_in_use'),
   },
-});
-
-/** From the public names to the internal ones. */
-export const declaredOf = ({ integrations, callers }: Pick<DeclaredFile, 'integrations' | 'callers'>): Declared => ({
-  integrations: integrations.map(({ id, ...put }) => ({
-    id,
-    setup: setupOf(put),
-    webhook: webhookSetupOf(put),
-    signals: put.signals,
-  })),
-  callers: callers.map(({ key, keys, id, ...caller }) => ({
-    ...callerSetupOf(caller),
-    id,
-    keys: key === undefined ? keys : [key, ...(keys ?? [])],
-  })),
 });
 
 export function applyRoutes({ apply }: { apply: Apply }) {

@@ -12,12 +12,13 @@ import {
   pageOf,
   Whoami,
 } from '../../api/index.ts';
-import type { CallerAdmin, CallerSetup } from '../../broker/callers/index.ts';
+import type { CallerAdmin } from '../../broker/callers/index.ts';
 import { Refusal } from '../../domain/errors.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged, sliceOf } from '../paging.ts';
 import { presentCaller, presentKey, presentWhoami, timeOrNull } from '../presenters.ts';
+import { callerSetupOf } from '../setups.ts';
 
 const params = z.object({ id: idOf('caller', EXAMPLE.caller) });
 const common = { tags: ['callers'], security: SECURITY };
@@ -107,19 +108,6 @@ const removeKey = createRoute({
   description: 'Takes effect at once.',
   request: { params: params.extend({ key_id: idOf('key', EXAMPLE.key) }) },
   responses: { 204: { description: 'Deleted' }, ...problems('forbidden', 'not_found') },
-});
-
-/** From the public names to the internal ones. */
-export const callerSetupOf = ({
-  rate_limit,
-  max_session_ttl,
-  workloads,
-  ...rest
-}: z.infer<typeof CallerPut>): CallerSetup => ({
-  ...rest,
-  workloads: workloads?.map(({ max_age: maxAge, ...workload }) => ({ ...workload, maxAge })),
-  rateLimit: rate_limit,
-  maxSessionTtl: max_session_ttl,
 });
 
 const msOrNull = (text: string | undefined) => (text === undefined ? null : Date.parse(text));

@@ -1,19 +1,18 @@
 // The provider catalogue, and the integrations of this deployment.
 import { createRoute, z } from '@hono/zod-openapi';
 import { EXAMPLE, IntegrationPut, IntegrationView, PageQuery, ProviderView, pageOf, Slug } from '../../api/index.ts';
-import type { IntegrationAdmin, IntegrationSetup } from '../../broker/integrations/index.ts';
+import type { IntegrationAdmin } from '../../broker/integrations/index.ts';
 import { redirectUriToRegister } from '../../broker/resources/index.ts';
 import type { ReceivingAdmin, SignalAdmin, WebhookAdmin } from '../../broker/webhooks/index.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
 import type { Provider } from '../../domain/provider.ts';
-import { WebhookScheme } from '../../domain/webhook-dialect.ts';
-import type { WebhookSetup } from '../../domain/webhook-settings.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged, sliceOf } from '../paging.ts';
 import { presentProvider } from '../present-provider.ts';
 import { presentIntegration } from '../presenters.ts';
+import { setupOf, webhookSetupOf } from '../setups.ts';
 import { presentWebhook } from '../webhook-presenters.ts';
 
 const params = z.object({ id: idOf('integration', EXAMPLE.integration) });
@@ -92,34 +91,6 @@ const remove = createRoute({
   request: { params },
   responses: { 204: { description: 'Deleted' }, ...problems('forbidden', 'not_found', 'integration_in_use') },
 });
-
-/** From the public names to the internal ones. */
-export const setupOf = (put: z.infer<typeof IntegrationPut>): IntegrationSetup => ({
-  provider: put.provider,
-  clientId: put.client_id,
-  clientSecret: put.client_secret,
-  privateKey: put.private_key,
-  keyId: put.key_id,
-  certificate: put.certificate,
-  scopes: put.scopes,
-  params: put.params,
-  overrides: put.overrides,
-  returnOrigins: put.return_origins,
-  requireFinish: put.require_finish,
-  rate: put.rate,
-  theme: put.theme,
-});
-
-/** Undefined: nothing is said of it. Null: it receives none any more. */
-export function webhookSetupOf({ webhook }: z.infer<typeof IntegrationPut>): WebhookSetup | null | undefined | Refusal {
-  if (!webhook) return webhook;
-  const { secrets, hook, scheme, ...more } = webhook;
-  if (scheme === undefined && Object.keys(more).length === 0) return { secrets, hook, scheme: null };
-  const parsed = WebhookScheme.safeParse({ scheme: scheme ?? 'standard_webhooks', ...more });
-  if (parsed.success) return { secrets, hook, scheme: parsed.data };
-  const issues = parsed.error.issues.map(({ path, message }) => ({ path: ['webhook', ...path].join('.'), message }));
-  return refuse({ code: 'invalid_request', detail: 'the scheme of its webhooks is not valid', issues });
-}
 
 interface Parts {
   integrations: IntegrationAdmin;

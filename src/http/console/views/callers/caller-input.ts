@@ -5,7 +5,7 @@ import type { CallerSetup } from '../../../../broker/callers/index.ts';
 import { digest } from '../../../../broker/secrets/index.ts';
 import type { Caller, Permission, RateLimit, Workload } from '../../../../domain/caller.ts';
 import type { Html } from '../../../pages/layout.ts';
-import { callerSetupOf } from '../../../routes/callers.ts';
+import { callerSetupOf } from '../../../setups.ts';
 import { field } from '../../forms.ts';
 import { areaField, type Issues, issuesOf, textField } from '../../parts/fields.ts';
 

@@ -3,7 +3,7 @@ import type { Call } from '../../../../broker/audit/index.ts';
 import type { ReceivingAdmin, WebhookView } from '../../../../broker/webhooks/index.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { Integration } from '../../../../domain/integration.ts';
-import { setupOf, webhookSetupOf } from '../../../routes/integrations.ts';
+import { setupOf, webhookSetupOf } from '../../../setups.ts';
 import { type Issues, issuesOf } from '../../parts/fields.ts';
 import { type Chosen, fieldNames, type PutRequest } from './settings-input.ts';
 
