@@ -1,35 +1,41 @@
 // `npm run build`: what the image runs, in dist/ or the folder that is named, and beside it what else is named. One file loads ten times as quickly as the
 // thousand that it is made of, and takes a third of the memory. The sources need no build.
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join, parse, resolve } from 'node:path';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join, parse, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { build, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { loadCatalogue } from './src/catalogue/load.ts';
+
+/** A thread of its own, beside the code that starts it. */
+const CHECKPOINT_WORKER = 'src/stores/sqlite/checkpoint-worker.ts';
 
 const [folder = 'dist', ...others] = process.argv.slice(2);
 const outdir = resolve(folder);
 rmSync(outdir, { recursive: true, force: true });
 
+/** Modules of Node that take long to load, and are used when a connection or a process is made, if ever. */
+const LATE = ['child_process', 'cluster', 'dns', 'http2', 'https', 'tls', 'worker_threads', 'zlib'];
+
 const instead: Plugin = {
   name: 'what a bundle has in the place of a module',
   setup({ onLoad, onResolve }) {
     onLoad({ filter: /\/src\/catalogue\/bundled\.ts$/ }, () => ({ contents: catalogueModule() }));
-    // Who imports it makes Node load its WebSocket client for the sake of a name among its exports: 10 ms, and megabytes.
-    onResolve({ filter: /^(node:)?http$/ }, () => ({ path: 'node:http', namespace: 'built-in' }));
-    onLoad({ filter: /^/, namespace: 'built-in' }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule('${path}');`,
+    // All of them are loaded otherwise, since a library has zod as a whole.
+    onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, ({ path }) => ({
+      contents: "export { default as en } from './en.js';",
+      resolveDir: dirname(path),
     }));
+    onResolve({ filter: /^/ }, ({ path }) => (isBuiltin(path) ? { path, namespace: 'built-in' } : undefined));
+    onLoad({ filter: /^/, namespace: 'built-in' }, ({ path }) => ({ contents: builtInModule(path) }));
   },
 };
 
-const { metafile } = await build({
-  entryPoints: ['src/main.ts', 'src/cli.ts', 'src/stores/sqlite/checkpoint-worker.ts', ...others].map((path) => ({
-    in: path,
-    out: parse(path).name,
-  })),
-  outdir: join(outdir, 'code'),
+const options: BuildOptions & { metafile: true } = {
   bundle: true,
   splitting: true,
   format: 'esm',
@@ -49,7 +55,11 @@ const { metafile } = await build({
   sourcemap: true,
   sourcesContent: false,
   metafile: true,
-});
+};
+// Apart, since each command that is loaded when it is run cuts what it shares with others into more files, and a start reads them
+// one by one.
+const broker = await build({ ...options, ...entries('code', 'src/main.ts', CHECKPOINT_WORKER, ...others) });
+const cli = await build({ ...options, ...entries('code/cli', 'src/cli.ts', CHECKPOINT_WORKER) });
 
 write('main.js', [
   "import { enableCompileCache } from 'node:module';",
@@ -60,13 +70,36 @@ write('cli.js', [
   '#!/usr/bin/env node',
   "import { enableCompileCache } from 'node:module';",
   "enableCompileCache(import.meta.dirname + '/cache');",
-  "await import('./code/cli.js');",
+  "await import('./code/cli/cli.js');",
 ]);
-write('LICENSES.txt', licences(Object.keys(metafile.inputs)));
+write('LICENSES.txt', licences(Object.keys({ ...broker.metafile.inputs, ...cli.metafile.inputs })));
 await fillCache();
 
 function write(name: string, lines: string[]): void {
   writeFileSync(join(outdir, name), `${lines.join('\n')}\n`);
+}
+
+function entries(folder: string, ...paths: string[]): Pick<BuildOptions, 'entryPoints' | 'outdir'> {
+  return { entryPoints: paths.map((path) => ({ in: path, out: parse(path).name })), outdir: join(outdir, folder) };
+}
+
+/**
+ * A module of Node, without what `import` does for it: it makes Node load all that its exports have a name for (of `http`, that
+ * is a WebSocket client: 20 ms, and megabytes).
+ */
+function builtInModule(path: string): string {
+  const name = path.replace(/^node:/, '');
+  const get = `process.getBuiltinModule('${path}')`;
+  if (!LATE.includes(name)) return `module.exports = ${get};`;
+  const { constants, ...others } = Object.fromEntries(Object.entries(process.getBuiltinModule(path)!));
+  return [
+    // undici takes them apart at once.
+    `exports.constants = ${JSON.stringify(constants)};`,
+    `for (const name of ${JSON.stringify(Object.keys(others))}) {`,
+    `  const set = (value) => Object.defineProperty(exports, name, { value, enumerable: true });`,
+    `  Object.defineProperty(exports, name, { get: () => (set(${get}[name]), exports[name]), enumerable: true, configurable: true });`,
+    `}`,
+  ].join('\n');
 }
 
 /** Text that is parsed, which is quicker than code that is run. */
@@ -88,12 +121,40 @@ function licences(inputs: string[]): string[] {
   });
 }
 
-/** One start leaves behind what V8 made of the code. Another user, version of Node or kind of processor ignores it. */
+/**
+ * A broker leaves behind what V8 made of the code that it ran: its start, with a declarative file, and the requests that load the
+ * rest. Another user, version of Node or kind of processor ignores it.
+ */
 async function fillCache(): Promise<void> {
-  const env = { PATH: process.env.PATH, VALETKEY_PORT: '0', VALETKEY_DATABASE_URL: 'file::memory:' };
+  const folder = mkdtempSync(join(tmpdir(), 'valetkey-build-'));
+  const declared = join(folder, 'valetkey.json');
+  const key = `vk_${randomBytes(32).toString('base64url')}`;
+  writeFileSync(declared, JSON.stringify(exampleFile(key)));
+  const env = {
+    PATH: process.env.PATH,
+    VALETKEY_PORT: '0',
+    VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}`,
+    VALETKEY_CONFIG: declared,
+  };
   const broker = spawn(process.execPath, [join(outdir, 'main.js')], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(broker, 'exit');
-  createInterface(broker.stdout).on('line', (line) => line.includes('"event":"listening"') && broker.kill('SIGTERM'));
+  createInterface(broker.stdout).on('line', async (line) => {
+    if (!line.includes('"event":"listening"')) return;
+    const { url } = JSON.parse(line) as { url: string };
+    for (const path of ['/readyz', '/metrics', '/v1/connections', '/v1/token?integration=example&owner=user_42'])
+      await fetch(url + path, { headers: { authorization: `Bearer ${key}` } });
+    broker.kill('SIGTERM');
+  });
   const [code] = await ended;
+  rmSync(folder, { recursive: true });
   if (code !== 0) throw new Error(`the bundle does not run: it ended with ${code}`);
+}
+
+function exampleFile(key: string): object {
+  const params = { authorization_url: 'https://example.com/authorize', token_url: 'https://example.com/token' };
+  const permission = { actions: ['token'], integrations: ['*'], owners: ['*'] };
+  return {
+    integrations: [{ id: 'example', provider: 'generic-oauth2', client_id: 'a', client_secret: 'b', params }],
+    callers: [{ name: 'example', key, grants: [permission] }],
+  };
 }

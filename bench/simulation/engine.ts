@@ -2,7 +2,7 @@
 // sockets. Only what refreshes and cleans up is started.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { takeLocally } from '../../src/domain/token-bucket.ts';
-import { declaredOf } from '../../src/http/routes/apply.ts';
+import { declaredOf } from '../../src/http/setups.ts';
 import type { Logger, Store } from '../../src/ports/index.ts';
 import { assemble } from '../../src/runtime/assembly/assemble.ts';
 import { type Config, parseConfig } from '../../src/runtime/config.ts';
