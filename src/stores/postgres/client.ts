@@ -18,6 +18,7 @@ import { createListeners } from '../shared/listeners.ts';
 import { isAnswer, isBroken, isForeignName, isWorthRetrying, storeError } from './errors.ts';
 import { createEventWriter } from './event-writer.ts';
 import type { Liveness } from './liveness.ts';
+import { createLocks, type Locks } from './locks.ts';
 import type { Orm, Prepare } from './orm.ts';
 import type { PoolWaits } from './pool-waits.ts';
 import { audit, changes } from './schema.ts';
@@ -40,6 +41,7 @@ export interface PostgresAccess {
    */
   transaction<T>(operation: (orm: Orm) => Promise<T>): Promise<T>;
   prepared: Prepare;
+  locks: Locks;
   /**
    * Inside a transaction, after its changes: its audit entry, its changes for the change feed, and the event that the entry
    * is, with its deliveries.
@@ -227,7 +229,8 @@ export function createAccess({
       .prepare(name('add_change')),
   }));
 
-  const eventWriter = createEventWriter(prepared);
+  const locks = createLocks(prepared);
+  const eventWriter = createEventWriter(prepared, locks);
   const noteWritten = (orm: Orm, types: EventType[]): void => {
     if (types.length > 0) written.set(orm, [...(written.get(orm) ?? []), ...types]);
   };
@@ -255,6 +258,7 @@ export function createAccess({
     transaction: (statements) =>
       track((operation) => withRetries(operation, () => runOnce(operation, statements), false)),
     prepared,
+    locks,
     async record(orm, entry, ...recorded) {
       const { addEntry, addChange } = statements(orm);
       if (recorded.length > 0) changed.add(orm);

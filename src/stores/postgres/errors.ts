@@ -31,6 +31,9 @@ export const isWorthRetrying = (error: unknown): boolean => ['40001', '40P01'].i
 /** The user may not do it, or not log in; or the server only reads: the next attempt is denied too. */
 export const isDenied = (error: unknown): boolean => /^(28|42501|25006)/.test(codeOf(error) ?? '');
 
+/** The database does not support it: the feature, or the function, or not for this user. */
+export const isLacking = (error: unknown): boolean => ['0A000', '42883', '42501'].includes(codeOf(error) ?? '');
+
 /** A prepared statement is unknown by its name, or exists already: a pooler has switched the connection. */
 export const isForeignName = (error: unknown): boolean => ['26000', '42P05'].includes(codeOf(error) ?? '');
 

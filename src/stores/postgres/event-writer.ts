@@ -1,9 +1,10 @@
 // Writes events with their deliveries inside a transaction, in PostgreSQL.
-import { and, asc, eq, inArray, sql } from 'drizzle-orm';
+import { asc, eq, inArray, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Listener } from '../../domain/event-audience.ts';
 import type { EventType, NewEvent } from '../../domain/events.ts';
-import { AUDIENCE, AUDIENCE_VERSIONS, Audience, deliveriesOf, eventOfAudit } from '../shared/events.ts';
+import { AUDIENCE, Audience, deliveriesOf, eventOfAudit } from '../shared/events.ts';
+import type { Locks } from './locks.ts';
 import type { Orm, Prepare } from './orm.ts';
 import { callers, connections, eventSequences, events, webhookEndpoints } from './schema.ts';
 
@@ -20,10 +21,7 @@ export interface PostgresEventWriter {
   judgeCallersBy(isAuthentic: Audience['isAuthentic']): void;
 }
 
-/** A lock of the transaction: who hears what does not change while events are written. */
-const AUDIENCE_LOCK = sql.raw(String(0x76_6b_61_75));
-
-export function createEventWriter(prepared: Prepare): PostgresEventWriter {
+export function createEventWriter(prepared: Prepare, locks: Pick<Locks, 'shared' | 'exclusive'>): PostgresEventWriter {
   const audience = new Audience();
   const statements = prepared((orm, name) => ({
     connection: orm
@@ -31,21 +29,10 @@ export function createEventWriter(prepared: Prepare): PostgresEventWriter {
       .from(connections)
       .where(eq(connections.id, sql.placeholder('id')))
       .prepare(name('event_connection')),
-    version: orm
-      .select({ version: eventSequences.sequence })
-      .from(eventSequences)
-      .where(eq(eventSequences.connectionId, AUDIENCE))
-      .prepare(name('audience_version')),
   }));
 
-  /** In this order: what is read by the locking statement may be older than the lock. */
-  async function lockAudience(orm: Orm): Promise<number | undefined> {
-    const [, [row]] = await Promise.all([
-      orm.execute(sql`select pg_advisory_xact_lock_shared(${AUDIENCE_LOCK})`),
-      statements(orm).version.execute(),
-    ]);
-    return row?.version;
-  }
+  /** Who hears what does not change while events are written. */
+  const lockAudience = (orm: Orm): Promise<number | undefined> => locks.shared(orm, AUDIENCE);
 
   async function listenersAt(orm: Orm, version: number | undefined): Promise<Listener[]> {
     const known = audience.at(version);
@@ -107,10 +94,7 @@ export function createEventWriter(prepared: Prepare): PostgresEventWriter {
         .orderBy(asc(eventSequences.connectionId))
         .for('update');
     const ids = some.map(({ id }) => id);
-    const stored = await orm
-      .select({ id: events.id })
-      .from(events)
-      .where(and(inArray(events.id, ids)));
+    const stored = await orm.select({ id: events.id }).from(events).where(inArray(events.id, ids));
     const known = new Set(stored.map(({ id }) => id));
     const added: NewEvent[] = [];
     for (const event of some) {
@@ -137,11 +121,6 @@ export function createEventWriter(prepared: Prepare): PostgresEventWriter {
     judgeCallersBy(isAuthentic) {
       audience.isAuthentic = isAuthentic;
     },
-    async audienceChanged(orm) {
-      await orm.execute(sql`select pg_advisory_xact_lock(${AUDIENCE_LOCK})`);
-      await orm.execute(sql`insert into event_sequences (connection_id, sequence)
-        values (${AUDIENCE}, floor(random() * ${AUDIENCE_VERSIONS})::int)
-        on conflict (connection_id) do update set sequence = excluded.sequence`);
-    },
+    audienceChanged: (orm) => locks.exclusive(orm, AUDIENCE),
   };
 }

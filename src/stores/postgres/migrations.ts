@@ -27,14 +27,13 @@ import {
 } from '../shared/migration-journal.ts';
 import { type Address, openPool, rowsOf } from './database.ts';
 import { codeOf, isDenied, storeError } from './errors.ts';
+import { lockWhereSupported } from './locks.ts';
 import { assertMeetsRequirements } from './requirements.ts';
 
 const MIGRATIONS = packageFile('drizzle/postgres');
 const MAX_ATTEMPTS = 5;
 /** Migrations of replicas that start together run one at a time. The key of an advisory lock: an arbitrary number. */
 const LOCK_KEY = 7_202_011_914;
-/** The feature, or the function. */
-const NOT_SUPPORTED = ['0A000', '42883'];
 const INSUFFICIENT_PRIVILEGE = '42501';
 
 type Queryable = Pick<Pool, 'query'>;
@@ -78,7 +77,6 @@ export async function migrate(
   migratingFrom?: string,
 ): Promise<void> {
   const pool = openPool(address, 1, { query_timeout: POSTGRES_MIGRATION_TIMEOUT_MS });
-  let isLocked = true;
   try {
     await assertMeetsRequirements(pool);
     for (let attempt = 1; ; attempt++) {
@@ -89,10 +87,9 @@ export async function migrate(
       assertUsable(state.version, state.inTheWay);
       if (state.version === 'current') return;
       try {
-        await apply(pool, migrationsFolder, isLocked);
+        await apply(pool, migrationsFolder);
       } catch (error) {
         if (error instanceof StoreError || isDenied(error) || attempt === MAX_ATTEMPTS) throw error;
-        if (NOT_SUPPORTED.includes(codeOf(error) ?? '')) isLocked = false;
         await pause(POSTGRES_MIGRATION_RETRY_MS * Math.random() * attempt);
       }
     }
@@ -103,12 +100,12 @@ export async function migrate(
   }
 }
 
-async function apply(pool: Pool, migrationsFolder: string, isLocked: boolean): Promise<void> {
+async function apply(pool: Pool, migrationsFolder: string): Promise<void> {
   const client = await pool.connect();
   try {
     // Each statement sees what was committed before it, whatever the database's default: a migration may lock, then count.
     await client.query('begin isolation level read committed');
-    if (isLocked) await client.query('select pg_advisory_xact_lock($1)', [LOCK_KEY]);
+    await lockWhereSupported((text) => client.query(text), LOCK_KEY);
     await client.query(`set local lock_timeout = ${POSTGRES_MIGRATION_LOCK_TIMEOUT_MS}`);
     const known = readMigrations(migrationsFolder);
     const schema = await ownSchema(client);

@@ -1,15 +1,12 @@
 // Keys that the deployment signs with, in PostgreSQL.
-import { desc, eq, sql } from 'drizzle-orm';
+import { desc, eq } from 'drizzle-orm';
 import type { SigningKey } from '../../domain/signing-key.ts';
 import type { SigningKeyStore } from '../../ports/index.ts';
 import { SIGNING_KEYS_CHANGED, signingKeyChanges } from '../shared/signing-keys.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { signingKeys } from './schema.ts';
 
-/** A lock of the transaction: of two replicas that change the keys at once, one finds what the other has made of them. */
-const SIGNING_KEYS_LOCK = sql.raw(String(0x76_6b_73_6b));
-
-export function createSigningKeyStore({ autocommit, transaction, record }: PostgresAccess): SigningKeyStore {
+export function createSigningKeyStore({ autocommit, transaction, locks, record }: PostgresAccess): SigningKeyStore {
   const { id, purpose, createdAt } = signingKeys;
   const all = (orm: Orm, of: SigningKey['purpose']) =>
     orm.select().from(signingKeys).where(eq(purpose, of)).orderBy(desc(createdAt), desc(id));
@@ -18,7 +15,8 @@ export function createSigningKeyStore({ autocommit, transaction, record }: Postg
     signingKeys: (of) => autocommit((orm) => all(orm, of)),
     swapSigningKeys: (of, read, next, audit) =>
       transaction(async (orm) => {
-        await orm.execute(sql`select pg_advisory_xact_lock(${SIGNING_KEYS_LOCK})`);
+        // Of two replicas that change the keys at once, one finds what the other has made of them.
+        await locks.exclusive(orm, 'signing_keys');
         const changes = signingKeyChanges(await all(orm, of), read, next);
         if (!changes) return false;
         for (const key of changes.added) await orm.insert(signingKeys).values(key);
