@@ -7,6 +7,7 @@ export default defineConfig({
     ...base.test,
     include: [
       'test/catalogue/vendors-*.test.ts',
+      'test/stores/postgres/conditions.test.ts',
       'test/stores/postgres/pooler.test.ts',
       'test/stores/postgres/reencryption.test.ts',
       'test/http/mcp/many-connections.test.ts',

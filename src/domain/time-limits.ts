@@ -506,8 +506,8 @@ export const CHANGE_NOTIFY_DELAY_MS = 10;
 export const CHANGE_NOTIFY_PROBE_MS = SECOND_MS;
 /** A lost listening connection is made again after this long. */
 export const CHANGE_LISTEN_RETRY_MS = 250;
-/** A gap in the numbers of changes is watched this long: a transaction may still commit it. */
-export const CHANGE_GAP_MS = 30 * SECOND_MS;
+/** After a lost connection, the changes of this time are read again: a standby may lack them, and have given their numbers to others. */
+export const CHANGE_REPEAT_MS = MINUTE_MS;
 /** The store keeps a change for this long. */
 export const CHANGE_RETENTION_MS = 10 * MINUTE_MS;
 /** A process that has not read the changes for this long must not rely on anything in its caches. */

@@ -8,7 +8,7 @@ const {
   BACKGROUND_BACKOFF_FIRST_MS,
   BACKGROUND_BACKOFF_MAX_MS,
   CHANGE_FEED_STALE_MS,
-  CHANGE_GAP_MS,
+  CHANGE_REPEAT_MS,
   CHANGE_NOTIFY_DELAY_MS,
   CHANGE_NOTIFY_PROBE_MS,
   CHANGE_POLL_MS,
@@ -351,9 +351,10 @@ const relations: Record<string, Relation[]> = {
   ],
   'change feed and caches': [
     [
-      'a gap in the numbers is watched for longer than the transaction that may fill it can last',
-      2 * POSTGRES_STATEMENT_TIMEOUT_MS,
-      CHANGE_GAP_MS,
+      'what is read again after a lost connection is longer than that takes to be noticed, and was not deleted',
+      HEARTBEAT_TIMEOUT_MS + CHANGE_POLL_NOTIFIED_MS,
+      CHANGE_REPEAT_MS,
+      CHANGE_FEED_STALE_MS,
     ],
     [
       'a process that reads the changes in time misses none that was deleted',

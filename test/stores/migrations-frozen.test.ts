@@ -253,6 +253,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795959652075,
       sha256: '7c2e97845ef02dd7491f78db98cd09ce54d9acedd54443906aecf8816d90b3d7',
     },
+    '0030_change_snapshots': {
+      when: 1795959813877,
+      sha256: '5ee92e798277f83b21f42eecc1a711d2ee19d29a58e890be1cc2b67a6d8d62c7',
+    },
   },
 };
 

@@ -92,6 +92,10 @@ export async function clear(url: string): Promise<void> {
   );
 }
 
+/** A statement that takes away the functions of the database whose names match, as if it never had them. */
+export const withoutFunctions = (names: string): string =>
+  `set allow_system_table_mods = on; update pg_proc set proname = 'no_' || proname where proname ~ '${names}'`;
+
 /** The rows of one statement, on a connection of its own. */
 export async function asked(url: string, statement: string): Promise<Record<string, unknown>[]> {
   const client = new Client({ connectionString: url });

@@ -9,8 +9,8 @@ import type { Address } from './database.ts';
 import type { Liveness } from './liveness.ts';
 
 export interface PostgresChangeFeed extends Pick<Store, 'subscribe'> {
-  /** After a commit with changes. */
-  notify(): void;
+  /** After a commit with changes: soon, together with other ones, or `now`. */
+  notify(when?: 'soon' | 'now'): void;
   stop(): Promise<void>;
 }
 
@@ -25,14 +25,16 @@ export function openChangeFeed({ address, pool, now, ...liveness }: Parts): Post
   const subscriptions = new Set<ChangeFeed>();
   let timer: NodeJS.Timeout | undefined;
   const send = () => {
+    clearTimeout(timer);
     timer = undefined;
     // Who does not get it reads anyway; a database without notifications refuses each time.
     void pool.query(`notify ${CHANNEL}`).catch(() => undefined);
   };
 
   return {
-    notify() {
-      timer ??= setTimeout(send, CHANGE_NOTIFY_DELAY_MS);
+    notify(when) {
+      if (when === 'now') send();
+      else timer ??= setTimeout(send, CHANGE_NOTIFY_DELAY_MS);
     },
     async subscribe(listener) {
       const { holder, tellApplied: applied, onDown } = liveness;
@@ -58,10 +60,7 @@ export function openChangeFeed({ address, pool, now, ...liveness }: Parts): Post
       return subscription;
     },
     async stop() {
-      if (timer !== undefined) {
-        clearTimeout(timer);
-        send();
-      }
+      if (timer !== undefined) send();
       await Promise.all([...subscriptions].map((subscription) => subscription.stop()));
     },
   };

@@ -1,13 +1,13 @@
-// Reads the table `changes` on from where it was, in a database whose numbers may have gaps, and which may have failed over.
+// Reads the table `changes` on from where it was, in a database that may have failed over. Where that is says a snapshot: what
+// was not visible in the last one and is in this one has been committed since, in whatever order transactions began and ended.
 import type { Pool } from 'pg';
-import { CHANGE_FEED_STALE_MS, CHANGE_GAP_MS } from '../../domain/time-limits.ts';
+import { CHANGE_FEED_STALE_MS, CHANGE_REPEAT_MS } from '../../domain/time-limits.ts';
 import type { Change } from '../../ports/index.ts';
 import { type ChangeRow, changeFrom } from '../shared/changes.ts';
+import { untilSerialized } from './database.ts';
+import type { Applied } from './liveness.ts';
 
 const MAX_ROWS = 2_000;
-const MAX_GAPS = 1_000;
-/** How far below the first number that is seen others may be missing. */
-const FIRST_GAPS = 100;
 /** Its arrival was not observed: it may be about to be deleted. */
 const UNKNOWN = Number.NEGATIVE_INFINITY;
 
@@ -25,29 +25,69 @@ export interface ChangeReader {
   stop(): Promise<void>;
 }
 
+/** Its columns are null in a row that says only what the snapshot is. */
 interface Row extends Omit<ChangeRow, 'kind'> {
   kind: ChangeRow['kind'] | typeof BARRIER;
+  xid: string | null;
   seq: string;
   at: string;
+  snapshot: string;
+  /** When the last change seen was made; null: it is not there. */
+  last_at: string | null;
+}
+
+interface Snapshot {
+  /** Transactions from this number on began later. */
+  next: bigint;
+  /** Those with lower ones that had not ended. */
+  open: string[];
 }
 
 interface Parts {
   pool: Pool;
   listener: (changes: Change[]) => unknown;
-  /** Called at the start, and when another process waits for it: all changes up to this number are applied. */
-  applied: (seq: number) => Promise<void>;
+  /** Called at the start, and when another process waits for it: all changes up to there are applied. */
+  applied: (upTo: Applied) => Promise<void>;
   /** The name of this process in its own barriers, for which no other one waits. */
   holder: string;
   /** Milliseconds of a clock that only goes forward. */
   now: () => number;
 }
 
+/**
+ * Not visible in the snapshot was what had begun and not ended ($2), and what began later ($1); not by its lowest number, which
+ * a transaction of another application may hold back for hours. A database that was restored has changes of transactions that
+ * are still to come here: they are of no interest.
+ */
+const READ = `
+  with now as materialized (select pg_current_snapshot() as snapshot)
+  select now.snapshot, (select at from changes where seq = $5) as last_at, c.xid, c.seq, c.at, c.kind, c.id, c.generation
+  from now left join lateral (
+    select * from changes where xid >= $1::xid8 and xid < pg_snapshot_xmax(now.snapshot) and (xid, seq) > ($3::xid8, $4::bigint)
+    union all
+    select * from changes where xid = any($2::xid8[]) and (xid, seq) > ($3::xid8, $4::bigint)
+  ) c on true
+  order by c.xid, c.seq limit ${MAX_ROWS}`;
+const BEGIN = `
+  select pg_current_snapshot() as snapshot, c.seq, c.at
+  from (select) as now left join (select seq, at from changes order by seq desc limit 1) c on true`;
+
+/** As PostgreSQL writes it: the lowest number that is open, the next one, all that are open. */
+function snapshotOf(text: string): Snapshot {
+  const [, next = '', open = ''] = text.split(':');
+  return { next: BigInt(next), open: open === '' ? [] : open.split(',') };
+}
+
 /** Rejects when the table cannot be read. */
 export async function createChangeReader({ pool, listener, applied, holder, now }: Parts): Promise<ChangeReader> {
-  /** The change with the highest number seen, when it was made (by the database's clock), and when it was first seen. */
-  let position = { seq: 0, at: '', seenAt: UNKNOWN };
-  /** The numbers below it that were missing, since when. */
-  const gaps = new Map<number, number>();
+  /** Every change that is visible in it was reported, or was there before. */
+  let snapshot: Snapshot = { next: 0n, open: [] };
+  /** Earlier ones, the oldest first, of which the first is at least `CHANGE_REPEAT_MS` old, if there is such a one. */
+  const earlier: { snapshot: Snapshot; at: number }[] = [];
+  /** The highest number of a change seen: replicas of the first release wait for it. */
+  let highest = 0;
+  /** The last change seen, when it was made (by the database's clock), and when it was seen. */
+  let lastSeen = { seq: 0, at: '', seenAt: UNKNOWN };
   let readAt = now();
   let reading: Promise<void> | undefined;
   let isReadAgain = false;
@@ -63,91 +103,91 @@ export async function createChangeReader({ pool, listener, applied, holder, now 
   }
 
   /**
-   * A barrier was read: the statement that read it saw everything that was committed before its number was given out, lower
-   * numbers included. So `seq` is enough to tell, though some lower ones may appear later.
+   * A barrier was read, whose transaction got its number after everything it is for was committed: a snapshot in which a
+   * transaction of that number or a higher one has ended shows all of that.
    */
-  function acknowledge(seq: number): void {
-    void applying.then(() => (isStopped ? undefined : applied(seq))).catch(() => undefined);
+  function acknowledge(): void {
+    const upTo = { seq: highest, xid: `${snapshot.next}` };
+    void applying.then(() => (isStopped ? undefined : applied(upTo))).catch(() => undefined);
   }
 
-  /** False: too many to remember. */
-  function noteGaps(from: number, to: number, since: number): boolean {
-    if (to - from > MAX_GAPS || gaps.size > MAX_GAPS) return false;
-    for (let seq = from; seq < to; seq++) gaps.set(seq, since);
-    return true;
+  function moveTo(to: Snapshot, at: number): void {
+    snapshot = to;
+    readAt = at;
+    if (at - (earlier.at(-1)?.at ?? UNKNOWN) >= CHANGE_REPEAT_MS / 2) earlier.push({ snapshot, at });
+    while (earlier[1] && at - earlier[1].at >= CHANGE_REPEAT_MS) earlier.shift();
   }
 
-  /** Transactions that have begun and not committed have lower numbers than the newest: they are gaps. */
+  /** From here on, whatever was before. */
   async function begin(): Promise<void> {
     const startedAt = now();
-    const { rows } = await pool.query<Row>(`select seq, at from changes order by seq desc limit ${MAX_GAPS}`);
-    const seqs = rows.map(({ seq }) => Number(seq)).reverse();
-    for (const [i, seq] of seqs.entries()) if (i > 0) noteGaps(seqs[i - 1]! + 1, seq, startedAt);
-    position = { seq: seqs.at(-1) ?? 0, at: rows[0]?.at ?? '', seenAt: UNKNOWN };
-    readAt = startedAt;
-    await applied(position.seq);
+    const { rows } = await untilSerialized(() => pool.query<Row>(BEGIN));
+    const [row] = rows;
+    highest = Number(row!.seq ?? 0);
+    lastSeen = { seq: highest, at: row!.at ?? '', seenAt: UNKNOWN };
+    earlier.length = 0;
+    moveTo(snapshotOf(row!.snapshot), startedAt);
   }
 
-  /** True: there are more rows. */
-  async function readRows(): Promise<boolean> {
+  /** After a loss, the changes of the last minute are read again: a standby may have given their numbers to others. */
+  async function readChanges(): Promise<void> {
     const startedAt = now();
-    const { rows } = await pool.query<Row & { top: string | null }>(
-      `select c.seq, c.at, c.kind, c.id, c.generation, t.top
-       from (select max(seq) as top from changes) t
-       left join changes c on c.seq >= $1 or c.seq = any($2::bigint[])
-       order by c.seq limit ${MAX_ROWS}`,
-      [position.seq, [...gaps.keys()]],
-    );
-    const top = Number(rows[0]?.top ?? 0);
-    const wasMissed = isAnotherServer(rows, top, startedAt) || startedAt - readAt > CHANGE_FEED_STALE_MS;
-    const changes: Change[] = wasLost ? [{ kind: 'reconnected' }] : [];
+    const isBack = wasLost;
     wasLost = false;
-    let isComplete = !wasMissed;
-    let isAwaited = wasMissed;
-    if (wasMissed) {
-      position = { seq: top, at: rows.find(({ seq }) => Number(seq) === top)?.at ?? '', seenAt: UNKNOWN };
-      gaps.clear();
-    }
-    for (const row of wasMissed ? [] : rows) {
-      const seq = Number(row.seq);
-      if (row.seq === null || seq === position.seq) continue;
-      gaps.delete(seq);
-      if (seq > position.seq) {
-        const from = position.seq > 0 ? position.seq + 1 : Math.max(1, seq - FIRST_GAPS);
-        isComplete = noteGaps(from, seq, startedAt) && isComplete;
-        position = { seq, at: row.at, seenAt: startedAt };
+    const since = isBack ? earlier[0]!.snapshot : snapshot;
+    let reached: Snapshot | undefined;
+    let isAwaited = false;
+    for (let after: Pick<Row, 'xid' | 'seq'> = { xid: '0', seq: '0' }; ; ) {
+      const values = [`${since.next}`, since.open, after.xid, after.seq, lastSeen.seq];
+      const { rows } = await untilSerialized(() => pool.query<Row>(READ, values));
+      if (isStopped) return;
+      const { last_at: stored, snapshot: text, xid } = rows[0]!;
+      const current = snapshotOf(text);
+      const changes: Change[] = isBack && !reached ? [{ kind: 'reconnected' }] : [];
+      if (isAnotherServer(current, stored, startedAt) || startedAt - readAt > CHANGE_FEED_STALE_MS) {
+        await begin();
+        report([...changes, { kind: 'everything' }]);
+        return acknowledge();
       }
-      if (row.kind !== BARRIER) changes.push(changeFrom({ ...row, kind: row.kind }));
-      else if (row.id !== holder) isAwaited = true;
+      // What is committed while the next pages are read is not visible in the snapshot of the first one, and read again.
+      reached ??= current;
+      const read = xid === null ? [] : rows;
+      for (const row of read) {
+        highest = Math.max(highest, Number(row.seq));
+        if (row.kind !== BARRIER) changes.push(changeFrom({ ...row, kind: row.kind }));
+        else if (row.id !== holder) isAwaited = true;
+      }
+      if (changes.length > 0) report(changes);
+      const last = read.at(-1);
+      if (last && Number(last.seq) !== lastSeen.seq)
+        lastSeen = { seq: Number(last.seq), at: last.at, seenAt: startedAt };
+      if (!last || read.length < MAX_ROWS) break;
+      after = last;
     }
-    for (const [seq, since] of gaps) if (startedAt - since > CHANGE_GAP_MS) gaps.delete(seq);
-    readAt = startedAt;
-    if (isStopped) return false;
-    if (!isComplete) report([{ kind: 'everything' }]);
-    else if (changes.length > 0) report(changes);
-    if (isAwaited || !isComplete) acknowledge(position.seq);
-    return rows.length === MAX_ROWS;
+    moveTo(reached, startedAt);
+    if (isAwaited) acknowledge();
   }
 
   /**
-   * A standby took over that lacks the last commits: its numbers are lower, or have gone on without the change that was the
-   * last one here. That change is looked for as long as the table is sure to hold it.
+   * A standby took over that lacks the last commits: its transactions have lower numbers, or it lacks the change that was
+   * the last one here, or has another one. That change is looked for as long as the table is sure to hold it.
    */
-  function isAnotherServer(rows: Row[], top: number, at: number): boolean {
-    if (position.seq === 0 || top === 0) return false;
-    if (top < position.seq) return true;
-    const same = rows.find(({ seq }) => Number(seq) === position.seq);
-    return same ? position.at !== '' && same.at !== position.at : at - position.seenAt < CHANGE_FEED_STALE_MS;
+  function isAnotherServer({ next }: Snapshot, stored: string | null, at: number): boolean {
+    if (next < snapshot.next) return true;
+    if (lastSeen.seq === 0) return false;
+    if (stored !== null) return stored !== lastSeen.at;
+    return at - lastSeen.seenAt < CHANGE_FEED_STALE_MS;
   }
 
   async function readAll(): Promise<void> {
     do {
       isReadAgain = false;
-      while (await readRows());
+      await readChanges();
     } while (isReadAgain && !isStopped);
   }
 
   await begin();
+  await applied({ seq: highest, xid: `${snapshot.next}` });
   return {
     readAt: () => readAt,
     noteLoss(): void {

@@ -37,6 +37,7 @@ export interface PostgresAccess {
   /**
    * Several statements, all or nothing. They may be run again from the start, so they may have no effect but in the
    * database. An operation on a connection locks its row first: so it sees what was committed before, and cannot deadlock.
+   * Rows that have a place (audit entries, events) are added nowhere else: a transaction takes new numbers for them.
    * Rejects with `StoreError`.
    */
   transaction<T>(operation: (orm: Orm) => Promise<T>): Promise<T>;
@@ -61,9 +62,12 @@ export interface PostgresAccess {
 
 /** Not when the connection is made: a pooler hands it on with its settings, or refuses to set them. */
 const BEGIN = [
-  'begin',
+  // Each statement sees what was committed before it, the locks that it has waited for included, whatever the default is.
+  'begin isolation level read committed',
   `set local statement_timeout = ${POSTGRES_STATEMENT_TIMEOUT_MS}`,
   `set local idle_in_transaction_session_timeout = ${POSTGRES_STATEMENT_TIMEOUT_MS}`,
+  // A session may have taken a hundred numbers of a sequence before, and would give old ones to new rows.
+  'discard sequences',
 ].join('; ');
 const DOWN = 'PostgreSQL does not answer';
 const ATTEMPTS = 6;

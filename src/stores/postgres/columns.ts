@@ -18,3 +18,5 @@ export const time = customType<{ data: number; driverData: number | string }>({
 export const ciphertext = (name: string) => text(name).$type<Ciphertext>();
 /** A place in an order that the database gives. */
 export const position = (name: string) => bigint(name, { mode: 'number' });
+/** The number of a transaction, which no other one of this server has. */
+export const xid8 = customType<{ data: string; driverData: string }>({ dataType: () => 'xid8' });

@@ -6,7 +6,7 @@ import {
   POSTGRES_CONTROL_TIMEOUT_MS,
 } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
-import { codeOf, storeError } from './errors.ts';
+import { codeOf, isWorthRetrying, storeError } from './errors.ts';
 
 /** For heartbeats and the change feed, which are short, and detect an outage soon. */
 export const ASIDE: PoolConfig = {
@@ -15,6 +15,7 @@ export const ASIDE: PoolConfig = {
 };
 const DEFAULT_POOL = 10;
 const MAX_POOL = 200;
+const MAX_CONFLICTS = 6;
 
 export interface Address {
   /** With the password. */
@@ -59,6 +60,17 @@ export function openPool({ connection }: Address, max: number, more: PoolConfig 
     return pool;
   } catch (cause) {
     throw storeError(cause);
+  }
+}
+
+/** A single statement, again while it loses to a concurrent one, as it may where transactions are serializable by default. */
+export async function untilSerialized<T>(statement: () => Promise<T>): Promise<T> {
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return await statement();
+    } catch (error) {
+      if (attempts === MAX_CONFLICTS || !isWorthRetrying(error)) throw error;
+    }
   }
 }
 

@@ -13,7 +13,8 @@ async function oneRow(orm: Orm, query: ReturnType<typeof sql>): Promise<Record<s
 
 /**
  * All rows with places up to the number that it returns are committed. The places are those of a sequence, in the default of a
- * column that gives the transaction its number first.
+ * column that gives the transaction its number first. A transaction has places of its own alone (`BEGIN` in `client.ts`): none
+ * that its session took from the sequence earlier.
  */
 export function createHorizon(
   { autocommit }: Pick<PostgresAccess, 'autocommit'>,
@@ -49,7 +50,8 @@ export function createHorizon(
       const { position, before } = awaited;
       if (await hasEnded(before)) {
         awaited = undefined;
-        horizon = Math.max(horizon, position);
+        // Lower: of a standby that took over without the last commits, which gives their places to others.
+        horizon = position;
         break;
       }
       await pause(HORIZON_POLL_MS);

@@ -1,5 +1,5 @@
 // Deleting what has expired, and proving that the database accepts writes, in PostgreSQL.
-import { and, eq, lt, notExists, type SQL, sql } from 'drizzle-orm';
+import { and, asc, eq, inArray, lt, notExists, type SQL, sql } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import { CHANGE_RETENTION_MS } from '../../domain/time-limits.ts';
 import type { HousekeepingStore } from '../../ports/index.ts';
@@ -24,8 +24,11 @@ export const createHousekeepingStore = (
     transaction(async (orm) => {
       const { id } = connectSessions;
       const isFree = notExists(orm.select().from(candidates).where(eq(candidates.sessionId, id)));
-      // A transaction's time, which an index can be searched by.
       const since = sql`(extract(epoch from statement_timestamp()) * 1000)::bigint - ${sql.raw(String(CHANGE_RETENTION_MS))}`;
+      // The oldest by their numbers: those of a session that had numbers left may be younger, and are deleted in their turn.
+      const { seq, at } = changes;
+      const oldest = orm.select({ seq, at }).from(changes).orderBy(asc(seq)).limit(limit).as('oldest');
+      const old = orm.select({ seq: oldest.seq }).from(oldest).where(sql`${oldest.at} < ${since}`);
       const expired = <T extends PgTable & { expiresAt: PgColumn }>(table: T, key: PgColumn, more?: SQL) =>
         deleteSome(orm, table, key, and(lt(table.expiresAt, before), more), limit);
       const left = [
@@ -34,7 +37,7 @@ export const createHousekeepingStore = (
         await expired(portalSessions, portalSessions.id),
         await expired(agentSessions, agentSessions.id),
         await expired(consoleSessions, consoleSessions.id),
-        await deleteSome(orm, changes, changes.seq, sql`${changes.at} < ${since}`, limit),
+        await deleteSome(orm, changes, seq, inArray(seq, old), limit),
       ];
       return left.includes(true);
     }),

@@ -20,8 +20,17 @@ import {
 import { StoreError } from '../../ports/index.ts';
 import { createInstants, type Instants } from '../shared/instants.ts';
 import type { ProcessLocks } from '../shared/process-locks.ts';
+import { untilSerialized } from './database.ts';
 import { storeError } from './errors.ts';
 import { replicas } from './schema.ts';
+
+/** How far a process has applied what was committed. */
+export interface Applied {
+  /** The highest number of a change, for replicas of earlier releases. */
+  seq: number;
+  /** The end of a snapshot: what was committed before a transaction with a lower number began is applied. */
+  xid: string;
+}
 
 export interface Liveness {
   /** Names this process in leases. */
@@ -46,8 +55,8 @@ export interface Liveness {
    * unreachable: live processes may not have sent a heartbeat since. One that has stopped is dead in any case.
    */
   canJudge(): boolean;
-  /** Tells the others that this process has applied all changes up to this number. Rejects when that fails. */
-  tellApplied(seq: number): Promise<void>;
+  /** Tells the others that this process has applied all changes up to there. Rejects when that fails. */
+  tellApplied(upTo: Applied): Promise<void>;
   /** This process is dead to the others at once, when it stops using the database. */
   stop(): Promise<void>;
 }
@@ -80,17 +89,19 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
   let aliveAt = Number.NEGATIVE_INFINITY;
   let unbrokenSince = Number.NEGATIVE_INFINITY;
   let isDown = false;
-  let appliedSeq = -1;
+  let applied: Applied | undefined;
   const listeners: (() => void)[] = [];
   let sending: Promise<void> | undefined;
 
   async function send(): Promise<void> {
     const sent = instants.now();
     const sentAt = sent.monotonic;
-    const answered = pool.query(
-      `insert into replicas (holder, seen_at, applied_seq) values ($1, clock_timestamp(), $2)
-       on conflict (holder) do update set seen_at = excluded.seen_at`,
-      [holder, appliedSeq],
+    const answered = untilSerialized(() =>
+      pool.query(
+        `insert into replicas (holder, seen_at, applied_seq, applied_xid) values ($1, clock_timestamp(), $2, $3)
+         on conflict (holder) do update set seen_at = excluded.seen_at`,
+        [holder, applied?.seq ?? -1, applied?.xid],
+      ),
     );
     answered.catch(() => undefined);
     const cancel = new AbortController();
@@ -173,9 +184,12 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     isDown: () => isDown,
     onDown: (listener) => void listeners.push(listener),
     canJudge: () => !isDown && now() - unbrokenSince > HEARTBEAT_GRACE_MS,
-    async tellApplied(seq) {
-      appliedSeq = seq;
-      await pool.query('update replicas set applied_seq = $2 where holder = $1', [holder, seq]);
+    async tellApplied(upTo) {
+      applied = upTo;
+      const values = [holder, upTo.seq, upTo.xid];
+      await untilSerialized(() =>
+        pool.query('update replicas set applied_seq = $2, applied_xid = $3 where holder = $1', values),
+      );
     },
     async stop() {
       clearTimeout(timer);

@@ -3,6 +3,7 @@
 import type { Pool } from 'pg';
 import { StoreError } from '../../ports/index.ts';
 import { rowsOf } from './database.ts';
+import { isLacking } from './errors.ts';
 
 /** `SQL_ASCII` stores the bytes of UTF-8 as they are. */
 const ENCODINGS = ['UTF8', 'SQL_ASCII'];
@@ -10,11 +11,33 @@ const ENCODINGS = ['UTF8', 'SQL_ASCII'];
 /** Rejects with `StoreError`, or with the error of the way to the database. */
 export async function assertMeetsRequirements(pool: Pool): Promise<void> {
   await assertKeepsTransactions(pool);
+  await assertHasSnapshots(pool);
   const [encoding = 'UTF8'] = (await rowsOf(pool, "select current_setting('server_encoding') as value")) ?? [];
   if (ENCODINGS.includes(encoding)) return;
   throw new StoreError(
     `the encoding of the database is ${encoding}, which cannot hold the names of all owners: create one with encoding 'UTF8' (create database … encoding 'UTF8' template template0)`,
   );
+}
+
+/** Their functions of these names, as far as there are any, do not tell what the cluster has committed. */
+const OTHERS = /CockroachDB|Yugabyte|-YB-/i;
+
+/** What has been committed since is known by them alone: numbers are given out before they are committed. */
+async function assertHasSnapshots(pool: Pool): Promise<void> {
+  const [version = ''] = (await rowsOf(pool, 'select version() as value')) ?? [];
+  const other = OTHERS.exec(version)?.[0];
+  if (other !== undefined)
+    throw new StoreError(
+      `the database is not PostgreSQL (${other}): its snapshots do not tell replicas what the others have committed`,
+    );
+  try {
+    await pool.query('select pg_current_xact_id(), pg_current_snapshot()');
+  } catch (error) {
+    if (!isLacking(error)) throw error;
+    throw new StoreError(
+      'the database has no snapshots (pg_current_snapshot), by which replicas know what the others have committed: use PostgreSQL 13 or later, or an SQLite file',
+    );
+  }
 }
 
 /** PgBouncer in statement mode disconnects a client that begins a transaction. */

@@ -9,7 +9,7 @@ import type { HoldReason, ReauthReason } from '../../domain/errors.ts';
 import type { Overrides, SessionDisplay, SessionStatus, UpstreamRate } from '../../domain/integration.ts';
 import type { Theme } from '../../domain/theme.ts';
 import type { ChangeKind } from '../../ports/index.ts';
-import { ciphertext, json, text, time } from './columns.ts';
+import { ciphertext, json, text, time, xid8 } from './columns.ts';
 
 export * from './agent-session-schema.ts';
 export * from './audit-reads-schema.ts';
@@ -429,8 +429,8 @@ export const keyChecks = pgTable('key_checks', {
 });
 
 /**
- * The change feed: what other replicas must drop from their caches, deleted by age. A number is assigned before its
- * transaction commits, so a lower one may appear after a higher one, or never.
+ * The change feed: what other replicas must drop from their caches, deleted by age. Read by the transactions that have ended
+ * (`change-reader.ts`): the numbers may have gaps, and say nothing of the order.
  */
 export const changes = pgTable(
   'changes',
@@ -440,8 +440,9 @@ export const changes = pgTable(
     kind: text('kind').$type<ChangeKind>().notNull(),
     id: text('id'),
     generation: integer('generation'),
+    xid: xid8('xid').notNull().default(sql`pg_current_xact_id()`),
   },
-  (t) => [index('changes_at').on(t.at)],
+  (t) => [index('changes_by_xid').on(t.xid)],
 );
 
 /**
@@ -475,4 +476,6 @@ export const replicas = pgTable('replicas', {
   seenAt: timestamp('seen_at', { withTimezone: true, mode: 'string' }).notNull(),
   /** The highest number of a change up to which it has applied all; -1: it does not subscribe; null: an earlier version. */
   appliedSeq: bigint('applied_seq', { mode: 'number' }),
+  /** What was committed before a transaction with a lower number began is applied; null: an earlier version, or as above. */
+  appliedXid: xid8('applied_xid'),
 });

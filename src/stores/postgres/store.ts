@@ -109,7 +109,7 @@ export async function openPostgres(
       ...createHousekeepingStore(access, liveness),
       databaseWaits: waits.state,
       subscribe: changeFeed.subscribe,
-      untilApplied: createBarrier(access, liveness).untilApplied,
+      untilApplied: createBarrier(access, liveness, changeFeed).untilApplied,
       close: () => {
         closing ??= (async () => {
           await access.close();

@@ -1,11 +1,15 @@
-// The change feed of PostgreSQL when something is missing: the notification, the listening connection, or numbers.
+// The change feed of PostgreSQL when something is missing: the notification, the listening connection, numbers, or commits.
+import { Client } from 'pg';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Change, Store } from '../../../src/ports/index.ts';
 import { openChangeFeed } from '../../../src/stores/postgres/change-feed.ts';
 import { openPool, readAddress } from '../../../src/stores/postgres/database.ts';
+import { migratePostgres } from '../../../src/stores/postgres/store.ts';
 import { startPooler } from '../../support/pooler.ts';
 import { asked } from '../../support/postgres.ts';
+import { startPostgres } from '../../support/postgres-server.ts';
 import { createMigratedDatabase, openTestStore } from '../../support/stores.ts';
+import { startTcpProxy } from '../../support/tcp-proxy.ts';
 import { anEntry, anIntegration } from '../builders.ts';
 
 /** A subscription with a clock of its own, and what it reported. */
@@ -102,6 +106,34 @@ describe('everything is reported as changed', () => {
 
   test('after a fail-over to lower numbers', () => reportsEverything(becomes(2, 'delete from changes where seq > 1')));
 
+  test('after a fail-over to a server whose transactions have lower numbers', async () => {
+    const url = await createMigratedDatabase();
+    const link = await startTcpProxy(url);
+    const other = await startPostgres();
+    onTestFinished(async () => {
+      await link.close();
+      await other.stop();
+    });
+    const name = new URL(url).pathname.slice(1);
+    await asked(other.url('postgres'), `create database ${name}`);
+    await migratePostgres(other.url(name));
+    const next = async (server: string) => {
+      const [row] = await asked(server, 'select pg_snapshot_xmax(pg_current_snapshot())::text as next');
+      return Number(row!.next);
+    };
+    // The other server is a new one, and this one may be too.
+    const ahead = `do $$ begin for i in 1..4000 loop perform 1; commit; perform pg_current_xact_id(); end loop; end $$`;
+    await asked(url, ahead);
+    expect(await next(url)).toBeGreaterThan(await next(other.url(name)));
+    const { reported, receives } = await subscribed(link.url);
+    link.redirectTo(other.port);
+    link.cut();
+    link.heal();
+    await vi.waitFor(() => expect(reported).toContainEqual(everything), { timeout: 30_000 });
+    await put(await openTestStore(other.url(name)), 'there');
+    await receives('there');
+  });
+
   test('after a fail-over to other changes under the numbers seen', () =>
     reportsEverything(
       becomes(
@@ -120,10 +152,108 @@ describe('everything is reported as changed', () => {
       ),
     ));
 
-  test('when more numbers are missing than can be remembered', () =>
-    reportsEverything(becomes(3_000, `${insert('max(seq) + 2000')} from changes`)));
-
   test('after no read for half of the retention', () => reportsEverything(async (_, pass) => pass(5 * 60_000 + 1)));
+});
+
+describe('a change is reported, and not everything,', () => {
+  /** A transaction that has added a change and is open. */
+  async function anOpenTransaction(url: string, id: string): Promise<Client> {
+    const client = new Client({ connectionString: url });
+    await client.connect();
+    onTestFinished(() => client.end().catch(() => undefined));
+    await client.query('begin');
+    await client.query("insert into changes (kind, id) values ('integration', $1)", [id]);
+    return client;
+  }
+
+  test('whose transaction began first and ends last, after minutes', async () => {
+    const url = await createMigratedDatabase();
+    const before = await anOpenTransaction(url, 'before');
+    const { reported, receives, pass } = await subscribed(url);
+    const during = await anOpenTransaction(url, 'during');
+    const writer = await openTestStore(url);
+    for (const id of ['a', 'b']) {
+      await put(writer, id);
+      await receives(id);
+      pass(2 * 60_000);
+    }
+    for (const client of [before, during]) await client.query('commit');
+    for (const id of ['before', 'during']) await receives(id);
+    expect(reported).not.toContainEqual(everything);
+  });
+
+  test('after thousands of numbers that are missing, or given out long before', async () => {
+    const url = await createMigratedDatabase();
+    const { reported, receives } = await subscribed(url);
+    const insert = (seq: number, id: string) =>
+      asked(url, `insert into changes (seq, kind, id) overriding system value values (${seq}, 'integration', '${id}')`);
+    await insert(900_000, 'high');
+    await receives('high');
+    await insert(7, 'low');
+    await receives('low');
+    expect(reported).not.toContainEqual(everything);
+  });
+
+  test('of a transaction that was rolled back, never', async () => {
+    const url = await createMigratedDatabase();
+    const { reported, receives } = await subscribed(url);
+    await (await anOpenTransaction(url, 'undone')).query('rollback');
+    await put(await openTestStore(url), 'done');
+    await receives('done');
+    expect(reported).toEqual([{ kind: 'integration', id: 'done' }]);
+  });
+
+  test('of more changes than one read brings, each', async () => {
+    const url = await createMigratedDatabase();
+    const { reported } = await subscribed(url);
+    await asked(url, `insert into changes (kind, id) select 'integration', n from generate_series(1, 5000) n`);
+    await vi.waitFor(() => expect(reported).toHaveLength(5_000), { timeout: 30_000 });
+    expect(reported.map((change) => 'id' in change && Number(change.id))).toEqual(
+      Array.from({ length: 5_000 }, (_, i) => i + 1),
+    );
+  });
+
+  test('by a standby that gave it the number of a transaction that it had lost', async () => {
+    const url = await createMigratedDatabase();
+    const link = await startTcpProxy(url);
+    onTestFinished(() => link.close());
+    const { reported, receives } = await subscribed(link.url);
+    const [row] = await asked(url, 'select pg_current_xact_id()::text as xid');
+    await put(await openTestStore(url), 'seen');
+    await receives('seen');
+    link.cut();
+    await asked(url, `insert into changes (kind, id, xid) values ('integration', 'again', '${row!.xid}')`);
+    link.heal();
+    await receives('again');
+    expect(reported).toContainEqual({ kind: 'reconnected' });
+    expect(reported).not.toContainEqual(everything);
+  });
+
+  test('while a transaction of another application is open, by what is new alone', async () => {
+    const url = await createMigratedDatabase();
+    const open = await anOpenTransaction(url, 'open');
+    const { receives } = await subscribed(url);
+    const added = `insert into changes (kind, id) values ('integration', n)`;
+    await asked(url, `do $$ begin for n in 1..4000 loop ${added}; commit; end loop; end $$`);
+    await receives('4000');
+    const rowsRead = async () => {
+      await asked(url, 'select pg_stat_force_next_flush()');
+      const [row] = await asked(
+        url,
+        `select (coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::int as count from pg_stat_user_tables where relname = 'changes'`,
+      );
+      return Number(row!.count);
+    };
+    await asked(url, 'analyze changes');
+    const before = await rowsRead();
+    const writer = await openTestStore(url);
+    for (let n = 0; n < 5; n++) {
+      await put(writer, `more_${n}`);
+      await receives(`more_${n}`);
+    }
+    await open.query('rollback');
+    expect((await rowsRead()) - before).toBeLessThan(4_000);
+  });
 });
 
 test('the lag is the time since the last read', async () => {
