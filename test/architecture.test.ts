@@ -30,6 +30,7 @@ interface Layer {
  */
 const rooms: Record<string, string[]> = {
   secrets: [],
+  withdrawals: [],
   audit: ['secrets'],
   counts: ['audit'],
   signing: ['audit', 'secrets'],

@@ -106,6 +106,8 @@ export const RESCUE_FILE_BUSY_TIMEOUT_MS = 50;
 export const RESCUE_REPLAY_INTERVAL_MS = 2 * SECOND_MS;
 /** A commit is remembered this long, in case a standby takes the database over without it: longer than a failover takes. */
 export const RECENT_COMMIT_TTL_MS = 10 * MINUTE_MS;
+/** So long an operation that took access away is, also by the next process of the machine: longer than an outage takes. */
+export const WITHDRAWAL_TTL_MS = HOUR_MS;
 
 // Back-offs: the first delay doubles with each failure, up to the longest.
 

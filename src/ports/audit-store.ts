@@ -10,6 +10,8 @@ export interface AuditStore {
    * (`batchReads`): to the hash chain and to pruning it is one entry.
    */
   appendAudit(entries: AuditEntry[]): Promise<void>;
+  /** Which of these ids are of no entry. One look-up in an index for each. */
+  missingAuditEntries(ids: readonly string[]): Promise<string[]>;
   /** Newest first. Of a batch, its reads one by one, under ids of their own. */
   audit(filter: AuditFilter, page: PageRequest): Promise<Page<StoredAuditEntry>>;
   /**

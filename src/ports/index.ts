@@ -35,3 +35,4 @@ export * from './upstream-signing.ts';
 export * from './vault.ts';
 export * from './webhook-sender.ts';
 export * from './webhook-verifier.ts';
+export * from './withdrawals.ts';

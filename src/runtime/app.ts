@@ -47,12 +47,26 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}, wo
     await closeFoundation(foundation);
     throw error;
   }
-  const { audit, cache, connections, refresh, webhooks, events, outbound, upstream, proxy, counter, signing } = broker;
+  const {
+    audit,
+    cache,
+    connections,
+    refresh,
+    webhooks,
+    events,
+    outbound,
+    upstream,
+    proxy,
+    counter,
+    signing,
+    withdrawals,
+  } = broker;
 
   // Started from the first to the last, stopped from the last to the first.
   const rooms: Room[] = [
     { name: 'rescue file', stop: rescue.close },
     { name: 'store', stop: store.close },
+    ...(withdrawals ? [{ name: 'withdrawals', ...withdrawals }] : []),
     { name: 'outbound connections', stop: outbound.close },
     { name: 'connections to APIs', stop: upstream.close },
     // After the audit buffer, whose reads it counts.
@@ -109,7 +123,7 @@ const issuesOf = ({ fault }: Refusal, declared: Config['declared']): string[] =>
     : [`VALETKEY_CONFIG: ${fault.code}`];
 
 async function followChanges(broker: Broker, log: Logger): Promise<void> {
-  const { store, cache, integrations, tokens, refresh, proxy, signing } = broker;
+  const { store, cache, integrations, tokens, refresh, proxy, signing, withdrawals } = broker;
   const { delivery, everyMs } = await cache.followChanges({
     integrationChanged: integrations.changed,
     connectionsChanged: proxy.connectionsChanged,
@@ -117,7 +131,7 @@ async function followChanges(broker: Broker, log: Logger): Promise<void> {
     callersChanged: proxy.callersChanged,
     signingKeysChanged: signing.keysChanged,
     reload: tokens.reader.readRow,
-    recommitLost: refresh.recommitLost,
+    recommitLost: async () => void (await Promise.all([refresh.recommitLost(), withdrawals?.repeatLost()])),
   });
   if (delivery === 'polled' && store.traits.changeFeed === 'pushed')
     log.warn({ every_ms: everyMs }, 'change feed: the database delivers no notifications (LISTEN), polling instead');

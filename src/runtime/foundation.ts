@@ -1,8 +1,8 @@
 // What a broker needs before its parts can be put together: keys, store, rescue file and a bound socket.
 import type { KeyRing } from '../adapters/keyring/keyring.ts';
 import { BindError, type Listeners, listenOn, type PortSharing } from '../http/listeners.ts';
-import type { Logger, Store } from '../ports/index.ts';
-import { openRescueFile, openStore, type RescueFile } from '../stores/open.ts';
+import type { Logger, Store, WithdrawalLog } from '../ports/index.ts';
+import { openRescueFile, openStore, openWithdrawals, type RescueFile } from '../stores/open.ts';
 import { bindIssues } from './bind-issues.ts';
 import type { Config } from './config.ts';
 import { openKeyRing, proveKeys } from './keys.ts';
@@ -13,6 +13,7 @@ export interface Foundation {
   vault: KeyRing;
   store: Store;
   rescue: RescueFile;
+  withdrawalLog: WithdrawalLog;
   /** Their ports are known; answer 503 until they are given a handler. */
   listeners: Listeners;
 }
@@ -30,7 +31,8 @@ export async function openFoundation(config: Config, log: Logger, sharing: PortS
         { protection: vault.protection() },
         'rows of an earlier release are accepted without authentication: once every broker runs this version, run valetkey keys rotate',
       );
-    return { vault, store, rescue, listeners: await listenOn({ ...config, sharing }) };
+    const withdrawalLog = openWithdrawals(config, systemClock.now);
+    return { vault, store, rescue, withdrawalLog, listeners: await listenOn({ ...config, sharing }) };
   } catch (error) {
     await store.close();
     rescue?.close();

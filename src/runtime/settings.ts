@@ -149,7 +149,7 @@ export const SETTINGS = {
     default: './data',
     without: '',
     description:
-      'With PostgreSQL, the folder for what stays on this machine: the rescue file (answers of providers that the database could not take) and the development key file. With SQLite these lie beside the database.',
+      'With PostgreSQL, the folder for what stays on this machine: the rescue file (answers of providers that the database could not take), what was revoked within the last hour, and the development key file. With SQLite the first and the last lie beside the database.',
   },
   VALETKEY_KEYS: {
     parser: z.string().transform((text, context) => valueOrIssues(parseKeyRing(text), context).keys),

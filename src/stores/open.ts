@@ -1,6 +1,7 @@
 // Which store a database URL means, by its scheme. Only the driver that is used is loaded.
 import { join } from 'node:path';
-import { type Logger, type MigrationEndpoint, type Store, StoreError } from '../ports/index.ts';
+import { type Logger, type MigrationEndpoint, type Store, StoreError, type WithdrawalLog } from '../ports/index.ts';
+import { openWithdrawalLog } from './shared/withdrawal-log.ts';
 import { countRescued, openRescue, type RescueFile } from './sqlite/rescue-file.ts';
 
 export type { RescueFile } from './sqlite/rescue-file.ts';
@@ -57,6 +58,10 @@ export async function backupStore(databaseUrl: string, to: string): Promise<{ by
 /** Beside an SQLite file; otherwise in the data folder. Throws `StoreError`. */
 export const openRescueFile = ({ databaseUrl, dataDir }: StoreLocation): RescueFile =>
   openRescue(isPostgres(databaseUrl) ? `file:${remoteData(dataDir)}` : databaseUrl);
+
+/** For a database that may lose commits, in the data folder. */
+export const openWithdrawals = ({ dataDir }: Pick<StoreLocation, 'dataDir'>, now: () => number): WithdrawalLog =>
+  openWithdrawalLog(remoteData(dataDir), now);
 
 /** The database as the source or target of a data migration. Rejects with `StoreError` when the URL is not valid. */
 export async function openMigrationEndpoint({ databaseUrl, dataDir }: StoreLocation): Promise<MigrationEndpoint> {

@@ -142,6 +142,7 @@ const {
   UPSTREAM_IDLE_TIMEOUT_MS,
   UNREADABLE_RESPONSE_RETENTION_MS,
   SQLITE_CHANGE_POLL_MS,
+  WITHDRAWAL_TTL_MS,
 } = limits;
 
 /** Each limit in the list is shorter than the next one. */
@@ -276,6 +277,7 @@ const relations: Record<string, Relation[]> = {
       'commits are remembered for longer than an outage in which leases expire',
       LEASE_MS + SCHEDULER_HOLD_MS,
       RECENT_COMMIT_TTL_MS,
+      WITHDRAWAL_TTL_MS,
     ],
   ],
   'back-offs': [

@@ -141,7 +141,7 @@ export async function startInvalidation({
     if (everything) applying.push(compareAll(tokenCache.cachedIds(), () => false));
     if (everything) integrationChanged(undefined);
     if (everything || kinds.has('signing_keys')) signingKeysChanged();
-    if (everything || kinds.has('reconnected')) void retryUntilDone('committing lost refreshes again', recommitLost);
+    if (everything || kinds.has('reconnected')) void retryUntilDone('committing again what was lost', recommitLost);
     if (everything || kinds.has('callers')) {
       const recheck = () => callerCache.recheckSessions(everything ? 'all' : 'of_workloads');
       applying.push(

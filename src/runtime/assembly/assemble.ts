@@ -8,6 +8,7 @@ import { countingTelemetry, createHourlyCounter, type HourlyCounter } from '../.
 import type { KeyRotator } from '../../broker/jobs/index.ts';
 import { rotateKeys, secretsToReencrypt } from '../../broker/maintenance/index.ts';
 import { authenticateStore, reportRefusals } from '../../broker/secrets/index.ts';
+import { createWithdrawals, type Withdrawals } from '../../broker/withdrawals/index.ts';
 import type { Http } from '../../http/server.ts';
 import type { Store, UpstreamClient } from '../../ports/index.ts';
 import { systemClock } from '../system-clock.ts';
@@ -24,6 +25,8 @@ export interface Broker extends Rooms {
   outbound: Outbound;
   upstream: UpstreamClient;
   counter: HourlyCounter;
+  /** Undefined: the store cannot lose commits. */
+  withdrawals: Withdrawals | undefined;
   publicUrl: string;
 }
 
@@ -35,7 +38,12 @@ export function assemble(assembly: Assembly): Broker {
   const counted = instrumentStore(assembly.store, telemetry.storeError);
   const { access } = createAudit({ store: counted, vault, clock, log: assembly.log });
   const refused = refusedRows({ store: counted, access, telemetry, log: assembly.log });
-  const store = authenticateStore(counted, { vault, refused });
+  const authenticated = authenticateStore(counted, { vault, refused });
+  const { withdrawalLog, log } = assembly;
+  const withdrawals = authenticated.traits.mayLoseCommits
+    ? createWithdrawals({ store: authenticated, withdrawalLog, clock, log })
+    : undefined;
+  const store = withdrawals?.store ?? authenticated;
   const counter = createHourlyCounter({ store, clock, log: assembly.log });
   const common = {
     ...{ ...assembly, store, vault: reportRefusals(vault, refused), clock, publicUrl, counter },
@@ -56,5 +64,5 @@ export function assemble(assembly: Assembly): Broker {
   const { outbound, upstream } = adapters;
   // A cursor that does not decrypt is a caller's, and no row.
   const http = createServer({ ...common, vault, ...rooms });
-  return { ...rooms, store, http, outbound, upstream, counter, publicUrl };
+  return { ...rooms, store, http, outbound, upstream, counter, withdrawals, publicUrl };
 }

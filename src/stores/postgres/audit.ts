@@ -115,6 +115,15 @@ export function createAuditStore(access: PostgresAccess): AuditStore {
         if (reads.length > 0) await orm.execute(addReads(reads));
       });
     },
+    missingAuditEntries: (ids) =>
+      autocommit(async (orm) => {
+        const stored = orm
+          .select({ id: log.id })
+          .from(log)
+          .where(sql`${log.id} = any(${sql.param(ids)}::text[])`);
+        const known = new Set((await stored).map(({ id }) => id));
+        return ids.filter((id) => !known.has(id));
+      }),
     audit: (filter, page) => auditPage(statements, filter, page),
     pruneAudit: (before, limit, sealedUpTo = 0) =>
       autocommit(async (orm) => {

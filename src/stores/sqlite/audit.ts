@@ -113,7 +113,7 @@ export const OF_WEEK = `select entry from audit_reads where week = ? and owner =
   order by entry desc limit ?`;
 
 export function createAuditStore(access: SqliteAccess): AuditStore {
-  const { orm, write, writeAside, recordEntry } = access;
+  const { orm, read, write, writeAside, recordEntry } = access;
   const statements = statementsOf(access);
   return {
     appendAudit: async (entries) => {
@@ -122,6 +122,16 @@ export function createAuditStore(access: SqliteAccess): AuditStore {
         for (const entry of entries) recordEntry(entry);
       });
     },
+    missingAuditEntries: (ids) =>
+      read(() => {
+        const stored = orm
+          .select({ id: log.id })
+          .from(log)
+          .where(inArray(log.id, [...ids]))
+          .all();
+        const known = new Set(stored.map(({ id }) => id));
+        return ids.filter((id) => !known.has(id));
+      }),
     audit: (filter, page) => auditPage(statements, filter, page),
     pruneAudit: (before, limit, sealedUpTo = 0) =>
       write(() => {

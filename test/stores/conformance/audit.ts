@@ -157,6 +157,13 @@ export function auditLog(at: Opened): void {
     await at.store.appendAudit([]);
   });
 
+  test('entries that are not stored are found by their ids', async () => {
+    const [stored, absent] = [anEntry(), anEntry()];
+    await at.store.appendAudit([stored]);
+    expect(await at.store.missingAuditEntries([absent.id, stored.id])).toEqual([absent.id]);
+    expect(await at.store.missingAuditEntries([])).toEqual([]);
+  });
+
   test('entries are returned page by page', async () => {
     const entries = [anEntry(), anEntry(), anEntry()];
     await at.store.appendAudit(entries);

@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test, vi } from 'vitest';
-import { startTestBroker } from '../../support/broker.ts';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { asked } from '../../support/postgres.ts';
 import { createMigratedDatabase } from '../../support/stores.ts';
 import { startTcpProxy } from '../../support/tcp-proxy.ts';
@@ -52,23 +52,33 @@ async function aPrimary() {
   };
 }
 
+/** Two replicas, each behind a line of its own; and what starts one of them again, on the same machine. */
+async function twoReplicas({ links }: Awaited<ReturnType<typeof aPrimary>>) {
+  const folder = await mkdtemp(join(tmpdir(), 'valetkey-failover-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const keys = `k1:${randomBytes(32).toString('base64url')}`;
+  const adminKey = `vk_${randomBytes(32).toString('base64url')}`;
+  async function startOne(i: number) {
+    const env = {
+      VALETKEY_DATABASE_URL: links[i]!.url,
+      VALETKEY_DATA_DIR: join(folder, `${i}`),
+      VALETKEY_KEYS: keys,
+      VALETKEY_ADMIN_KEY: adminKey,
+    };
+    // No scheduled refreshes: the test only checks which replica remembers.
+    const broker = await startTestBroker(env, undefined, { refreshAhead: false });
+    onTestFinished(() => broker.stop());
+    return broker;
+  }
+  const [here, there] = await Promise.all([startOne(0), startOne(1)]);
+  return { here, there, startHere: () => startOne(0) };
+}
+
 test('failover to a standby without the last commits: loses no grant, without a reuse window', async () => {
   const primary = await aPrimary();
   const provider = await launchProvider(1, '/dev/null');
   onTestFinished(async () => void (await provider.end()));
-  const folder = await mkdtemp(join(tmpdir(), 'valetkey-failover-'));
-  onTestFinished(() => rm(folder, { recursive: true }));
-  const keys = `k1:${randomBytes(32).toString('base64url')}`;
-  const [here, there] = await Promise.all(
-    primary.links.map(async ({ url }, i) => {
-      const env = { VALETKEY_DATABASE_URL: url, VALETKEY_DATA_DIR: join(folder, `${i}`), VALETKEY_KEYS: keys };
-      // No scheduled refreshes: the test only checks which replica remembers.
-      const broker = await startTestBroker(env, undefined, { refreshAhead: false });
-      onTestFinished(() => broker.stop());
-      return broker;
-    }),
-  );
-  if (!here || !there) throw new Error('there are two lines');
+  const { here, there } = await twoReplicas(primary);
   const brokers = [here, there];
   const params = { authorization_url: provider.tokenUrl, token_url: provider.tokenUrl };
   const setup = { provider: 'generic-oauth2', client_id: 'v', client_secret: 's', params };
@@ -107,4 +117,52 @@ test('failover to a standby without the last commits: loses no grant, without a 
   await refreshAll();
   const { spends } = await provider.control('log', { from: 0 });
   expect(spends.filter(({ spent }) => spent !== 'first')).toEqual([]);
+});
+
+describe('failover to a standby without the last commits: what was revoked stays so', () => {
+  /** A connection that is served, and a caller and one of its keys that are let in. */
+  async function withAccess() {
+    const primary = await aPrimary();
+    const { here, there, startHere } = await twoReplicas(primary);
+    const params = { authorization_url: 'https://op.example/a', token_url: 'https://op.example/t' };
+    const setup = { provider: 'generic-oauth2', client_id: 'v', client_secret: 's', params };
+    await here.ask('PUT', '/v1/integrations/chaos', setup);
+    const credentials = { access_token: 'at_1', expires_in: 3_600 };
+    const imported = { integration: 'chaos', owner: 'owner_1', credentials };
+    const { body: connection } = await here.ask('POST', '/v1/connections', imported);
+    const grants = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
+    const { body: caller } = await here.ask('POST', '/v1/callers', { name: 'deleted', grants });
+    const path = `/v1/connections/${connection.id}`;
+    const key = String(caller.key);
+    async function accessAt(broker: TestBroker): Promise<number[]> {
+      const read = await broker.ask('GET', `${path}/token`);
+      return [read.status, (await broker.ask('GET', '/v1/integrations', undefined, key)).status];
+    }
+    expect(await accessAt(here)).toEqual([200, 200]);
+    expect(await accessAt(there)).toEqual([200, 200]);
+    await primary.fallBehind();
+    const isBack = async (broker: TestBroker) => (await broker.ask('GET', path)).status === 200;
+    for (const broker of [here, there]) await expect.poll(() => isBack(broker), SOON).toBe(true);
+    expect((await here.ask('DELETE', path)).status).toBe(200);
+    expect((await here.ask('DELETE', `/v1/callers/${caller.id}`)).status).toBe(204);
+    return { primary, here, there, startHere, accessAt };
+  }
+  const GONE = [410, 401];
+
+  test('by the replica that did it', async () => {
+    const { primary, here, there, accessAt } = await withAccess();
+    expect(await accessAt(there)).toEqual(GONE);
+    await primary.failOver();
+    for (const broker of [here, there]) await expect.poll(() => accessAt(broker), SOON).toEqual(GONE);
+  });
+
+  test('by the next one on its machine', async () => {
+    const { primary, here, there, startHere, accessAt } = await withAccess();
+    await here.stop();
+    await primary.failOver();
+    // No one else remembers it.
+    await expect.poll(() => accessAt(there), SOON).toEqual([200, 200]);
+    const again = await startHere();
+    for (const broker of [again, there]) await expect.poll(() => accessAt(broker), SOON).toEqual(GONE);
+  });
 });
