@@ -7,7 +7,7 @@ import type { Logger, Store } from '../../src/ports/index.ts';
 import { assemble } from '../../src/runtime/assembly/assemble.ts';
 import { type Config, parseConfig } from '../../src/runtime/config.ts';
 import { openKeyRing, proveKeys } from '../../src/runtime/keys.ts';
-import { openRescueFile, openStore } from '../../src/stores/open.ts';
+import { openRescueFile, openStore, openWithdrawals } from '../../src/stores/open.ts';
 import type { Observer } from './observations.ts';
 import type { TokenEndpoint } from './token-endpoint.ts';
 import type { VirtualTime } from './virtual-time.ts';
@@ -41,13 +41,14 @@ export async function startEngine({ env, time, epoch, endpoint, observer, number
   await proveKeys(opened, vault);
   const store = withObserver(withVirtualBuckets(opened, time), { observer, epoch, numberOf });
   const rescue = openRescueFile(config);
+  const withdrawalLog = openWithdrawals(config, time.clock.now);
   const listeners = {
     ...{ url: 'http://127.0.0.1', internalUrl: undefined },
     handle: async () => undefined,
     stop: async () => undefined,
   };
   const broker = assemble({
-    ...{ config, store, vault, rescue, listeners, log: LOG },
+    ...{ config, store, vault, rescue, withdrawalLog, listeners, log: LOG },
     tuning: { clock: time.clock, outbound: endpoint.outbound },
     siblings: undefined,
     isStopping: () => false,
