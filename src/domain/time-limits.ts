@@ -397,7 +397,7 @@ export const COUNTED_PERIOD_MS = 60 * MINUTE_MS;
 /** … which are kept this long. */
 export const HOURLY_COUNT_RETENTION_MS = 30 * DAY_MS;
 /** Each process looks for old tombstones this often: it examines all that there are. */
-export const TOMBSTONE_PURGE_INTERVAL_MS = DAY_MS;
+export const TOMBSTONE_PURGE_INTERVAL_MS = 24 * HOUR_MS;
 /** Ended sessions and old changes are deleted this often. */
 export const SWEEP_INTERVAL_MS = MINUTE_MS;
 /** What was deleted or replaced is gone from the disk after this long, where the store can see to it … */
