@@ -154,8 +154,8 @@ export function createRefreshFunctions(
     return outcomeOf(rows![0]!) as ClaimOutcome;
   };
 
+  // No batch waits for a lock, however few are in it: others would wait behind it.
   const claims = createBatches<AskedClaim, ClaimOutcome | 'alone'>(async (batch) => {
-    if (batch.length === 1) return [await claimAlone(batch[0]!)];
     const rows = await claimAll(batch, false);
     return batch.map((_, i) => {
       const outcome = rows ? outcomeOf(rows[i]!) : 'locked';

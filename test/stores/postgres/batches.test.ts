@@ -57,21 +57,21 @@ test('claims and commits that come together: one whose connection is locked hold
   const claim = (id: string) => store.claim(id, { attempt: `att_${id}`, generation: 1, now: NOW, monotonic: 0 });
   const lock = await lockedConnection(url, locked);
   // The first goes alone; the others are one statement.
-  const claims = [claim(first), claim(locked), claim(last)] as const;
-  expect([await claims[0], await claims[2]]).toMatchObject([{ fence: 1 }, { fence: 1 }]);
+  const claims = [claim(locked), claim(first), claim(last)] as const;
+  expect([await claims[1], await claims[2]]).toMatchObject([{ fence: 1 }, { fence: 1 }]);
   expect(await asked(url, `select attempt from leases where connection_id = '${locked}'`)).toEqual([{ attempt: null }]);
   await lock.release();
-  expect(await claims[1]).toMatchObject({ fence: 1, unresolved: null });
+  expect(await claims[0]).toMatchObject({ fence: 1, unresolved: null });
 
   const routine = { fence: 1, generation: 1, isRoutine: true, keepsValues: true };
   const commit = (id: string) =>
     store.commitRefresh(id, routine, someRefreshedFields(), someCredentials(), anEntry(), 'changes');
   const again = await lockedConnection(url, locked);
-  const commits = [commit(first), commit(locked), commit(last)] as const;
-  expect([await commits[0], await commits[2]]).toEqual(['committed', 'committed']);
+  const commits = [commit(locked), commit(first), commit(last)] as const;
+  expect([await commits[1], await commits[2]]).toEqual(['committed', 'committed']);
   expect((await store.connection(locked))?.generation).toBe(1);
   await again.release();
-  expect(await commits[1]).toBe('committed');
+  expect(await commits[0]).toBe('committed');
   expect((await store.connection(locked))?.generation).toBe(2);
 });
 

@@ -9,8 +9,10 @@ import { connectionStep, termRows } from '../../../src/stores/postgres/connectio
 import { searchRows } from '../../../src/stores/postgres/connection-search.ts';
 import { dueDeliveries, dueEndpoints, firstOpen } from '../../../src/stores/postgres/deliveries.ts';
 import { deliveryStep } from '../../../src/stores/postgres/delivery-lists.ts';
+import { DUE_CONNECTIONS, dueIntegrations } from '../../../src/stores/postgres/due-connections.ts';
 import { eventsBetween } from '../../../src/stores/postgres/events.ts';
 import { endingConnections } from '../../../src/stores/postgres/notices.ts';
+import { lastRefreshAt, recentlyDead } from '../../../src/stores/postgres/refreshes.ts';
 import { tombstonesAfter } from '../../../src/stores/postgres/revocations.ts';
 import { openPostgres } from '../../../src/stores/postgres/store.ts';
 import { searchTerms } from '../../../src/stores/shared/connection-search.ts';
@@ -225,4 +227,18 @@ test('due endpoints, by an index step for each endpoint', async () => {
   const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
   expect(plan).toMatch(/Index Only Scan using deliveries_due/);
   expect(plan).not.toMatch(/Seq Scan on deliveries/);
+});
+
+test('what is due, grants that have died and the last refresh, by the indexes beside the leases', async () => {
+  if (!hasPostgres()) return;
+  expectNoScan(await plansOf((orm) => [recentlyDead(orm as never, 'i0', NOW, 100), lastRefreshAt(orm as never, 'i3')]));
+  const { rows } = await client.query(`explain ${DUE_CONNECTIONS}`, ['i3', NOW + 9_000, 64, [], 'none', NOW, '']);
+  const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+  expect(plan.match(/Index (Only )?Scan (Backward )?using leases_due/g)).toHaveLength(2);
+  expect(plan).not.toMatch(/Seq Scan on (leases|connections)/);
+  const look = new PgDialect().sqlToQuery(dueIntegrations(NOW + 9_000, new Map([['i3', { dueAt: NOW, id: '' }]])));
+  const looked = await client.query(`explain ${look.sql}`, look.params);
+  const steps = looked.rows.map((row) => row['QUERY PLAN']).join('\n');
+  expect(steps).toMatch(/Index Only Scan using leases_due/);
+  expect(steps).not.toMatch(/Seq Scan on (leases|connections)/);
 });
