@@ -36,6 +36,12 @@ export function createConnectionStore({
   const versions = { id, status, generation, issuedAt };
   const statements = prepared((orm, name) => ({
     one: orm.select().from(connections).where(byId).prepare(name('connection')),
+    /** Asked by the change feed, after every refresh. */
+    versions: orm
+      .select(versions)
+      .from(connections)
+      .where(sql`${connections.id} = any(${sql.placeholder('ids')}::text[])`)
+      .prepare(name('versions')),
     bound: orm
       .select({ ...served, credentials: credentialsOf })
       .from(connections)
@@ -166,13 +172,7 @@ export function createConnectionStore({
           ? servedAny.execute({ integration, owner })
           : servedLabelled.execute({ integration, owner, label });
       }),
-    connectionVersions: (ids) =>
-      autocommit((orm) =>
-        orm
-          .select(versions)
-          .from(connections)
-          .where(sql`${connections.id} = any(${sql.param(ids)}::text[])`),
-      ),
+    connectionVersions: (ids) => autocommit((orm) => statements(orm).versions.execute({ ids })),
     dpopBoundRow: (id) => autocommit(async (orm) => (await statements(orm).bound.execute({ id }))[0]),
   };
 }
