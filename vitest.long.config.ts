@@ -19,6 +19,7 @@ export default defineConfig({
       'test/system/data-migration-crash.test.ts',
       'test/system/event-delivery-crash.test.ts',
       'test/system/postgres/outage.test.ts',
+      'test/system/simulation.test.ts',
       'test/system/chaos/*.test.ts',
     ],
     env: { VALETKEY_TEST_LONG: '1' },

@@ -5,6 +5,8 @@ import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { optionsOf } from '../../bench/simulation/options.ts';
 import type { Summary } from '../../bench/simulation/report.ts';
+import { isLong } from '../support/long.ts';
+import { hasPostgres } from '../support/postgres.ts';
 
 const run = promisify(execFile);
 const simulate = (...args: string[]) => run(process.execPath, ['bench/simulation/main.ts', ...args]);
@@ -69,6 +71,18 @@ it('the same seed has the same curve and the same work', async () => {
     return curve;
   });
   expect(first).toEqual(second);
+});
+
+it.runIf(isLong && hasPostgres())('on PostgreSQL: the same shape, and what the server had to do', async () => {
+  const { stdout } = await simulate('--json', '--connections', '2000', '--hours', '0.1', '--store', 'postgres');
+  const { lateness, refreshes, outage, work } = JSON.parse(stdout) as Summary;
+  expect(refreshes).toBeGreaterThan(100);
+  expect(lateness.calm.maxMs).toBeLessThan(2_500);
+  expect(outage?.goneAfterMs).toBeLessThan(2 * 60_000);
+  expect(work.statements).toBeGreaterThan(5 * refreshes);
+  expect(work.commits).toBeGreaterThan(2 * refreshes);
+  expect(work.logBytes).toBeGreaterThan(1_000 * refreshes);
+  expect(work.tables.map(({ table }) => table)).toContain('connections');
 });
 
 it.each([
