@@ -165,19 +165,11 @@ function parsed(detail: string): Read[] | undefined {
 export const textInBatch = (value: string, isPrefix = false): string =>
   isPrefix ? JSON.stringify(value).slice(0, -1) : JSON.stringify(value);
 
-/** In which batches, and in which week, an owner has reads. The row that finds them again. */
-export interface OwnerReads {
-  week: number;
-  owner: string;
-  entry: string;
-}
-
-/** Weeks since the epoch. */
+/** Weeks since the epoch, by which the rows are kept that find the batches of an owner. */
 export const weekOf = (at: number): number => Math.floor(at / (7 * DAY_MS));
 
-/** Of a batch: one row for each owner, in their order. Of any other entry: none. */
-export function ownersIn(stored: Classified & Pick<StoredAuditEntry, 'id' | 'at'>): OwnerReads[] {
+/** The owners that have reads in a batch, in their order; none in any other entry. */
+export function ownersIn(stored: Classified): string[] {
   const reads = isBatch(stored) ? parsed(stored.detail!) : undefined;
-  const owners = new Set(reads?.map(([, owner]) => owner));
-  return [...owners].sort().map((owner) => ({ week: weekOf(stored.at), owner, entry: stored.id }));
+  return [...new Set(reads?.map(([, owner]) => owner))].sort();
 }

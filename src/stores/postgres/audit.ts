@@ -1,6 +1,7 @@
 // The audit log in PostgreSQL.
 import { and, asc, desc, getTableColumns, gt, isNull, lt, or, type SQL, sql } from 'drizzle-orm';
-import { type OwnerReads, ownersIn, weekOf } from '../../domain/audit-reads.ts';
+import type { StoredAuditEntry } from '../../domain/audit.ts';
+import { isBatch, ownersIn, weekOf } from '../../domain/audit-reads.ts';
 import type { AuditFilter, AuditStore } from '../../ports/index.ts';
 import { type AuditRange, type Contains, inAuditRange, matchesEntry } from '../shared/audit-filters.ts';
 import { type AuditStatements, auditPage } from '../shared/audit-pages.ts';
@@ -68,7 +69,7 @@ export const batchesOf = (
     from generate_series((select min(week) from audit_reads), (select max(week) from audit_reads)) as weeks(week)
     cross join lateral (
       select entry from audit_reads
-      where ${and(sql`week = weeks.week`, sql`owner = ${owner}`, inRange)}
+      where ${and(sql`week = weeks.week`, sql`owner = ${sql.param(owner, auditReads.owner)}`, inRange)}
       order by entry desc limit ${limit}
     ) as found
     order by found.entry desc limit ${limit}`);
@@ -83,9 +84,10 @@ const statementsOf = ({ autocommit }: PostgresAccess): AuditStatements => ({
     autocommit(async (orm) => (await auditStep(orm, range, filter, after, examine, 1).last)[0]?.id),
   ownerOf: (id) =>
     autocommit(async (orm) => {
+      const param = sql.param(id, log.connectionId);
       const { rows } = await orm.execute<{ owner: string | null }>(sql`
-        select coalesce((select owner from connections where id = ${id}),
-          (select owner from audit where connection_id = ${id} and owner is not null order by id desc limit 1)) as owner`);
+        select coalesce((select owner from connections where id = ${param}),
+          (select owner from audit where connection_id = ${param} and owner is not null order by id desc limit 1)) as owner`);
       return rows[0]?.owner ?? undefined;
     }),
   batchesOf: (owner, filter, after, limit) =>
@@ -106,13 +108,13 @@ export function createAuditStore(access: PostgresAccess): AuditStore {
   return {
     appendAudit: async (entries) => {
       if (entries.length === 0) return;
-      const reads = entries.flatMap(ownersIn);
+      const batches = entries.filter(isBatch);
       await transaction(async (orm) => {
         for (let i = 0; i < entries.length; i += ROWS_PER_INSERT) {
           const some = entries.slice(i, i + ROWS_PER_INSERT);
           await orm.insert(log).values(some).onConflictDoNothing();
         }
-        if (reads.length > 0) await orm.execute(addReads(reads));
+        if (batches.length > 0) await orm.execute(addReads(batches));
       });
     },
     missingAuditEntries: (ids) =>
@@ -149,10 +151,19 @@ export function createAuditStore(access: PostgresAccess): AuditStore {
   };
 }
 
-/** One parameter for each column, however many rows. */
-export const addReads = (reads: readonly OwnerReads[]): SQL => {
-  const column = (name: keyof OwnerReads) => sql.param(reads.map((row) => row[name]));
+/** What finds the batches by their owners. One parameter for each column, however many rows. */
+export function addReads(
+  batches: readonly Pick<StoredAuditEntry, 'id' | 'at' | 'action' | 'outcome' | 'owner' | 'connectionId' | 'detail'>[],
+): SQL {
+  const rows = batches.flatMap((batch) =>
+    ownersIn(batch).map((owner) => ({
+      week: weekOf(batch.at),
+      owner: auditReads.owner.mapToDriverValue(owner),
+      entry: batch.id,
+    })),
+  );
+  const column = (name: 'week' | 'owner' | 'entry') => sql.param(rows.map((row) => row[name]));
   return sql`insert into audit_reads (week, owner, entry)
     select * from unnest(${column('week')}::int[], ${column('owner')}::text[], ${column('entry')}::text[])
     on conflict do nothing`;
-};
+}

@@ -13,7 +13,7 @@ import {
   type Snapshot,
   UNFINISHED_MARKER,
 } from '../../ports/index.ts';
-import { readsInRows } from '../shared/migrated-reads.ts';
+import { batchesIn } from '../shared/migrated-reads.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
 import { addReads } from './audit.ts';
 import { openPool, readAddress, rowsOf } from './database.ts';
@@ -64,7 +64,7 @@ export function postgresEndpoint(url: string, rescued: () => number): MigrationE
       // First, since the rows are copied on after the last one that is there. What finds nothing does no harm.
       const reads =
         table === 'audit'
-          ? readsInRows(
+          ? batchesIn(
               all.map(({ name }) => name),
               rows,
             )

@@ -2,7 +2,7 @@
 import type { Database } from 'better-sqlite3';
 import { and, asc, desc, getTableColumns, gt, inArray, isNull, lt, or, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
-import { isBatch, type OwnerReads, ownersIn, weekOf } from '../../domain/audit-reads.ts';
+import { isBatch, ownersIn, weekOf } from '../../domain/audit-reads.ts';
 import { ANCHOR, HEAD } from '../../domain/audit-seal.ts';
 import type { AuditFilter, AuditStore } from '../../ports/index.ts';
 import { type AuditRange, type Contains, inAuditRange, matchesEntry } from '../shared/audit-filters.ts';
@@ -19,8 +19,9 @@ const NEXT_POSITION = `select 1 + max(
   coalesce((select to_position from audit_seals where id < '${ANCHOR}' order by id desc limit 1), 0),
   coalesce((select to_position from audit_seals where id = '${HEAD}'), 0))`;
 
-export const ADD_READS =
-  'insert into audit_reads (week, owner, entry) values (@week, @owner, @entry) on conflict do nothing';
+/** All owners of a batch: a JSON list. */
+export const ADD_READS = `insert into audit_reads (week, owner, entry)
+  select ?, value, ? from json_each(?) where true on conflict do nothing`;
 
 /**
  * Writes an entry inside an operation, and of a batch of reads the rows that find it. Without drizzle's mapping, which does
@@ -33,10 +34,10 @@ export function auditWriter(client: Database): (entry: AuditEntry) => void {
     `insert into audit (${names}, position) values (${columns.map(([key]) => `@${key}`).join(', ')}, (${NEXT_POSITION}))
      on conflict (id) do nothing`,
   );
-  const find = client.prepare<OwnerReads>(ADD_READS);
+  const find = client.prepare<[number, string, string]>(ADD_READS);
   return (entry) => {
     insert.run(entry);
-    if (isBatch(entry)) for (const reads of ownersIn(entry)) find.run(reads);
+    if (isBatch(entry)) find.run(weekOf(entry.at), entry.id, JSON.stringify(ownersIn(entry)));
   };
 }
 

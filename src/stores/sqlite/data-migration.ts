@@ -3,7 +3,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import Sqlite, { type Database } from 'better-sqlite3';
 import { getTableColumns, getTableName, is, Table } from 'drizzle-orm';
-import type { OwnerReads } from '../../domain/audit-reads.ts';
+import { ownersIn, weekOf } from '../../domain/audit-reads.ts';
 import { SQLITE_OPEN_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import {
   type AlteredValue,
@@ -18,7 +18,7 @@ import {
   StoreError,
   UNFINISHED_MARKER,
 } from '../../ports/index.ts';
-import { readsInRows } from '../shared/migrated-reads.ts';
+import { batchesIn } from '../shared/migrated-reads.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
 import { ADD_READS } from './audit.ts';
 import { openDatabase, pathOf } from './database.ts';
@@ -81,7 +81,7 @@ export function sqliteEndpoint(url: string): MigrationEndpoint {
         for (const row of rows) insert.run(row);
         // The leases are copied with their times, after this: the trigger has made some.
         if (table === 'connections') target!.exec('delete from leases');
-        if (table === 'audit') addReads(target!, readsInRows(names, rows));
+        if (table === 'audit') addReads(target!, batchesIn(names, rows));
       })();
     }),
     finish: orStoreError(() => void target!.exec(`drop table ${UNFINISHED_MARKER}`)),
@@ -91,9 +91,9 @@ export function sqliteEndpoint(url: string): MigrationEndpoint {
   };
 }
 
-function addReads(client: Database, reads: OwnerReads[]): void {
+function addReads(client: Database, batches: ReturnType<typeof batchesIn>): void {
   const add = client.prepare(ADD_READS);
-  for (const one of reads) add.run(one);
+  for (const batch of batches) add.run(weekOf(batch.at), batch.id, JSON.stringify(ownersIn(batch)));
 }
 
 /** The same before and after the file is made. */

@@ -35,8 +35,8 @@ test('audit buffer: 10,000 different reads are written in portions, none of whic
   const reads = Array.from({ length: 10_000 }, (_, n) => `con_${n} ${n === 7 ? 2 : 1}`);
   expect(readsIn(writes)).toEqual([...reads, ...Array.from({ length: 100 }, () => 'con_1 1')].sort());
   for (const entries of writes) {
-    expect(entries.flatMap(entriesOf).length).toBeLessThanOrEqual(256);
-    expect(entries.length).toBeLessThanOrEqual(64);
+    expect(entries.flatMap(entriesOf).length).toBeLessThanOrEqual(128);
+    expect(entries.length).toBeLessThanOrEqual(32);
   }
   // Not one row for each of them.
   expect(writes.flat().length).toBeLessThan(300);

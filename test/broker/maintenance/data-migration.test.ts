@@ -6,6 +6,7 @@ import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { type DataMigrationResult, migrateData } from '../../../src/broker/maintenance/data-migration.ts';
+import { batchReads } from '../../../src/domain/audit-reads.ts';
 import { type EndpointState, MIGRATED_TABLES, type MigrationEndpoint, type Store } from '../../../src/ports/index.ts';
 import { runDataMigration, unmarkMigratedSource } from '../../../src/runtime/data-migration.ts';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
@@ -59,6 +60,10 @@ async function populate(store: Store): Promise<void> {
   // Of upper and lower case, so that the order of a language is not that of the bytes; more than a page of them.
   const ids = Array.from({ length: 2_500 }, (_, n) => `${'aBcD-_'[n % 6]}_${n % 7}${n}`);
   await store.appendAudit(ids.map((id) => anEntry({ id })));
+  const reads = ['a\0b', 'o"’\\', 'ü𐍈'].map((owner, n) =>
+    anEntry({ action: 'token.read', owner, connectionId: `con_read${n}`, detail: null, changed: null }),
+  );
+  await store.appendAudit(batchReads(reads).map(({ entry }) => entry));
 }
 
 let populated: string;
@@ -94,6 +99,8 @@ function contents(url: string): Record<string, unknown[]> {
   const all = Object.fromEntries(
     MIGRATED_TABLES.map((table) => [table, rowsOf(table).map(({ holder: _, ...row }) => row as unknown)]),
   );
+  // It is not copied, but made again.
+  all.audit_reads = rowsOf('audit_reads');
   client.close();
   return all;
 }

@@ -72,6 +72,14 @@ export function auditLog(at: Opened): void {
     expect(await times({ connectionId: 'con_x', changes: true })).toEqual([5]);
   });
 
+  test('a batch may have values that only some databases can hold', async () => {
+    const odd = aRead(1, { owner: 'a\0b', connectionId: 'con_a\0b', requestId: 'r\ud800' });
+    await noted(at.store, [odd, aRead(2)]);
+    for (const filter of [{ owner: 'a\0b' }, { connectionId: 'con_a\0b', owner: 'a\0b' }, { requestId: 'r\ud800' }])
+      expect((await at.store.audit(filter, FIRST)).data.map((e) => e.at - NOW)).toEqual([1]);
+    expect((await at.store.audit({ connectionId: 'con_\0' }, FIRST)).data).toEqual([]);
+  });
+
   test('a batch is found by a connection that has no other entry', async () => {
     const { connection } = await connected(at.store);
     const read = aRead(1, { connectionId: connection.id, owner: connection.owner });

@@ -10,8 +10,8 @@ const FLUSH_AT = 2_000;
 const MAX_ENTRIES = 50_000;
 /** Entries that are put together at once: under a millisecond of work, so that no request waits long behind it. */
 const BATCHED_AT_ONCE = 1_000;
-/** Reads in one write, where each is in a batch with others. About as much work. */
-const READS = 256;
+/** Reads in one write, where each is in a batch with others: about as much work, since each may be at another place of the index. */
+const READS = 128;
 /** An entry that is a row of its own takes as long as so many reads. */
 const ROW = 4;
 

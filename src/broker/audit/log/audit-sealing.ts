@@ -15,7 +15,7 @@ import type { Access } from '../access.ts';
 import { type ChainEnd, endFault, endOf, headOf, sealed } from './audit-head.ts';
 
 /** Entries that are read and hashed at once: a millisecond or two, if each is a batch of reads. */
-const STEP = 50;
+const STEP = 32;
 /** Of one seal. */
 const MAX_ENTRIES = 10_000;
 
