@@ -202,7 +202,9 @@ test('audit buffer: a flush waits for everything noted before it', async () => {
   await auditBuffer.flush();
   await store.close();
   await first;
-  expect([underWay, most]).toEqual([0, 1]);
+  // A few writes at once, of one flush at a time.
+  expect(underWay).toBe(0);
+  expect(most).toBeLessThanOrEqual(4);
 });
 
 test('audit buffer: counts the entries that wait for the store, and those it dropped', async () => {

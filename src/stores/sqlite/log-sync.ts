@@ -15,20 +15,23 @@ export interface LogSync {
 export function createLogSync(client: Database): LogSync {
   if (client.memory) return { sync: async () => undefined, close: async () => undefined };
   let file: number | undefined;
-  const running = new Set<Promise<void>>();
+  let running: Promise<void> = Promise.resolve();
+  let next: Promise<void> | undefined;
   return {
-    async sync() {
-      file ??= openSync(`${client.name}-wal`, 'r+');
-      const one = datasync(file);
-      running.add(one);
-      try {
-        await one;
-      } finally {
-        running.delete(one);
-      }
+    // One that runs may have begun before the last commit: all who ask meanwhile share the next.
+    sync() {
+      next ??= running
+        .catch(() => undefined)
+        .then(() => {
+          next = undefined;
+          file ??= openSync(`${client.name}-wal`, 'r+');
+          running = datasync(file);
+          return running;
+        });
+      return next;
     },
     async close() {
-      await Promise.allSettled(running);
+      await Promise.allSettled([running, next]);
       if (file !== undefined) closeSync(file);
       file = undefined;
     },

@@ -1,4 +1,5 @@
 // Buffers what is written in batches: audit entries of reads and refusals, and when keys were last used.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AuditEntry } from '../../../domain/audit.ts';
 import { type BatchedReads, batchReads } from '../../../domain/audit-reads.ts';
 import { AUDIT_FLUSH_INTERVAL_MS } from '../../../domain/time-limits.ts';
@@ -11,9 +12,11 @@ const MAX_ENTRIES = 50_000;
 /** Entries that are put together at once: under a millisecond of work, so that no request waits long behind it. */
 const BATCHED_AT_ONCE = 1_000;
 /** Reads in one write, where each is in a batch with others: about as much work, since each may be at another place of the index. */
-const READS = 128;
+const READS = 64;
+/** Writes under way: the next one begins in another turn of the event loop, while the disk is waited for. */
+const WRITES_AT_ONCE = 4;
 /** An entry that is a row of its own takes as long as so many reads. */
-const ROW = 4;
+const ROW = 2;
 
 export interface AuditBuffer {
   /** Adds to the count of the entry with this key. `make` is called only for the first one since the last flush. */
@@ -69,14 +72,7 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
       flushLater();
     });
     try {
-      for (;;) {
-        if (portions.length === 0) portions = portionsOf(batchReads(taken.splice(0, BATCHED_AT_ONCE)));
-        const [portion] = portions;
-        if (!portion) break;
-        await store.appendAudit(portion.entries);
-        portions.shift();
-        onWritten?.(portion.entries);
-      }
+      await writePortions();
     } catch (error) {
       const kept = taken.slice(-(MAX_ENTRIES - inPortions()));
       const dropped = taken.length - kept.length;
@@ -90,6 +86,35 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
       flushLater();
     }
     await touched;
+  }
+
+  async function writePortions(): Promise<void> {
+    const underWay = new Set<Promise<void>>();
+    const failures: unknown[] = [];
+    const waiting = [...portions];
+    while (failures.length === 0) {
+      if (waiting.length === 0) {
+        const more = portionsOf(batchReads(taken.splice(0, BATCHED_AT_ONCE)));
+        if (more.length === 0) break;
+        waiting.push(...more);
+        portions.push(...more);
+      }
+      const portion = waiting.shift()!;
+      const write = store
+        .appendAudit(portion.entries)
+        .then(
+          () => {
+            portions = portions.filter((one) => one !== portion);
+            onWritten?.(portion.entries);
+          },
+          (error: unknown) => void failures.push(error),
+        )
+        .finally(() => underWay.delete(write));
+      underWay.add(write);
+      await (underWay.size < WRITES_AT_ONCE ? nextTurn() : Promise.race(underWay));
+    }
+    await Promise.all(underWay);
+    if (failures.length > 0) throw failures[0];
   }
 
   function flush(): Promise<void> {
