@@ -200,7 +200,7 @@ export type Verified<T> =
   | { error: unknown; limited: boolean }
   | { unavailable: true };
 
-type GetKey = (...token: Parameters<LocalJWKSet>) => Promise<CryptoKey>;
+export type GetKey = (...token: Parameters<LocalJWKSet>) => Promise<CryptoKey>;
 
 /** Whether the set has a key of this `kid`; the set is refetched, at its limited rate, when it has none. */
 export async function hasKey({ document, mayRefetch }: KeySet, purpose: Purpose, kid: unknown): Promise<boolean> {

@@ -1,6 +1,14 @@
 // Verifies JWTs of trusted issuers, hardened against forgery (RFC 8725). Verdicts are values. jose is used here and in
 // jwks.ts; the claim rules are in domain/jwt.ts.
-import { compactVerify, decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
+import {
+  compactVerify,
+  decodeJwt,
+  decodeProtectedHeader,
+  errors,
+  type JWSHeaderParameters,
+  type JWTPayload,
+  jwtVerify,
+} from 'jose';
 import { findJwtFault, type JwtFault } from '../../domain/jwt.ts';
 import { isSenderConstrained } from '../../domain/jwt-credential.ts';
 import { trustDomainOf } from '../../domain/spiffe.ts';
@@ -14,7 +22,16 @@ import type {
   SecurityEventVerifier,
   TrustedIssuer,
 } from '../../ports/index.ts';
-import { ALGORITHMS, createIssuerKeys, type Fetch, hasKey, type OnFailure, verifyWithKeySet } from './jwks.ts';
+import {
+  ALGORITHMS,
+  createIssuerKeys,
+  type Fetch,
+  type GetKey,
+  hasKey,
+  type OnFailure,
+  verifyWithKeySet,
+} from './jwks.ts';
+import { createKnownKeys } from './known-keys.ts';
 import { createSecurityEventVerifier } from './security-events.ts';
 
 /** Characters. Longer tokens are not parsed. */
@@ -37,6 +54,36 @@ interface Parts {
 
 export function createJwtVerifier({ fetch, clock, onFailure }: Parts): JwtAdapter {
   const issuers = createIssuerKeys(fetch, clock, onFailure);
+  const knownKeys = createKnownKeys();
+  let last: { token: string; unverified: Unverified | undefined } | undefined;
+
+  /** Once for those who ask which issuer a token claims, and verify it then. */
+  function decodeOnce(token: string): Unverified | undefined {
+    if (last?.token !== token) last = { token, unverified: decodeBounded(token) };
+    return last.unverified;
+  }
+
+  /** Rejects with jose's error. */
+  async function verifyWithKey(
+    token: string,
+    { header, claims }: Unverified,
+    getKey: GetKey,
+    { now, ...expected }: { algorithms: string[]; audience: string[]; now: number },
+  ): Promise<{ payload: JWTPayload; protectedHeader: JWSHeaderParameters }> {
+    if (isPlain(header) && meets(claims, expected.audience, Math.floor(now / 1_000))) {
+      const key = await getKey(header).catch(() => undefined);
+      if (key && (await knownKeys.verifies(key, header.alg, token)))
+        return { payload: claims, protectedHeader: header };
+    }
+    const verified = await jwtVerify(token, getKey, {
+      ...expected,
+      requiredClaims: ['exp'],
+      clockTolerance: CLOCK_TOLERANCE_S,
+      currentDate: new Date(now),
+    });
+    knownKeys.add(verified.key, verified.protectedHeader.alg);
+    return verified;
+  }
 
   function unavailable(trusted: TrustedIssuer): JwtVerdict {
     const detail = issuers.whyUnavailable(trusted);
@@ -45,13 +92,13 @@ export function createJwtVerifier({ fetch, clock, onFailure }: Parts): JwtAdapte
 
   return {
     claimedIssuer(token) {
-      const unverified = decodeBounded(token);
+      const unverified = decodeOnce(token);
       const issuer = unverified && issuerOf(unverified.claims);
       return typeof issuer === 'string' ? issuer : undefined;
     },
 
     async verify(token, trusted, expected) {
-      const unverified = decodeBounded(token);
+      const unverified = decodeOnce(token);
       if (!unverified) return inactive('malformed');
       const claimed = issuerOf(unverified.claims);
       if (claimed === undefined) return inactive('missing_claim', 'iss');
@@ -67,14 +114,8 @@ export function createJwtVerifier({ fetch, clock, onFailure }: Parts): JwtAdapte
       if (!algorithms.includes(unverified.alg)) return inactive('unsupported_algorithm');
 
       const now = clock.now();
-      const verified = await verifyWithKeySet(keySet, 'callers', unverified.kid, (key) =>
-        jwtVerify(token, key, {
-          algorithms: [...algorithms],
-          audience: audiences,
-          requiredClaims: ['exp'],
-          clockTolerance: CLOCK_TOLERANCE_S,
-          currentDate: new Date(now),
-        }),
+      const verified = await verifyWithKeySet(keySet, 'callers', unverified.kid, (getKey) =>
+        verifyWithKey(token, unverified, getKey, { algorithms: [...algorithms], audience: audiences, now }),
       );
       if ('unavailable' in verified) return unavailable(trusted);
       if ('error' in verified) return { active: false, ...faultOfError(verified.error) };
@@ -110,7 +151,21 @@ export function createJwtVerifier({ fetch, clock, onFailure }: Parts): JwtAdapte
 interface Unverified {
   alg: string;
   kid: unknown;
+  header: JWSHeaderParameters & { alg: string };
   claims: JWTPayload;
+}
+
+/** No header that changes how the signature is computed (RFC 7515 4.1.11, RFC 7797). */
+const isPlain = (header: object): boolean => !('crit' in header || 'b64' in header);
+
+/** What jose requires of the claims, for tokens that pass. `now`: whole seconds. */
+function meets({ aud, exp, nbf = 0, iat = 0 }: JWTPayload, audiences: readonly string[], now: number): boolean {
+  if (![exp, nbf, iat].every(Number.isFinite)) return false;
+  return (
+    [aud].flat().some((one) => audiences.includes(one!)) &&
+    exp! > now - CLOCK_TOLERANCE_S &&
+    nbf <= now + CLOCK_TOLERANCE_S
+  );
 }
 
 /** JWT-SVIDs have no `iss`: their issuer is the trust domain of the workload in `sub`. */
@@ -125,8 +180,9 @@ const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 function decode(token: string): Unverified | undefined {
   if (!COMPACT.test(token)) return undefined;
   try {
-    const { alg, kid } = decodeProtectedHeader(token);
-    return typeof alg === 'string' ? { alg, kid, claims: decodeJwt(token) } : undefined;
+    const header = decodeProtectedHeader(token);
+    const { alg, kid } = header;
+    return typeof alg === 'string' ? { alg, kid, header: { ...header, alg }, claims: decodeJwt(token) } : undefined;
   } catch {
     return undefined;
   }
