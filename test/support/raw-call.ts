@@ -28,7 +28,15 @@ export function rawCall(url: string, bytes: string | Buffer): RawCall {
   const { hostname, port } = new URL(url);
   const isHead = typeof bytes === 'string' && bytes.startsWith('HEAD ');
   const socket = connect(Number(port), hostname);
-  let received = Buffer.alloc(0);
+  let received: Buffer = Buffer.alloc(0);
+  /** `received` is the beginning of it. Twice as large each time that it is full: copied for each chunk, 32 MB take a minute. */
+  let memory = Buffer.alloc(64 * 1_024);
+  const receive = (chunk: Buffer) => {
+    const length = received.length + chunk.length;
+    if (length > memory.length) memory = Buffer.concat([received], Math.max(length, 2 * memory.length));
+    chunk.copy(memory, received.length);
+    received = memory.subarray(0, length);
+  };
   const waiting = new Set<() => void>();
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
   const answer = new Promise<RawAnswer>((resolve) => {
@@ -38,7 +46,7 @@ export function rawCall(url: string, bytes: string | Buffer): RawCall {
       for (const one of waiting) one();
     };
     socket.on('data', (chunk: Buffer) => {
-      received = Buffer.concat([received, chunk]);
+      receive(chunk);
       look();
     });
     socket.on('error', () => undefined);
