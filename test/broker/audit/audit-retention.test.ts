@@ -1,9 +1,13 @@
 // Audit retention, as set by VALETKEY_AUDIT_DAYS.
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeTime } from 'ulid';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { createKeyRing } from '../../../src/adapters/keyring/keyring.ts';
+import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
+import { startAuditRetention } from '../../../src/broker/audit/log/audit-retention.ts';
 import { firstId, newId } from '../../../src/broker/secrets/ids.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry } from '../../stores/builders.ts';
@@ -37,6 +41,26 @@ test('audit retention: deletes older entries batch by batch, and nothing else', 
   const { left } = await brokerOn({ VALETKEY_AUDIT_DAYS: '30' });
   await vi.waitFor(async () => expect(await left('clr_old')).toBe(0), { timeout: 30_000 });
   expect(await left('clr_young')).toBe(500);
+});
+
+test('audit retention: no operation deletes more than a hundred entries, so that none holds up the others', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'valetkey-retention-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const store = await openSqlite(`file:${join(folder, 'valetkey.db')}`);
+  onTestFinished(() => store.close());
+  const at = Date.now() - 31 * DAY_MS;
+  await store.appendAudit(Array.from({ length: 250 }, (_, i) => anEntry({ id: `${firstId('evt', at)}${i}`, at })));
+  const deleted: number[] = [];
+  const recording: typeof store.pruneAudit = async (...given) => {
+    deleted.push(await store.pruneAudit(...given));
+    return deleted.at(-1)!;
+  };
+  const vault = createKeyRing([{ kid: 'k1', key: createSecretKey(randomBytes(32)) }]);
+  const log = createLogger('silent');
+  const parts = { store: { ...store, pruneAudit: recording }, vault, days: 30, clock: { now: Date.now }, log };
+  const retention = startAuditRetention(parts);
+  onTestFinished(() => retention.stop());
+  await expect.poll(() => deleted).toEqual([100, 100, 50]);
 });
 
 test('audit retention: keeps everything when it is set to forever', async () => {

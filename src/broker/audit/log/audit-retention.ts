@@ -12,7 +12,9 @@ import type { Clock, Logger, Store, Vault } from '../../../ports/index.ts';
 import { firstId } from '../../secrets/index.ts';
 import { sealed } from './audit-head.ts';
 
-/** A few milliseconds of the database; SQLite runs nothing else meanwhile. */
+/** Two milliseconds of SQLite, which runs nothing else meanwhile. */
+const DELETED_AT_ONCE = 100;
+/** Seals that are read at once. */
 const BATCH = 500;
 
 interface Parts {
@@ -41,8 +43,9 @@ export function startAuditRetention({ store, vault, days, clock, log }: Parts): 
   const stopped = new AbortController();
   const rest = (ms: number) => pause(ms, undefined, { signal: stopped.signal, ref: false }).catch(() => undefined);
 
-  async function all(prune: () => Promise<number>): Promise<void> {
-    while (!stopped.signal.aborted && (await prune()) === BATCH) await rest(AUDIT_RETENTION_PAUSE_MS);
+  async function all(prune: (limit: number) => Promise<number>): Promise<void> {
+    while (!stopped.signal.aborted && (await prune(DELETED_AT_ONCE)) === DELETED_AT_ONCE)
+      await rest(AUDIT_RETENTION_PAUSE_MS);
   }
 
   /** The last seal whose entries have all passed their time. The newest one stays, and so the chain. */
@@ -63,9 +66,9 @@ export function startAuditRetention({ store, vault, days, clock, log }: Parts): 
     const beforeMs = clock.now() - keptMs;
     const before = firstId('evt', beforeMs);
     const sealedUpTo = (await store.lastAuditSeal())?.toPosition ?? 0;
-    await all(() => store.pruneAudit(before, BATCH, sealedUpTo));
+    await all((limit) => store.pruneAudit(before, limit, sealedUpTo));
     // Later than the reads that they find, which stay until all that was sealed with them has passed its time.
-    await all(() => store.pruneAuditReads(beforeMs - AUDIT_READS_OUTLIVED_MS, BATCH));
+    await all((limit) => store.pruneAuditReads(beforeMs - AUDIT_READS_OUTLIVED_MS, limit));
     const last = await lastToPrune(before);
     if (last)
       await store.putAuditAnchor(
@@ -83,8 +86,8 @@ export function startAuditRetention({ store, vault, days, clock, log }: Parts): 
     // A process may have ended between the anchor and what follows.
     const anchor = await store.auditAnchor();
     if (!anchor?.previous) return;
-    await all(() => store.pruneSealedAudit(anchor.toPosition, BATCH));
-    await all(() => store.pruneAuditSeals(anchor.previous!, BATCH));
+    await all((limit) => store.pruneSealedAudit(anchor.toPosition, limit));
+    await all((limit) => store.pruneAuditSeals(anchor.previous!, limit));
   }
 
   async function run(): Promise<void> {
