@@ -272,3 +272,43 @@ test('deleteExpired deletes changes after ten minutes, and no younger ones', asy
   await store.deleteExpired(0, 100);
   expect(await asked(url, 'select id from changes')).toEqual([{ id: 'young' }]);
 });
+
+describe('a replica of an earlier release, which knows only numbers,', () => {
+  /** Its row, as far as it has applied changes. */
+  const applied = (url: string, seq: string) =>
+    asked(
+      url,
+      `insert into replicas (holder, seen_at, applied_seq) values ('earlier', clock_timestamp(), ${seq})
+       on conflict (holder) do update set seen_at = excluded.seen_at, applied_seq = excluded.applied_seq`,
+    );
+
+  test('is waited for', async () => {
+    const url = await createMigratedDatabase();
+    const store = await openTestStore(url);
+    await applied(url, '0');
+    expect(await store.untilApplied(100)).toBe(1);
+    const waiting = store.untilApplied(30_000);
+    await vi.waitFor(
+      async () => {
+        await applied(url, '(select max(seq) from changes)');
+        expect(await Promise.race([waiting, undefined])).toBe(0);
+      },
+      { timeout: 30_000 },
+    );
+  });
+
+  test('is told by the number of its barrier that the others have applied what came before', async () => {
+    const url = await createMigratedDatabase();
+    const store = await openTestStore(url);
+    await store.subscribe(() => undefined);
+    const [barrier] = await asked(url, `insert into changes (kind, id) values ('barrier', 'earlier') returning seq`);
+    await asked(url, 'notify valetkey_changes');
+    await vi.waitFor(
+      async () => {
+        const [row] = await asked(url, 'select applied_seq from replicas');
+        expect(Number(row!.applied_seq)).toBeGreaterThanOrEqual(Number(barrier!.seq));
+      },
+      { timeout: 30_000 },
+    );
+  });
+});
