@@ -62,13 +62,14 @@ describe('a quarter of an hour of ten thousand connections, with an outage of fi
   });
 });
 
-it('the same seed has the same curve and the same work', async () => {
+it('the same seed has the same curve and the same rows', async () => {
   const small = ['--json', '--connections', '500', '--hours', '0.05', '--seed', '7'];
   const runs = await Promise.all([simulate(...small), simulate(...small)]);
   const [first, second] = runs.map(({ stdout }) => {
-    const { seededSeconds, brokerSeconds, realSeconds, ...curve } = JSON.parse(stdout) as Summary;
+    const { seededSeconds, brokerSeconds, realSeconds, work, ...curve } = JSON.parse(stdout) as Summary;
     expect(Math.min(seededSeconds, brokerSeconds, realSeconds, curve.refreshes)).toBeGreaterThan(0);
-    return curve;
+    // How much shares a commit hangs on when the disk, which knows no virtual time, is done with the one before.
+    return { ...curve, tables: work.tables };
   });
   expect(first).toEqual(second);
 });

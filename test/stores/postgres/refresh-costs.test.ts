@@ -88,7 +88,7 @@ describe('a routine refresh', () => {
     );
     // Two versions of a lease: its key and when it is due, then the intent; the end of the grant where there is one.
     expect(indexes.map(({ indexname }) => indexname)).toEqual([
-      'changes_at',
+      'changes_by_xid',
       'changes_pkey',
       'leases_dead',
       'leases_due',
