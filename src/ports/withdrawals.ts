@@ -37,7 +37,7 @@ export interface RememberedWithdrawal {
 
 /** On this machine, for the next process that starts on it. */
 export interface WithdrawalLog {
-  /** Durable once fulfilled. Rejects when it cannot be written. */
+  /** Durable once fulfilled. Rejects when it cannot be written. Now and then it deletes those that are no longer remembered. */
   add(some: readonly RememberedWithdrawal[]): Promise<void>;
   /** Those of this time and later, the oldest first, of all processes. Damaged ones are left out. Deletes older ones. */
   since(at: number): Promise<RememberedWithdrawal[]>;

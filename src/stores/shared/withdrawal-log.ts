@@ -11,10 +11,25 @@ export function openWithdrawalLog(path: string, now: () => number): WithdrawalLo
   const prefix = `${basename(path)}.withdrawals.`;
   const spanOf = (ms: number): number => Math.floor(ms / WITHDRAWAL_TTL_MS);
 
+  /** The span of the last file that this process has written to. */
+  let written: number | undefined;
+
+  /** Deletes files of spans that ended before this time; returns the others, the oldest first. */
+  async function filesSince(at: number): Promise<string[]> {
+    const names = (await readdir(folder).catch(() => [])).filter((name) => name.startsWith(prefix));
+    const isOld = (name: string) => Number(name.slice(prefix.length)) < spanOf(at);
+    for (const name of names.filter(isOld)) await rm(join(folder, name), { force: true });
+    return names
+      .filter((name) => !isOld(name))
+      .sort()
+      .map((name) => join(folder, name));
+  }
+
   return {
     async add(some) {
       await mkdir(folder, { recursive: true });
-      const file = await open(join(folder, `${prefix}${spanOf(now())}`), 'a', 0o600);
+      const span = spanOf(now());
+      const file = await open(join(folder, `${prefix}${span}`), 'a', 0o600);
       try {
         // In one write. It begins with a new line: what a killed process has left half-written ends there.
         await file.appendFile(`\n${some.map((one) => JSON.stringify(one)).join('\n')}\n`);
@@ -22,15 +37,13 @@ export function openWithdrawalLog(path: string, now: () => number): WithdrawalLo
       } finally {
         await file.close();
       }
+      if (span !== written) await filesSince(now() - WITHDRAWAL_TTL_MS);
+      written = span;
     },
     async since(at) {
-      const names = (await readdir(folder).catch(() => [])).filter((name) => name.startsWith(prefix));
       const found: RememberedWithdrawal[] = [];
-      for (const name of names.sort()) {
-        const file = join(folder, name);
-        if (Number(name.slice(prefix.length)) < spanOf(at)) await rm(file, { force: true });
-        else found.push(...(await readFile(file, 'utf8')).split('\n').flatMap(withdrawalOf));
-      }
+      for (const file of await filesSince(at))
+        found.push(...(await readFile(file, 'utf8')).split('\n').flatMap(withdrawalOf));
       return found.filter((one) => one.at >= at);
     },
   };

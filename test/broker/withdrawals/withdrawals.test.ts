@@ -401,6 +401,18 @@ describe('withdrawals', () => {
     expect(readdirSync(join(folder, 'data'))).toEqual([]);
   });
 
+  test('of earlier hours are deleted by the next that is written', async () => {
+    const one = aProcess();
+    for (const _ of [1, 2, 3]) {
+      await aRevoked(one);
+      await one.stop();
+      wallClock += 1.5 * WITHDRAWAL_TTL_MS;
+    }
+    // The one before may have a part that is remembered.
+    expect(readdirSync(join(folder, 'data')).length).toBeLessThanOrEqual(2);
+    expect(linesOfLog().length).toBeLessThanOrEqual(2);
+  });
+
   test('are committed and remembered when their file cannot be written', async () => {
     writeFileSync(join(folder, 'data'), 'no folder');
     const one = aProcess();

@@ -5,6 +5,8 @@ import { Client } from 'pg';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { POSTGRES_ANSWER_TIMEOUT_MS } from '../../../src/domain/time-limits.ts';
 import { type Change, type Claimed, type RefreshFailure, type Store, StoreError } from '../../../src/ports/index.ts';
+import { openPool, readAddress } from '../../../src/stores/postgres/database.ts';
+import { startLiveness } from '../../../src/stores/postgres/liveness.ts';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
 import { aDatabase, asked, POSTGRES_MIGRATIONS } from '../../support/postgres.ts';
 import { createMigratedDatabase, openTestStore } from '../../support/stores.ts';
@@ -396,6 +398,33 @@ describe('a lost connection', () => {
     expect(await first.unresolvedRefreshes()).toEqual([]);
     expect(await first.claim(connection.id, { ...claim, attempt: 'att_2' })).toBe('busy');
   });
+});
+
+test('where transactions are serializable by default, what loses to another write is repeated', async () => {
+  const url = await createMigratedDatabase();
+  await asked(
+    url,
+    `alter database ${new URL(url).pathname.slice(1)} set default_transaction_isolation = 'serializable'`,
+  );
+  const pool = openPool(readAddress(url), 2);
+  const liveness = await startLiveness(pool, () => performance.now());
+  onTestFinished(async () => {
+    await liveness.stop();
+    await pool.end();
+  });
+  const other = new Client({ connectionString: url });
+  await other.connect();
+  await other.query('begin');
+  await other.query('update replicas set seen_at = clock_timestamp()');
+  const told = liveness.tellApplied({ seq: 5, xid: '9' });
+  const isWaiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+  await vi.waitFor(async () => expect(await asked(url, isWaiting)).toHaveLength(1), { timeout: 30_000 });
+  await other.query('commit');
+  await other.end();
+  await told;
+  expect(await asked(url, 'select applied_seq, applied_xid::text from replicas')).toEqual([
+    { applied_seq: '5', applied_xid: '9' },
+  ]);
 });
 
 describe('a database error', () => {
