@@ -26,11 +26,11 @@ const setByDefault = (setting: string) => (url: string) =>
 const CONDITIONS: Record<string, Condition> = {
   'whose sequences are cached by sessions': {
     impose: cacheSequences,
-    parts: ['change feed', 'audit seals', 'events', 'events of changes', 'deliveries'],
+    parts: ['audit seals', 'change feed', 'events of changes'],
   },
   'that is serializable by default': {
     impose: setByDefault("default_transaction_isolation = 'serializable'"),
-    parts: ['refreshes', 'events of changes', 'rate buckets', 'change feed', 'declarative file'],
+    parts: ['counters', 'events of changes'],
   },
   'without LISTEN and NOTIFY': {
     impose: async () => undefined,
@@ -39,7 +39,7 @@ const CONDITIONS: Record<string, Condition> = {
   },
   'without advisory locks': {
     impose: (url) => asked(url, withoutFunctions('^pg_(try_)?advisory_')),
-    parts: ['events of changes', 'signing keys', 'webhook endpoints'],
+    parts: ['signing keys', 'webhook endpoints'],
   },
 };
 
