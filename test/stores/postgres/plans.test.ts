@@ -234,7 +234,7 @@ test('what is due, grants that have died and the last refresh, by the indexes be
   expectNoScan(await plansOf((orm) => [recentlyDead(orm as never, 'i0', NOW, 100), lastRefreshAt(orm as never, 'i3')]));
   const { rows } = await client.query(`explain ${DUE_CONNECTIONS}`, ['i3', NOW + 9_000, 64, [], 'none', NOW, '']);
   const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
-  expect(plan.match(/Index (Only )?Scan (Backward )?using leases_due/g)).toHaveLength(2);
+  expect(plan.match(/(using|on) leases_due/g)).toHaveLength(2);
   expect(plan).not.toMatch(/Seq Scan on (leases|connections)/);
   const look = new PgDialect().sqlToQuery(dueIntegrations(NOW + 9_000, new Map([['i3', { dueAt: NOW, id: '' }]])));
   const looked = await client.query(`explain ${look.sql}`, look.params);
