@@ -60,8 +60,10 @@ export const DUE_CONNECTIONS = `
     order by due_at desc, connection_id desc limit $3 - (select count(*) from ours)
   )
   select due.due_at, ${connectionColumns('c')}
-  from (select * from ours union all select * from late) due join connections c on c.id = due.connection_id
-  where c.status = 'active' order by due.due_at, c.id`;
+  from (select * from ours union all select * from late) due,
+    -- Each by its key: of a join, the planner may read the table instead, since it does not know how few they are.
+    lateral (select * from connections where id = due.connection_id and status = 'active' limit 1) c
+  order by due.due_at, c.id`;
 
 const POSTPONE = `
   update leases set due_at = greatest($2, c.next_refresh_at) from connections c
