@@ -232,7 +232,8 @@ test('due endpoints, by an index step for each endpoint', async () => {
 test('what is due, grants that have died and the last refresh, by the indexes beside the leases', async () => {
   if (!hasPostgres()) return;
   expectNoScan(await plansOf((orm) => [recentlyDead(orm as never, 'i0', NOW, 100), lastRefreshAt(orm as never, 'i3')]));
-  // All that there are.
+  // All that there are, of one integration.
+  await client.query(`begin; update leases set integration = 'i3'; analyze leases`);
   const due = ['i3', NOW + 40_000, 64, [], 'none', 0, ''];
   await client.query(`prepare due as ${DUE_CONNECTIONS}`);
   for (const mode of ['force_custom_plan', 'force_generic_plan']) {
@@ -246,7 +247,7 @@ test('what is due, grants that have died and the last refresh, by the indexes be
     expect(plan).not.toMatch(/Seq Scan on (leases|connections)/);
     expect(plan).toMatch(/Index Scan using connections_pkey/);
   }
-  await client.query('set plan_cache_mode = auto');
+  await client.query('rollback; set plan_cache_mode = auto');
   const look = new PgDialect().sqlToQuery(dueIntegrations(NOW + 9_000, new Map([['i3', { dueAt: NOW, id: '' }]])));
   const looked = await client.query(`explain ${look.sql}`, look.params);
   const steps = looked.rows.map((row) => row['QUERY PLAN']).join('\n');
