@@ -56,42 +56,32 @@ const isRead = ({ action, outcome, integration, owner, connectionId, detail, cha
   changed === null &&
   isReadAction(action);
 
-/** An entry as it is stored. */
-export interface BatchedReads {
-  entry: AuditEntry;
-  /** How many entries it stands for. */
-  reads: number;
-}
-
 /**
- * The entries, with batches in place of reads that have a caller, an integration and their time in common. Neighbours in a batch
- * are neighbours by their owners, so that the pages of the index that find them are few.
+ * Groups of entries of which each is stored as one: reads that have a caller, an integration and their time in common, and any
+ * other entry alone. Reads of a group are neighbours by their owners, so that the pages of the index that find them are few.
  */
-export function batchReads(entries: readonly AuditEntry[]): BatchedReads[] {
-  const groups = new Map<string, AuditEntry[]>();
-  const batched: BatchedReads[] = [];
+export function groupReads(entries: readonly AuditEntry[]): AuditEntry[][] {
+  const alike = new Map<string, AuditEntry[]>();
+  const groups: AuditEntry[][] = [];
   /** Most reads are of the caller of the one before, which is quicker to see than to look up. */
   let last: AuditEntry[] | undefined;
   for (const entry of entries) {
     if (!isRead(entry)) {
-      batched.push({ entry, reads: 1 });
+      groups.push([entry]);
       continue;
     }
     if (!last || !haveInCommon(entry, last[0]!)) {
       const key = `${spanOf(entry)}\n${COMMON.map((name) => entry[name]).join('\n')}`;
-      last = groups.get(key) ?? [];
-      groups.set(key, last);
+      last = alike.get(key) ?? [];
+      alike.set(key, last);
     }
     last.push(entry);
   }
-  for (const group of groups.values()) {
-    if (group.length > MAX_READS) group.sort((a, b) => (a.owner! < b.owner! ? -1 : a.owner! > b.owner! ? 1 : 0));
-    for (let i = 0; i < group.length; i += MAX_READS) {
-      const reads = group.slice(i, i + MAX_READS);
-      batched.push({ entry: batchOf(reads), reads: reads.length });
-    }
+  for (const reads of alike.values()) {
+    if (reads.length > MAX_READS) reads.sort((a, b) => (a.owner! < b.owner! ? -1 : a.owner! > b.owner! ? 1 : 0));
+    for (let i = 0; i < reads.length; i += MAX_READS) groups.push(reads.slice(i, i + MAX_READS));
   }
-  return batched;
+  return groups;
 }
 
 const spanOf = ({ at }: AuditEntry): number => Math.floor(at / AUDIT_BATCH_SPAN_MS);
@@ -99,8 +89,9 @@ const spanOf = ({ at }: AuditEntry): number => Math.floor(at / AUDIT_BATCH_SPAN_
 const haveInCommon = (a: AuditEntry, b: AuditEntry): boolean =>
   spanOf(a) === spanOf(b) && COMMON.every((name) => a[name] === b[name]);
 
-function batchOf(reads: AuditEntry[]): AuditEntry {
-  reads.sort((a, b) => (a.id < b.id ? -1 : 1));
+/** What is stored of a group: the entry itself, or a batch of its reads. */
+export function storedAs(group: readonly AuditEntry[]): AuditEntry {
+  const reads = group.toSorted((a, b) => (a.id < b.id ? -1 : 1));
   const [first] = reads as [AuditEntry, ...AuditEntry[]];
   if (reads.length === 1) return first;
   const at = reads.reduce((least, read) => Math.min(least, read.at), first.at);

@@ -7,7 +7,7 @@ import type { AuditFilter, Page, PageRequest } from './rows.ts';
 export interface AuditStore {
   /**
    * All of them or none. Idempotent by id, so that it can be repeated after an unknown outcome. An entry may be a batch of reads
-   * (`batchReads`): to the hash chain and to pruning it is one entry.
+   * (`domain/audit-reads.ts`): to the hash chain and to pruning it is one entry.
    */
   appendAudit(entries: AuditEntry[]): Promise<void>;
   /** Which of these ids are of no entry. One look-up in an index for each. */

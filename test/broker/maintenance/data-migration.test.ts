@@ -6,7 +6,7 @@ import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { type DataMigrationResult, migrateData } from '../../../src/broker/maintenance/data-migration.ts';
-import { batchReads } from '../../../src/domain/audit-reads.ts';
+import { groupReads, storedAs } from '../../../src/domain/audit-reads.ts';
 import { type EndpointState, MIGRATED_TABLES, type MigrationEndpoint, type Store } from '../../../src/ports/index.ts';
 import { runDataMigration, unmarkMigratedSource } from '../../../src/runtime/data-migration.ts';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
@@ -63,7 +63,7 @@ async function populate(store: Store): Promise<void> {
   const reads = ['a\0b', 'o"’\\', 'ü𐍈'].map((owner, n) =>
     anEntry({ action: 'token.read', owner, connectionId: `con_read${n}`, detail: null, changed: null }),
   );
-  await store.appendAudit(batchReads(reads).map(({ entry }) => entry));
+  await store.appendAudit(groupReads(reads).map(storedAs));
 }
 
 let populated: string;

@@ -1,7 +1,7 @@
 // The contract of the store: the audit log.
 import { expect, test } from 'vitest';
 import type { AuditEntry } from '../../../src/domain/audit.ts';
-import { batchReads, weekOf } from '../../../src/domain/audit-reads.ts';
+import { groupReads, storedAs, weekOf } from '../../../src/domain/audit-reads.ts';
 import { type AuditFilter, type Page, type Store, StoreError } from '../../../src/ports/index.ts';
 import { anEntry, connected, FIRST, NOW } from '../builders.ts';
 import type { Opened } from './index.ts';
@@ -23,7 +23,7 @@ const aRead = (n: number, given: Partial<AuditEntry> = {}): AuditEntry =>
 
 /** Stores what was noted as the buffer does. */
 async function noted(store: Store, entries: AuditEntry[]): Promise<AuditEntry[]> {
-  const stored = batchReads(entries).map(({ entry }) => entry);
+  const stored = groupReads(entries).map(storedAs);
   await store.appendAudit(stored);
   return stored;
 }

@@ -1,5 +1,5 @@
 // Run by the tests as a process of its own: appends batches of reads for ever, and prints how many of them are stored.
-import { batchReads } from '../../../src/domain/audit-reads.ts';
+import { groupReads, storedAs } from '../../../src/domain/audit-reads.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry } from '../builders.ts';
 
@@ -16,6 +16,6 @@ for (let written = 1; ; written++) {
       changed: null,
     });
   });
-  await store.appendAudit(batchReads(reads).map(({ entry }) => entry));
+  await store.appendAudit(groupReads(reads).map(storedAs));
   console.log(written);
 }

@@ -1,7 +1,7 @@
 // Buffers what is written in batches: audit entries of reads and refusals, and when keys were last used.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AuditEntry } from '../../../domain/audit.ts';
-import { type BatchedReads, batchReads } from '../../../domain/audit-reads.ts';
+import { groupReads, storedAs } from '../../../domain/audit-reads.ts';
 import { AUDIT_FLUSH_INTERVAL_MS } from '../../../domain/time-limits.ts';
 import type { Logger, Store } from '../../../ports/index.ts';
 
@@ -9,8 +9,8 @@ import type { Logger, Store } from '../../../ports/index.ts';
 const FLUSH_AT = 2_000;
 /** Kept while the store cannot be written to; beyond that the oldest entries are dropped, and the log says so. */
 const MAX_ENTRIES = 50_000;
-/** Entries that are put together at once: under a millisecond of work, so that no request waits long behind it. */
-const BATCHED_AT_ONCE = 1_000;
+/** Entries that are divided into groups at once: a millisecond of work, so that no request waits long behind it. */
+const GROUPED_AT_ONCE = 2_000;
 /** Reads in one write, where each is in a batch with others: about as much work, since each may be at another place of the index. */
 const READS = 64;
 /** Writes under way: the next one begins in another turn of the event loop, while the disk is waited for. */
@@ -94,18 +94,19 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
     const waiting = [...portions];
     while (failures.length === 0) {
       if (waiting.length === 0) {
-        const more = portionsOf(batchReads(taken.splice(0, BATCHED_AT_ONCE)));
+        const more = portionsOf(groupReads(taken.splice(0, GROUPED_AT_ONCE)));
         if (more.length === 0) break;
         waiting.push(...more);
         portions.push(...more);
       }
       const portion = waiting.shift()!;
+      const stored = portion.groups.map(storedAs);
       const write = store
-        .appendAudit(portion.entries)
+        .appendAudit(stored)
         .then(
           () => {
             portions = portions.filter((one) => one !== portion);
-            onWritten?.(portion.entries);
+            onWritten?.(stored);
           },
           (error: unknown) => void failures.push(error),
         )
@@ -147,24 +148,24 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
 }
 
 interface Portion {
-  /** As the store gets them. */
-  entries: AuditEntry[];
-  /** As they were noted. */
+  /** Each is stored as one entry. */
+  groups: AuditEntry[][];
+  /** Entries in all groups. */
   size: number;
 }
 
-function portionsOf(batched: readonly BatchedReads[]): Portion[] {
+function portionsOf(groups: readonly AuditEntry[][]): Portion[] {
   const portions: Portion[] = [];
   let work = READS;
-  for (const { entry, reads } of batched) {
-    const more = Math.max(ROW, reads);
+  for (const group of groups) {
+    const more = Math.max(ROW, group.length);
     if (work + more > READS) {
-      portions.push({ entries: [], size: 0 });
+      portions.push({ groups: [], size: 0 });
       work = 0;
     }
     const portion = portions.at(-1)!;
-    portion.entries.push(entry);
-    portion.size += reads;
+    portion.groups.push(group);
+    portion.size += group.length;
     work += more;
   }
   return portions;
