@@ -3,12 +3,14 @@ import { createSecretKey, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
 import { decodeTime } from 'ulid';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createKeyRing } from '../../../src/adapters/keyring/keyring.ts';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { startAuditRetention } from '../../../src/broker/audit/log/audit-retention.ts';
 import { firstId, newId } from '../../../src/broker/secrets/ids.ts';
+import { groupReads, storedAs } from '../../../src/domain/audit-reads.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry } from '../../stores/builders.ts';
 import { startTestBroker } from '../../support/broker.ts';
@@ -31,15 +33,27 @@ async function brokerOn(env: Record<string, string>) {
     const id = (i: number) => firstId('evt', at) + String(i).padStart(16, '0');
     await store.appendAudit(Array.from({ length: 1_200 }, (_, i) => anEntry({ id: id(i), at, actor })));
   }
+  for (const days of [60, 29]) {
+    const at = Date.now() - days * DAY_MS;
+    const reads = ['a', 'b'].map((owner, i) =>
+      anEntry({ id: `${firstId('evt', at)}${i}`, at, action: 'token.read', owner, detail: null, changed: null }),
+    );
+    await store.appendAudit(groupReads(reads).map(storedAs));
+  }
+  const raw = new Sqlite(join(folder, 'valetkey.db'), { readonly: true });
+  onTestFinished(() => void raw.close());
+  /** What finds reads by their owners. */
+  const finders = () => raw.prepare('select count(*) from audit_reads').pluck().get();
   const broker = await startTestBroker({ VALETKEY_DATABASE_URL: url, ...env });
   onTestFinished(() => broker.stop());
   const left = async (actor: string) => (await store.audit({ actor }, { limit: 500, after: undefined })).data.length;
-  return { left };
+  return { left, finders };
 }
 
 test('audit retention: deletes older entries batch by batch, and nothing else', async () => {
-  const { left } = await brokerOn({ VALETKEY_AUDIT_DAYS: '30' });
+  const { left, finders } = await brokerOn({ VALETKEY_AUDIT_DAYS: '30' });
   await vi.waitFor(async () => expect(await left('clr_old')).toBe(0), { timeout: 30_000 });
+  await vi.waitFor(() => expect(finders()).toBe(2), { timeout: 30_000 });
   expect(await left('clr_young')).toBe(500);
 });
 
@@ -64,8 +78,9 @@ test('audit retention: no operation deletes more than a hundred entries, so that
 });
 
 test('audit retention: keeps everything when it is set to forever', async () => {
-  const { left } = await brokerOn({ VALETKEY_AUDIT_DAYS: 'forever' });
+  const { left, finders } = await brokerOn({ VALETKEY_AUDIT_DAYS: 'forever' });
   expect(await left('clr_old')).toBe(500);
+  expect(finders()).toBe(4);
 });
 
 test('firstId: greater than every earlier id, not greater than any later one', () => {
