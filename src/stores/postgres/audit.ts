@@ -51,7 +51,10 @@ export function auditStep(
 
 const contains: Contains = (column, text) => sql`strpos(${column}, ${text}) > 0`;
 
-/** Of each week that there is, as many as are wanted in all: there are few weeks. */
+/**
+ * Of each week that there is, as many as are wanted in all: there are few weeks, though a clock that was wrong may have left one
+ * far away.
+ */
 export const batchesOf = (
   orm: Pick<Orm, 'execute'>,
   owner: string,
@@ -65,8 +68,13 @@ export const batchesOf = (
     after === undefined ? undefined : sql`entry < ${after}`,
   );
   return orm.execute<{ entry: string }>(sql`
+    with recursive weeks(week) as (
+      select max(week) from audit_reads
+      union all
+      select (select max(week) from audit_reads where week < weeks.week) from weeks where weeks.week is not null
+    )
     select found.entry
-    from generate_series((select min(week) from audit_reads), (select max(week) from audit_reads)) as weeks(week)
+    from weeks
     cross join lateral (
       select entry from audit_reads
       where ${and(sql`week = weeks.week`, sql`owner = ${sql.param(owner, auditReads.owner)}`, inRange)}

@@ -83,9 +83,8 @@ function statementsOf({ orm, read }: SqliteAccess): AuditStatements {
     `select coalesce((select owner from connections where id = ?),
        (select owner from audit where connection_id = ? and owner is not null order by id desc limit 1))`,
   );
-  const weeks = client.prepare<[], { oldest: number | null; newest: number | null }>(
-    'select (select min(week) from audit_reads) as oldest, (select max(week) from audit_reads) as newest',
-  );
+  // Only those that there are: a clock that was wrong may have left one far away.
+  const weekBefore = client.prepare<[number], number | null>('select max(week) from audit_reads where week < ?');
   const ofWeek = client.prepare<[number, string, string, string, number], string>(OF_WEEK);
   return {
     matching: (...given) => {
@@ -97,10 +96,10 @@ function statementsOf({ orm, read }: SqliteAccess): AuditStatements {
     ownerOf: (id) => read(() => ownerOf.pluck().get(id, id) ?? undefined),
     batchesOf: (owner, { fromId = '', beforeId = '{' }, after = '{', limit) =>
       read(() => {
-        const { oldest, newest } = weeks.get()!;
         const ids: string[] = [];
         const below = after < beforeId ? after : beforeId;
-        for (let week = newest ?? 0; week >= (oldest ?? 1) && ids.length < limit; week--)
+        const next = (week: number) => weekBefore.pluck().get(week) ?? undefined;
+        for (let week = next(Number.MAX_SAFE_INTEGER); week !== undefined && ids.length < limit; week = next(week))
           ids.push(...ofWeek.pluck().all(week, owner, below, fromId, limit - ids.length));
         return ids;
       }),

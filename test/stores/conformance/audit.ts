@@ -72,6 +72,12 @@ export function auditLog(at: Opened): void {
     expect(await times({ connectionId: 'con_x', changes: true })).toEqual([5]);
   });
 
+  test('batches are found although a clock was wrong once', async () => {
+    for (const when of [NOW, 0, 4e14, NOW + 1]) await noted(at.store, [aRead(1, { at: when }), aRead(2, { at: when })]);
+    const { data } = await at.store.audit({ owner: 'user:1' }, FIRST);
+    expect(data.map((entry) => entry.at).sort((a, b) => a - b)).toEqual([0, NOW, NOW + 1, 4e14]);
+  });
+
   test('a batch may have values that only some databases can hold', async () => {
     const odd = aRead(1, { owner: 'a\0b', connectionId: 'con_a\0b', requestId: 'r\ud800' });
     await noted(at.store, [odd, aRead(2)]);
