@@ -693,3 +693,12 @@ export const SIGNAL_POLL_TIMEOUT_MS = 10 * SECOND_MS;
 export const AUDIENCE_MAX_AGE_MS = 5 * SECOND_MS;
 /** Between two looks for due endpoints: a burst of events is one. */
 export const DELIVERY_WAKE_PAUSE_MS = 10;
+
+// The log.
+
+/** A pipe that is full is written to again after this long. */
+export const LOG_PIPE_RETRY_MS = 100;
+/** A log that refuses a write (the disk is full) is tried again after this long. */
+export const LOG_REFUSED_RETRY_MS = SECOND_MS;
+/** A process that ends waits this long for a full pipe. */
+export const LOG_EXIT_WAIT_MS = 2 * SECOND_MS;

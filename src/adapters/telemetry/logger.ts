@@ -2,6 +2,7 @@
 import { type LoggerOptions, pino } from 'pino';
 import { visibleJson } from '../../domain/visible-text.ts';
 import type { Logger } from '../../ports/index.ts';
+import { openLogStream } from './log-stream.ts';
 
 /** Members that could carry a secret when a library's object, or a careless caller, puts them into a field. */
 const REDACTED = new Set([
@@ -46,15 +47,14 @@ const ATOMIC_BYTES = 4_096;
  * has more.
  */
 function batchedDestination(to: 1 | 2, most: number): { write(line: string): void } {
-  const file = pino.destination(most === Number.POSITIVE_INFINITY ? to : { dest: to, maxWrite: most });
+  const file = openLogStream(to);
   let buffer = '';
   let exitHandled = false;
   const flush = () => {
-    for (const part of partsOf(buffer, most)) file.write(part);
+    if (buffer !== '') for (const part of partsOf(buffer, most)) file.write(part);
     buffer = '';
   };
   const flushAtExit = () => {
-    if (buffer === '') return;
     flush();
     file.flushSync();
   };

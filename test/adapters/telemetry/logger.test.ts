@@ -1,5 +1,6 @@
 // The logger, run in a process whose output is read.
 import { spawnSync } from 'node:child_process';
+import { existsSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { partsOf } from '../../../src/adapters/telemetry/logger.ts';
@@ -76,4 +77,23 @@ test('what a terminal obeys or does not show: an escape sequence of JSON', () =>
   const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
   expect(stdout).toMatch(/^[\n -~]+$/);
   expect(JSON.parse(stdout).owner).toBe('a\u202eb\u009b2J');
+});
+
+test.runIf(existsSync('/dev/full'))('disk that is full below the log: the process goes on, and ends by itself', () => {
+  const program = `import { createLogger } from ${JSON.stringify(LOGGER)}; const log = createLogger('info');
+    let n = 0;
+    const logging = setInterval(() => {
+      log.info({ n }, 'message');
+      if (++n === 3) clearInterval(logging);
+    }, 10);
+    process.on('exit', () => log.info({}, 'the last one'));
+    process.on('beforeExit', () => console.error('reached the end'));`;
+  for (const source of [program, program.replace("'info'", "'info', 1, 2")]) {
+    const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', source], {
+      stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
+      encoding: 'utf8',
+      timeout: 20_000,
+    });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: 'reached the end\n' });
+  }
 });
