@@ -25,7 +25,7 @@ export function createHttp(parts: HttpParts): Http {
 }
 
 /** Its routes and schemas are half of the code, and no token read needs them. */
-function loadedOnDemand(load: () => Promise<Framework>, failed: (error: unknown) => void): Framework {
+export function loadedOnDemand(load: () => Promise<Framework>, failed: (error: unknown) => void): Framework {
   let loaded: Framework | undefined;
   let loading: Promise<Framework> | undefined;
   const handler =
@@ -39,6 +39,8 @@ function loadedOnDemand(load: () => Promise<Framework>, failed: (error: unknown)
           framework[port](request, response);
         },
         (error: unknown) => {
+          // What failed may be read now: a process that was out of file descriptors must not answer 500 for good.
+          loading = undefined;
           failed(error);
           response.writeHead(500).end();
         },
