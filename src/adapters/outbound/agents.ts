@@ -66,7 +66,11 @@ export function createAgents({ allow, proxies, connectTimeoutMs, connections, re
   const isAskedByName = (host: string) => proxies.resolves === 'proxy' || isAllowedHost(host, allowList);
   const agents = new LRUCache<string, Agent | Promise<Agent>>({
     ...upTo(MAX_AGENTS),
-    dispose: (agent) => void Promise.resolve(agent).then((ready) => ready.close()),
+    dispose: (agent) =>
+      void Promise.resolve(agent).then(
+        (ready) => ready.close(),
+        () => undefined,
+      ),
     noDisposeOnSet: true,
   });
 
@@ -112,7 +116,8 @@ export function createAgents({ allow, proxies, connectTimeoutMs, connections, re
       const made = createAgent(way, tls);
       agents.set(key, made);
       const keep = (ready: Agent) => void (agents.peek(key) === made && agents.set(key, ready));
-      made.then(keep, () => undefined);
+      // One that could not be made is made again: out of file descriptors, undici cannot be imported.
+      made.then(keep, () => void (agents.peek(key) === made && agents.delete(key)));
       return made;
     },
 
