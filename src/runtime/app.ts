@@ -66,7 +66,7 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}, wo
   const rooms: Room[] = [
     { name: 'rescue file', stop: rescue.close },
     { name: 'store', stop: store.close },
-    ...(withdrawals ? [{ name: 'withdrawals', ...withdrawals }] : []),
+    ...(withdrawals ? [{ name: 'log of withdrawals', stop: withdrawals.stop }] : []),
     { name: 'outbound connections', stop: outbound.close },
     { name: 'connections to APIs', stop: upstream.close },
     // After the audit buffer, whose reads it counts.
@@ -76,6 +76,8 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}, wo
     { name: 'deliveries in flight', stop: events.engine.stop },
     { name: 'refreshes in flight', stop: refresh.stop },
     { name: 'socket', stop: () => listeners.stop(0) },
+    // After the socket, which is bound: a start that fails from here on closes it, and the process ends.
+    ...(withdrawals ? [{ name: 'withdrawals', start: withdrawals.start }] : []),
     ...(appliesFile
       ? [
           { name: 'declarative file', start: () => applyDeclared(broker, config) },
