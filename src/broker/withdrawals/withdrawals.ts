@@ -1,6 +1,7 @@
 // Withdrawals: what took access away within the last hour is remembered. If a standby takes the database over without the
 // last commits, it would serve again what was revoked; so it is revoked once more.
 import { LRUCache } from 'lru-cache';
+import type { AuditEntry } from '../../domain/audit.ts';
 import { upTo } from '../../domain/cache-bounds.ts';
 import { WITHDRAWAL_TTL_MS } from '../../domain/time-limits.ts';
 import {
@@ -41,8 +42,11 @@ interface Parts {
 }
 
 /** False: the file was changed, or is of another version. */
-const isOfLog = ({ operation }: Withdrawal): boolean =>
-  Object.hasOwn(KINDS, operation) && KINDS[operation].isInMemoryOnly !== true;
+function isOfLog({ id, withdrawal: { operation, args } }: RememberedWithdrawal): boolean {
+  if (!Object.hasOwn(KINDS, operation)) return false;
+  const kind = KINDS[operation] as Kind<WithdrawingOperation>;
+  return kind.isInMemoryOnly !== true && kind.entries(args).some((entry: AuditEntry | undefined) => entry?.id === id);
+}
 
 export function createWithdrawals({ store, withdrawalLog, clock, log }: Parts): Withdrawals {
   const remembered = new LRUCache<string, RememberedWithdrawal>({
@@ -116,12 +120,17 @@ export function createWithdrawals({ store, withdrawalLog, clock, log }: Parts): 
     if (lost.length === 0) return;
     log.error({ withdrawals: lost.length }, 'withdrawals: the store has lost some, repeating them');
     let failure: unknown;
-    for (const { withdrawal, before } of lost) {
+    for (const { id, withdrawal, before } of lost) {
       try {
         await repeat(store, withdrawal, before);
       } catch (error) {
-        if (!(error instanceof StoreError)) throw error;
-        failure ??= error;
+        if (error instanceof StoreError) {
+          failure ??= error;
+          continue;
+        }
+        // The file was changed, or is of another version: that ends no start, and those behind it are repeated.
+        log.error({ err: error, operation: withdrawal.operation, id }, 'withdrawals: one cannot be repeated, left out');
+        remembered.delete(id);
       }
     }
     if (failure) throw failure;
@@ -137,7 +146,7 @@ export function createWithdrawals({ store, withdrawalLog, clock, log }: Parts): 
         log.warn({ err: error }, 'withdrawals: reading the log failed');
         return [];
       });
-      for (const one of earlier) if (isOfLog(one.withdrawal)) remembered.set(one.id, one);
+      for (const one of earlier) if (isOfLog(one)) remembered.set(one.id, one);
       await repeatLost();
     },
     repeatLost,

@@ -49,11 +49,15 @@ export function openWithdrawalLog(path: string, now: () => number): WithdrawalLo
   };
 }
 
+/** Of an audit entry. A database refuses some characters, and the query for all ids with them. */
+const ID = /^[\w-]+$/;
+
 function withdrawalOf(line: string): RememberedWithdrawal[] {
   try {
     const one = JSON.parse(line) as RememberedWithdrawal;
     const { operation, args } = one.withdrawal;
-    const isWhole = typeof one.id === 'string' && typeof one.at === 'number' && typeof operation === 'string';
+    const isWhole =
+      typeof one.id === 'string' && ID.test(one.id) && typeof one.at === 'number' && typeof operation === 'string';
     return isWhole && Array.isArray(args) ? [one] : [];
   } catch {
     return [];

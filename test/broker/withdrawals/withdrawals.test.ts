@@ -452,6 +452,31 @@ describe('withdrawals', () => {
     expect((await current.callers())[0]!.caller.permissions).toEqual([]);
   });
 
+  test('that have other arguments in the file than this version has end no start, and those behind them are repeated', async () => {
+    const { id } = (await connected(current)).connection;
+    const caller = aCaller();
+    await current.addCaller(caller, null, anEntry());
+    const takeOver = aStandby();
+    const one = aProcess();
+    await one.store.revoke(id, 'unsupported', NOW, anEntry());
+    await one.stop();
+    const [name] = readdirSync(join(folder, 'data'));
+    const path = join(folder, 'data', name!);
+    const other = (entryId: string, operation: string, args: unknown[]) =>
+      JSON.stringify({ id: entryId, at: NOW, withdrawal: { operation, args } });
+    const before = [
+      other('evt_1', 'deleteCaller', [caller.id]),
+      other('evt_2', 'hold', []),
+      other('evt_3', 'deauthorize', [id, 1, 'deauthorized', { id: 'evt_4' }]),
+      other('evt_\0', 'revoke', [id]),
+    ];
+    writeFileSync(path, `${before.join('\n')}\n${readFileSync(path, 'utf8')}`);
+    await takeOver();
+    await aProcess().start();
+    expect(await statusOf(current, id)).toBe('revoked');
+    expect(await current.callers()).toHaveLength(1);
+  });
+
   test('are not refused while what they have to know first cannot be read', async () => {
     const one = aProcess();
     const caller = aCaller();
