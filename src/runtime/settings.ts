@@ -26,12 +26,17 @@ interface Setting {
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
-const wholeNumber = (most: number) =>
+const wholeNumber = (most: number, wanted = `a whole number from 1 to ${most}`) =>
   z
     .string()
-    .regex(/^\d{1,6}$/, 'a whole number')
+    .regex(/^\d{1,6}$/, wanted)
     .transform(Number)
-    .pipe(z.int().min(1).max(most));
+    .pipe(z.int().min(1, wanted).max(most, wanted));
+
+const daysOrForever = (most: number) => {
+  const error = `a whole number of days from 1 to ${most}, or forever`;
+  return z.union([z.literal('forever').transform(() => null), wholeNumber(most, error)], { error });
+};
 
 const portNumber = z
   .string()
@@ -40,7 +45,7 @@ const portNumber = z
     'a port number (in Kubernetes: set enableServiceLinks to false, or give the service another name)',
   )
   .transform(Number)
-  .pipe(z.int().max(65_535));
+  .pipe(z.int().max(65_535, 'a port number, at most 65535'));
 
 /** The value of a parser that reports its own issues. */
 function valueOrIssues<P extends { ok: true }>(
@@ -59,6 +64,7 @@ const OWN_PATHS = [
 ];
 /** More than one for each core is of no use, and each has a cache and a pool of its own. */
 export const MAX_WORKERS = 64;
+const WORKERS_WANTED = `a whole number from 1 to ${MAX_WORKERS}, or auto`;
 const PLAIN_PATH = /^(?:\/[\w.~-]+)*$/;
 
 export const SETTINGS = {
@@ -90,9 +96,7 @@ export const SETTINGS = {
     example: '8081',
   },
   VALETKEY_WORKERS: {
-    parser: z.union([z.literal('auto'), wholeNumber(MAX_WORKERS)], {
-      error: `a whole number from 1 to ${MAX_WORKERS}, or auto`,
-    }),
+    parser: z.union([z.literal('auto'), wholeNumber(MAX_WORKERS, WORKERS_WANTED)], { error: WORKERS_WANTED }),
     default: '1',
     without: '',
     description:
@@ -264,9 +268,7 @@ export const SETTINGS = {
       'How many tokens each process keeps in memory, for ten minutes at most: a number, or `200MB`, the memory that they may take ([sizing](operations.md#sizing)). What is not in memory is read from the database.',
   },
   VALETKEY_AUDIT_DAYS: {
-    parser: z.union([z.literal('forever').transform(() => null), wholeNumber(36_500)], {
-      error: 'a whole number of days, at most 36500, or forever',
-    }),
+    parser: daysOrForever(36_500),
     default: '400',
     without: '',
     description: 'The number of days that audit entries are stored, or `forever`.',
@@ -279,9 +281,7 @@ export const SETTINGS = {
       'Which refreshes the audit log has an entry of: `changes` (failures, the first success after one, and those that changed scopes, the account or captured values; the others are counted), or `all`, which is most of what a large deployment stores.',
   },
   VALETKEY_TOMBSTONE_DAYS: {
-    parser: z.union([z.literal('forever').transform(() => null), wholeNumber(36_500)], {
-      error: 'a whole number of days, at most 36500, or forever',
-    }),
+    parser: daysOrForever(36_500),
     default: '400',
     without: '',
     description:

@@ -61,6 +61,15 @@ describe('settings', () => {
     expect(configOf({ VALETKEY_WORKERS: 'auto' }).workers).toBe(availableParallelism());
   });
 
+  test.each([
+    ['VALETKEY_WORKERS', ['0', '65', 'two'], 'a whole number from 1 to 64, or auto'],
+    ['VALETKEY_TOMBSTONE_DAYS', ['0', '36501', 'never'], 'a whole number of days from 1 to 36500, or forever'],
+    ['VALETKEY_EVENT_DAYS', ['0', '3651', 'forever'], 'a whole number from 1 to 3650'],
+    ['VALETKEY_PORT', ['65536'], 'a port number, at most 65535'],
+  ])('%s out of its range: the message says what is wanted', (name, values, wanted) => {
+    for (const value of values) expect(issuesOf({ [name]: value })).toEqual([`${name}: ${wanted}`]);
+  });
+
   test('an empty variable counts as not set', () => {
     const config = configOf({ VALETKEY_PORT: '', VALETKEY_KEYS: ' ', VALETKEY_ADMIN_KEY: '', VALETKEY_CONFIG: '' });
     expect(config).toMatchObject({ port: 8080, adminKey: undefined });
