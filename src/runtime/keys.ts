@@ -32,6 +32,13 @@ export async function proveKeys(store: Store, vault: KeyRing): Promise<void> {
   if (current) await store.addKeyCheck(current);
 }
 
+/** The ids of the keys that it has proofs of. Rejects with `SetupError` on a new database: its URL has a typing error. */
+export async function keysOfUsed(store: Store): Promise<string[]> {
+  const known = (await store.keyChecks()).map(({ kid }) => kid);
+  if (known.length === 0) throw new SetupError(['VALETKEY_DATABASE_URL: no broker has used this database yet']);
+  return known;
+}
+
 /**
  * Re-encrypts every secret with the first key of the ring, while brokers keep serving. Rejects with `SetupError` or
  * `StoreError`; what was committed until then stays, and another run continues from there.
@@ -45,8 +52,7 @@ export async function runKeyRotation(
   const store = await openStore({ databaseUrl: config.databaseUrl }, log);
   let rescue: RescueFile | undefined;
   try {
-    const known = (await store.keyChecks()).map(({ kid }) => kid);
-    if (known.length === 0) throw new SetupError(['VALETKEY_DATABASE_URL: no broker has used this database yet']);
+    const known = await keysOfUsed(store);
     await proveKeys(store, ring);
     if (!known.includes(ring.encryptionKid)) {
       log.warn(

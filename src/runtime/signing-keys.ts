@@ -5,7 +5,7 @@ import { type OfflineKeys, offlineKeys } from '../broker/signing/index.ts';
 import type { Logger } from '../ports/index.ts';
 import { openStore } from '../stores/open.ts';
 import type { Config } from './config.ts';
-import { openKeyRing, proveKeys } from './keys.ts';
+import { keysOfUsed, openKeyRing, proveKeys } from './keys.ts';
 import { systemClock } from './system-clock.ts';
 
 export interface OpenSigningKeys {
@@ -15,7 +15,7 @@ export interface OpenSigningKeys {
   jwt: OfflineKeys;
 }
 
-/** Rejects with `SetupError` where the keys are not those of the database, or with `StoreError`. */
+/** Rejects with `SetupError` where the keys are not those of the database or no broker has used it, or with `StoreError`. */
 export async function withSigningKeys<T>(
   config: Config,
   log: Logger,
@@ -24,6 +24,7 @@ export async function withSigningKeys<T>(
   const vault = await openKeyRing(config, log);
   const store = await openStore(config, log);
   try {
+    await keysOfUsed(store);
     await proveKeys(store, vault);
     const { access } = createAudit({ store, vault, clock: systemClock, log });
     const parts = { store, vault, access, clock: systemClock, log };

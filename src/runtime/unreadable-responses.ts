@@ -4,12 +4,12 @@ import { readUnreadableResponse } from '../broker/maintenance/index.ts';
 import { type Logger, type UnreadableResponseHead, VaultError } from '../ports/index.ts';
 import { openStore } from '../stores/open.ts';
 import type { Config } from './config.ts';
-import { openKeyRing } from './keys.ts';
+import { keysOfUsed, openKeyRing } from './keys.ts';
 import { SetupError } from './setup-error.ts';
 
 const PAGE = 500;
 
-/** Newest first. Undefined: of all integrations. Rejects with `StoreError`. */
+/** Newest first. Undefined: of all integrations. Rejects with `SetupError` where no broker has used the database, or with `StoreError`. */
 export async function* listUnreadable(
   config: Config,
   log: Logger,
@@ -17,6 +17,7 @@ export async function* listUnreadable(
 ): AsyncIterable<UnreadableResponseHead> {
   const store = await openStore(config, log);
   try {
+    await keysOfUsed(store);
     let after: string | undefined;
     do {
       const page = await store.unreadableResponses(integration, { limit: PAGE, after });

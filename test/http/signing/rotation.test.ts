@@ -136,6 +136,14 @@ test('a process that ends between two steps of a rotation leaves the next one to
   expect((await keysOf(third))[1]).toMatchObject({ id: before, state: 'retired', published: true });
 });
 
+test('a database that no broker has used, since its URL has a typing error: nothing is rotated in it', async () => {
+  const config = { ...replicas.config(), databaseUrl: 'file::memory:' };
+  const rotated = withSigningKeys(config, createLogger('silent'), ({ jwt }) => jwt.rotate());
+  await expect(rotated).rejects.toMatchObject({
+    issues: [expect.stringContaining('no broker has used this database yet')],
+  });
+});
+
 describe('a key that has leaked', () => {
   test('is withdrawn on every replica at once, and another one signs', async () => {
     const leaked = await kidOf(first);
