@@ -78,7 +78,7 @@ test('a chain that no one touched holds, also with entries that are not in it ye
 test('no seal at all: said to be a new database, or one whose seals were deleted', async () => {
   const { broken, ...rest } = await verify();
   expect(rest).toMatchObject({ seals: 0, head: null });
-  expect(broken?.problem).toMatch(/no broker has run on this database yet, or all seals were deleted/);
+  expect(broken?.problem).toMatch(/no broker has run on this database for 10 seconds yet, or all seals were deleted/);
 });
 
 describe('what was done to the database', () => {

@@ -1,11 +1,13 @@
 // Verifies the hash chain over the audit log, from the oldest seal to the newest, and says where it is broken first.
 import { type AuditSeal, numberOf, sealId } from '../../../domain/audit-seal.ts';
+import { AUDIT_SEAL_INTERVAL_MS } from '../../../domain/time-limits.ts';
 import type { Store, Vault } from '../../../ports/index.ts';
 import { endFault, entriesDigest, proofOf } from '../../audit/index.ts';
 import { firstId } from '../../secrets/index.ts';
 
 /** Seals, and entries, that are read at once. */
 const STEP = 500;
+const NO_SEAL = `there is no seal: either no broker has run on this database for ${AUDIT_SEAL_INTERVAL_MS / 1_000} seconds yet, or all seals were deleted`;
 
 export interface BrokenPlace {
   /** The seal that does not fit; null: the log as a whole. */
@@ -129,8 +131,7 @@ export async function verifyAudit({ store, vault, expected }: Parts): Promise<Au
   result.unsealed = outside.unsealed;
   const cutOff = endFault(vault, end);
   if (cutOff !== undefined) return brokenAt(null, cutOff);
-  if (last === undefined)
-    return brokenAt(null, 'there is no seal: either no broker has run on this database yet, or all seals were deleted');
+  if (last === undefined) return brokenAt(null, NO_SEAL);
   if (isPruned) return brokenAt(null, 'there is no seal after the anchor: the end of the chain was cut off');
   if (!hasExpected) return brokenAt(null, `seal ${expected!.id} is not there: the end of the chain was cut off`);
   if (outside.misplaced > 0)
