@@ -18,6 +18,8 @@ const [folder = 'dist', ...others] = process.argv.slice(2);
 const outdir = resolve(folder);
 rmSync(outdir, { recursive: true, force: true });
 
+/** The oldest major version that it runs on. */
+const NODE = 24;
 /** Modules of Node that take long to load, and are used when a connection or a process is made, if ever. */
 const LATE = ['child_process', 'cluster', 'dns', 'http2', 'https', 'tls', 'worker_threads', 'zlib'];
 
@@ -40,7 +42,7 @@ const options: BuildOptions & { metafile: true } = {
   splitting: true,
   format: 'esm',
   platform: 'node',
-  target: 'node24',
+  target: `node${NODE}`,
   // Native; and what `pg` would use if it were there.
   external: ['better-sqlite3', 'pg-native'],
   plugins: [instead],
@@ -61,17 +63,16 @@ const options: BuildOptions & { metafile: true } = {
 const broker = await build({ ...options, ...entries('code', 'src/main.ts', CHECKPOINT_WORKER, ...others) });
 const cli = await build({ ...options, ...entries('code/cli', 'src/cli.ts', CHECKPOINT_WORKER) });
 
-write('main.js', [
-  "import { enableCompileCache } from 'node:module';",
-  "enableCompileCache(import.meta.dirname + '/cache');",
-  "await import('./code/main.js');",
-]);
-write('cli.js', [
-  '#!/usr/bin/env node',
-  "import { enableCompileCache } from 'node:module';",
-  "enableCompileCache(import.meta.dirname + '/cache');",
-  "await import('./code/cli/cli.js');",
-]);
+// An older Node would name an export that it does not have.
+const START = [
+  `if (Number.parseInt(process.versions.node) < ${NODE}) {`,
+  `  console.error('Valetkey needs Node ${NODE} or newer, and this is ' + process.version);`,
+  '  process.exit(78);',
+  '}',
+  "process.getBuiltinModule('node:module').enableCompileCache(import.meta.dirname + '/cache');",
+];
+write('main.js', [...START, "await import('./code/main.js');"]);
+write('cli.js', ['#!/usr/bin/env node', ...START, "await import('./code/cli/cli.js');"]);
 write('LICENSES.txt', licences(Object.keys({ ...broker.metafile.inputs, ...cli.metafile.inputs })));
 await fillCache();
 

@@ -70,6 +70,16 @@ async function startBundle(database: string): Promise<Bundled> {
 const valetkey = (...args: string[]) =>
   promisify(execFile)(process.execPath, [join(image.folder, 'dist/cli.js'), ...args], { cwd: elsewhere });
 
+it.each(['main.js', 'cli.js'])('bundle: %s on an older Node says which one it needs', async (name) => {
+  const pretend = 'Object.defineProperty(process.versions, "node", { value: "20.20.2" });';
+  const options = ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`];
+  const ended = promisify(execFile)(process.execPath, [...options, join(image.folder, 'dist', name)]);
+  await expect(ended).rejects.toMatchObject({
+    code: 78,
+    stderr: expect.stringMatching(/^Valetkey needs Node 24 or newer/),
+  });
+});
+
 it('bundle: starts from the compile cache of the build, and stops on SIGTERM', async () => {
   const cached = () =>
     globSync('dist/cache/**', { cwd: image.folder }).map((path) => [path, statSync(join(image.folder, path)).mtimeMs]);
