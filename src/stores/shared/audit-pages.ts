@@ -43,7 +43,10 @@ export async function auditPage(
     const inBatches = (await batchesOf(owner, filter, page.after, EXAMINED_PER_STEP))[EXAMINED_PER_STEP - 1];
     return own === undefined || (inBatches !== undefined && inBatches > own) ? inBatches : own;
   };
-  const range = await sparsestAuditRange(filter, lastOf);
+  // Nothing that is stored says whose a connection was, once its row and its own entries have been deleted: its reads are found
+  // by their text.
+  const isOfNoOne = filter.connectionId !== undefined && owner === undefined && !filter.changes;
+  const range = await sparsestAuditRange(isOfNoOne ? { ...filter, connectionId: undefined } : filter, lastOf);
 
   /** Undefined: no batch of reads is wanted, or none is found by its owner. */
   async function ownerOfReads(): Promise<string | undefined> {

@@ -86,6 +86,15 @@ export function auditLog(at: Opened): void {
     expect((await at.store.audit({ connectionId: 'con_\0' }, FIRST)).data).toEqual([]);
   });
 
+  test('a batch is found by a connection of which nothing says any more whose it was', async () => {
+    const reads = [aRead(1), aRead(2), aRead(3, { connectionId: 'con_1', owner: 'user:1' })];
+    await noted(at.store, reads);
+    expect(await pagesOf(at.store, { connectionId: 'con_1' }, 1)).toHaveLength(2);
+    expect(await pagesOf(at.store, { connectionId: 'con_1', action: 'token.read' }, 10)).toHaveLength(2);
+    expect(await pagesOf(at.store, { connectionId: 'con_1', changes: true }, 10)).toEqual([]);
+    expect(await pagesOf(at.store, { connectionId: 'con_4' }, 10)).toEqual([]);
+  });
+
   test('a batch is found by a connection that has no other entry', async () => {
     const { connection } = await connected(at.store);
     const read = aRead(1, { connectionId: connection.id, owner: connection.owner });
