@@ -1,16 +1,21 @@
 // `valetkey status`, and GET /v1/status.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Clock } from '../../src/ports/index.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
 import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 import { createTerminal, type Valetkey } from '../support/terminal.ts';
+
+/** Milliseconds. It stands, so that an open circuit is not probed because the machine is slow. */
+const time = Date.now();
+const clock: Clock = { now: () => time, monotonic: () => time };
 
 let broker: TestBroker;
 let down: ScriptedServer;
 let valetkey: Valetkey;
 beforeAll(async () => {
   down = await startScriptedServer(() => ({ status: 500, body: { error: 'server_error' } }));
-  broker = await startTestBroker();
+  broker = await startTestBroker({}, undefined, { clock, refreshAhead: false });
   valetkey = createTerminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey });
   const params = { authorization_url: `${down.url}/a`, token_url: `${down.url}/token` };
   const setup = { provider: 'generic-oauth2', client_id: 'me', client_secret: 'secret', params };

@@ -7,24 +7,25 @@ export interface TestClient {
   sent: string[];
   /** Seconds that it would have waited. */
   waits: number[];
+  /** Otherwise its clock stands: what it does by the time does not hang on how long requests take. */
   advance(seconds: number): void;
 }
 
 export function createTestClient(options: Pick<ValetkeyOptions, 'url' | 'key'> & Partial<ValetkeyOptions>): TestClient {
   const sent: string[] = [];
   const waits: number[] = [];
-  let offset = 0;
+  let time = performance.now();
   const valetkey = createValetkey({
     fetch: (url, init) => {
       const { origin } = new URL(options.url);
       sent.push(`${init.method} ${url.startsWith(origin) ? url.slice(origin.length) : url}`);
       return fetch(url, init);
     },
-    now: () => performance.now() + offset,
+    now: () => time,
     wait: async (milliseconds, signal) => {
       signal?.throwIfAborted();
       waits.push(Math.round(milliseconds / 1_000));
-      offset += milliseconds;
+      time += milliseconds;
     },
     ...options,
   });
@@ -33,7 +34,7 @@ export function createTestClient(options: Pick<ValetkeyOptions, 'url' | 'key'> &
     sent,
     waits,
     advance: (seconds) => {
-      offset += seconds * 1_000;
+      time += seconds * 1_000;
     },
   };
 }
