@@ -66,9 +66,10 @@ export function createBarrier(
 
   return {
     async untilApplied(ms) {
-      const until = performance.now() + ms;
       const made = await barrier();
       if (!made) return 0;
+      // From here on: nothing can be applied before it is committed.
+      const until = performance.now() + ms;
       for (let waitMs = REPLICAS_POLL_MS; ; waitMs = Math.min(2 * waitMs, 4 * REPLICAS_POLL_MS)) {
         const { awaited, behind } = await count(made);
         if (awaited === 0 || performance.now() >= until) return behind;

@@ -14,9 +14,10 @@ export function createBarrier(
 ): Pick<Store, 'untilApplied'> {
   return {
     async untilApplied(ms) {
-      const until = performance.now() + ms;
       if (subscribers().length === 0) return 0;
       const seq = await write(addBarrier);
+      // From here on: nothing can be applied before it is committed, which takes long on a slow disk.
+      const until = performance.now() + ms;
       for (;;) {
         const behind = subscribers().filter((other) => other.appliedSeq < seq);
         const isAwaited = behind.some(({ isResponsive }) => isResponsive);
