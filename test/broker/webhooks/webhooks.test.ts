@@ -128,7 +128,7 @@ test('processing that fails is tried again later, and is dead after twelve attem
     store: broken,
     vault,
     targets: { find: async () => ({ provider: { id: 'slack' } }) as never },
-    deauthorizer: { end: async () => undefined },
+    deauthorizer: { end: async () => false },
     holds: { hold: async () => false, release: async () => false },
     untilApplied: async () => undefined,
     telemetry,

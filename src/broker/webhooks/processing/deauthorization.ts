@@ -9,12 +9,12 @@ import type { Access } from '../../audit/index.ts';
 import type { TokenCache } from '../../cache/index.ts';
 
 export interface Deauthorizer {
-  /** Can be repeated. Rejects with `StoreError`. */
+  /** Can be repeated. True: it has ended, and other replicas have to be waited for. Rejects with `StoreError`. */
   end(
     connection: Connection,
     webhook: Pick<ReceivedWebhook, 'id' | 'receivedAt'>,
     isSenderAuthenticated: boolean,
-  ): Promise<void>;
+  ): Promise<boolean>;
 }
 
 /** With another generation each time, a connection is being refreshed: once more is enough. */
@@ -24,8 +24,6 @@ interface Parts {
   store: Pick<Store, 'deauthorize' | 'makeDue' | 'connection' | 'hasPendingRevocation' | 'audit'>;
   tokenCache: Pick<TokenCache, 'invalidate'>;
   access: Pick<Access, 'recordSystem'>;
-  /** Waits for the other replicas. */
-  untilApplied: () => Promise<unknown>;
   telemetry: Pick<Telemetry, 'webhook'>;
   clock: Pick<Clock, 'now'>;
   log: Logger;
@@ -35,7 +33,7 @@ interface Parts {
 const isUsable = ({ status }: Pick<Connection, 'status'>): boolean => status === 'active' || status === 'on_hold';
 
 export function createDeauthorizer(parts: Parts): Deauthorizer {
-  const { store, tokenCache, access, untilApplied, telemetry, clock, log } = parts;
+  const { store, tokenCache, access, telemetry, clock, log } = parts;
 
   /** A revocation of ours at the provider, of this grant or an earlier one of the owner, that the provider may be telling of. */
   async function mayBeEcho({ id, integration, owner }: Connection): Promise<boolean> {
@@ -51,13 +49,14 @@ export function createDeauthorizer(parts: Parts): Deauthorizer {
   return {
     async end(connection, { id: webhook, receivedAt }, isSenderAuthenticated) {
       const { id, integration, owner } = connection;
-      if (!isUsable(connection)) return;
+      if (!isUsable(connection)) return false;
       async function check(
         why: 'deauthorization_echo' | 'deauthorization_late' | 'deauthorization_unauthenticated',
-      ): Promise<void> {
+      ): Promise<false> {
         await store.makeDue(id, clock.now());
         telemetry.webhook(integration, why);
         log.info({ connection: id, integration, webhook, why }, 'webhooks: a grant is checked');
+        return false;
       }
       if (await mayBeEcho(connection)) return check('deauthorization_echo');
       if (!isSenderAuthenticated) return check('deauthorization_unauthenticated');
@@ -68,13 +67,13 @@ export function createDeauthorizer(parts: Parts): Deauthorizer {
         const by = access.recordSystem('connection.deauthorized', subject);
         if ((await store.deauthorize(id, current.generation, 'deauthorized', by)) === 'deauthorized') {
           tokenCache.invalidate(current, current.generation + 1);
-          await untilApplied();
           telemetry.webhook(integration, 'deauthorized');
           log.warn({ connection: id, integration, webhook }, 'webhooks: the provider has ended a grant');
-          return;
+          return true;
         }
         current = await store.connection(id);
       }
+      return false;
     },
   };
 }

@@ -45,13 +45,13 @@ export function createWebhookProcessing(parts: Parts): ProcessWebhook {
     return [];
   }
 
-  /** In the order in which they were received: few vendors say when it was. */
+  /** In the order in which they were received: few vendors say when it was. True: any has changed. */
   async function holdOrRelease(
     connections: Connection[],
     effect: 'hold' | 'release',
     { id, integration, receivedAt }: ReceivedWebhook,
     isSenderAuthenticated: boolean,
-  ): Promise<void> {
+  ): Promise<boolean> {
     let count = 0;
     for (const one of connections) {
       // The owner may have connected again before it was processed.
@@ -60,10 +60,10 @@ export function createWebhookProcessing(parts: Parts): ProcessWebhook {
       else if (await holds[effect](one, receivedAt)) count++;
     }
     const outcome = isSenderAuthenticated ? (effect === 'hold' ? 'held' : 'released') : `${effect}_unauthenticated`;
-    if (count === 0 && isSenderAuthenticated) return;
-    if (count > 0) await untilApplied();
+    if (count === 0 && isSenderAuthenticated) return false;
     telemetry.webhook(integration, outcome);
     log.info({ integration, webhook: id, connections: count, outcome }, 'webhooks: an account is suspended or enabled');
+    return count > 0;
   }
 
   async function work(webhook: ReceivedWebhook): Promise<void> {
@@ -73,16 +73,18 @@ export function createWebhookProcessing(parts: Parts): ProcessWebhook {
     const provider = resolved instanceof Refusal ? null : resolved.provider.id;
     const about = new Set<string>();
     const events: NewEvent[] = [];
+    let hasChanged = false;
     for (const item of items) {
       const event = stored.events.find(({ index }) => index === item.index);
       if (!event) continue;
       let found = await located(integration, event);
       if (event.isDeauthorization && found.length > 0) {
-        for (const one of found) await deauthorizer.end(one, webhook, stored.isSenderAuthenticated);
+        for (const one of found)
+          hasChanged = (await deauthorizer.end(one, webhook, stored.isSenderAuthenticated)) || hasChanged;
         // As they are now.
         found = await located(integration, event);
       } else if (event.hold && found.length > 0) {
-        await holdOrRelease(found, event.hold, webhook, stored.isSenderAuthenticated);
+        hasChanged = (await holdOrRelease(found, event.hold, webhook, stored.isSenderAuthenticated)) || hasChanged;
         found = await located(integration, event);
       }
       for (const one of found) about.add(one.id);
@@ -90,6 +92,8 @@ export function createWebhookProcessing(parts: Parts): ProcessWebhook {
       const handedOn = { webhook, provider, item, event, stored, count: stored.events.length };
       for (const [i, connection] of told.entries()) events.push(receivedEvent(vault, handedOn, connection, i === 0));
     }
+    // Before callers are told of it, no replica serves what has ended or is on hold. Once for all: its claim ends meanwhile.
+    if (hasChanged) await untilApplied();
     const status = about.size > 0 ? ('located' as const) : ('unmatched' as const);
     const outcome = { status, reason: null, processedAt: clock.now(), nextAt: null };
     await store.settleReceived(id, outcome, [...about], events);
