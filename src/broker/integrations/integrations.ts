@@ -109,8 +109,9 @@ export function createIntegrationAdmin({ store, planner, access, changed, untilA
       const outcome = await store.putIntegration(settings, by, receivers, setup.ofVersion);
       if (outcome === 'changed') return changedMeanwhile(id);
       changed(id);
-      // Its tokens may be trusted no longer, if its issuer or client has changed.
-      if (outcome !== 'created') await untilApplied();
+      // Its tokens may be trusted no longer, if its issuer or client has changed. Of a new one, each replica takes the webhooks,
+      // which its sender would be told are for no one.
+      await untilApplied();
       const integration = await store.integration(id);
       return integration ? { integration, created: outcome === 'created' } : notFound(id);
     },
