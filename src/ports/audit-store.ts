@@ -40,6 +40,8 @@ export interface AuditSealStore {
   auditHorizon(): Promise<number>;
   /** Entries in `(after, upTo]`, in the order of their places. */
   entriesBetween(after: number, upTo: number, limit: number): Promise<PlacedEntry[]>;
+  /** How many owners of these batches of reads lack what finds their reads (`pruneAuditReads` deletes it late). */
+  countUnlistedReads(batches: readonly StoredAuditEntry[]): Promise<number>;
   /** With the head that names it, which replaces the stored one. `taken`: there is a seal of this id, and nothing changes. */
   addAuditSeal(seal: AuditSeal, head: AuditSeal): Promise<'added' | 'taken'>;
   /** Both as of one moment. */

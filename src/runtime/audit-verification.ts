@@ -1,9 +1,11 @@
 // Verifying the audit log, for an operator who has the database and the keys.
 import { type AuditVerification, verifyAudit } from '../broker/maintenance/index.ts';
+import { DAY_MS } from '../domain/time-limits.ts';
 import type { Logger } from '../ports/index.ts';
 import { openStore } from '../stores/open.ts';
 import type { Config } from './config.ts';
 import { openKeyRing } from './keys.ts';
+import { systemClock } from './system-clock.ts';
 
 /** Rejects with `SetupError` or `StoreError`. */
 export async function runAuditVerification(
@@ -14,7 +16,9 @@ export async function runAuditVerification(
   const vault = await openKeyRing(config, log);
   const store = await openStore(config, log);
   try {
-    return await verifyAudit({ store, vault, expected });
+    const { auditDays } = config;
+    const keptSince = auditDays === null ? 0 : systemClock.now() - auditDays * DAY_MS;
+    return await verifyAudit({ store, vault, expected, keptSince });
   } finally {
     await store.close();
   }

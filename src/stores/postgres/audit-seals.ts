@@ -2,7 +2,7 @@
 import { and, asc, desc, eq, gt, gte, isNull, lt, lte, or, sql } from 'drizzle-orm';
 import { ANCHOR, HEAD } from '../../domain/audit-seal.ts';
 import type { AuditSealStore } from '../../ports/index.ts';
-import { entryColumns } from './audit.ts';
+import { countUnlisted, entryColumns } from './audit.ts';
 import { isAnyOf } from './chosen-rows.ts';
 import type { PostgresAccess } from './client.ts';
 import { createHorizon } from './horizon.ts';
@@ -22,6 +22,11 @@ export function createAuditSealStore(access: PostgresAccess): AuditSealStore {
           .orderBy(asc(log.position))
           .limit(limit),
       ),
+    countUnlistedReads: (batches) =>
+      autocommit(async (orm) => {
+        const { rows } = await orm.execute<{ count: string }>(countUnlisted(batches));
+        return Number(rows[0]!.count);
+      }),
     // In a transaction: after an unknown outcome it is not repeated, and would find its own seal.
     addAuditSeal: (seal, head) =>
       transaction(async (orm) => {

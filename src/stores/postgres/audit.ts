@@ -159,10 +159,13 @@ export function createAuditStore(access: PostgresAccess): AuditStore {
   };
 }
 
-/** What finds the batches by their owners. One parameter for each column, however many rows. */
-export function addReads(
-  batches: readonly Pick<StoredAuditEntry, 'id' | 'at' | 'action' | 'outcome' | 'owner' | 'connectionId' | 'detail'>[],
-): SQL {
+type Batches = readonly Pick<
+  StoredAuditEntry,
+  'id' | 'at' | 'action' | 'outcome' | 'owner' | 'connectionId' | 'detail'
+>[];
+
+/** The rows that find the batches by their owners. One parameter for each column, however many rows. */
+function readsOf(batches: Batches): SQL {
   const rows = batches.flatMap((batch) =>
     ownersIn(batch).map((owner) => ({
       week: weekOf(batch.at),
@@ -171,7 +174,12 @@ export function addReads(
     })),
   );
   const column = (name: 'week' | 'owner' | 'entry') => sql.param(rows.map((row) => row[name]));
-  return sql`insert into audit_reads (week, owner, entry)
-    select * from unnest(${column('week')}::int[], ${column('owner')}::text[], ${column('entry')}::text[])
-    on conflict do nothing`;
+  return sql`unnest(${column('week')}::int[], ${column('owner')}::text[], ${column('entry')}::text[])`;
 }
+
+export const addReads = (batches: Batches): SQL =>
+  sql`insert into audit_reads (week, owner, entry) select * from ${readsOf(batches)} on conflict do nothing`;
+
+export const countUnlisted = (batches: Batches): SQL => sql`
+  select count(*) from ${readsOf(batches)} as asked(week, owner, entry) where not exists (
+    select from audit_reads r where r.week = asked.week and r.owner = asked.owner and r.entry = asked.entry)`;

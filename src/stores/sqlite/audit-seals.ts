@@ -1,5 +1,6 @@
 // The hash chain over the audit log, in SQLite.
 import { and, asc, count, desc, eq, gt, gte, inArray, isNull, lt, lte, max, or, type SQL, sql } from 'drizzle-orm';
+import { ownersIn, weekOf } from '../../domain/audit-reads.ts';
 import { ANCHOR, HEAD } from '../../domain/audit-seal.ts';
 import type { AuditSealStore } from '../../ports/index.ts';
 import { entryColumns } from './audit.ts';
@@ -9,7 +10,12 @@ import { audit as log, auditSeals as seals } from './schema.ts';
 
 const isSeal = lt(seals.id, ANCHOR);
 
+/** Of the owners of a batch, a JSON list. */
+const COUNT_UNLISTED = `select count(*) from json_each(?) as owners where not exists (
+  select 1 from audit_reads where week = ? and owner = owners.value and entry = ?)`;
+
 export function createAuditSealStore({ orm, read, write }: SqliteAccess): AuditSealStore {
+  const unlisted = orm.$client.prepare<[string, number, string], number>(COUNT_UNLISTED).pluck();
   const newest = prepared(() => orm.select().from(seals).where(isSeal).orderBy(desc(seals.id)).limit(1));
   return {
     // One writer at a time: nothing that is not seen yet can get a lower place.
@@ -30,6 +36,13 @@ export function createAuditSealStore({ orm, read, write }: SqliteAccess): AuditS
           .orderBy(asc(log.position))
           .limit(limit)
           .all(),
+      ),
+    countUnlistedReads: (batches) =>
+      read(() =>
+        batches.reduce(
+          (sum, batch) => sum + unlisted.get(JSON.stringify(ownersIn(batch)), weekOf(batch.at), batch.id)!,
+          0,
+        ),
       ),
     addAuditSeal: (seal, head) =>
       write(() => {

@@ -14,6 +14,7 @@ import { auditVerificationText } from '../../../src/broker/maintenance/audit-ver
 import { rotateKeys } from '../../../src/broker/maintenance/key-rotation/key-rotation.ts';
 import { newId } from '../../../src/broker/secrets/ids.ts';
 import type { AuditAction } from '../../../src/domain/audit-actions.ts';
+import { groupReads, storedAs } from '../../../src/domain/audit-reads.ts';
 import { sealContext } from '../../../src/domain/audit-seal.ts';
 import type { Store } from '../../../src/ports/index.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
@@ -50,7 +51,8 @@ beforeEach(async () => {
 
 const access = { recordSystem: (action: AuditAction) => anEntry({ id: newId('evt', ++now), at: now, action }) };
 const sealing = (days: number | null = null) => createAuditSealing({ store, vault, access, clock, log, days });
-const verify = (more: Partial<Parameters<typeof verifyAudit>[0]> = {}) => verifyAudit({ store, vault, ...more });
+const verify = (more: Partial<Parameters<typeof verifyAudit>[0]> = {}) =>
+  verifyAudit({ store, vault, keptSince: 0, ...more });
 /** Entries, and a seal over them. */
 async function append(count: number): Promise<string[]> {
   const entries = Array.from({ length: count }, () => anEntry({ id: newId('evt', ++now), at: now }));
@@ -82,6 +84,21 @@ test('no seal at all: said to be a new database, or one whose seals were deleted
 });
 
 describe('what was done to the database', () => {
+  test('reads of an owner were taken out of the lists, while their batch is there: found as long as entries are kept', async () => {
+    const reads = ['victim', 'other', 'other'].map((owner) =>
+      anEntry({ id: newId('evt', ++now), at: now, action: 'token.read', owner, detail: null, changed: null }),
+    );
+    await store.appendAudit(groupReads(reads).map(storedAs));
+    await sealing().sealNow();
+    expect((await verify()).broken).toBeUndefined();
+    tamper("delete from audit_reads where owner = 'victim'");
+    expect((await verify()).broken).toMatchObject({ problem: expect.stringContaining('reads of 1 owners') });
+    // As retention has done it.
+    expect((await verify({ keptSince: now + 1 })).broken).toBeUndefined();
+    tamper('delete from audit_reads');
+    expect((await verify()).broken).toMatchObject({ problem: expect.stringContaining('reads of 2 owners') });
+  });
+
   let ids: string[];
   let hash: string;
   beforeEach(async () => {

@@ -1,6 +1,7 @@
 // The contract of the store: the hash chain over the audit log.
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { groupReads, storedAs } from '../../../src/domain/audit-reads.ts';
 import { ANCHOR, type AuditSeal, HEAD, sealId } from '../../../src/domain/audit-seal.ts';
 import type { Store } from '../../../src/ports/index.ts';
 import { anAuditSeal, anEntry, anIntegration, FIRST } from '../builders.ts';
@@ -36,6 +37,18 @@ export function auditSeals(at: Opened): void {
     const positions = placed.map(({ position }) => position);
     expect(positions).toEqual([...new Set(positions)].sort((a, b) => a - b));
     expect(await at.store.entriesBetween(positions[0]!, positions[2]!, 1)).toEqual([placed[1]]);
+  });
+
+  test('batches of reads that lists by owner do not find are counted, by owners', async () => {
+    const reads = ['user:1', 'user:2', 'user:2'].map((owner) =>
+      anEntry({ action: 'token.read', owner, detail: null, changed: null }),
+    );
+    const [batch, ...others] = groupReads(reads).map(storedAs);
+    expect(others).toEqual([]);
+    expect(await at.store.countUnlistedReads([batch!])).toBe(2);
+    await at.store.appendAudit([batch!]);
+    expect(await at.store.countUnlistedReads([batch!])).toBe(0);
+    expect(await at.store.countUnlistedReads([{ ...batch!, id: 'evt_other' }])).toBe(2);
   });
 
   test('the horizon never passes an entry that is not committed yet', async () => {

@@ -1,4 +1,5 @@
 // Verifies the hash chain over the audit log, from the oldest seal to the newest, and says where it is broken first.
+import { isBatch } from '../../../domain/audit-reads.ts';
 import { type AuditSeal, numberOf, sealId } from '../../../domain/audit-seal.ts';
 import { AUDIT_SEAL_INTERVAL_MS } from '../../../domain/time-limits.ts';
 import type { Store, Vault } from '../../../ports/index.ts';
@@ -40,14 +41,19 @@ export interface AuditVerification {
 }
 
 interface Parts {
-  store: Pick<Store, 'auditSeals' | 'auditAnchor' | 'auditChainEnd' | 'entriesBetween' | 'auditOutside'>;
+  store: Pick<
+    Store,
+    'auditSeals' | 'auditAnchor' | 'auditChainEnd' | 'entriesBetween' | 'countUnlistedReads' | 'auditOutside'
+  >;
   vault: Pick<Vault, 'decrypt'>;
   /** A seal that must be in the chain, as an earlier verification has shown it. */
   expected?: { id: string; hash: string } | undefined;
+  /** ms since the epoch: of earlier reads, retention may have deleted what finds them by their owners. */
+  keptSince: number;
 }
 
 /** Rejects with `StoreError`. */
-export async function verifyAudit({ store, vault, expected }: Parts): Promise<AuditVerification> {
+export async function verifyAudit({ store, vault, expected, keptSince }: Parts): Promise<AuditVerification> {
   const result: AuditVerification = {
     seals: 0,
     entries: 0,
@@ -87,10 +93,13 @@ export async function verifyAudit({ store, vault, expected }: Parts): Promise<Au
       return 'the seal does not continue the one before';
     const digest = entriesDigest();
     let alarms = 0;
+    let unlisted = 0;
     for (let after = seal.fromPosition; ; ) {
       const some = await store.entriesBetween(after, seal.toPosition, STEP);
       digest.add(some);
       alarms += some.filter(({ entry }) => entry.action === 'audit.seals_missing').length;
+      const batches = some.map(({ entry }) => entry).filter((entry) => isBatch(entry) && entry.at >= keptSince);
+      if (batches.length > 0) unlisted += await store.countUnlistedReads(batches);
       if (some.length < STEP) break;
       after = some.at(-1)!.position;
     }
@@ -98,7 +107,8 @@ export async function verifyAudit({ store, vault, expected }: Parts): Promise<Au
     const found = digest.end();
     if (found.entries < seal.entries) return `${seal.entries - found.entries} of ${seal.entries} entries were deleted`;
     if (found.entries > seal.entries) return `${found.entries - seal.entries} entries were inserted`;
-    return found.digest === seal.digest ? undefined : `an entry was changed, of ${seal.entries}`;
+    if (found.digest !== seal.digest) return `an entry was changed, of ${seal.entries}`;
+    return unlisted > 0 ? `reads of ${unlisted} owners are there, but were taken out of what lists them` : undefined;
   }
 
   for (let after = anchor?.previous ?? undefined; ; ) {
