@@ -13,7 +13,7 @@ export interface RefreshStore {
   /**
    * Takes the lease and records the intent in one durable commit, before a refresh token is spent; if it is due within
    * `CLAIMED_DUE_AGAIN_MS`, it is due again after that. `busy`: another process
-   * holds the lease. Its lease ends when that process dies, or once this process has observed the same claim for
+   * holds the lease, or locks the connection. Its lease ends when that process dies, or once this process has observed the same claim for
    * `LEASE_MS`. A process may claim again what it holds itself. `in_doubt`: the holder has stopped answering, and may only be
    * frozen and have spent the refresh token, which the provider is not known to answer again; until it is back, known to have
    * ended, or silent for `LEASE_IN_DOUBT_MS`. `gone`: absent, not `active`, or of a newer generation.

@@ -27,8 +27,8 @@ interface RoutineAnswer {
   change: RefreshedFields;
   credentials: EncryptedCredentials;
 }
-/** `fence`: of the claim of another process that is in the way. */
-type ClaimOutcome = Omit<Claimed, 'isStillHeld'> | { refused: 'busy' | 'in_doubt'; fence: number } | 'gone';
+/** `fence`: of the claim of another process that is in the way. `locked`: another operation changes the connection. */
+type ClaimOutcome = Omit<Claimed, 'isStillHeld'> | { refused: 'busy' | 'in_doubt'; fence: number } | 'gone' | 'locked';
 
 /** Each rejects with `StoreError`. */
 export interface RefreshFunctions {
@@ -36,6 +36,9 @@ export interface RefreshFunctions {
   /** False: the answer is not routine, or late, or the connection is locked now: nothing was written. */
   commitRoutine(answer: RoutineAnswer): Promise<boolean>;
 }
+
+/** Claims that wait for a lock at once. Each has a connection of the pool meanwhile, and a place of the rate limiter. */
+const MAX_WAITING = 2;
 
 /** The arguments of one call, in the order of the function's parameters. */
 type Arguments = readonly (string | number | null)[];
@@ -101,7 +104,7 @@ const commitArguments = ({ id, held, change, credentials }: RoutineAnswer): Argu
   credentials.credentials,
 ];
 
-function outcomeOf(row: readonly unknown[]): ClaimOutcome | 'locked' {
+function outcomeOf(row: readonly unknown[]): ClaimOutcome {
   const [outcome, fence, unresolvedAttempt, unresolvedAt] = row;
   if (outcome === 'gone' || outcome === 'locked') return outcome;
   if (outcome === 'busy' || outcome === 'in_doubt') return { refused: outcome, fence: Number(fence) };
@@ -151,17 +154,15 @@ export function createRefreshFunctions(
     ]);
   const claimAlone = async (asked: AskedClaim): Promise<ClaimOutcome> => {
     const rows = await claimAll([asked], true);
-    return outcomeOf(rows![0]!) as ClaimOutcome;
+    return outcomeOf(rows![0]!);
   };
 
   // No batch waits for a lock, however few are in it: others would wait behind it.
-  const claims = createBatches<AskedClaim, ClaimOutcome | 'alone'>(async (batch) => {
+  const claims = createBatches<AskedClaim, ClaimOutcome | 'refused'>(async (batch) => {
     const rows = await claimAll(batch, false);
-    return batch.map((_, i) => {
-      const outcome = rows ? outcomeOf(rows[i]!) : 'locked';
-      return outcome === 'locked' ? 'alone' : outcome;
-    });
+    return batch.map((_, i) => (rows ? outcomeOf(rows[i]!) : 'refused'));
   });
+  let waiting = 0;
   const commits = createBatches<RoutineAnswer, boolean>(async (batch) => {
     const rows = await call('commit', COMMIT, batch.map(commitArguments), []);
     return batch.map((_, i) => rows?.[i]?.[0] === true);
@@ -170,7 +171,14 @@ export function createRefreshFunctions(
   return {
     async claim(asked) {
       const outcome = await claims(asked);
-      return outcome === 'alone' ? claimAlone(asked) : outcome;
+      if (outcome === 'refused') return claimAlone(asked);
+      if (outcome !== 'locked' || waiting === MAX_WAITING) return outcome;
+      waiting++;
+      try {
+        return await claimAlone(asked);
+      } finally {
+        waiting--;
+      }
     },
     commitRoutine: commits,
   };

@@ -160,6 +160,7 @@ export function createRefreshStore(access: PostgresAccess, liveness: Liveness): 
       const expiredFence = observer.expiredFence(id, asked.monotonic);
       const outcome = await tracked(id, functions.claim({ id, ...asked, expiredFence }));
       if (outcome === 'gone') return outcome;
+      if (outcome === 'locked') return 'busy';
       if ('refused' in outcome) {
         observer.hasExpired(id, outcome.fence, asked.monotonic);
         return outcome.refused;

@@ -75,6 +75,24 @@ test('claims and commits that come together: one whose connection is locked hold
   expect((await store.connection(locked))?.generation).toBe(2);
 });
 
+test('many connections that someone has locked: two claims wait for the locks, the others do not', async () => {
+  const url = await createMigratedDatabase();
+  const store = await openTestStore(url);
+  const claim = (id: string) => store.claim(id, { attempt: `att_${id}`, generation: 1, now: NOW, monotonic: 0 });
+  const ids = await Promise.all(Array.from({ length: 20 }, async () => (await connected(store)).connection.id));
+  const locks = await Promise.all(ids.map((id) => lockedConnection(url, id)));
+  const claims = ids.map(claim);
+  const claimed = Promise.all(claims);
+  const answered: unknown[] = [];
+  for (const one of claims) void one.then((outcome) => answered.push(outcome));
+  await expect.poll(() => answered).toEqual(Array.from({ length: 18 }, () => 'busy'));
+  // The pool has connections for the rest meanwhile.
+  const free = (await connected(store)).connection.id;
+  expect(await claim(free)).toMatchObject({ fence: 1 });
+  for (const lock of locks) await lock.release();
+  expect((await claimed).filter((outcome) => outcome !== 'busy')).toHaveLength(2);
+});
+
 test('a claim that the database refuses fails alone', async () => {
   const url = await createMigratedDatabase();
   const store = await openTestStore(url);
