@@ -44,24 +44,35 @@ export function createCheckpoints(client: Database, start: (path: string) => Wor
   /** One at a time: the thread answers in order. */
   let last: Promise<unknown> = Promise.resolve();
 
-  function running(): Worker {
-    if (worker) return worker;
-    const started = start(client.name);
-    // Who waits for a reply hears of its end.
-    started.on('error', () => undefined);
-    started.once('exit', () => {
-      worker = undefined;
-      if (isStopped) return;
-      isUnavailable = true;
-      client.pragma(`wal_autocheckpoint = ${TOO_MANY_PAGES}`);
-    });
-    worker = started;
-    return started;
+  function giveUp(): void {
+    worker = undefined;
+    if (isStopped) return;
+    isUnavailable = true;
+    client.pragma(`wal_autocheckpoint = ${TOO_MANY_PAGES}`);
   }
 
-  /** Undefined: the thread has ended. */
+  /** Undefined: there is none, and will be none. */
+  function running(): Worker | undefined {
+    if (worker) return worker;
+    try {
+      worker = start(client.name);
+    } catch {
+      // The operating system gives this process no more threads.
+      giveUp();
+      return undefined;
+    }
+    // Who waits for a reply hears of its end.
+    worker.on('error', () => undefined);
+    worker.once('exit', giveUp);
+    return worker;
+  }
+
+  /** Undefined: the thread has ended, or could not begin. */
   function ask(mode: CheckpointMode): Promise<CheckpointReply | undefined> {
-    const reply = last.then(() => (isStopped || isUnavailable ? undefined : replyOf(running(), mode)));
+    const reply = last.then(() => {
+      const thread = isStopped || isUnavailable ? undefined : running();
+      return thread && replyOf(thread, mode);
+    });
     last = reply;
     return reply;
   }

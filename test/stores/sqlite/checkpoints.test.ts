@@ -106,6 +106,19 @@ test('checkpoints: without the thread, commits write the log as they did before 
   expect(threads).toHaveLength(1);
 });
 
+test('checkpoints: a thread that cannot be made is as one that has ended', async () => {
+  const { client, threads, checkpoints, fill } = opened(aPath(), () => {
+    throw new Error('no more threads');
+  });
+  await fill(ENOUGH_PAGES);
+  await expect.poll(() => client.pragma('wal_autocheckpoint', { simple: true })).toBe(4_000);
+  await fill(3_500);
+  expect(left(client)).toBe(0);
+  expect(await checkpoints.truncate()).toBe(true);
+  await checkpoints.stop();
+  expect(threads).toEqual([]);
+});
+
 test('checkpoints: a store that is closed leaves no log behind, and its thread ends', async () => {
   const path = aPath();
   const { client, threads, checkpoints, fill } = opened(path);
