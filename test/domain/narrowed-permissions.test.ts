@@ -112,7 +112,12 @@ test('narrowed permissions: what is left allows exactly what the caller and the 
 test('narrowed permissions: a session below a session reaches no more than that one, however its caller changes later', () => {
   let allowed = 0;
   fc.assert(
-    fc.property(permissions, permissions, limits, limits, request, (then, later, outer, inner, asked) => {
+    fc.property(permissions, permissions, limits, limits, request, fc.boolean(), (then, later, outer, ...given) => {
+      const [wanted, anyRequest, isOfSame] = given;
+      const { owner, integrations } = outer;
+      // By chance alone, both sessions and the request hardly ever have these in common.
+      const inner = isOfSame ? { ...wanted, owner, integrations } : wanted;
+      const asked = isOfSame ? { ...anyRequest, owner, integration: integrations[0]! } : anyRequest;
       const both = intersection(permissionOfSession(outer), permissionOfSession(inner));
       for (const own of [then, later]) {
         const left = narrowed(own, both);
@@ -126,7 +131,7 @@ test('narrowed permissions: a session below a session reaches no more than that 
     }),
     RUNS,
   );
-  expect(allowed).toBeGreaterThan(0);
+  expect(allowed).toBeGreaterThan(20);
 });
 
 test('narrowed permissions: what is covered as a pattern covers all that the pattern matches', () => {
