@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { takeLocally } from '../../src/domain/token-bucket.ts';
 import { declaredOf } from '../../src/http/setups.ts';
 import type { Logger, Store } from '../../src/ports/index.ts';
+import { followChanges } from '../../src/runtime/app.ts';
 import { assemble } from '../../src/runtime/assembly/assemble.ts';
 import { type Config, parseConfig } from '../../src/runtime/config.ts';
 import { openKeyRing, proveKeys } from '../../src/runtime/keys.ts';
@@ -53,17 +54,9 @@ export async function startEngine({ env, time, epoch, endpoint, observer, number
     siblings: undefined,
     isStopping: () => false,
   });
-  const { apply, cache, integrations, tokens, refresh, proxy, signing, audit, connections, counter } = broker;
+  const { apply, cache, refresh, audit, connections, counter } = broker;
   await apply.atStart(declaredOf(config.declared));
-  await cache.followChanges({
-    integrationChanged: integrations.changed,
-    connectionsChanged: proxy.connectionsChanged,
-    capturesChanged: proxy.capturesChanged,
-    callersChanged: proxy.callersChanged,
-    signingKeysChanged: signing.keysChanged,
-    reload: tokens.reader.readRow,
-    recommitLost: refresh.recommitLost,
-  });
+  await followChanges(broker, LOG);
   await refresh.start();
   audit.start();
   connections.start();

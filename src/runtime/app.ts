@@ -124,7 +124,8 @@ const issuesOf = ({ fault }: Refusal, declared: Config['declared']): string[] =>
     ? fault.issues.map(({ path, message }) => `VALETKEY_CONFIG: ${inWords(path, declared)}: ${message}`)
     : [`VALETKEY_CONFIG: ${fault.code}`];
 
-async function followChanges(broker: Broker, log: Logger): Promise<void> {
+/** Keeps what is in memory as other processes change it. Rejects with `StoreError`. */
+export async function followChanges(broker: Broker, log: Logger): Promise<void> {
   const { store, cache, integrations, tokens, refresh, proxy, signing, withdrawals } = broker;
   const { delivery, everyMs } = await cache.followChanges({
     integrationChanged: integrations.changed,
