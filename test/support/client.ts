@@ -14,7 +14,8 @@ export interface TestClient {
 export function createTestClient(options: Pick<ValetkeyOptions, 'url' | 'key'> & Partial<ValetkeyOptions>): TestClient {
   const sent: string[] = [];
   const waits: number[] = [];
-  let time = performance.now();
+  // Whole milliseconds: sums of fractions would be off by one now and then when they are rounded up to seconds.
+  let time = Math.ceil(performance.now());
   const valetkey = createValetkey({
     fetch: (url, init) => {
       const { origin } = new URL(options.url);
