@@ -2,19 +2,19 @@
 import { type AuditVerification, verifyAudit } from '../broker/maintenance/index.ts';
 import { DAY_MS } from '../domain/time-limits.ts';
 import type { Logger } from '../ports/index.ts';
-import { openStore } from '../stores/open.ts';
 import type { Config } from './config.ts';
 import { openKeyRing } from './keys.ts';
 import { systemClock } from './system-clock.ts';
+import { openUsedStore } from './used-store.ts';
 
-/** Rejects with `SetupError` or `StoreError`. */
+/** Rejects with `SetupError`, also where no broker has used the database, or with `StoreError`. */
 export async function runAuditVerification(
   config: Config,
   log: Logger,
   expected: { id: string; hash: string } | undefined,
 ): Promise<AuditVerification> {
   const vault = await openKeyRing(config, log);
-  const store = await openStore(config, log);
+  const { store } = await openUsedStore(config, log);
   try {
     const { auditDays } = config;
     const keptSince = auditDays === null ? 0 : systemClock.now() - auditDays * DAY_MS;

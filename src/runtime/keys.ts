@@ -4,11 +4,12 @@ import { createKeyRing, type KeyRing, proveKeyRing } from '../adapters/keyring/k
 import { createAudit } from '../broker/audit/index.ts';
 import { type KeyRotationResult, rotateKeys } from '../broker/maintenance/index.ts';
 import type { Logger, Store } from '../ports/index.ts';
-import { openRescueFile, openStore, type RescueFile } from '../stores/open.ts';
+import { openRescueFile, type RescueFile } from '../stores/open.ts';
 import type { Config } from './config.ts';
 import { keySource } from './key-sources.ts';
 import { SetupError } from './setup-error.ts';
 import { systemClock } from './system-clock.ts';
+import { openUsedStore } from './used-store.ts';
 
 export { generateKey } from '../adapters/keyring/keyring.ts';
 
@@ -32,13 +33,6 @@ export async function proveKeys(store: Store, vault: KeyRing): Promise<void> {
   if (current) await store.addKeyCheck(current);
 }
 
-/** The ids of the keys that it has proofs of. Rejects with `SetupError` on a new database: its URL has a typing error. */
-export async function keysOfUsed(store: Store): Promise<string[]> {
-  const known = (await store.keyChecks()).map(({ kid }) => kid);
-  if (known.length === 0) throw new SetupError(['VALETKEY_DATABASE_URL: no broker has used this database yet']);
-  return known;
-}
-
 /**
  * Re-encrypts every secret with the first key of the ring, while brokers keep serving. Rejects with `SetupError` or
  * `StoreError`; what was committed until then stays, and another run continues from there.
@@ -49,12 +43,11 @@ export async function runKeyRotation(
   wait: (ms: number) => Promise<unknown> = pause,
 ): Promise<KeyRotationResult> {
   const ring = await openKeyRing(config, log);
-  const store = await openStore({ databaseUrl: config.databaseUrl }, log);
+  const { store, kids } = await openUsedStore({ databaseUrl: config.databaseUrl }, log);
   let rescue: RescueFile | undefined;
   try {
-    const known = await keysOfUsed(store);
     await proveKeys(store, ring);
-    if (!known.includes(ring.encryptionKid)) {
+    if (!kids.includes(ring.encryptionKid)) {
       log.warn(
         { kid: ring.encryptionKid },
         'key rotation: no broker uses this key yet; brokers that do not have it cannot decrypt what is re-encrypted now',

@@ -3,10 +3,10 @@ import { createAudit } from '../broker/audit/index.ts';
 import { rotateSigningKey } from '../broker/events/index.ts';
 import { type OfflineKeys, offlineKeys } from '../broker/signing/index.ts';
 import type { Logger } from '../ports/index.ts';
-import { openStore } from '../stores/open.ts';
 import type { Config } from './config.ts';
-import { keysOfUsed, openKeyRing, proveKeys } from './keys.ts';
+import { openKeyRing, proveKeys } from './keys.ts';
 import { systemClock } from './system-clock.ts';
+import { openUsedStore } from './used-store.ts';
 
 export interface OpenSigningKeys {
   /** Signs deliveries with a new key. Returns its `kid`. */
@@ -22,9 +22,8 @@ export async function withSigningKeys<T>(
   work: (opened: OpenSigningKeys) => Promise<T>,
 ): Promise<T> {
   const vault = await openKeyRing(config, log);
-  const store = await openStore(config, log);
+  const { store } = await openUsedStore(config, log);
   try {
-    await keysOfUsed(store);
     await proveKeys(store, vault);
     const { access } = createAudit({ store, vault, clock: systemClock, log });
     const parts = { store, vault, access, clock: systemClock, log };

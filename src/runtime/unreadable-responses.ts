@@ -2,10 +2,10 @@
 import { createAudit } from '../broker/audit/index.ts';
 import { readUnreadableResponse } from '../broker/maintenance/index.ts';
 import { type Logger, type UnreadableResponseHead, VaultError } from '../ports/index.ts';
-import { openStore } from '../stores/open.ts';
 import type { Config } from './config.ts';
-import { keysOfUsed, openKeyRing } from './keys.ts';
+import { openKeyRing } from './keys.ts';
 import { SetupError } from './setup-error.ts';
+import { openUsedStore } from './used-store.ts';
 
 const PAGE = 500;
 
@@ -15,9 +15,8 @@ export async function* listUnreadable(
   log: Logger,
   integration: string | undefined,
 ): AsyncIterable<UnreadableResponseHead> {
-  const store = await openStore(config, log);
+  const { store } = await openUsedStore(config, log);
   try {
-    await keysOfUsed(store);
     let after: string | undefined;
     do {
       const page = await store.unreadableResponses(integration, { limit: PAGE, after });
@@ -29,14 +28,14 @@ export async function* listUnreadable(
   }
 }
 
-/** As the use case. Rejects with `SetupError` where the keys are not those of the database. */
+/** As the use case. Rejects with `SetupError` where the keys are not those of the database, or no broker has used it. */
 export async function readUnreadable(
   config: Config,
   log: Logger,
   id: string,
 ): ReturnType<typeof readUnreadableResponse> {
   const vault = await openKeyRing(config, log);
-  const store = await openStore(config, log);
+  const { store } = await openUsedStore(config, log);
   try {
     const clock = { now: () => Date.now(), monotonic: () => performance.now() };
     const { access } = createAudit({ store, vault, clock, log });

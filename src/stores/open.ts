@@ -40,6 +40,12 @@ export async function openStore(
   });
 }
 
+/** As `openStore`, of a database that is there: an SQLite file is not made. */
+export async function openExistingStore(location: Parameters<typeof openStore>[0], log: Logger): Promise<Store> {
+  if (!isPostgres(location.databaseUrl)) (await import('./sqlite/database.ts')).existingPath(location.databaseUrl);
+  return openStore(location, log);
+}
+
 /** Only migrates the tables, for a deployment that does so before it starts. Rejects with `StoreError`. */
 export async function migrateStore(databaseUrl: string): Promise<void> {
   if (isPostgres(databaseUrl)) return (await import('./postgres/store.ts')).migratePostgres(databaseUrl);

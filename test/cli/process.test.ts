@@ -1,7 +1,7 @@
 // The command line as a process: only what needs one. The other tests run the commands in this process.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -116,6 +116,21 @@ test.concurrent('completion: bash completes commands and options with the script
   expect(await completed('valetkey', 'callers', 'keys', 'add', 'clr_1', '--e')).toBe('--expires');
   expect(await completed('valetkey', 'token', '--u')).toBe('--url');
 });
+
+test.concurrent.each(['keys rotate', 'signing-keys list', 'audit verify', 'unreadable-responses list'])(
+  '%s: with a typing error in the database URL, no database is made',
+  async (command) => {
+    const elsewhere = mkdtempSync(join(folder, 'elsewhere-'));
+    const path = join(elsewhere, 'data', 'valetkey.db');
+    const env = { VALETKEY_DATABASE_URL: `file:${path}`, VALETKEY_KEYS: generateKey('k1') };
+    const child = begin([...command.split(' '), '--json'], env);
+    const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+    expect({ code, out }).toEqual({ code: 78, out: '' });
+    expect(err).toContain(`VALETKEY_DATABASE_URL: there is no database file at ${path}`);
+    expect(readdirSync(elsewhere)).toEqual([]);
+  },
+  60_000,
+);
 
 test.concurrent('audit verify: exit code 0 and the head for a chain that holds, 1 for one that does not', async () => {
   const path = join(folder, 'audited.db');

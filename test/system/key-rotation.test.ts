@@ -351,7 +351,7 @@ describe.concurrent('keys rotate, when it cannot finish', () => {
       expect(checks(setting)).toEqual(['k_old']);
       // A database URL with a typing error.
       const elsewhere = { ...setting, path: join(setting.target.folder, 'other.db') };
-      expect(await refused(elsewhere, setting.both)).toContain('no broker has used this database yet');
+      expect(await refused(elsewhere, setting.both)).toContain('there is no database file at');
     },
     90_000,
   );

@@ -4,7 +4,7 @@ import Sqlite from 'better-sqlite3';
 import { SQLITE_OPEN_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
 import { JOURNAL } from '../shared/migration-journal.ts';
-import { pathOf } from './database.ts';
+import { existingPath } from './database.ts';
 import { storeError } from './group-commit.ts';
 import { rescuedRows, writeRescueFile } from './rescue-file.ts';
 
@@ -19,8 +19,7 @@ export interface Backup {
  * the token responses that could not be committed. Throws `StoreError`; then there is no new file.
  */
 export function backupSqlite(databaseUrl: string, to: string): Backup {
-  const path = pathOf(databaseUrl);
-  if (path === ':memory:' || !existsSync(path)) throw new StoreError(`there is no database file at ${path}`);
+  const path = existingPath(databaseUrl);
   const partial = `${to}.partial`;
   refuseExisting(to);
   refuseExisting(partial);

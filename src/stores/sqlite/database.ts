@@ -1,5 +1,5 @@
 // The SQLite file: where it lies, who may read it, and how it is opened.
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Sqlite, { type Database } from 'better-sqlite3';
@@ -63,6 +63,13 @@ function useWriteAheadLog(client: Database): void {
 export function pathOf(url: string): string {
   if (!url.startsWith('file:') || url === 'file:') throw new StoreError('a SQLite URL is file:<path> or file::memory:');
   return url.startsWith('file://') ? fileURLToPath(url) : url.slice('file:'.length);
+}
+
+/** For who reads a database and must not make one, where its URL has a typing error. Throws `StoreError`. */
+export function existingPath(url: string): string {
+  const path = pathOf(url);
+  if (path === ':memory:' || !existsSync(path)) throw new StoreError(`there is no database file at ${path}`);
+  return path;
 }
 
 /** SQLite gives its WAL and index files the mode of the database file. */

@@ -1,10 +1,14 @@
 // The keys of the JWTs that brokers sign: made once, rotated without a gap, withdrawn at once; over replicas of one database, as
 // a verifier sees it that caches the published keys for as long as it may.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { decodeProtectedHeader } from 'jose';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { DAY_MS, SIGNING_KEY_LEAD_MS, SIGNING_KEY_RETIRED_MS } from '../../../src/domain/time-limits.ts';
 import { withSigningKeys } from '../../../src/runtime/signing-keys.ts';
+import { migrateStore } from '../../../src/stores/open.ts';
 import type { Json, TestBroker } from '../../support/broker.ts';
 import { expectOk, expectProblem } from '../../support/contract.ts';
 import { createJwksVerifier } from '../../support/jwks-verifier.ts';
@@ -137,7 +141,11 @@ test('a process that ends between two steps of a rotation leaves the next one to
 });
 
 test('a database that no broker has used, since its URL has a typing error: nothing is rotated in it', async () => {
-  const config = { ...replicas.config(), databaseUrl: 'file::memory:' };
+  const folder = mkdtempSync(join(tmpdir(), 'valetkey-rotation-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const databaseUrl = `file:${join(folder, 'other.db')}`;
+  await migrateStore(databaseUrl);
+  const config = { ...replicas.config(), databaseUrl };
   const rotated = withSigningKeys(config, createLogger('silent'), ({ jwt }) => jwt.rotate());
   await expect(rotated).rejects.toMatchObject({
     issues: [expect.stringContaining('no broker has used this database yet')],
