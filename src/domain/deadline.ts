@@ -48,24 +48,3 @@ export async function withDeadline<T, U>(ms: number, work: Promise<T>, otherwise
   const cancel = startDeadline(ms, () => resolve(otherwise()));
   return Promise.race([work, late]).finally(cancel);
 }
-
-/**
- * Watches whether this process is frozen. The returned function ends that, and says for how many milliseconds what was read
- * just now may have waited to be read; 0 when the process has not been frozen.
- */
-export function watchForFreeze(): () => number {
-  let lastTick = performance.now();
-  /** The last time for which the process was frozen. */
-  let frozen = { from: Number.NEGATIVE_INFINITY, until: Number.NEGATIVE_INFINITY };
-  function tick(): void {
-    const now = performance.now();
-    if (now - lastTick > 2 * FROZEN_AFTER_MS) frozen = { from: lastTick, until: now };
-    lastTick = now;
-  }
-  const ticking = setInterval(tick, FROZEN_AFTER_MS);
-  return () => {
-    clearInterval(ticking);
-    tick();
-    return lastTick - frozen.until < FROZEN_EXTENSION_MS ? lastTick - frozen.from : 0;
-  };
-}

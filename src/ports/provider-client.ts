@@ -12,7 +12,7 @@ export interface TokenResponse {
   idToken: string | undefined;
   /** Undefined: as requested (RFC 6749 5.1). */
   scopes: string[] | undefined;
-  /** Seconds. */
+  /** Seconds from the arrival of the answer, with decimals: what it says, less the time since the request for it began. */
   expiresIn: number | undefined;
   /** Seconds until the refresh token expires unless it is used. */
   idleIn: number | undefined;

@@ -156,15 +156,12 @@ const CONNECT_ANSWER = { access_token: 'a1', token_type: 'Bearer', refresh_token
 
 let broker: TestBroker;
 let provider: RawServer;
-/** By the broker's clock, which does not move. */
+/** By the broker's clocks, which do not move. */
 const now = ISSUED_S * 1_000;
 beforeAll(async () => {
   provider = await startRawServer();
-  const clock = { now: () => now, monotonic: () => performance.now() };
+  const clock = { now: () => now, monotonic: () => 0 };
   broker = await startTestBroker({}, undefined, { clock, refreshAhead: false });
-  // What is loaded at the first requests blocks this process, and a token lives from when its answer may have arrived.
-  const { id } = await connected({ status: 200, json: CONNECT_ANSWER });
-  await refresh(id);
 });
 afterAll(async () => {
   await broker.stop();

@@ -3,7 +3,6 @@ import { fetchUserInfo } from 'openid-client';
 import { accountOf } from '../../domain/account.ts';
 import type { CodeMode, MintedMode } from '../../domain/auth-modes.ts';
 import { isCode, isStatic } from '../../domain/auth-modes.ts';
-import { watchForFreeze } from '../../domain/deadline.ts';
 import { parseStoredCredentials } from '../../domain/imported-credentials.ts';
 import { type Target, targetAt } from '../../domain/target.ts';
 import type {
@@ -66,7 +65,7 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
       const codeTarget = asCodeTarget(target);
       const configured = await configurations.get(codeTarget);
       if (!configured.ok) return configured;
-      return withoutFrozenTime(() => exchange(codeTarget, configured.value, response, expected));
+      return livingFromRequest(clock, () => exchange(codeTarget, configured.value, response, expected));
     },
 
     async lookUp(target, accessToken, known) {
@@ -84,7 +83,7 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
     },
 
     refresh: (target, request) =>
-      withoutFrozenTime(() => withSendGate(request.mayStillSend, () => refreshOrMint(target, request))),
+      livingFromRequest(clock, () => withSendGate(request.mayStillSend, () => refreshOrMint(target, request))),
 
     async identityOf(target, idToken) {
       if (!isCode(target.auth) || target.issuer === null) return undefined;
@@ -156,15 +155,19 @@ function neverRejecting(clock: Clock, client: ProviderClient): ProviderClient {
   };
 }
 
-/** A token lives from the arrival of its response, which may have waited for a frozen process to read it. */
-async function withoutFrozenTime(
+/**
+ * A token lives from when its response was made (RFC 6749 section 5.1). When that was is not known: it may have been on its
+ * way, or have waited for a frozen process to read it, for all of the time since the request began, which is therefore counted.
+ */
+async function livingFromRequest(
+  clock: Clock,
   request: () => Promise<ProviderResult<TokenResponse>>,
 ): Promise<ProviderResult<TokenResponse>> {
-  const unreadMs = watchForFreeze();
-  const result = await request().finally(unreadMs);
-  const unread = Math.ceil(unreadMs() / 1_000);
-  if (!result.ok || result.value.expiresIn === undefined || unread === 0) return result;
-  return { ok: true, value: { ...result.value, expiresIn: Math.max(0, result.value.expiresIn - unread) } };
+  const begunAt = clock.monotonic();
+  const result = await request();
+  if (!result.ok || result.value.expiresIn === undefined) return result;
+  const expiresIn = result.value.expiresIn - (clock.monotonic() - begunAt) / 1_000;
+  return { ok: true, value: { ...result.value, expiresIn: Math.max(0, expiresIn) } };
 }
 
 function asCodeTarget(target: Target): Target<CodeMode> {

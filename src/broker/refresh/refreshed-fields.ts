@@ -13,7 +13,7 @@ export function rotationFrom(
   now: number,
 ): RefreshedFields {
   const lifeMs = response.expiresIn === undefined ? lastKnownLifetimeMs(connection) : response.expiresIn * 1_000;
-  const expiresAt = lifeMs === null ? null : now + lifeMs;
+  const expiresAt = lifeMs === null ? null : Math.floor(now + lifeMs);
   const { refreshExpiresIn, idleIn = refreshExpiresIn } = response;
   const last = connection.lastRefreshedAt === null && connection.reauthDueAt === null ? undefined : connection;
   const endsAt =

@@ -82,7 +82,7 @@ const REQUEST_TIMEOUT_MS = 25_000;
 /** A request that is never answered is given up after two minutes. */
 const RECOVERY_TIMEOUT_MS = 150_000;
 /** A token may be refused this shortly after its expiry: it was in transit, or the event loop was busy. */
-export const EXPIRY_TOLERANCE_MS = 500;
+export const EXPIRY_TOLERANCE_MS = 200;
 
 export async function startChaosRun(options: Options): Promise<ChaosRun> {
   const { seed, windowMs, limits, readPauseMs = [1, 15] } = options;

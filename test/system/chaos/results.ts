@@ -126,8 +126,9 @@ export function summarize({
       if (earlier === undefined || later.spent === 'dead' || LOST_RESPONSE_FAULTS.has(earlier.fault ?? '')) continue;
       if (interruptions.some((kill) => kill.at <= later.at + EXIT_NOTICE_MS && inFlightAt(earlier, kill))) continue;
       const answered = earlier.answeredAt === undefined ? 'not answered' : `answered ${clock(earlier.answeredAt)}`;
+      const next = kills.find(({ at }) => at >= (earlier.answeredAt ?? earlier.at));
       doubleSpends.push(
-        `${later.family}: ${clock(earlier.at)} (${answered}), again ${clock(later.at)}: ${later.spent}`,
+        `${later.family}: ${clock(earlier.at)} (${answered}, next kill ${next ? clock(next.at) : 'none'}), again ${clock(later.at)}: ${later.spent}`,
       );
     }
   }

@@ -169,7 +169,7 @@ function receivedFrom(answer: TokenResponse, session: ConnectSession, flow: Flow
     },
     tokenType: answer.tokenType,
     scopes: answer.scopes ?? flow.scopes,
-    expiresAt: answer.expiresIn === undefined ? null : now + answer.expiresIn * 1_000,
+    expiresAt: answer.expiresIn === undefined ? null : Math.floor(now + answer.expiresIn * 1_000),
     idleIn: answer.idleIn,
     endsIn: answer.endsIn,
     refreshExpiresIn: answer.refreshExpiresIn,

@@ -54,7 +54,7 @@ export function createCredentialCheck(parts: CredentialCheckParts): CredentialCh
     if (!answer.ok) return OF_FAULT[answer.fault.kind];
     const { accessToken, tokenType, expiresIn } = answer.value;
     const now = clock.now();
-    const expiresAt = expiresIn === undefined ? null : now + expiresIn * 1_000;
+    const expiresAt = expiresIn === undefined ? null : Math.floor(now + expiresIn * 1_000);
     return { connection: { ...connection, tokenType, issuedAt: now, expiresAt }, accessToken };
   }
 
