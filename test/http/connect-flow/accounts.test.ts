@@ -167,12 +167,14 @@ describe('a renewal', () => {
     userinfo = () => ({ body: { sub: 'ada' } });
     code = () => ({ body: tokens() });
     const { id, owner } = await connected('told');
+    // Those of the tests before.
+    const pending = () => queryDatabase<{ n: number }>(broker, 'select count(*) as n from outbox_revocations');
+    await vi.waitFor(() => expect(pending()).toEqual([{ n: 0 }]), { timeout: 30_000 });
     userinfo = () => ({ body: { sub: 'shared' } });
     code = () => ({ body: tokens({ access_token: 'another-at', refresh_token: 'shared-rt' }) });
     const { session } = await consent({ integration: 'told', owner, connection_id: id });
     expect(session).toMatchObject({ error: 'identity_mismatch' });
-    const pending = queryDatabase<{ n: number }>(broker, 'select count(*) as n from outbox_revocations');
-    expect(pending).toEqual([{ n: 0 }]);
+    expect(pending()).toEqual([{ n: 0 }]);
     expect(revoked()).toEqual([]);
     // Where a revocation ends the token alone, one that only the stranger's grant has is revoked.
     code = () => ({ body: tokens({ access_token: 'stray-at-2', refresh_token: 'stray-rt-2' }) });
