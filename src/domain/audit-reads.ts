@@ -10,19 +10,19 @@ export const READ_ACTIONS = ['token.read', 'proxy.called', 'connection.read'] as
 /** Reads of one batch: as many as two digits name, and no more text than a page of the log should have to parse. */
 export const MAX_READS = 64;
 
-/** What the reads of a batch have in common. A batch says `*` as its owner: who may read the log of some owners only sees none. */
-const COMMON = [
-  'action',
-  'actor',
-  'keyId',
-  'subject',
-  'integration',
-  'address',
-  'session',
-  'agentId',
-  'agentName',
-  'purpose',
-] as const satisfies (keyof AuditEntry)[];
+/** A read as it is noted: what it does not have in common with others of its caller. */
+export type NotedRead = Pick<AuditEntry, 'at' | 'requestId' | 'clientRequestId' | 'traceId' | 'count'> & {
+  owner: string;
+  connectionId: string;
+};
+
+/** What the reads of a caller have in common. A batch says `*` as its owner: who may read the log of some owners only sees none. */
+export type ReadsInCommon = Omit<AuditEntry, 'id' | 'detail' | 'changed' | keyof NotedRead>;
+
+export interface ReadsOfCaller {
+  common: ReadsInCommon;
+  reads: NotedRead[];
+}
 
 /** One read of a batch. Its time is in milliseconds after that of the batch. */
 type Read = [
@@ -37,7 +37,8 @@ type Read = [
 
 type Classified = Pick<StoredAuditEntry, 'action' | 'outcome' | 'owner' | 'connectionId' | 'detail'>;
 
-const isReadAction = (action: string): boolean => (READ_ACTIONS as readonly string[]).includes(action);
+/** Whether it is stored in batches, if it is allowed, of a connection, and has no more to tell. */
+export const isReadAction = (action: string): boolean => (READ_ACTIONS as readonly string[]).includes(action);
 
 /** Whether the entry stands for reads of several connections. */
 export const isBatch = ({ action, outcome, owner, connectionId, detail }: Classified): boolean =>
@@ -47,59 +48,39 @@ export const isBatch = ({ action, outcome, owner, connectionId, detail }: Classi
   detail?.startsWith('[') === true &&
   isReadAction(action);
 
-const isRead = ({ action, outcome, integration, owner, connectionId, detail, changed }: AuditEntry): boolean =>
-  connectionId !== null &&
-  owner !== null &&
-  integration !== null &&
-  outcome === 'ok' &&
-  detail === null &&
-  changed === null &&
-  isReadAction(action);
-
 /**
- * Groups of entries of which each is stored as one: reads that have a caller, an integration and their time in common, and any
- * other entry alone. Reads of a group are neighbours by their owners, so that the pages of the index that find them are few.
+ * Batches of a caller's reads, each of which is stored as one entry. Reads of a batch lie within a few seconds, and are
+ * neighbours by their owners, so that the pages of the index that find them are few. They are in the order of their times.
  */
-export function groupReads(entries: readonly AuditEntry[]): AuditEntry[][] {
-  const alike = new Map<string, AuditEntry[]>();
-  const groups: AuditEntry[][] = [];
-  /** Most reads are of the caller of the one before, which is quicker to see than to look up. */
-  let last: AuditEntry[] | undefined;
-  for (const entry of entries) {
-    if (!isRead(entry)) {
-      groups.push([entry]);
-      continue;
-    }
-    if (!last || !haveInCommon(entry, last[0]!)) {
-      const key = `${spanOf(entry)}\n${COMMON.map((name) => entry[name]).join('\n')}`;
-      last = alike.get(key) ?? [];
-      alike.set(key, last);
-    }
-    last.push(entry);
+export function batchesOf({ common, reads }: ReadsOfCaller): ReadsOfCaller[] {
+  const spans = new Map<number, NotedRead[]>();
+  for (const read of reads) {
+    const span = Math.floor(read.at / AUDIT_BATCH_SPAN_MS);
+    const others = spans.get(span);
+    if (others) others.push(read);
+    else spans.set(span, [read]);
   }
-  for (const reads of alike.values()) {
-    if (reads.length > MAX_READS) reads.sort((a, b) => (a.owner! < b.owner! ? -1 : a.owner! > b.owner! ? 1 : 0));
-    for (let i = 0; i < reads.length; i += MAX_READS) groups.push(reads.slice(i, i + MAX_READS));
+  const batches: ReadsOfCaller[] = [];
+  for (const alike of spans.values()) {
+    if (alike.length > MAX_READS) alike.sort((a, b) => (a.owner < b.owner ? -1 : a.owner > b.owner ? 1 : 0));
+    for (let i = 0; i < alike.length; i += MAX_READS) {
+      const some = alike.slice(i, i + MAX_READS).sort((a, b) => a.at - b.at);
+      batches.push({ common, reads: some });
+    }
   }
-  return groups;
+  return batches;
 }
 
-const spanOf = ({ at }: AuditEntry): number => Math.floor(at / AUDIT_BATCH_SPAN_MS);
-
-const haveInCommon = (a: AuditEntry, b: AuditEntry): boolean =>
-  spanOf(a) === spanOf(b) && COMMON.every((name) => a[name] === b[name]);
-
-/** What is stored of a group: the entry itself, or a batch of its reads. */
-export function storedAs(group: readonly AuditEntry[]): AuditEntry {
-  const reads = group.toSorted((a, b) => (a.id < b.id ? -1 : 1));
-  const [first] = reads as [AuditEntry, ...AuditEntry[]];
-  if (reads.length === 1) return first;
-  const at = reads.reduce((least, read) => Math.min(least, read.at), first.at);
+/** What is stored of a batch: one entry. Its id is to be of the time of its first read. */
+export function storedAs({ common, reads }: ReadsOfCaller, id: string): AuditEntry {
+  const [first] = reads as [NotedRead, ...NotedRead[]];
+  const alike = { id, ...common, changed: null };
+  if (reads.length === 1) return { ...alike, ...first, detail: null };
   const detail = reads.map(
-    ({ at: readAt, owner, connectionId, requestId, clientRequestId, traceId, count }): Read => [
-      readAt - at,
-      owner!,
-      connectionId!,
+    ({ at, owner, connectionId, requestId, clientRequestId, traceId, count }): Read => [
+      at - first.at,
+      owner,
+      connectionId,
       requestId,
       clientRequestId,
       traceId,
@@ -107,8 +88,8 @@ export function storedAs(group: readonly AuditEntry[]): AuditEntry {
     ],
   );
   return {
-    ...first,
-    at,
+    ...alike,
+    at: first.at,
     owner: '*',
     connectionId: null,
     requestId: null,

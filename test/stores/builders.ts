@@ -2,7 +2,6 @@
 
 import type { AgentSession } from '../../src/domain/agent-session.ts';
 import type { AuditEntry } from '../../src/domain/audit.ts';
-import { groupReads, storedAs } from '../../src/domain/audit-reads.ts';
 import { type AuditSeal, HEAD, sealId } from '../../src/domain/audit-seal.ts';
 import type { Caller, CallerKey } from '../../src/domain/caller.ts';
 import type { Ciphertext, Connection, EncryptedCredentials } from '../../src/domain/connection.ts';
@@ -21,6 +20,7 @@ import type {
   Store,
   UnreadableResponse,
 } from '../../src/ports/index.ts';
+import { storedReads } from './stored-reads.ts';
 
 export const NOW = 1_800_000_000_000;
 
@@ -489,7 +489,7 @@ export async function fill(store: Store): Promise<void> {
   await store.addKeyCheck({ kid: 'test', ciphertext: aCiphertext('check') });
   await store.addHourlyCounts([{ hour: NOW, integration: 'slack', metric: 'refresh', outcome: 'ok', count: 2 }]);
   const reads = [1, 2].map(() => anEntry({ action: 'token.read', detail: null, changed: null }));
-  await store.appendAudit(groupReads(reads).map(storedAs));
+  await store.appendAudit(storedReads(reads));
   await store.takeFromBucket('slack', 1, { perSecond: 1, burst: 8, reserve: 0 });
   await store.blockBucket('slack', 60_000);
 }

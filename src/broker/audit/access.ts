@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache';
 import type { AgentSession } from '../../domain/agent-session.ts';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { AuditAction } from '../../domain/audit-actions.ts';
+import { isReadAction, type ReadsInCommon } from '../../domain/audit-reads.ts';
 import { upTo } from '../../domain/cache-bounds.ts';
 import {
   type Action,
@@ -19,7 +20,7 @@ import { pathTemplate } from '../../domain/request-path.ts';
 import { AUDIT_FAILURE_WINDOW_MS } from '../../domain/time-limits.ts';
 import type { Clock } from '../../ports/index.ts';
 import { newId } from '../secrets/index.ts';
-import type { AuditBuffer } from './log/audit-buffer.ts';
+import type { AuditBuffer, ReadGroup } from './log/audit-buffer.ts';
 
 /** One request of one caller: the first argument of every use case that serves callers. */
 export interface Call {
@@ -95,30 +96,23 @@ export interface Access {
 
 export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer; clock: Clock }): Access {
   const entry = (
-    { client, session: acting, ...who }: Who,
+    { client, ...who }: Who,
     action: AuditAction,
     subject: Subject,
     outcome: AuditEntry['outcome'] = 'ok',
   ): AuditEntry => {
     const at = clock.now();
-    const session = subject.session ?? acting;
     return {
       id: newId('evt', at),
       at,
-      action,
-      outcome,
-      ...who,
-      integration: subject.integration ?? null,
+      ...commonOf(who, action, subject, outcome),
       owner: subject.owner ?? null,
       connectionId: subject.connectionId ?? null,
+      requestId: who.requestId,
       detail: bounded(subject.detail, MAX_DETAIL),
       clientRequestId: client?.requestId ?? null,
       traceId: client?.traceId ?? null,
       changed: subject.changed ? bounded(subject.changed.join(' '), MAX_CHANGED) : null,
-      session: session?.id ?? null,
-      agentId: bounded(session?.agent?.id, MAX_DETAIL),
-      agentName: bounded(session?.agent?.name, MAX_DETAIL),
-      purpose: bounded(session?.purpose, MAX_DETAIL),
       count: 1,
     };
   };
@@ -138,6 +132,25 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
     kind: string,
     { connectionId, integration, owner }: Subject,
   ): string => `${identityOf(principal)}\n${address}\n${kind}\n${connectionId ?? `${integration}\n${owner}`}`;
+
+  let last: (ReadsOf & { group: ReadGroup }) | undefined;
+
+  /** Most reads are of the caller of the one before, which is quicker to see than to look up. */
+  function readsOf({ principal, address, portalSession }: Call, action: AuditAction, integration: string): ReadGroup {
+    if (
+      last?.principal === principal &&
+      last.address === address &&
+      last.portalSession === portalSession &&
+      last.action === action &&
+      last.integration === integration
+    )
+      return last.group;
+    const of = { principal, address, portalSession, action, integration };
+    const key = `${identityOf(principal)}\n${address}\n${portalSession}\n${action}\n${integration}`;
+    const who = by({ ...of, requestId: '' });
+    last = { ...of, group: auditBuffer.reads(key, () => commonOf(who, action, { integration }, 'ok')) };
+    return last.group;
+  }
 
   /** What each caller was refused within a minute. */
   const refused = new LRUCache<string, { until: number; told: Set<string> }>(upTo(MAX_REFUSED_CALLERS));
@@ -192,6 +205,19 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
       entry({ actor: 'stranger', keyId: null, subject: null, ...from }, action, subject, 'denied'),
 
     noteRead(call, action, subject) {
+      const { integration, owner, connectionId, detail } = subject;
+      if (integration && owner && connectionId && !detail && isReadAction(action)) {
+        readsOf(call, action, integration).note(connectionId, () => ({
+          at: clock.now(),
+          owner,
+          connectionId,
+          requestId: call.requestId,
+          clientRequestId: call.client?.requestId ?? null,
+          traceId: call.client?.traceId ?? null,
+          count: 1,
+        }));
+        return;
+      }
       const kind = subject.detail ? `${action} ${subject.detail}` : action;
       auditBuffer.note(groupKey(call, kind, subject), () => entry(by(call), action, subject));
     },
@@ -230,6 +256,34 @@ type Who = Pick<AuditEntry, 'actor' | 'keyId' | 'subject' | 'address' | 'request
   client?: ClientContext | undefined;
   session?: SessionOfEntry | undefined;
 };
+
+/** What tells the reads of one group from those of another. */
+interface ReadsOf extends Pick<Call, 'principal' | 'address' | 'portalSession'> {
+  action: AuditAction;
+  integration: string;
+}
+
+function commonOf(
+  { actor, keyId, subject, address, session: acting }: Who,
+  action: AuditAction,
+  about: Pick<Subject, 'integration' | 'session'>,
+  outcome: AuditEntry['outcome'],
+): ReadsInCommon {
+  const session = about.session ?? acting;
+  return {
+    action,
+    outcome,
+    actor,
+    keyId,
+    subject,
+    address,
+    integration: about.integration ?? null,
+    session: session?.id ?? null,
+    agentId: bounded(session?.agent?.id, MAX_DETAIL),
+    agentName: bounded(session?.agent?.name, MAX_DETAIL),
+    purpose: bounded(session?.purpose, MAX_DETAIL),
+  };
+}
 
 /** Characters. Some of it comes from providers and strangers. */
 const MAX_DETAIL = 1_000;

@@ -1,6 +1,6 @@
 // Ids, random secrets and digests.
 import { hash, randomBytes } from 'node:crypto';
-import { encodeTime, monotonicFactory, TIME_MAX } from 'ulid';
+import { encodeTime, monotonicFactory, TIME_MAX, ulid as ulidOf } from 'ulid';
 
 const POOL_BYTES = 4_096;
 
@@ -18,7 +18,8 @@ function pooledRandom(): () => number {
 }
 
 // By default `ulid` asks the system for every character, which costs more than the rest.
-let ulid = monotonicFactory(pooledRandom());
+const random = pooledRandom();
+let ulid = monotonicFactory(random);
 let lastAt = 0;
 
 export type IdPrefix =
@@ -48,10 +49,13 @@ export type IdPrefix =
  * clock is set back: the time in an id is always that of its making, by which lists are searched.
  */
 export function newId(prefix: IdPrefix, now: number): string {
-  if (now < lastAt) ulid = monotonicFactory(pooledRandom());
+  if (now < lastAt) ulid = monotonicFactory(random);
   lastAt = now;
   return `${prefix}_${ulid(now).toLowerCase()}`;
 }
+
+/** An id of a moment that has passed. It has no place among the others of its millisecond, and leaves theirs as they are. */
+export const newIdAt = (prefix: IdPrefix, at: number): string => `${prefix}_${ulidOf(at, random).toLowerCase()}`;
 
 /** The lower bound of ids made at `at` (ms since the epoch) or later; every earlier id is less than it. */
 export const firstId = (prefix: IdPrefix, at: number): string =>

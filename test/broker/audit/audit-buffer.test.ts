@@ -1,17 +1,36 @@
 // The audit buffer: what it writes at once, and what it repeats.
 import { expect, test } from 'vitest';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
-import { createAuditBuffer } from '../../../src/broker/audit/log/audit-buffer.ts';
+import { type AuditBuffer, createAuditBuffer } from '../../../src/broker/audit/log/audit-buffer.ts';
+import { firstId } from '../../../src/broker/secrets/ids.ts';
 import type { AuditEntry } from '../../../src/domain/audit.ts';
 import { entriesOf } from '../../../src/domain/audit-reads.ts';
 import { StoreError } from '../../../src/ports/index.ts';
-import { anEntry } from '../../stores/builders.ts';
+import { anEntry, NOW } from '../../stores/builders.ts';
 
 const log = createLogger('silent');
 const touchKeys = async () => undefined;
 
-const aRead = (n: number): AuditEntry =>
-  anEntry({ action: 'token.read', owner: `user:${n}`, connectionId: `con_${n}`, detail: null, changed: null });
+const {
+  id: _,
+  owner,
+  connectionId,
+  detail,
+  changed,
+  at,
+  requestId,
+  clientRequestId,
+  traceId,
+  count,
+  ...common
+} = anEntry({
+  action: 'token.read',
+});
+
+function noteRead(buffer: AuditBuffer, n: number): void {
+  const read = { at, owner: `user:${n}`, connectionId: `con_${n}`, requestId, clientRequestId, traceId, count };
+  buffer.reads('caller', () => common).note(read.connectionId, () => read);
+}
 
 /** Without their ids, which those in batches have by their batch. */
 const readsIn = (writes: AuditEntry[][]) =>
@@ -44,9 +63,9 @@ test('audit buffer: 10,000 different reads are written in portions, none of whic
     if (writes.length === 0 || underWay > 0) setImmediate(count);
   };
   setImmediate(count);
-  for (let n = 0; n < 10_000; n++) buffer.note(`${n}`, () => aRead(n));
+  for (let n = 0; n < 10_000; n++) noteRead(buffer, n);
   for (let n = 0; n < 100; n++) buffer.note(`other ${n}`, () => anEntry());
-  buffer.note('7', () => aRead(7));
+  noteRead(buffer, 7);
   await buffer.flush();
   expect(buffer.state()).toEqual({ waiting: 0, lost: 0 });
   // Each begins in a turn of its own, a few at a time.
@@ -76,10 +95,10 @@ test('audit buffer: a write whose outcome is not known is repeated as it was, be
     },
     log,
   });
-  for (let n = 0; n < 300; n++) buffer.note(`${n}`, () => aRead(n));
+  for (let n = 0; n < 300; n++) noteRead(buffer, n);
   await buffer.flush();
   expect(buffer.state()).toEqual({ waiting: 300, lost: 0 });
-  for (let n = 300; n < 320; n++) buffer.note(`${n}`, () => aRead(n));
+  for (let n = 300; n < 320; n++) noteRead(buffer, n);
   await buffer.flush();
   expect(buffer.state()).toEqual({ waiting: 320, lost: 0 });
   isBroken = false;
@@ -89,4 +108,64 @@ test('audit buffer: a write whose outcome is not known is repeated as it was, be
   expect(failed.length).toBeGreaterThan(0);
   for (const entries of failed) expect(writes).toContainEqual(entries);
   expect(readsIn(writes)).toEqual(Array.from({ length: 320 }, (_, n) => `con_${n} 1`).sort());
+});
+
+test('audit buffer: reads of a batch are of one group, and of ten seconds', async () => {
+  const written: AuditEntry[] = [];
+  const store = { appendAudit: async (entries: AuditEntry[]) => void written.push(...entries), touchKeys };
+  const buffer = createAuditBuffer({ store, log });
+  const note = (actor: string, n: number, at: number) =>
+    buffer
+      .reads(actor, () => ({ ...common, actor }))
+      .note(`con_${n}`, () => ({
+        at,
+        owner: 'o',
+        connectionId: `con_${n}`,
+        requestId,
+        clientRequestId,
+        traceId,
+        count: 1,
+      }));
+  const times = [0, 1, 9_999, 10_000, 10_001];
+  for (const [n, after] of times.entries()) note('clr_1', n, NOW + after);
+  note('clr_2', 0, NOW);
+  await buffer.flush();
+  note('clr_2', 0, NOW + 1);
+  await buffer.flush();
+  expect(written.map(({ actor, at, count }) => [actor, at - NOW, count])).toEqual([
+    ['clr_1', 0, 3],
+    ['clr_1', 10_000, 2],
+    ['clr_2', 0, 1],
+    ['clr_2', 1, 1],
+  ]);
+  // The time in an id is that of the first read: lists are searched by it.
+  for (const { id, at } of written) expect(id >= firstId('evt', at) && id < firstId('evt', at + 1)).toBe(true);
+});
+
+test('audit buffer: what the store does not take is dropped from the oldest read on', async () => {
+  const writes: AuditEntry[][] = [];
+  let isAway = true;
+  const buffer = createAuditBuffer({
+    store: {
+      async appendAudit(entries) {
+        if (isAway) throw new StoreError('disk full');
+        writes.push(entries);
+      },
+      touchKeys,
+    },
+    log,
+  });
+  buffer.note('refusal', () => anEntry());
+  for (let n = 0; n < 50_009; n++) noteRead(buffer, n);
+  await buffer.flush();
+  const { waiting, lost } = buffer.state();
+  expect([waiting, lost]).toEqual([50_000, 10]);
+  isAway = false;
+  await buffer.flush();
+  expect(buffer.state()).toEqual({ waiting: 0, lost: 10 });
+  const left = readsIn(writes);
+  expect(left).toHaveLength(50_000);
+  // In a portion when the store refused them, these are the first.
+  expect(left).toContain('con_0 1');
+  expect(left).toContain('con_50008 1');
 });

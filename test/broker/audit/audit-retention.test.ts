@@ -10,9 +10,9 @@ import { createKeyRing } from '../../../src/adapters/keyring/keyring.ts';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { startAuditRetention } from '../../../src/broker/audit/log/audit-retention.ts';
 import { firstId, newId } from '../../../src/broker/secrets/ids.ts';
-import { groupReads, storedAs } from '../../../src/domain/audit-reads.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry } from '../../stores/builders.ts';
+import { storedReads } from '../../stores/stored-reads.ts';
 import { startTestBroker } from '../../support/broker.ts';
 
 const DAY_MS = 86_400_000;
@@ -38,7 +38,7 @@ async function brokerOn(env: Record<string, string>) {
     const reads = ['a', 'b'].map((owner, i) =>
       anEntry({ id: `${firstId('evt', at)}${i}`, at, action: 'token.read', owner, detail: null, changed: null }),
     );
-    await store.appendAudit(groupReads(reads).map(storedAs));
+    await store.appendAudit(storedReads(reads));
   }
   const raw = new Sqlite(join(folder, 'valetkey.db'), { readonly: true });
   onTestFinished(() => void raw.close());

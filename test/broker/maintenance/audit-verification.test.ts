@@ -14,12 +14,12 @@ import { auditVerificationText } from '../../../src/broker/maintenance/audit-ver
 import { rotateKeys } from '../../../src/broker/maintenance/key-rotation/key-rotation.ts';
 import { newId } from '../../../src/broker/secrets/ids.ts';
 import type { AuditAction } from '../../../src/domain/audit-actions.ts';
-import { groupReads, storedAs } from '../../../src/domain/audit-reads.ts';
 import { sealContext } from '../../../src/domain/audit-seal.ts';
 import type { Store } from '../../../src/ports/index.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry } from '../../stores/builders.ts';
+import { storedReads } from '../../stores/stored-reads.ts';
 import { createMigratedFile } from '../../support/sqlite-file.ts';
 
 const DAY_MS = 86_400_000;
@@ -88,7 +88,7 @@ describe('what was done to the database', () => {
     const reads = ['victim', 'other', 'other'].map((owner) =>
       anEntry({ id: newId('evt', ++now), at: now, action: 'token.read', owner, detail: null, changed: null }),
     );
-    await store.appendAudit(groupReads(reads).map(storedAs));
+    await store.appendAudit(storedReads(reads));
     await sealing().sealNow();
     expect((await verify()).broken).toBeUndefined();
     tamper("delete from audit_reads where owner = 'victim'");

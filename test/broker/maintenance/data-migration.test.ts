@@ -6,7 +6,6 @@ import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { type DataMigrationResult, migrateData } from '../../../src/broker/maintenance/data-migration.ts';
-import { groupReads, storedAs } from '../../../src/domain/audit-reads.ts';
 import { type EndpointState, MIGRATED_TABLES, type MigrationEndpoint, type Store } from '../../../src/ports/index.ts';
 import { runDataMigration, unmarkMigratedSource } from '../../../src/runtime/data-migration.ts';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
@@ -22,6 +21,7 @@ import {
   someCredentials,
   someRefreshedFields,
 } from '../../stores/builders.ts';
+import { storedReads } from '../../stores/stored-reads.ts';
 import { aDatabase, asked } from '../../support/postgres.ts';
 import { createMigratedDatabase } from '../../support/stores.ts';
 import { createTerminal } from '../../support/terminal.ts';
@@ -63,7 +63,7 @@ async function populate(store: Store): Promise<void> {
   const reads = ['a\0b', 'o"’\\', 'ü𐍈'].map((owner, n) =>
     anEntry({ action: 'token.read', owner, connectionId: `con_read${n}`, detail: null, changed: null }),
   );
-  await store.appendAudit(groupReads(reads).map(storedAs));
+  await store.appendAudit(storedReads(reads));
 }
 
 let populated: string;

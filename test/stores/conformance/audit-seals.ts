@@ -1,10 +1,10 @@
 // The contract of the store: the hash chain over the audit log.
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { groupReads, storedAs } from '../../../src/domain/audit-reads.ts';
 import { ANCHOR, type AuditSeal, HEAD, sealId } from '../../../src/domain/audit-seal.ts';
 import type { Store } from '../../../src/ports/index.ts';
 import { anAuditSeal, anEntry, anIntegration, FIRST } from '../builders.ts';
+import { storedReads } from '../stored-reads.ts';
 import type { Opened } from './index.ts';
 
 const LAST = Number.MAX_SAFE_INTEGER;
@@ -43,7 +43,7 @@ export function auditSeals(at: Opened): void {
     const reads = ['user:1', 'user:2', 'user:2'].map((owner) =>
       anEntry({ action: 'token.read', owner, detail: null, changed: null }),
     );
-    const [batch, ...others] = groupReads(reads).map(storedAs);
+    const [batch, ...others] = storedReads(reads);
     expect(others).toEqual([]);
     expect(await at.store.countUnlistedReads([batch!])).toBe(2);
     await at.store.appendAudit([batch!]);

@@ -1,9 +1,10 @@
 // The contract of the store: the audit log.
 import { expect, test } from 'vitest';
 import type { AuditEntry } from '../../../src/domain/audit.ts';
-import { groupReads, storedAs, weekOf } from '../../../src/domain/audit-reads.ts';
+import { weekOf } from '../../../src/domain/audit-reads.ts';
 import { type AuditFilter, type Page, type Store, StoreError } from '../../../src/ports/index.ts';
 import { anEntry, connected, FIRST, NOW } from '../builders.ts';
+import { storedReads } from '../stored-reads.ts';
 import type { Opened } from './index.ts';
 
 const DAY_MS = 86_400_000;
@@ -23,7 +24,7 @@ const aRead = (n: number, given: Partial<AuditEntry> = {}): AuditEntry =>
 
 /** Stores what was noted as the buffer does. */
 async function noted(store: Store, entries: AuditEntry[]): Promise<AuditEntry[]> {
-  const stored = groupReads(entries).map(storedAs);
+  const stored = storedReads(entries);
   await store.appendAudit(stored);
   return stored;
 }

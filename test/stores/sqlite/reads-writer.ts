@@ -1,7 +1,7 @@
 // Run by the tests as a process of its own: appends batches of reads for ever, and prints how many of them are stored.
-import { groupReads, storedAs } from '../../../src/domain/audit-reads.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry } from '../builders.ts';
+import { storedReads } from '../stored-reads.ts';
 
 const store = await openSqlite(process.argv[2]!);
 for (let written = 1; ; written++) {
@@ -16,6 +16,6 @@ for (let written = 1; ; written++) {
       changed: null,
     });
   });
-  await store.appendAudit(groupReads(reads).map(storedAs));
+  await store.appendAudit(storedReads(reads));
   console.log(written);
 }

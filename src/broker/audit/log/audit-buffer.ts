@@ -1,26 +1,28 @@
 // Buffers what is written in batches: audit entries of reads and refusals, and when keys were last used.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AuditEntry } from '../../../domain/audit.ts';
-import { groupReads, storedAs } from '../../../domain/audit-reads.ts';
+import type { ReadsInCommon } from '../../../domain/audit-reads.ts';
 import { AUDIT_FLUSH_INTERVAL_MS } from '../../../domain/time-limits.ts';
 import type { Logger, Store } from '../../../ports/index.ts';
+import { createNotedReads, type ReadGroup } from './buffered/noted-reads.ts';
+import { dropOldest, type Portion, portionsOf, sizeOf, takeSome, type Unwritten } from './buffered/portions.ts';
+
+export type { ReadGroup } from './buffered/noted-reads.ts';
 
 /** With more entries than this, a flush starts at once. */
 const FLUSH_AT = 2_000;
 /** Kept while the store cannot be written to; beyond that the oldest entries are dropped, and the log says so. */
 const MAX_ENTRIES = 50_000;
-/** Entries that are divided into groups at once: a millisecond of work, so that no request waits long behind it. */
-const GROUPED_AT_ONCE = 2_000;
-/** Reads in one write, where each is in a batch with others: about as much work, since each may be at another place of the index. */
-const READS = 64;
+/** Entries that are divided into portions at once: a millisecond of work, so that no request waits long behind it. */
+const DIVIDED_AT_ONCE = 2_000;
 /** Writes under way: the next one begins in another turn of the event loop, while the disk is waited for. */
 const WRITES_AT_ONCE = 4;
-/** An entry that is a row of its own takes as long as so many reads. */
-const ROW = 2;
 
 export interface AuditBuffer {
   /** Adds to the count of the entry with this key. `make` is called only for the first one since the last flush. */
   note(groupKey: string, make: () => AuditEntry): void;
+  /** Where reads are noted that have this in common. `make` is called only if they are the first of their key in a while. */
+  reads(key: string, make: () => ReadsInCommon): ReadGroup;
   /** Notes when a key was used; `at` in ms since the epoch. */
   used(keyId: string, at: number): void;
   /**
@@ -45,12 +47,14 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
   let next: Promise<void> | undefined;
-  /** Being written, and not in portions yet. */
-  let taken: AuditEntry[] = [];
+  /** Being written, or to be written again, and not in portions yet. */
+  let taken: Unwritten = { entries: [], reads: [] };
   /** Each is one write, and stays as it is until that has succeeded: who repeats it writes nothing twice. */
   let portions: Portion[] = [];
   let lost = 0;
 
+  const noted = createNotedReads(flushInTime);
+  const waiting = () => entries.size + noted.size();
   const inPortions = () => portions.reduce((sum, { size }) => sum + size, 0);
 
   // Does not keep the process alive: a stop flushes, and what the store refuses then is lost anyway.
@@ -58,10 +62,15 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
     timer ??= setTimeout(flush, AUDIT_FLUSH_INTERVAL_MS).unref();
   };
 
+  function flushInTime(): void {
+    if (waiting() >= FLUSH_AT) void flush();
+    else flushLater();
+  }
+
   async function write(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
-    taken = [...entries.values()];
+    taken = { entries: [...taken.entries, ...entries.values()], reads: [...taken.reads, ...noted.take()] };
     const keys = [...uses].map(([keyId, at]) => ({ keyId, at }));
     entries = new Map();
     uses = new Map();
@@ -74,13 +83,10 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
     try {
       await writePortions();
     } catch (error) {
-      const kept = taken.slice(-(MAX_ENTRIES - inPortions()));
-      const dropped = taken.length - kept.length;
-      entries = new Map([...kept.map((e) => [e.id, e] as const), ...entries]);
+      const dropped = dropOldest(taken, sizeOf(taken) + inPortions() - MAX_ENTRIES);
       lost += dropped;
-      taken = [];
       log.error(
-        { err: error, kept: kept.length + inPortions(), lost: dropped },
+        { err: error, kept: sizeOf(taken) + inPortions(), lost: dropped },
         'audit buffer: flush failed, will retry',
       );
       flushLater();
@@ -91,16 +97,16 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
   async function writePortions(): Promise<void> {
     const underWay = new Set<Promise<void>>();
     const failures: unknown[] = [];
-    const waiting = [...portions];
+    const next = [...portions];
     while (failures.length === 0) {
-      if (waiting.length === 0) {
-        const more = portionsOf(groupReads(taken.splice(0, GROUPED_AT_ONCE)));
+      if (next.length === 0) {
+        const more = portionsOf(takeSome(taken, DIVIDED_AT_ONCE));
         if (more.length === 0) break;
-        waiting.push(...more);
+        next.push(...more);
         portions.push(...more);
       }
-      const portion = waiting.shift()!;
-      const stored = portion.groups.map(storedAs);
+      const portion = next.shift()!;
+      const stored = portion.entries();
       const write = store
         .appendAudit(stored)
         .then(
@@ -135,38 +141,14 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
         return;
       }
       entries.set(groupKey, make());
-      if (entries.size >= FLUSH_AT) void flush();
-      else flushLater();
+      flushInTime();
     },
+    reads: noted.group,
     used(keyId, at) {
       uses.set(keyId, at);
       flushLater();
     },
     flush,
-    state: () => ({ waiting: entries.size + taken.length + inPortions(), lost }),
+    state: () => ({ waiting: waiting() + sizeOf(taken) + inPortions(), lost }),
   };
-}
-
-interface Portion {
-  /** Each is stored as one entry. */
-  groups: AuditEntry[][];
-  /** Entries in all groups. */
-  size: number;
-}
-
-function portionsOf(groups: readonly AuditEntry[][]): Portion[] {
-  const portions: Portion[] = [];
-  let work = READS;
-  for (const group of groups) {
-    const more = Math.max(ROW, group.length);
-    if (work + more > READS) {
-      portions.push({ groups: [], size: 0 });
-      work = 0;
-    }
-    const portion = portions.at(-1)!;
-    portion.groups.push(group);
-    portion.size += group.length;
-    work += more;
-  }
-  return portions;
 }
