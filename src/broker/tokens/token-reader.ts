@@ -154,9 +154,11 @@ export function createTokenReader({
     // What does not exist for the caller is looked for in the store, as what does not exist at all.
     if (known instanceof Refusal && isAbsent(known)) return store.servedRow(id).then(() => known);
     if (known) return known;
-    return visibleRow(call, id, use).then((row) =>
-      row ? serve(call, row.connection, row.served, minTtlMs, use) : connectionNotFound(id),
-    );
+    const ticket = tokenCache.ticket();
+    return store.servedRow(id).then((row) => {
+      const found = openVisible(call, row, ticket, use);
+      return found ? serve(call, found.connection, found.served, minTtlMs, use) : connectionNotFound(id);
+    });
   }
 
   function readByOwner(
@@ -253,14 +255,18 @@ export function createTokenReader({
   }
 
   /**
-   * Undefined: there is none, or no permission of the caller touches it. In either case the store is asked, and nothing is
+   * Undefined: there is none, or no permission of the caller touches it. In either case the store was asked, and nothing is
    * decrypted: the time that it takes does not tell which.
    */
-  async function visibleRow(call: Call, id: string, { action }: TokenUse): Promise<FoundToken | undefined> {
-    const ticket = tokenCache.ticket();
-    const row = await store.servedRow(id);
+  function openVisible(
+    call: Call,
+    row: ServedRow | undefined,
+    ticket: ReadTicket,
+    { action }: TokenUse,
+  ): FoundToken | undefined {
     if (!row || sees(call, row.connection)) return row && openRow(row, ticket);
-    access.denied(call, action, row.connection.integration, row.connection.owner, id);
+    const { id, integration, owner } = row.connection;
+    access.denied(call, action, integration, owner, id);
     return undefined;
   }
 
@@ -271,7 +277,8 @@ export function createTokenReader({
         : readByOwner(call, selector, minTtlMs, use),
 
     async refresh(call, id, { rejectedToken, challenge }, use = HANDED_OUT) {
-      const found = await visibleRow(call, id, use);
+      const ticket = tokenCache.ticket();
+      const found = openVisible(call, await store.servedRow(id), ticket, use);
       if (!found) return connectionNotFound(id);
       const { connection, served } = found;
       const denied = authorise(call, connection, use);

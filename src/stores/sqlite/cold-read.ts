@@ -29,7 +29,7 @@ export function createColdRead(client: Database): Pick<ConnectionStore, 'servedR
       for (const { id, resolve, reject } of batch) {
         try {
           const row = one.get(id);
-          resolve(row && servedRowOf(row));
+          resolve(row && { connection: connectionOf(row), accessToken: row.accessToken });
         } catch (cause) {
           reject(storeError(cause));
         }
@@ -50,8 +50,3 @@ export function createColdRead(client: Database): Pick<ConnectionStore, 'servedR
 }
 
 type ServedColumns = ConnectionRow & { accessToken: Ciphertext | null };
-
-const servedRowOf = ({ accessToken, ...row }: ServedColumns): ServedRow => ({
-  connection: connectionOf(row),
-  accessToken,
-});

@@ -16,15 +16,34 @@ export type ConnectionRow = {
     : Connection[C];
 };
 
+/** Member by member: to copy the row as a whole takes three times as long. What else the row has is left out. */
 export const connectionOf = (row: ConnectionRow): Connection => ({
-  ...row,
-  scopes: parsed(row.scopes),
-  metadata: parsed(row.metadata),
-  params: parsed(row.params),
-  captured: parsed(row.captured),
+  id: row.id,
+  integration: row.integration,
+  owner: row.owner,
+  label: row.label,
+  status: row.status,
+  reason: row.reason,
+  scopes: JSON.parse(row.scopes),
+  metadata: JSON.parse(row.metadata),
+  params: JSON.parse(row.params),
+  captured: JSON.parse(row.captured),
   identity: parsed(row.identity),
   account: parsed(row.account),
+  tokenType: row.tokenType,
+  issuedAt: row.issuedAt,
+  expiresAt: row.expiresAt,
+  nextRefreshAt: row.nextRefreshAt,
+  reauthDueAt: row.reauthDueAt,
+  lastRefreshedAt: row.lastRefreshedAt,
   lastRefreshError: parsed(row.lastRefreshError),
+  lastCheckedAt: row.lastCheckedAt,
+  lastCheckError: row.lastCheckError,
+  failures: row.failures,
+  generation: row.generation,
+  upstreamRevocation: row.upstreamRevocation,
+  createdAt: row.createdAt,
+  updatedAt: row.updatedAt,
 });
 
 const parsed = (text: string | null) => (text === null ? null : JSON.parse(text));

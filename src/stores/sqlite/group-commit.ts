@@ -27,6 +27,8 @@ export class GroupCommit {
   #durable: (() => void)[] = [];
   #busySince: number | undefined;
   #closed = false;
+  /** Commits wait for the disk. Setting it costs as much as writing two rows, and most commits are like the one before. */
+  #syncs = true;
   #sql: Record<'begin' | 'commit' | 'rollback' | 'savepoint' | 'rollbackToSavepoint' | 'release', Statement>;
 
   /** `now`: milliseconds of a clock that only goes forward. */
@@ -107,8 +109,7 @@ export class GroupCommit {
     if (batch.length === 0) return;
     const isSynced = batch.some((one) => one.isSynced);
     try {
-      // Not in a transaction, where it would have no effect.
-      if (!isSynced) this.#client.pragma('synchronous = NORMAL');
+      this.#setSync(isSynced);
       if (!this.#begin()) {
         this.#pending.unshift(...batch);
         return;
@@ -121,9 +122,14 @@ export class GroupCommit {
       if (this.#client.inTransaction) this.#sql.rollback.run();
       const error = storeError(cause);
       for (const { reject } of batch) reject(error);
-    } finally {
-      if (!isSynced) this.#client.pragma('synchronous = FULL');
     }
+  }
+
+  /** Outside of a transaction: in one it would have no effect. */
+  #setSync(syncs: boolean): void {
+    if (syncs === this.#syncs) return;
+    this.#client.pragma(`synchronous = ${syncs ? 'FULL' : 'NORMAL'}`);
+    this.#syncs = syncs;
   }
 
   /** Undefined when one of them threw: then all are rolled back. Those there is no time for become pending again. */
