@@ -1,14 +1,6 @@
 // Verifies JWTs of trusted issuers, hardened against forgery (RFC 8725). Verdicts are values. jose is used here and in
 // jwks.ts; the claim rules are in domain/jwt.ts.
-import {
-  compactVerify,
-  decodeJwt,
-  decodeProtectedHeader,
-  errors,
-  type JWSHeaderParameters,
-  type JWTPayload,
-  jwtVerify,
-} from 'jose';
+import { compactVerify, errors, type JWSHeaderParameters, type JWTPayload, jwtVerify } from 'jose';
 import { findJwtFault, type JwtFault } from '../../domain/jwt.ts';
 import { isSenderConstrained } from '../../domain/jwt-credential.ts';
 import { trustDomainOf } from '../../domain/spiffe.ts';
@@ -72,8 +64,7 @@ export function createJwtVerifier({ fetch, clock, onFailure }: Parts): JwtAdapte
   ): Promise<{ payload: JWTPayload; protectedHeader: JWSHeaderParameters }> {
     if (isPlain(header) && meets(claims, expected.audience, Math.floor(now / 1_000))) {
       const key = await getKey(header).catch(() => undefined);
-      if (key && (await knownKeys.verifies(key, header.alg, token)))
-        return { payload: claims, protectedHeader: header };
+      if (key && knownKeys.verifies(key, header.alg, token)) return { payload: claims, protectedHeader: header };
     }
     const verified = await jwtVerify(token, getKey, {
       ...expected,
@@ -180,12 +171,25 @@ const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 function decode(token: string): Unverified | undefined {
   if (!COMPACT.test(token)) return undefined;
   try {
-    const header = decodeProtectedHeader(token);
+    const payload = token.indexOf('.') + 1;
+    const header = decodePart(token.slice(0, payload - 1));
     const { alg, kid } = header;
-    return typeof alg === 'string' ? { alg, kid, header: { ...header, alg }, claims: decodeJwt(token) } : undefined;
+    if (typeof alg !== 'string') return undefined;
+    return { alg, kid, header: { ...header, alg }, claims: decodePart(token.slice(payload, token.lastIndexOf('.'))) };
   } catch {
     return undefined;
   }
+}
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
+
+/** As jose does it, in half of the time. Throws if it is not the JSON of an object. */
+function decodePart(part: string): Record<string, unknown> {
+  // Node ignores such a character.
+  if (part.length % 4 === 1) throw new TypeError('a character too many');
+  const decoded: unknown = JSON.parse(UTF8.decode(Buffer.from(part, 'base64url')));
+  if (typeof decoded !== 'object' || decoded === null || Array.isArray(decoded)) throw new TypeError('not an object');
+  return decoded as Record<string, unknown>;
 }
 
 const inactive = (reason: JwtReason, claim?: string): JwtVerdict => ({

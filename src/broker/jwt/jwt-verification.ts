@@ -20,10 +20,11 @@ export interface VerifyRequest extends Omit<JwtExpectations, 'audiences'> {
 export interface JwtVerification {
   /**
    * Verifies a JWT of a trusted issuer; audited. A token that does not pass, whatever it is, is a verdict with a reason, not
-   * a refusal. An active verdict may be the same object as before. Rejects with `StoreError` when the trusted issuers cannot
-   * be read.
+   * a refusal. Rejects with `StoreError` when the trusted issuers cannot be read.
    */
   verify(call: Call, request: VerifyRequest): Promise<JwtVerdict | Refusal>;
+  /** The same, and the verdict as JSON. */
+  verifyToJson(call: Call, request: VerifyRequest): Promise<string | Refusal>;
 }
 
 export interface JwtVerificationParts {
@@ -35,14 +36,17 @@ export interface JwtVerificationParts {
 
 const MAX_VERDICTS = 10_000;
 
-type ActiveVerdict = Extract<JwtVerdict, { active: true }>;
-
+/** An active one. */
 interface CachedVerdict {
-  verdict: ActiveVerdict;
+  /** Of its objects, thousands would be copied and followed at each garbage collection. */
+  json: string;
+  issuer: string;
   /** The issuer as it was trusted then. */
   trusted: TrustedIssuer;
   /** Milliseconds since the epoch, without clock tolerance. */
   until: number;
+  /** Monotonic milliseconds. */
+  staleAt: number;
 }
 
 /** Verifies no token: its issuer has no name. */
@@ -58,38 +62,51 @@ export function createJwtVerification({
   const verdicts = new LRUCache<string, CachedVerdict>(upTo(MAX_VERDICTS));
 
   /** Undefined once the token has expired, or the trust in its issuer has changed. */
-  async function cached(key: string): Promise<ActiveVerdict | undefined> {
+  async function cached(key: string): Promise<string | undefined> {
     const found = verdicts.get(key);
     const holds =
-      found && found.until > clock.now() && (await trustedIssuers.find(found.verdict.issuer)) === found.trusted;
-    return holds ? found.verdict : undefined;
+      found &&
+      found.until > clock.now() &&
+      found.staleAt > clock.monotonic() &&
+      (await trustedIssuers.find(found.issuer)) === found.trusted;
+    return holds ? found.json : undefined;
   }
 
-  async function verify({ token, issuer, audience, ...more }: VerifyRequest, key: string): Promise<JwtVerdict> {
+  async function verify({ token, issuer, audience, ...more }: VerifyRequest, key: string): Promise<string> {
     const claimed = verifier.claimedIssuer(token);
     const expected = { ...more, audiences: audience === undefined ? undefined : [audience].flat() };
     // The verifier has the reason: not a JWT, or no issuer in it.
-    if (claimed === undefined) return verifier.verify(token, NO_ISSUER, expected);
+    if (claimed === undefined) return asJson(await verifier.verify(token, NO_ISSUER, expected));
     const trusted = await trustedIssuers.find(claimed);
-    if (!trusted || claimed !== (issuer ?? claimed)) return { active: false, reason: 'untrusted_issuer' };
+    if (!trusted || claimed !== (issuer ?? claimed)) return asJson({ active: false, reason: 'untrusted_issuer' });
     const verdict = await verifier.verify(token, trusted, expected);
+    const json = asJson(verdict);
     if (verdict.active) {
       const until = verdictValidUntil(verdict.claims, expected) * 1_000;
-      verdicts.set(key, { verdict, trusted, until }, { ttl: JWT_VERDICT_TTL_MS });
+      const staleAt = clock.monotonic() + JWT_VERDICT_TTL_MS;
+      verdicts.set(key, { json, issuer: verdict.issuer, trusted, until, staleAt });
     }
-    return verdict;
+    return json;
+  }
+
+  async function verifyToJson(call: Call, request: VerifyRequest): Promise<string | Refusal> {
+    const denied = denyVerification(access, call);
+    if (denied) return denied;
+    access.noteRead(call, 'jwt.verify', { integration: '*', owner: '*' });
+    const key = digest(JSON.stringify(request));
+    return (await cached(key)) ?? verify(request, key);
   }
 
   return {
+    verifyToJson,
     async verify(call, request) {
-      const denied = denyVerification(access, call);
-      if (denied) return denied;
-      access.noteRead(call, 'jwt.verify', { integration: '*', owner: '*' });
-      const key = digest(JSON.stringify(request));
-      return (await cached(key)) ?? verify(request, key);
+      const json = await verifyToJson(call, request);
+      return typeof json === 'string' ? JSON.parse(json) : json;
     },
   };
 }
+
+const asJson = (verdict: JwtVerdict): string => JSON.stringify(verdict);
 
 /** A verification concerns no integration and no owner: any grant of the action allows it. */
 export function denyVerification(access: Access, call: Call): Refusal | undefined {

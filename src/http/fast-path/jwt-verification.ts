@@ -1,9 +1,8 @@
-// JWT verification on the fast path: the body is read once, and the JSON of a cached verdict is made once.
+// JWT verification on the fast path: the body is read once, and the JSON of a verdict is made once.
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { JwtVerification, VerifyRequest } from '../../broker/jwt/index.ts';
 import { Refusal } from '../../domain/errors.ts';
-import type { JwtVerdict } from '../../ports/index.ts';
 import type { Answer } from '../answer.ts';
 import { problemOf } from '../errors/problem.ts';
 import type { FastHandler, FastPath } from './fast-path.ts';
@@ -16,20 +15,10 @@ const JSON_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-
 
 interface Parts {
   fastPath: FastPath;
-  verification: JwtVerification;
+  verification: Pick<JwtVerification, 'verifyToJson'>;
 }
 
 export function createFastJwtVerification({ fastPath, verification }: Parts): FastHandler {
-  const bodies = new WeakMap<JwtVerdict, string>();
-
-  function bodyOf(verdict: JwtVerdict): string {
-    const known = bodies.get(verdict);
-    if (known !== undefined) return known;
-    const body = JSON.stringify(verdict);
-    if (verdict.active) bodies.set(verdict, body);
-    return body;
-  }
-
   return async (request, response, next) => {
     const length = Number(request.headers['content-length'] ?? 0);
     const isPlain = length > 0 && length <= BODY_LIMIT && request.headers['content-type'] === 'application/json';
@@ -42,11 +31,11 @@ export function createFastJwtVerification({ fastPath, verification }: Parts): Fa
     const wanted = parse(bytes);
     if (!wanted) return next();
     try {
-      const result = await verification.verify(call, wanted);
+      const result = await verification.verifyToJson(call, wanted);
       const answer: Answer =
         result instanceof Refusal
           ? problemOf(result.fault, call.requestId)
-          : { status: 200, headers: JSON_HEADERS, body: bodyOf(result) };
+          : { status: 200, headers: JSON_HEADERS, body: result };
       fastPath.answer(response, admitted, VERIFY, answer);
     } catch (error) {
       fastPath.fail(response, admitted, VERIFY, error);

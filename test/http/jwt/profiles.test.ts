@@ -1,6 +1,7 @@
 // Expectations of a JWT beyond issuer and audience, over HTTP: profile, claims, age.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Verdict } from '../../../src/api/index.ts';
+import { JWT_VERDICT_TTL_MS } from '../../../src/domain/time-limits.ts';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectIssues, expectOk } from '../../support/contract.ts';
 import { createSigningKey, jwt, startIssuers } from '../../support/issuers.ts';
@@ -13,8 +14,9 @@ const key = createSigningKey('k1');
 let now = START;
 let broker: TestBroker;
 let issuers: Awaited<ReturnType<typeof startIssuers>>;
+const keysOfIssuers = { main: [key.jwk] };
 beforeAll(async () => {
-  issuers = await startIssuers({ main: [key.jwk] });
+  issuers = await startIssuers(keysOfIssuers);
   const trusted_issuers = [{ issuer: issuers.urlOf('main'), audiences: ['app', 'portal'] }];
   broker = await startTestBroker({}, { trusted_issuers }, { clock: { now: () => now, monotonic: () => now } });
 });
@@ -298,6 +300,17 @@ describe('cached verdict', () => {
     now += 91_000;
     expect(await ask()).toEqual(['too_old', 'too_old']);
     expect(await outcome(plain, { max_age: 300 })).toBe('active');
+  });
+
+  test('not used for longer than the keys of the issuer: a key that was withdrawn is trusted no longer', async () => {
+    const good = token();
+    expect(await outcome(good)).toBe('active');
+    keysOfIssuers.main = [];
+    now += JWT_VERDICT_TTL_MS - 1;
+    expect(await outcome(good)).toBe('active');
+    now += 1;
+    expect(await outcome(good)).toBe('unknown_key');
+    keysOfIssuers.main = [key.jwk];
   });
 });
 
