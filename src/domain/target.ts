@@ -2,6 +2,7 @@
 
 import { type AuthMode, isCode, protectedResourceOf } from './auth-modes.ts';
 import type { Connection } from './connection.ts';
+import type { Lookup } from './dialect.ts';
 import { fill, isValid, type Values, valuesOf } from './fields.ts';
 import type { GrantSource } from './grant-source.ts';
 import type { Integration } from './integration.ts';
@@ -160,6 +161,20 @@ export const trustedIssuerOf = ({ auth, issuer }: Pick<Target, 'auth' | 'issuer'
 /** Whether token requests carry DPoP proofs (RFC 9449). */
 export const usesDpop = ({ auth, values }: Pick<Target, 'auth' | 'values'>): boolean =>
   'dpop' in auth && fill(auth.dpop, values) === 'true';
+
+/** The look-ups that are still to be made: there is something to ask, and not all that they capture is known. */
+export function pendingLookups(
+  { auth, values, endpoints }: Pick<Target, 'auth' | 'values' | 'endpoints'>,
+  known: Readonly<Record<string, unknown>>,
+): Lookup[] {
+  if (!isCode(auth)) return [];
+  const pending = auth.lookups.filter(
+    ({ url, capture }) =>
+      (url !== undefined || endpoints.userinfo !== undefined) && Object.keys(capture).some((name) => !(name in known)),
+  );
+  // They present the access token as a bearer token.
+  return pending.length > 0 && usesDpop({ auth, values }) ? [] : pending;
+}
 
 /** What ends when a token is revoked; undefined: it is not known. */
 export function revocationEnds({ auth, values }: Pick<Target, 'auth' | 'values'>): 'token' | 'grant' | undefined {

@@ -6,7 +6,7 @@ import type { CodeMode } from '../../domain/auth-modes.ts';
 import type { Lookup } from '../../domain/dialect.ts';
 import { fill, fillAll, type Values } from '../../domain/fields.ts';
 import type { Json } from '../../domain/json-path.ts';
-import { resolveUrl, type Target, usesDpop } from '../../domain/target.ts';
+import { pendingLookups, resolveUrl, type Target } from '../../domain/target.ts';
 import { LOOKUP_DEADLINE_MS } from '../../domain/time-limits.ts';
 import type { Outbound } from '../outbound/outbound.ts';
 import { capture } from './json-paths.ts';
@@ -28,11 +28,11 @@ export async function runLookups(
   known: Json,
   persists = false,
 ): Promise<LookedUp> {
+  const pending = pendingLookups(target, known);
+  if (pending.length === 0) return { captured: {}, accountUnavailable: false };
   const naming = new Set(accountCaptures(target.auth));
   // No captured values: the token is sent only where the catalogue and the admin say.
   const values = { ...target.values, access_token: accessToken };
-  const lookups = usesDpop(target) ? [] : target.auth.lookups;
-  const pending = lookups.filter((lookup) => Object.keys(lookup.capture).some((name) => !(name in known)));
   const found = await Promise.all(
     pending.map(async (lookup) => {
       const isNaming = Object.keys(lookup.capture).some((name) => naming.has(name));

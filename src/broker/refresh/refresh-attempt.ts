@@ -9,7 +9,7 @@ import { withDeadline } from '../../domain/deadline.ts';
 import type { Refusal } from '../../domain/errors.ts';
 import { isRenewable } from '../../domain/refresh-schedule.ts';
 import { namesTokens } from '../../domain/signal-receivers.ts';
-import { reuseWindowMs, type Target } from '../../domain/target.ts';
+import { pendingLookups, reuseWindowMs, type Target } from '../../domain/target.ts';
 import { LEASE_IN_DOUBT_RETRY_MS } from '../../domain/time-limits.ts';
 import type {
   Claimed,
@@ -233,7 +233,9 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       'refresh: lease claimed, intent recorded',
     );
     if (await committer.adopt(connection, fence, unresolved !== null)) return concurrentRefreshes.result(connection);
-    const spent = decryptRenewalSecrets(vault, connection, claimed.credentials, auth);
+    const claimedTarget = targets.targetOf(resolved, connection);
+    const hasLookups = pendingLookups(claimedTarget, connection.captured).length > 0;
+    const spent = decryptRenewalSecrets(vault, connection, claimed.credentials, auth, hasLookups);
     if (!isRenewable(auth, spent)) return outcomes.notRefreshable({ claimed, auth, namesTokens: false, fields });
 
     parts.reached?.('claimed');
@@ -255,9 +257,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       request: async () =>
         unready
           ? { ok: false, fault: unready }
-          : parts.responseTimes.measure(endpoint, () =>
-              provider.refresh(targets.targetOf(resolved, connection), request),
-            ),
+          : parts.responseTimes.measure(endpoint, () => provider.refresh(claimedTarget, request)),
       slowMs: parts.slowMs,
       onSlow() {
         isLate = true;

@@ -1,5 +1,5 @@
 // Encrypts and decrypts the credentials of a connection, each column bound to its row and to whose connection it is.
-import { type AuthMode, isCode } from '../../domain/auth-modes.ts';
+import type { AuthMode } from '../../domain/auth-modes.ts';
 import type {
   Ciphertext,
   Connection,
@@ -67,17 +67,22 @@ export const decryptIdToken = decryptOf('idToken');
 /** Imported credentials, and the DPoP key that tokens are bound to. */
 export const decryptKeyMaterial = decryptOf('credentials');
 
-/** What a refresh sends, and what it keeps if the token response leaves it out. Throws `VaultError`. */
+/**
+ * What a refresh sends, and what it keeps if the token response leaves it out. `withAccessToken`: it is needed for more than that.
+ * Throws `VaultError`.
+ */
 export function decryptRenewalSecrets(
   vault: Pick<Vault, 'decrypt'>,
   place: CredentialsPlace,
   encrypted: EncryptedCredentials,
   auth: AuthMode,
+  withAccessToken: boolean,
 ): Credentials {
-  // Lookups need the access token too.
-  const usesAccessToken = renewalSecrets(auth).includes('accessToken') || (isCode(auth) && auth.lookups.length > 0);
   return {
-    accessToken: usesAccessToken ? decryptAccessToken(vault, place, encrypted.accessToken) : null,
+    accessToken:
+      withAccessToken || renewalSecrets(auth).includes('accessToken')
+        ? decryptAccessToken(vault, place, encrypted.accessToken)
+        : null,
     refreshToken: decryptRefreshToken(vault, place, encrypted.refreshToken),
     idToken: null,
     credentials: decryptKeyMaterial(vault, place, encrypted.credentials),
