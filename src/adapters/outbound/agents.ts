@@ -19,6 +19,8 @@ import {
 const MAX_HEADERS = 32 * 1_024;
 /** Client certificates with open connections at the same time. */
 const MAX_AGENTS = 100;
+/** Origins that were judged. */
+const MAX_ROUTES = 1_000;
 
 /** A client certificate. PEM. */
 export interface ClientCertificate {
@@ -98,15 +100,28 @@ export function createAgents({ allow, proxies, connectTimeoutMs, connections, re
     });
   };
 
+  const routes = new LRUCache<string, Route | { problem: string }>(upTo(MAX_ROUTES));
+
+  function judge(url: URL): Route | { problem: string } {
+    const proxy = proxyFor(url, proxies);
+    const isJudgedByName = proxy !== undefined && proxies.resolves === 'proxy';
+    const problem = urlProblem(url, allowList) ?? (isJudgedByName ? nameProblem(url.hostname, allowList) : undefined);
+    if (problem !== undefined) return { problem };
+    if (proxy === undefined) return { way: 'direct', pathPrefix: '', headers: {} };
+    if (url.protocol === 'https:') return { way: 'tunnel', pathPrefix: '', headers: {} };
+    return { way: 'forward', pathPrefix: url.origin, headers: proxyAuthorization(proxy) };
+  }
+
   return {
     routeTo(url) {
-      const proxy = proxyFor(url, proxies);
-      const isJudgedByName = proxy !== undefined && proxies.resolves === 'proxy';
-      const problem = urlProblem(url, allowList) ?? (isJudgedByName ? nameProblem(url.hostname, allowList) : undefined);
-      if (problem !== undefined) return problem;
-      if (proxy === undefined) return { way: 'direct', pathPrefix: '', headers: {} };
-      if (url.protocol === 'https:') return { way: 'tunnel', pathPrefix: '', headers: {} };
-      return { way: 'forward', pathPrefix: url.origin, headers: proxyAuthorization(proxy) };
+      // The path does not count. The addresses of a name are judged whenever it is connected to.
+      const isJudgedByOrigin = url.username === '' && url.password === '';
+      let known = isJudgedByOrigin ? routes.get(url.origin) : undefined;
+      if (!known) {
+        known = judge(url);
+        if (isJudgedByOrigin) routes.set(url.origin, known);
+      }
+      return 'problem' in known ? known.problem : known;
     },
 
     agentFor(way, tls) {

@@ -1,6 +1,6 @@
 // The outbound HTTP client: every request that the broker makes goes through it. It is guarded against SSRF (https to
 // public addresses, and the operator's allow list), follows no redirect, and has a deadline and a size limit.
-import type { Dispatcher } from 'undici';
+import type { Agent, Dispatcher } from 'undici';
 import { OUTBOUND_DEADLINE_MS } from '../../domain/time-limits.ts';
 import { type ClientCertificate, createAgents } from './agents.ts';
 import { type EgressProxies, NO_PROXIES } from './egress-proxy.ts';
@@ -79,14 +79,9 @@ export function createOutbound({
     const route = url === null ? 'must be an https URL' : routeTo(url);
     if (url === null || typeof route === 'string')
       return Promise.reject(new OutboundError('blocked', `${url?.host ?? 'the URL'} ${route}`, false));
-    const { body, headers } = encode(init);
-    const unsendable = Object.entries(headers).find(
-      ([name, value]) => !HEADER_NAME.test(name) || !HEADER_VALUE.test(value),
-    );
-    if (unsendable)
-      return Promise.reject(
-        new OutboundError('blocked', `${url.host} cannot be sent the header ${unsendable[0]}`, false),
-      );
+    const { body, headers, unsendable } = encode(init);
+    if (unsendable !== undefined)
+      return Promise.reject(new OutboundError('blocked', `${url.host} cannot be sent the header ${unsendable}`, false));
     return new Promise((fulfil, reject) => {
       const handler = new ResponseHandler({
         ...{ host: url.host, maxBytes: init.cutOffAt ?? maxBytes, resolve: fulfil, reject },
@@ -99,29 +94,39 @@ export function createOutbound({
         origin: url.origin,
         path: route.pathPrefix + url.pathname + url.search,
         method: init.method ?? 'GET',
-        headers: { ...headers, ...route.headers },
+        headers: Object.assign(headers, route.headers),
         body,
       };
-      Promise.resolve(agentFor(route.way, init.tls))
-        .then((ready) => ready.dispatch(dispatch as Dispatcher.DispatchOptions, handler))
-        .catch((error: Error) => handler.onResponseError(undefined, error));
+      const send = (agent: Agent) => agent.dispatch(dispatch as Dispatcher.DispatchOptions, handler);
+      const failed = (error: Error) => handler.onResponseError(undefined, error);
+      const agent = agentFor(route.way, init.tls);
+      if (agent instanceof Promise) return void agent.then(send).catch(failed);
+      try {
+        send(agent);
+      } catch (error) {
+        failed(error as Error);
+      }
     });
   };
 
   return Object.assign(request, { close });
 }
 
-function encode({ body, headers }: OutboundRequest): {
+/** `unsendable`: the name of a header that HTTP does not allow, or not with its value. */
+function encode({ body, headers: given = {} }: OutboundRequest): {
   body: string | Uint8Array | null;
   headers: Record<string, string>;
+  unsendable: string | undefined;
 } {
+  const isForm = body instanceof URLSearchParams;
   // RFC 9110 12.5.3: without the field any coding is acceptable. Some servers compress nevertheless.
-  const common = { 'user-agent': 'valetkey', 'accept-encoding': 'identity' };
-  if (!(body instanceof URLSearchParams))
-    return { body: body ?? null, headers: { ...common, ...lowerCaseNames(headers) } };
-  const form = { 'content-type': 'application/x-www-form-urlencoded;charset=UTF-8' };
-  return { body: body.toString(), headers: { ...common, ...form, ...lowerCaseNames(headers) } };
+  const headers: Record<string, string> = { 'user-agent': 'valetkey', 'accept-encoding': 'identity' };
+  if (isForm) headers['content-type'] = 'application/x-www-form-urlencoded;charset=UTF-8';
+  let unsendable: string | undefined;
+  for (const name of Object.keys(given)) {
+    const value = given[name]!;
+    if (!HEADER_NAME.test(name) || !HEADER_VALUE.test(value)) unsendable ??= name.toLowerCase();
+    headers[name.toLowerCase()] = value;
+  }
+  return { body: isForm ? body.toString() : (body ?? null), headers, unsendable };
 }
-
-const lowerCaseNames = (headers: Record<string, string> = {}) =>
-  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));

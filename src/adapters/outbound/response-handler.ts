@@ -4,7 +4,7 @@ import { startDeadline } from '../../domain/deadline.ts';
 import { decodeText } from './body-text.ts';
 import { decodeBody, isPlain } from './content-codings.ts';
 import { connectionError, OutboundError, proxyError } from './outbound-error.ts';
-import { type ResponseHeaders, WholeResponse } from './whole-response.ts';
+import { firstOf, type ResponseHeaders, WholeResponse } from './whole-response.ts';
 
 /** Why a response is rejected; undefined when it is accepted. */
 function rejectionOf(status: number): [OutboundError['code'], string] | undefined {
@@ -130,7 +130,7 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   }
 
   #response(bytes: Uint8Array, isPartial: boolean): WholeResponse {
-    const text = decodeText(bytes, [this.#headers['content-type']].flat()[0]);
+    const text = decodeText(bytes, firstOf(this.#headers['content-type']));
     return new WholeResponse(text, this.#status, this.#headers, isPartial);
   }
 

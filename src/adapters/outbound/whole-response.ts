@@ -42,10 +42,14 @@ export class WholeResponse {
   }
   /** The first value of a header, by its lower-case name, without creating `headers`. */
   header(name: string): string | undefined {
-    return [this.#rawHeaders[name]].flat()[0];
+    return firstOf(this.#rawHeaders[name]);
+  }
+  /** `text`, at once. */
+  get content(): string {
+    return typeof this.#content === 'string' ? this.#content : JSON.stringify(this.#content);
   }
   async text(): Promise<string> {
-    return typeof this.#content === 'string' ? this.#content : JSON.stringify(this.#content);
+    return this.content;
   }
   async json(): Promise<unknown> {
     return typeof this.#content === 'string' ? JSON.parse(this.#content) : this.#content;
@@ -62,6 +66,10 @@ export class WholeResponse {
     return this as unknown as Response;
   }
 }
+
+/** Of a header that may have been sent several times. */
+export const firstOf = (value: string | string[] | undefined): string | undefined =>
+  typeof value === 'object' ? value[0] : value;
 
 const toPairs = (headers: ResponseHeaders): [string, string][] =>
   Object.entries(headers).flatMap(([name, value]) => [value ?? []].flat().map((one): [string, string] => [name, one]));
