@@ -44,8 +44,26 @@ export function chooseAuthMethod({ auth, secrets }: Target<TokenMode>, metadata:
   return found ?? (secrets.secret !== null && auth.client_auth === undefined ? 'client_secret_basic' : 'none');
 }
 
+/** What a token request carries to prove whose it is. */
+export interface ClientProof {
+  /** The same with every request. */
+  headers: Record<string, string>;
+  /** Adds parameters, and no headers; undefined: there are none. */
+  toBody?: client.ClientAuth;
+}
+
+/** The same for openid-client. */
+export const toClientAuth =
+  ({ headers: own, toBody }: ClientProof): client.ClientAuth =>
+  (server, metadata, body, headers) => {
+    for (const [name, value] of Object.entries(own)) headers.set(name, value);
+    return toBody?.(server, metadata, body, headers);
+  };
+
+const inBody = (toBody: client.ClientAuth): ClientProof => ({ headers: {}, toBody });
+
 /** Throws `ClientKeyError` when the private key or the certificate cannot be used. */
-export async function clientAuthentication(target: Target<TokenMode>, metadata: Metadata): Promise<client.ClientAuth> {
+export async function clientProof(target: Target<TokenMode>, metadata: Metadata): Promise<ClientProof> {
   const { secret, privateKey } = target.secrets;
   switch (chooseAuthMethod(target, metadata)) {
     case 'client_secret_basic':
@@ -56,29 +74,27 @@ export async function clientAuthentication(target: Target<TokenMode>, metadata: 
     case 'secret_as_username':
       return basic(secret!, '');
     case 'client_secret_post':
-      return client.ClientSecretPost(secret!);
+      return inBody(client.ClientSecretPost(secret!));
     case 'client_secret_jwt':
-      return withEndpointAudience(assertionModifier(target, 'HS256'), (options) =>
-        client.ClientSecretJwt(secret!, options),
+      return inBody(
+        withEndpointAudience(assertionModifier(target, 'HS256'), (options) => client.ClientSecretJwt(secret!, options)),
       );
     case 'private_key_jwt':
-      return privateKeyJwt(target, readPrivateKey(privateKey!));
+      return inBody(privateKeyJwt(target, readPrivateKey(privateKey!)));
     case 'tls_client_auth':
       if (!readCertificate(target.secrets.certificate!).checkPrivateKey(readPrivateKey(privateKey!)))
         throw new ClientKeyError('the private key is not that of the certificate');
-      return client.TlsClientAuth();
+      return inBody(client.TlsClientAuth());
     case 'none':
-      return client.None();
+      return inBody(client.None());
   }
 }
 
-const basic =
-  (user: string, password: string): client.ClientAuth =>
-  (_as, _client, _body, headers) => {
-    headers.set('authorization', `Basic ${base64(`${user}:${password}`)}`);
-  };
+const basic = (user: string, password: string): ClientProof => ({
+  headers: { authorization: `Basic ${base64(`${user}:${password}`)}` },
+});
 
-async function privateKeyJwt(target: Target<TokenMode>, key: KeyObject): Promise<client.ClientAuth> {
+function privateKeyJwt(target: Target<TokenMode>, key: KeyObject): client.ClientAuth {
   const alg = target.auth.client_assertion.alg ?? defaultAlgorithm(key);
   const { key_id: kid } = target.values;
   const signing = { key: importForWebCrypto(key, alg), ...(kid === undefined ? {} : { kid }) };

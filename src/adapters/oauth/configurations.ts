@@ -3,22 +3,25 @@ import * as client from 'openid-client';
 import { isCode, protectedResourceOf, type TokenMode } from '../../domain/auth-modes.ts';
 import { fill } from '../../domain/fields.ts';
 import type { GrantSource } from '../../domain/grant-source.ts';
-import type { Target } from '../../domain/target.ts';
-import { CODE_EXCHANGE_DEADLINE_MS, REFRESH_DEADLINE_MS } from '../../domain/time-limits.ts';
+import type { ClientSecrets, Target } from '../../domain/target.ts';
+import { REFRESH_DEADLINE_MS } from '../../domain/time-limits.ts';
 import type { ClientAssertions, ProviderFault, ProviderResult } from '../../ports/index.ts';
 import { type Outbound, type OutboundRequest, WholeResponse } from '../outbound/outbound.ts';
 import { ownAssertion, ownKeysFault, usesOwnKeys } from './client-assertion.ts';
-import { ClientKeyError, chooseAuthMethod, clientAuthentication } from './client-authentication.ts';
+import { ClientKeyError, chooseAuthMethod, clientProof, toClientAuth } from './client-authentication.ts';
 import type { Discovery, IssuerKind, Metadata } from './discovery.ts';
 import { fault } from './provider-errors.ts';
 import { currentSendGate } from './send-gate.ts';
-import { renameParameters, toDialectRequest } from './token-request.ts';
+import { createTokenRequests, createTokenSender, type RequestTokens, type SendTokenRequest } from './token-endpoint.ts';
+import { renameParameters } from './token-request.ts';
 import { receiveTokenResponse, stripChallenge } from './token-response.ts';
 
 export interface Configured {
   config: client.Configuration;
   /** The discovered metadata, overlaid with the target's endpoints. */
   metadata: Metadata;
+  /** Undefined: it has no token endpoint, or not one of a URL. */
+  requestTokens: RequestTokens | undefined;
 }
 
 export interface Configurations {
@@ -120,29 +123,31 @@ async function createConfigured(
   const mutualTls = chooseAuthMethod(target, metadata) === 'tls_client_auth';
   const clientMetadata = mutualTls ? { use_mtls_endpoint_aliases: true } : undefined;
   const proof = usesOwnKeys(target.source)
-    ? ownAssertion(clientAssertions, target.source)
-    : await clientAuthentication(target, metadata);
-  const config = new client.Configuration(metadata, target.clientId || NO_CLIENT_ID, clientMetadata, proof);
+    ? { headers: {}, toBody: ownAssertion(clientAssertions, target.source) }
+    : await clientProof(target, metadata);
+  const clientId = target.clientId || NO_CLIENT_ID;
+  const config = new client.Configuration(metadata, clientId, clientMetadata, toClientAuth(proof));
   // The outbound client decides what is reachable over http, and sets the deadline.
   client.allowInsecureRequests(config);
   config.timeout = 0;
-  config[client.customFetch] = transport(target, outbound, mutualTls, refreshDeadlineMs);
-  return { config, metadata };
+  const tls = mutualTls ? certificateOf(target.secrets) : undefined;
+  const send = createTokenSender(target, outbound, tls, refreshDeadlineMs);
+  config[client.customFetch] = transport(target.auth, outbound, tls, send);
+  const { auth } = target;
+  return { config, metadata, requestTokens: createTokenRequests({ auth, clientId, metadata, mutualTls, proof, send }) };
 }
+
+const certificateOf = ({ certificate, privateKey }: ClientSecrets): OutboundRequest['tls'] =>
+  certificate !== null && privateKey !== null ? { cert: certificate, key: privateKey } : undefined;
 
 /** The outbound client, with token requests in the provider's dialect and their responses normalized. */
 function transport(
-  target: Target<TokenMode>,
+  auth: TokenMode,
   outbound: Outbound,
-  mutualTls: boolean,
-  refreshDeadlineMs: number,
+  tls: OutboundRequest['tls'],
+  send: SendTokenRequest,
 ): client.CustomFetch {
-  const { auth, secrets } = target;
-  const tls =
-    mutualTls && secrets.certificate !== null && secrets.privateKey !== null
-      ? { cert: secrets.certificate, key: secrets.privateKey }
-      : undefined;
-  return async (url, { method, headers, body }) => {
+  return async (url, { method, headers: { 'user-agent': _library, ...headers }, body }) => {
     const form = body instanceof URLSearchParams ? body : undefined;
     const grantType = form?.get('grant_type');
     if (!form || !grantType) {
@@ -152,20 +157,12 @@ function transport(
       return acceptAnyRevocationSuccess(stripChallenge(await outbound(url, request)), form?.has('token') ?? false)
         .asResponse;
     }
-    const { url: to, ...request } = toDialectRequest(target, url, headers, form);
     // A refreshed ID token is validated separately, since an invalid one must not cost the grant. And systems that are
     // no OpenID Providers put arbitrary values there.
     const idToken = isCode(auth) && auth.mode === 'oidc' && grantType === 'authorization_code';
-    const timeoutMs = deadlineOf(auth, grantType, refreshDeadlineMs);
-    const sent = outbound(to, { ...request, tls, timeoutMs, mayStillSend: currentSendGate() });
+    const sent = send(url, headers, form, currentSendGate());
     return (await receiveTokenResponse(sent, auth.token_answer, idToken)).asResponse;
   };
-}
-
-/** A request that spends something is left open for longer: a refresh token or a code. Undefined: the general deadline. */
-function deadlineOf(auth: TokenMode, grantType: string, refreshDeadlineMs: number): number | undefined {
-  if (!isCode(auth)) return undefined;
-  return grantType === auth.refresh.grant_type ? refreshDeadlineMs : CODE_EXCHANGE_DEADLINE_MS;
 }
 
 /** Treats every 2xx of a revocation as success: RFC 7009 2.2 says 200, some systems answer 204 or 202. */

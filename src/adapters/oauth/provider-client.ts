@@ -82,8 +82,7 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
       return configured.ok ? undefined : configured.fault;
     },
 
-    refresh: (target, request) =>
-      livingFromRequest(clock, () => withSendGate(request.mayStillSend, () => refreshOrMint(target, request))),
+    refresh: (target, request) => livingFromRequest(clock, () => refreshOrMint(target, request)),
 
     async identityOf(target, idToken) {
       if (!isCode(target.auth) || target.issuer === null) return undefined;
@@ -114,7 +113,8 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
 
   async function refreshOrMint(target: Target, request: RefreshRequest): Promise<ProviderResult<TokenResponse>> {
     if (isStatic(target.auth)) throw new Error(`a connection in the mode ${target.auth.mode} is never refreshed`);
-    if (!isCode(target.auth)) return mint(target as Target<MintedMode>, request);
+    if (!isCode(target.auth))
+      return withSendGate(request.mayStillSend, () => mint(target as Target<MintedMode>, request));
     // Where the grant comes from, and nowhere else: what the resource says by now does not matter.
     const { source } = parseStoredCredentials(request.credentials.credentials);
     const codeTarget = targetAt(asCodeTarget(target), source);

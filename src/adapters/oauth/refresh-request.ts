@@ -17,6 +17,7 @@ import type { DpopKeys } from './dpop.ts';
 import { readableName, type VerifyIdTokenSignature, validateRefreshedIdToken } from './id-token.ts';
 import { runLookups } from './lookups.ts';
 import { classifyProviderError, fault } from './provider-errors.ts';
+import { withSendGate } from './send-gate.ts';
 import { valuesWithClientSecret } from './token-request.ts';
 import { type Original, originalOf, toTokenResponse } from './token-response.ts';
 
@@ -57,16 +58,20 @@ export function createTokenRefresh({ outbound, verifyIdTokenSignature, dpopKeys,
     // A refresh token that is bound to a key stays bound, whatever the integration says by now (RFC 9449 5).
     const { dpopKey } = parseStoredCredentials(request.credentials.credentials);
     const binding = dpopKey !== undefined || usesDpop(target) ? dpopKeys.bind(configured.config, dpopKey) : undefined;
-    let answer: Awaited<ReturnType<typeof client.genericGrantRequest>>;
+    let original: Original;
     try {
-      answer =
-        grantType === 'refresh_token' && name === 'refresh_token'
-          ? await client.refreshTokenGrant(configured.config, spent, parameters, binding?.options)
-          : await client.genericGrantRequest(
-              configured.config,
-              grantType,
-              { ...parameters, [name]: spent },
-              binding?.options,
+      original =
+        binding === undefined && configured.requestTokens !== undefined
+          ? await configured.requestTokens(grantType, { ...parameters, [name]: spent }, request.mayStillSend)
+          : originalOf(
+              await withSendGate(request.mayStillSend, () =>
+                client.genericGrantRequest(
+                  configured.config,
+                  grantType,
+                  { ...parameters, [name]: spent },
+                  binding?.options,
+                ),
+              ),
             );
     } catch (error) {
       const secrets = [spent, ...clientSecrets(target)];
@@ -81,7 +86,6 @@ export function createTokenRefresh({ outbound, verifyIdTokenSignature, dpopKeys,
         }),
       };
     }
-    const original = originalOf(answer);
     const checked = await checkIdToken(target, configured, original, request);
     if (checked === 'other_identity') {
       const detail = 'the refresh answered for another issuer or subject';

@@ -1,4 +1,4 @@
-// Turns the standard token requests of openid-client into the provider's dialect, as the catalogue describes it.
+// Turns standard token requests into the provider's dialect, as the catalogue describes it.
 
 import { isCode, type TokenMode } from '../../domain/auth-modes.ts';
 import { fillAll } from '../../domain/fields.ts';
@@ -10,23 +10,41 @@ export interface TokenRequest extends OutboundRequest {
 }
 
 /** `form`: the standard parameters and the catalogue's. */
-export function toDialectRequest(
-  target: Target<TokenMode>,
-  url: string,
-  headers: Record<string, string>,
-  form: URLSearchParams,
-): TokenRequest {
+export type ToDialect = (url: string, headers: Record<string, string>, form: URLSearchParams) => TokenRequest;
+
+/** What the catalogue changes of the token requests to a target, worked out once: a target has many of them. */
+export function createTokenDialect(target: Target<TokenMode>): ToDialect {
   const { auth } = target;
   const { token_request: dialect } = auth;
-  const refresh = isCode(auth) && form.get('grant_type') === auth.refresh.grant_type ? auth.refresh : undefined;
+  const own = lowerCaseNames(fillAll(dialect.headers, valuesWithClientSecret(target)));
   const withoutClientId = target.clientId === '' ? ['client_id'] : [];
-  const omitted = new Set([...dialect.omit, ...(refresh?.omit ?? []), ...withoutClientId]);
-  const remaining = new URLSearchParams([...form].filter(([name]) => !omitted.has(name)));
-  const parameters = Object.fromEntries(renameParameters(remaining, dialect.rename));
-  const sent = { ...headers, ...lowerCaseNames(fillAll(dialect.headers, valuesWithClientSecret(target))) };
-  if (omitted.has('authorization')) delete sent.authorization;
-  const to = (refresh && target.endpoints.refresh) || url;
-  return buildTokenRequest(to, refresh?.method ?? dialect.method, dialect.body, sent, parameters);
+  const ordinary = {
+    omitted: new Set([...dialect.omit, ...withoutClientId]),
+    method: dialect.method,
+    to: undefined as string | undefined,
+  };
+  const refresh = isCode(auth) ? auth.refresh : undefined;
+  const ofRefresh = refresh && {
+    omitted: new Set([...ordinary.omitted, ...refresh.omit]),
+    method: refresh.method ?? dialect.method,
+    to: target.endpoints.refresh || undefined,
+  };
+  const isRenaming = Object.keys(dialect.rename).length > 0;
+
+  return (url, headers, form) => {
+    const {
+      omitted,
+      method,
+      to = url,
+    } = ofRefresh && form.get('grant_type') === refresh?.grant_type ? ofRefresh : ordinary;
+    const sent = { ...headers, ...own };
+    if (omitted.has('authorization')) delete sent.authorization;
+    if (omitted.size === 0 && !isRenaming && method === 'POST' && dialect.body === 'form')
+      return { url: to, method, headers: sent, body: form };
+    const remaining = new URLSearchParams([...form].filter(([name]) => !omitted.has(name)));
+    const parameters = Object.fromEntries(renameParameters(remaining, dialect.rename));
+    return buildTokenRequest(to, method, dialect.body, sent, parameters);
+  };
 }
 
 /** With the vendor's parameter names. */

@@ -29,54 +29,64 @@ export interface Original {
   body: Json | unknown[];
   /** The provider's clock (its `Date` header), in milliseconds since the epoch; null without one. */
   date: number | null;
+  /** For the next proof (RFC 9449 8). */
+  dpopNonce: string | undefined;
 }
 
 type ResponseDialect = TokenMode['token_answer'];
 
 /**
- * The response to a token request, normalized. A success whose end is missing counts when its tokens are there: what a
- * refresh token was spent for is not thrown away. Rejects with `UnreadableResponse` for a success without a token, and with
- * what `sent` rejects with where nothing was received.
+ * The response to a token request: as it was received, or an error in the form of RFC 6749 5.2, whose status is not 2xx. A
+ * success whose end is missing counts when its tokens are there: what a refresh token was spent for is not thrown away. Rejects
+ * with `UnreadableResponse` for a success without a token, and with what `sent` rejects with where nothing was received.
  */
+export async function readTokenResponse(
+  sent: Promise<WholeResponse>,
+  dialect: ResponseDialect,
+): Promise<Original | WholeResponse> {
+  try {
+    return read(await sent, dialect);
+  } catch (error) {
+    if (!(error instanceof OutboundError) || error.received === undefined) throw error;
+    const { received } = error;
+    try {
+      return read(received, dialect);
+    } catch {
+      throw new UnreadableResponse(error.message, received, { cause: error });
+    }
+  }
+}
+
+/** The same for openid-client: a success in the form of RFC 6749 5.1. `idToken`: pass it on, to be validated. */
 export async function receiveTokenResponse(
   sent: Promise<WholeResponse>,
   dialect: ResponseDialect,
   idToken: boolean,
 ): Promise<WholeResponse> {
-  try {
-    return await normalizeTokenResponse(await sent, dialect, idToken);
-  } catch (error) {
-    if (!(error instanceof OutboundError) || error.received === undefined) throw error;
-    const { received } = error;
-    return await normalizeTokenResponse(received, dialect, idToken).catch(() => {
-      throw new UnreadableResponse(error.message, received, { cause: error });
-    });
-  }
+  const received = await readTokenResponse(sent, dialect);
+  return received instanceof WholeResponse ? received : toStandardResponse(received, dialect, idToken);
 }
 
-/** `idToken`: pass it on, for openid-client to validate. Throws `UnreadableResponse` for a success without a token. */
-async function normalizeTokenResponse(
-  response: WholeResponse,
-  dialect: ResponseDialect,
-  idToken: boolean,
-): Promise<WholeResponse> {
+/** Throws `UnreadableResponse` for a success without a token. */
+function read(response: WholeResponse, dialect: ResponseDialect): Original | WholeResponse {
   if (response.status >= 500) return stripChallenge(response);
-  const content = await response.text();
+  const { content } = response;
   const body = parseBody(content, response.isPartial, dialect);
-  const token = text(firstAt(body, dialect.access_token));
-  if (response.ok && body !== undefined && token !== undefined && isSuccess(body, dialect)) {
+  if (response.ok && body !== undefined && accessTokenIn(body, dialect) !== undefined && isSuccess(body, dialect)) {
     const date = Date.parse(response.header('date') ?? '');
-    const original = { body, date: Number.isNaN(date) ? null : date };
-    return jsonResponse(200, toStandardBody(original, token, dialect, idToken), response);
+    return { body, date: Number.isNaN(date) ? null : date, dpopNonce: response.header('dpop-nonce') };
   }
   const error = body && oauthError(body, dialect);
-  if (error) return jsonResponse(response.ok ? 400 : response.status, error, response);
+  if (error) return errorResponse(response.ok ? 400 : response.status, error, response);
   if (response.ok) throw new UnreadableResponse('the token response has no access token', response);
   const said = unstructuredError(content);
   return said === undefined
     ? stripChallenge(response)
-    : jsonResponse(response.status, { error: `http_${response.status}`, error_description: said }, response);
+    : errorResponse(response.status, { error: `http_${response.status}`, error_description: said }, response);
 }
+
+const accessTokenIn = (body: unknown, dialect: ResponseDialect): string | undefined =>
+  text(firstAt(body, dialect.access_token));
 
 /** One that is a number is spent like any other. */
 function refreshTokenIn(body: unknown, dialect: ResponseDialect): string | undefined {
@@ -88,16 +98,17 @@ const isSuccess = (body: unknown, { success }: Pick<ResponseDialect, 'success'>)
   success === undefined || at(body, success.path) === success.equals;
 
 /** Only what openid-client needs; the rest is read from the original. */
-function toStandardBody(original: Original, token: string, dialect: ResponseDialect, idToken: boolean): Json {
+function toStandardResponse(original: Original, dialect: ResponseDialect, idToken: boolean): WholeResponse {
   const refreshToken = refreshTokenIn(original.body, dialect);
   const id = at(original.body, 'id_token');
-  return {
-    access_token: token,
+  const body = {
+    access_token: accessTokenIn(original.body, dialect),
     token_type: 'bearer',
     ...(refreshToken === undefined ? {} : { refresh_token: refreshToken }),
     ...(idToken && id !== undefined && id !== null ? { id_token: id } : {}),
     [ORIGINAL]: original,
   };
+  return new WholeResponse(body, 200, { 'content-type': 'application/json', 'dpop-nonce': original.dpopNonce });
 }
 
 /** The original of a normalized response. */
@@ -126,7 +137,7 @@ export function oauthError(
 }
 
 /** Keeps only the headers that matter to the next request. */
-const jsonResponse = (status: number, body: Json, original: WholeResponse) =>
+const errorResponse = (status: number, body: Json, original: WholeResponse) =>
   new WholeResponse(body, status, {
     'content-type': 'application/json',
     'retry-after': original.header('retry-after'),
