@@ -4,11 +4,15 @@ import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 const KEY_BYTES = 32;
 /** HKDF's block counter. */
 const FIRST_BLOCK = Buffer.from([1]);
+/**
+ * Keys that are remembered, up to twice as many: a refresh decrypts what it spends and encrypts what it gets, with those of
+ * others between. Of a row that is read, the key is not needed again.
+ */
+const REMEMBERED = 128;
 
 /**
  * By their `info`: a row, or a purpose without a slash. The extract step is the same for all and done once (2.2, without a
- * salt); the expand step is one HMAC, for a key of one block (2.3). That costs less than a cache, so only the last key is
- * cached, since the secrets of a row are encrypted one after the other.
+ * salt); the expand step is one HMAC, for a key of one block (2.3).
  */
 export function derivedKeys(key: KeyObject): (info: string) => KeyObject {
   const secret = key.export();
@@ -16,12 +20,19 @@ export function derivedKeys(key: KeyObject): (info: string) => KeyObject {
   const prk = createSecretKey(extracted);
   secret.fill(0);
   extracted.fill(0);
-  let last: { info: string; key: KeyObject } | undefined;
+  let recent = new Map<string, KeyObject>();
+  let older = recent;
   return (info) => {
-    if (last?.info === info) return last.key;
+    const known = recent.get(info) ?? older.get(info);
+    if (known) return known;
     const expanded = createHmac('sha256', prk).update(info).update(FIRST_BLOCK).digest();
-    last = { info, key: createSecretKey(expanded) };
+    const derived = createSecretKey(expanded);
     expanded.fill(0);
-    return last.key;
+    if (recent.size >= REMEMBERED) {
+      older = recent;
+      recent = new Map();
+    }
+    recent.set(info, derived);
+    return derived;
   };
 }

@@ -135,7 +135,10 @@ export function createKeyRing(
     const nonce = nextNonce();
     const cipher = createCipheriv(CIPHER, derivedFrom(kid)(context.row), nonce, { authTagLength: TAG_BYTES });
     cipher.setAAD(additionalData(envelope, kid, context));
-    const ciphertext = Buffer.concat([cipher.update(plaintext, 'utf8'), cipher.final(), cipher.getAuthTag()]);
+    const encrypted = cipher.update(plaintext, 'utf8');
+    // GCM has nothing more here; this makes the tag.
+    cipher.final();
+    const ciphertext = Buffer.concat([encrypted, cipher.getAuthTag()]);
     return `${envelope}.${kid}.${nonce.toString('base64url')}.${ciphertext.toString('base64url')}` as Ciphertext;
   }
 
@@ -236,7 +239,10 @@ const checkContext = (kid: string): EncryptionContext => ({ row: `key_checks/${k
 
 function additionalData(envelope: Envelope, kid: string, { row, column, bound = [] }: EncryptionContext): Buffer {
   if (envelope === 'v1') return Buffer.from(JSON.stringify(['v1', kid, row, column]));
-  return Buffer.from(canonicalJson(['v2', kid, row, column, ...bound]));
+  const parts = ['v2', kid, row, column, ...bound];
+  // Of texts without a NUL, JSON is canonical already.
+  const json = JSON.stringify(parts);
+  return Buffer.from(json.includes('\\u0000') ? canonicalJson(parts) : json);
 }
 
 interface Parsed {
