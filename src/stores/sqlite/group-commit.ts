@@ -114,7 +114,8 @@ export class GroupCommit {
         this.#pending.unshift(...batch);
         return;
       }
-      const settlers = this.#runTogether(batch) ?? this.#runOneByOne(batch);
+      const settlers = this.#runTogether(batch) ?? this.#runAgain(batch);
+      if (!settlers) return;
       this.#sql.commit.run();
       this.#durable.push(...settlers);
       this.#onCommit();
@@ -132,18 +133,33 @@ export class GroupCommit {
     this.#syncs = syncs;
   }
 
-  /** Undefined when one of them threw: then all are rolled back. Those there is no time for become pending again. */
+  /**
+   * Undefined when one of them threw. Those there is no time for become pending again. Not in a savepoint: SQLite would keep a
+   * copy of each page that they change, which costs as much as a fifth of the statements.
+   */
   #runTogether(batch: PendingWrite[]): (() => void)[] | undefined {
     const since = this.#now();
-    return this.#inSavepoint(() => {
-      const settlers: (() => void)[] = [];
+    const settlers: (() => void)[] = [];
+    try {
       for (const { run } of batch) {
         settlers.push(run());
         if (settlers.length >= MIN_BATCH && this.#now() - since > GROUP_COMMIT_BUDGET_MS) break;
       }
-      this.#pending.unshift(...batch.splice(settlers.length));
-      return settlers;
-    }).value;
+    } catch (cause) {
+      // After some errors (disk full, I/O) SQLite has rolled back the transaction.
+      if (!this.#client.inTransaction) throw cause;
+      return undefined;
+    }
+    this.#pending.unshift(...batch.splice(settlers.length));
+    return settlers;
+  }
+
+  /** From the beginning, in a transaction of its own. Undefined: another process has locked the database meanwhile. */
+  #runAgain(batch: PendingWrite[]): (() => void)[] | undefined {
+    this.#sql.rollback.run();
+    if (this.#begin()) return this.#runOneByOne(batch);
+    this.#pending.unshift(...batch);
+    return undefined;
   }
 
   /** Takes twice as many statements, so only when one of them is known to throw. */
@@ -161,7 +177,7 @@ export class GroupCommit {
       this.#sql.release.run();
       return { value };
     } catch (cause) {
-      // After some errors (disk full, I/O) SQLite has rolled back the whole transaction, with the rest of the batch.
+      // As above: with the rest of the batch.
       if (!this.#client.inTransaction) throw cause;
       this.#sql.rollbackToSavepoint.run();
       this.#sql.release.run();

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import Sqlite, { type Database } from 'better-sqlite3';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { StoreError } from '../../../src/ports/index.ts';
 import { GroupCommit } from '../../../src/stores/sqlite/group-commit.ts';
 import { commitsIn } from './wal.ts';
@@ -113,6 +113,32 @@ test('an operation that throws is rolled back alone', async () => {
   await expect(broken).rejects.toMatchObject({ cause: { code: 'SQLITE_CONSTRAINT_PRIMARYKEY' } });
   expect(await Promise.all([first, last])).toEqual([1, 1]);
   expect(words()).toEqual(['a', 'b']);
+});
+
+test('while another process locks the database before the others are run again, they wait', async () => {
+  const prepare = client.prepare.bind(client);
+  let locks = 0;
+  vi.spyOn(client, 'prepare').mockImplementation((sql: string) => {
+    const statement = prepare(sql);
+    const run = statement.run.bind(statement);
+    if (sql !== 'ROLLBACK') return statement;
+    return Object.assign(statement, {
+      run() {
+        const result = run();
+        if (locks++ === 0) watcher.exec('BEGIN IMMEDIATE');
+        return result;
+      },
+    });
+  });
+  commits = new GroupCommit(client);
+  const [first, broken] = [commits.write(() => add('a')), commits.write(() => [add('half'), add('a')])];
+  await vi.waitFor(() => expect(locks).toBe(1));
+  await turn();
+  expect(words()).toEqual([]);
+  watcher.exec('ROLLBACK');
+  await expect(broken).rejects.toMatchObject({ cause: { code: 'SQLITE_CONSTRAINT_PRIMARYKEY' } });
+  expect(await first).toBe(1);
+  expect(words()).toEqual(['a']);
 });
 
 test('an error does not hold the values', async () => {
