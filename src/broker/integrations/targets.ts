@@ -52,6 +52,19 @@ export function createTargets({ store, vault, catalogue }: Parts): Targets {
   /** Reads of this turn of the event loop: refreshes come in bursts that need the same integration. */
   const reads = new Map<string, Promise<ResolvedIntegration | Refusal>>();
 
+  /** By the row that was read: each of its refreshes needs it several times. */
+  const versions = new WeakMap<Integration, string>();
+
+  /** A change by another process shows in the row: another version, creation time or ciphertext. */
+  function versionOf(integration: Integration): string {
+    const known = versions.get(integration);
+    if (known !== undefined) return known;
+    const { id, version, createdAt, clientSecret, privateKey } = integration;
+    const made = JSON.stringify([id, version, createdAt, clientSecret, privateKey]);
+    versions.set(integration, made);
+    return made;
+  }
+
   async function read(id: string): Promise<ResolvedIntegration | Refusal> {
     const integration = await store.integration(id);
     if (!integration) return refuse({ code: 'not_found', what: 'integration', id });
@@ -75,10 +88,9 @@ export function createTargets({ store, vault, catalogue }: Parts): Targets {
     },
 
     targetOf({ integration, provider, auth }, about) {
-      const { id, version, createdAt, clientSecret, privateKey, certificate } = integration;
+      const { id, clientSecret, privateKey, certificate } = integration;
       const params = connectionParams(provider, auth, about);
-      // A change by another process shows in the row: another version, creation time or ciphertext.
-      const key = JSON.stringify([id, version, createdAt, clientSecret, privateKey, params]);
+      const key = `${versionOf(integration)} ${JSON.stringify(params)}`;
       const known = targets.get(key);
       if (known) return known;
       const decrypted = (secret: Ciphertext | null, column: 'client_secret' | 'private_key') =>

@@ -65,6 +65,8 @@ interface Parts {
   log: Logger;
 }
 
+const isV1 = (secret: string | null): boolean => secret?.startsWith('v1.') === true;
+
 export function createCommitter(parts: Parts): RefreshCommitter {
   const { store, vault, rescue, recentCommits, access, recordedRefreshes, clock, log } = parts;
 
@@ -74,8 +76,7 @@ export function createCommitter(parts: Parts): RefreshCommitter {
    */
   async function current(pending: PendingCommit): Promise<PendingCommit> {
     const { connectionId: id, integration, owner, grant } = pending;
-    const { tokenDigests: _, ...secrets } = grant;
-    const isOld = Object.values(secrets).some((secret) => secret?.startsWith('v1.'));
+    const isOld = [grant.accessToken, grant.refreshToken, grant.idToken, grant.credentials].some(isV1);
     if (!isOld || vault.protection() === 'legacy') return pending;
     const label = pending.label ?? (await store.connection(id))?.label ?? '';
     return { ...pending, label, grant: reencryptCredentials(vault, { id, integration, owner, label }, grant) };

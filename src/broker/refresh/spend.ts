@@ -34,8 +34,9 @@ export interface Spent {
  */
 export async function spend({ request, slowMs, onSlow, secondAfterMs, maySendAgain }: Spending): Promise<Spent> {
   const stopSlow = startDeadline(slowMs, onSlow);
+  if (secondAfterMs === undefined) return { answer: await request().finally(stopSlow) };
   const { promise: secondIsDue, resolve } = Promise.withResolvers<'due'>();
-  const stopSecond = secondAfterMs === undefined ? () => {} : startDeadline(secondAfterMs, () => resolve('due'));
+  const stopSecond = startDeadline(secondAfterMs, () => resolve('due'));
   let isFirstOpen = true;
   try {
     const first = request().finally(() => {

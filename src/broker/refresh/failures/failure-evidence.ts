@@ -88,6 +88,7 @@ export function createFailureEvidence({ clock }: { clock: Pick<Clock, 'monotonic
     succeeded(key) {
       endpointOf(key).successes++;
       integrationOf(key).successes++;
+      if (refused.size + dead.size === 0) return;
       refused.delete(connectionOf(key));
       dead.delete(connectionOf(key));
     },
