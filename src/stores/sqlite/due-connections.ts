@@ -48,11 +48,22 @@ export function createDueConnections(
   const active = orm.$client.prepare<[string], ConnectionRow>(
     `select ${CONNECTION_COLUMNS} from connections where id = ? and status = 'active'`,
   );
+  const [begin, end] = [orm.$client.prepare('BEGIN'), orm.$client.prepare('END')];
   const postpone = orm.$client.prepare<[object]>(
     `update leases set due_at = max(@until,
        (select next_refresh_at from connections where id = connection_id and next_refresh_at is not null))
      where connection_id = @id and due_at < @until`,
   );
+
+  /** Of one snapshot: SQLite's locks cost as much as finding a row. */
+  function together<T>(query: () => T): T {
+    begin.run();
+    try {
+      return query();
+    } finally {
+      if (orm.$client.inTransaction) end.run();
+    }
+  }
 
   return {
     dueIntegrations: (now) => read(() => orm.all<{ integration: string; dueAt: number }>(dueIntegrations(now))),
@@ -61,13 +72,15 @@ export function createDueConnections(
         const holders = liveHolders();
         const share = { processes: holders.length, rank: holders.indexOf(holder) };
         const place = { integration, without: JSON.stringify(without), ...share };
-        const due = ours.all({ ...place, now, limit });
-        if (due.length < limit && holders.length > 1)
-          due.push(...late.all({ ...place, now: now - DUE_FOR_OTHERS_MS, limit: limit - due.length }));
-        due.sort((a, b) => a.dueAt - b.dueAt);
-        return due.flatMap(({ id, dueAt }) => {
-          const row = active.get(id);
-          return row ? [{ dueAt, connection: connectionOf(row) }] : [];
+        return together(() => {
+          const due = ours.all({ ...place, now, limit });
+          if (due.length < limit && holders.length > 1)
+            due.push(...late.all({ ...place, now: now - DUE_FOR_OTHERS_MS, limit: limit - due.length }));
+          due.sort((a, b) => a.dueAt - b.dueAt);
+          return due.flatMap(({ id, dueAt }) => {
+            const row = active.get(id);
+            return row ? [{ dueAt, connection: connectionOf(row) }] : [];
+          });
         });
       }),
     postponeDue: (ids, now) =>

@@ -10,6 +10,11 @@ const MIN_BATCH = 16;
 /** Promises that are settled in one turn of the event loop: their writers continue at once, and readers must get on too. */
 const SETTLED_PER_TURN = 8;
 
+interface WriteOptions {
+  isSynced?: boolean;
+  durable?: () => void;
+}
+
 interface PendingWrite {
   /** Runs the operation, and returns what settles its promise once it is durable. */
   run: () => () => void;
@@ -52,14 +57,18 @@ export class GroupCommit {
    * others of its batch are then run again, so it may have no effect but its statements. Rejects with `StoreError`.
    *
    * `isSynced` false: the promise is fulfilled when the commit is in the log, in the order of all others, and the caller sees to
-   * it that the log gets to the disk. Until then a power cut may undo it; nothing else does.
+   * it that the log gets to the disk. Until then a power cut may undo it; nothing else does. `durable` is called before the
+   * promise is fulfilled.
    */
-  write<T>(operation: () => T, isSynced = true): Promise<T> {
+  write<T>(operation: () => T, { isSynced = true, durable }: WriteOptions = {}): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new StoreError('the store is closed'));
       const run = () => {
         const value = operation();
-        return () => resolve(value);
+        return () => {
+          durable?.();
+          resolve(value);
+        };
       };
       this.#pending.push({ run, isSynced, reject });
       if (this.#pending.length + this.#durable.length === 1) this.#schedule();

@@ -66,19 +66,20 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
   const access: SqliteAccess = {
     orm,
     read: rejectingWith(storeError)((query) => query()),
-    async write(operation) {
+    write(operation) {
       let types: EventType[] = [];
-      const value = await commits.write(() => {
-        eventWriter.takeWritten();
-        const result = operation();
-        types = eventWriter.takeWritten();
-        return result;
-      });
-      if (types.length > 0) eventListeners.tell(types);
-      return value;
+      return commits.write(
+        () => {
+          eventWriter.takeWritten();
+          const result = operation();
+          types = eventWriter.takeWritten();
+          return result;
+        },
+        { durable: () => types.length > 0 && eventListeners.tell(types) },
+      );
     },
     writeAside: rejectingWith(storeError)(async (operation) => {
-      const value = await commits.write(operation, false);
+      const value = await commits.write(operation, { isSynced: false });
       await log.sync();
       return value;
     }) as SqliteAccess['writeAside'],

@@ -83,15 +83,18 @@ test('a commit waits for the disk, unless another thread does so for all of its 
   const [NORMAL, FULL] = [1, 2];
   const synchronous = () => client.pragma('synchronous', { simple: true });
   const write = (word: string, isSynced: boolean) =>
-    commits.write(() => {
-      add(word);
-      return synchronous();
-    }, isSynced);
+    commits.write(
+      () => {
+        add(word);
+        return synchronous();
+      },
+      { isSynced },
+    );
   expect(await Promise.all([write('a', false), write('b', false)])).toEqual([NORMAL, NORMAL]);
   expect(await write('c', true)).toBe(FULL);
   expect(await write('d', false)).toBe(NORMAL);
   expect(await Promise.all([write('e', false), write('f', true)])).toEqual([FULL, FULL]);
-  await expect(commits.write(() => add('a'), false)).rejects.toBeInstanceOf(StoreError);
+  await expect(commits.write(() => add('a'), { isSynced: false })).rejects.toBeInstanceOf(StoreError);
   expect(await write('g', true)).toBe(FULL);
   expect(words()).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g']);
 });
