@@ -6,11 +6,13 @@ import { once } from 'node:events';
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join, parse, resolve } from 'node:path';
+import { dirname, join, parse, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { loadCatalogue } from './src/catalogue/load.ts';
 
+/** The built-in providers as text, which is parsed sooner than code is run. In code, it would stay in memory, twice. */
+const CATALOGUE = 'catalogue.json';
 /** A thread of its own, beside the code that starts it. */
 const CHECKPOINT_WORKER = 'src/stores/sqlite/checkpoint-worker.ts';
 
@@ -21,21 +23,56 @@ rmSync(outdir, { recursive: true, force: true });
 /** The oldest major version that it runs on. */
 const NODE = 24;
 /** Modules of Node that take long to load, and are used when a connection or a process is made, if ever. */
-const LATE = ['child_process', 'cluster', 'dns', 'http2', 'https', 'tls', 'worker_threads', 'zlib'];
+const LATE = [
+  'assert',
+  'child_process',
+  'cluster',
+  'dns',
+  'fs/promises',
+  'http2',
+  'https',
+  'tls',
+  'worker_threads',
+  'zlib',
+];
+/** Libraries in CommonJS that load all of themselves, and the files of what is used of them, which are loaded when it is. */
+const PARTS: Record<string, Record<string, string>> = {
+  'prom-client': {
+    AggregatorRegistry: './lib/cluster.js',
+    Counter: './lib/counter.js',
+    Gauge: './lib/gauge.js',
+    Histogram: './lib/histogram.js',
+    Registry: './lib/registry.js',
+    collectDefaultMetrics: './lib/defaultMetrics.js',
+  },
+  'rate-limiter-flexible': {
+    RateLimiterMemory: './lib/RateLimiterMemory.js',
+    RateLimiterRes: './lib/RateLimiterRes.js',
+  },
+};
 
-const instead: Plugin = {
+const instead = (catalogue: string): Plugin => ({
   name: 'what a bundle has in the place of a module',
   setup({ onLoad, onResolve }) {
-    onLoad({ filter: /\/src\/catalogue\/bundled\.ts$/ }, () => ({ contents: catalogueModule() }));
+    onLoad({ filter: /\/src\/catalogue\/bundled\.ts$/ }, () => ({ contents: catalogueModule(catalogue) }));
+    // Its native part stays in its package.
+    onLoad({ filter: /\/better-sqlite3\/lib\/binding\.js$/ }, ({ path }) => ({
+      contents: `const find = require; const __dirname = find('path').dirname(find.resolve('better-sqlite3'));\n${readFileSync(path, 'utf8')}`,
+    }));
     // All of them are loaded otherwise, since a library has zod as a whole.
     onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, ({ path }) => ({
       contents: "export { default as en } from './en.js';",
       resolveDir: dirname(path),
     }));
+    for (const [library, parts] of Object.entries(PARTS))
+      onLoad({ filter: new RegExp(`/node_modules/${library}/index\\.js$`) }, ({ path }) => ({
+        contents: lazyParts(parts),
+        resolveDir: dirname(path),
+      }));
     onResolve({ filter: /^/ }, ({ path }) => (isBuiltin(path) ? { path, namespace: 'built-in' } : undefined));
     onLoad({ filter: /^/, namespace: 'built-in' }, ({ path }) => ({ contents: builtInModule(path) }));
   },
-};
+});
 
 const options: BuildOptions & { metafile: true } = {
   bundle: true,
@@ -43,9 +80,8 @@ const options: BuildOptions & { metafile: true } = {
   format: 'esm',
   platform: 'node',
   target: `node${NODE}`,
-  // Native; and what `pg` would use if it were there.
-  external: ['better-sqlite3', 'pg-native'],
-  plugins: [instead],
+  // What `pg` would use if it were there.
+  external: ['pg-native'],
   // Libraries in CommonJS ask for the modules of Node with it.
   banner: { js: "import { createRequire as r } from 'node:module'; const require = r(import.meta.url);" },
   // Names stay, and lines stay short, so that stacks can be read. Comments go: one letter of theirs that is not ASCII
@@ -73,6 +109,7 @@ const START = [
 ];
 write('main.js', [...START, "await import('./code/main.js');"]);
 write('cli.js', ['#!/usr/bin/env node', ...START, "await import('./code/cli/cli.js');"]);
+write(CATALOGUE, [catalogueText()]);
 write('LICENSES.txt', licences(Object.keys({ ...broker.metafile.inputs, ...cli.metafile.inputs })));
 await fillCache();
 
@@ -80,8 +117,12 @@ function write(name: string, lines: string[]): void {
   writeFileSync(join(outdir, name), `${lines.join('\n')}\n`);
 }
 
-function entries(folder: string, ...paths: string[]): Pick<BuildOptions, 'entryPoints' | 'outdir'> {
-  return { entryPoints: paths.map((path) => ({ in: path, out: parse(path).name })), outdir: join(outdir, folder) };
+function entries(folder: string, ...paths: string[]): Pick<BuildOptions, 'entryPoints' | 'outdir' | 'plugins'> {
+  return {
+    entryPoints: paths.map((path) => ({ in: path, out: parse(path).name })),
+    outdir: join(outdir, folder),
+    plugins: [instead(relative(folder, CATALOGUE))],
+  };
 }
 
 /**
@@ -92,23 +133,34 @@ function builtInModule(path: string): string {
   const name = path.replace(/^node:/, '');
   const get = `process.getBuiltinModule('${path}')`;
   if (!LATE.includes(name)) return `module.exports = ${get};`;
-  const { constants, ...others } = Object.fromEntries(Object.entries(process.getBuiltinModule(path)!));
+  const given: unknown = process.getBuiltinModule(path);
+  const { constants, ...others } = Object.fromEntries(Object.entries(given as object));
   return [
+    ...(typeof given === 'function' ? [`module.exports = (...given) => ${get}(...given);`] : []),
     // undici takes them apart at once.
-    `exports.constants = ${JSON.stringify(constants)};`,
+    `module.exports.constants = ${JSON.stringify(constants)};`,
     `for (const name of ${JSON.stringify(Object.keys(others))}) {`,
-    `  const set = (value) => Object.defineProperty(exports, name, { value, enumerable: true });`,
-    `  Object.defineProperty(exports, name, { get: () => (set(${get}[name]), exports[name]), enumerable: true, configurable: true });`,
+    `  const set = (value) => Object.defineProperty(module.exports, name, { value, enumerable: true });`,
+    `  Object.defineProperty(module.exports, name, { get: () => (set(${get}[name]), module.exports[name]), enumerable: true, configurable: true });`,
     `}`,
   ].join('\n');
 }
 
-/** Text that is parsed, which is quicker than code that is run. */
-function catalogueModule(): string {
+function catalogueModule(path: string): string {
+  return `import { readFileSync } from 'node:fs';
+    export const bundled = JSON.parse(readFileSync(new URL('${path}', import.meta.url), 'utf8'));`;
+}
+
+function catalogueText(): string {
   const catalogue = loadCatalogue([]);
   if (!catalogue.ok) throw new Error(catalogue.issues.join('\n'));
-  const text = JSON.stringify([...catalogue.providers.values()]);
-  return `export const bundled = JSON.parse(${JSON.stringify(text)});`;
+  return JSON.stringify([...catalogue.providers.values()]);
+}
+
+/** What is used of a library, each part by a getter. */
+function lazyParts(parts: Record<string, string>): string {
+  const getters = Object.entries(parts).map(([name, path]) => `get ${name}() { return require('${path}'); }`);
+  return `module.exports = { ${getters.join(', ')} };`;
 }
 
 /** The licences of the bundled libraries, which have to be distributed with them. */

@@ -148,9 +148,10 @@ export type Resolver = (
 ) => void;
 
 /** Resolves a name to addresses that may all be connected to, or fails with an `OutboundError`. */
-export function guardedLookup(allowList: AllowList, resolve: Resolver = dnsLookup): LookupFunction {
+export function guardedLookup(allowList: AllowList, resolve?: Resolver): LookupFunction {
   return (hostname, options, callback) => {
-    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+    // By name when it is called: a bundle loads Node's module with the first look-up.
+    (resolve ?? dnsLookup)(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return callback(error, '', 0);
       const isAllowed = isAllowedHost(hostname, allowList);
       const blocked = addresses.find(({ address }) =>

@@ -9,11 +9,12 @@ export interface PeekedBody {
   body: UpstreamBody;
 }
 
+/** By name when they are called: a bundle loads Node's module with the first coded body. */
 const DECODERS: Record<string, (bytes: Uint8Array, options: { maxOutputLength: number }) => Buffer> = {
-  gzip: gunzipSync,
-  'x-gzip': gunzipSync,
-  deflate: inflateSync,
-  br: brotliDecompressSync,
+  gzip: (bytes, options) => gunzipSync(bytes, options),
+  'x-gzip': (bytes, options) => gunzipSync(bytes, options),
+  deflate: (bytes, options) => inflateSync(bytes, options),
+  br: (bytes, options) => brotliDecompressSync(bytes, options),
   // RFC 9659: a window of 8 MB. A frame may ask for more memory than all bodies together.
   zstd: (bytes, options) => zstdDecompressSync(bytes, { ...options, params: { [constants.ZSTD_d_windowLogMax]: 23 } }),
 };
