@@ -4,6 +4,7 @@ import type { CallerBody } from '../../broker/proxy/index.ts';
 import { tapped } from '../../domain/tapped-chunks.ts';
 import { CALLER_LINGER_MS, REQUEST_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import type { Clock } from '../../ports/index.ts';
+import { arrivingChunks } from './arriving-chunks.ts';
 import { CALLER_PACE, type CallerPace, createCallerPace, type PaceLimits } from './caller-pace.ts';
 
 /** Bytes: a body that is not longer has to be here within the time of any other request. */
@@ -39,7 +40,7 @@ const waitsForContinue = ({ headers, httpVersion }: IncomingMessage): boolean =>
 
 function chunksOf(request: IncomingMessage, response: ServerResponse, pace: CallerPace): AsyncIterable<Uint8Array> {
   // A reader that stops leaves the connection open: an answer may still be written.
-  return tapped<Uint8Array>(request.iterator({ destroyOnReturn: false }), {
+  return tapped(arrivingChunks(request), {
     start() {
       if (waitsForContinue(request) && !response.headersSent) response.writeContinue();
     },

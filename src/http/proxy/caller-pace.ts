@@ -22,7 +22,10 @@ export interface CallerPace {
 /** Less than any network moves. */
 export const CALLER_PACE: PaceLimits = { graceMs: UPSTREAM_IDLE_TIMEOUT_MS, bytesPerS: 10_000 };
 
-/** A bucket of waiting time, which is filled with what is moved. `tooSlow` is called when it is empty. */
+/**
+ * A bucket of waiting time, which is filled with what is moved. `tooSlow` is called when it is empty. One timer for all of a body,
+ * which is never set for later than that, and looks again when it was too early.
+ */
 export function createCallerPace(
   { graceMs, bytesPerS }: PaceLimits,
   clock: Pick<Clock, 'monotonic'>,
@@ -33,19 +36,30 @@ export function createCallerPace(
   let timer: NodeJS.Timeout | undefined;
   const stop = () => {
     clearTimeout(timer);
-    if (since !== undefined) leftMs -= clock.monotonic() - since;
-    since = undefined;
+    timer = undefined;
+  };
+  const look = () => {
+    timer = undefined;
+    if (since === undefined) return;
+    const stillMs = leftMs - (clock.monotonic() - since);
+    if (stillMs <= 0) tooSlow();
+    else timer = setTimeout(look, stillMs);
   };
   return {
     wait() {
-      if (since !== undefined) return;
-      since = clock.monotonic();
-      timer = setTimeout(tooSlow, Math.max(1, leftMs));
+      since ??= clock.monotonic();
+      timer ??= setTimeout(look, leftMs);
     },
     moved(bytes) {
-      stop();
+      if (since !== undefined) leftMs -= clock.monotonic() - since;
+      since = undefined;
       if (bytes > 0) leftMs = Math.min(graceMs, leftMs + (bytes / bytesPerS) * 1_000);
+      // The clock is ahead of the timer, where the machine has slept: the next wait is over at once.
+      if (leftMs <= 0) stop();
     },
-    end: stop,
+    end() {
+      stop();
+      since = undefined;
+    },
   };
 }
