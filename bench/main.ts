@@ -6,6 +6,7 @@ import { consoleViews, consoleViewsPostgres } from './figures/console.ts';
 import { deliveryLatency, slowEndpoints } from './figures/deliveries.ts';
 import { footprint } from './figures/footprint.ts';
 import { jwt } from './figures/jwt.ts';
+import { paced } from './figures/paced.ts';
 import { proxied, proxiedStreams } from './figures/proxied.ts';
 import { cold, warm } from './figures/reads.ts';
 import { readsDuringRefreshes, refreshes } from './figures/refreshing.ts';
@@ -25,6 +26,7 @@ const PAGE = new URL('../docs/performance.md', import.meta.url);
 const experiments: Experiment[] = [
   warm,
   cold,
+  paced,
   coldPostgres,
   sessions,
   jwt,

@@ -4,7 +4,9 @@ import Sqlite from 'better-sqlite3';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { start } from '../../src/runtime/app.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
+
 import { answerTo } from './remote.ts';
+import { turns } from './turns.ts';
 
 let commits = 0;
 /** With `synchronous = FULL` each commit is one fsync of the write-ahead log. */
@@ -63,6 +65,7 @@ const handlers = {
     until: performance.timeOrigin + progress.until,
     commits: progress.lastCommits - progress.commits,
   }),
+  turns,
   /** Bytes in use after a garbage collection; needs `--expose-gc`. */
   memory(_: null): { heap: number; resident: number } {
     globalThis.gc!();

@@ -13,6 +13,8 @@ export interface Job {
   /** The run ends after this many milliseconds, or after `count` requests, whichever comes first. */
   ms: number;
   count?: number;
+  /** So many are sent in a second, as soon as a connection is free. Default: each connection sends when it has a response. */
+  perSecond?: number;
 }
 
 export interface Driven {
@@ -91,6 +93,7 @@ async function drive({
   connections,
   ms,
   count = Number.POSITIVE_INFINITY,
+  perSecond,
 }: Job): Promise<Driven> {
   const wanted = prepared.get(requests)!;
   const sockets = Array.from({ length: connections }, () => new Connection(new URL(url)));
@@ -100,7 +103,12 @@ async function drive({
     await Promise.race([broken, Promise.all(sockets.map((socket) => socket.ask(wanted[from % wanted.length]!)))]);
     const cpu = process.cpuUsage();
     const started = performance.now();
-    const measured = await Promise.race([broken, run(sockets, wanted, { from, until: started + ms, count })]);
+    const until = started + ms;
+    const running =
+      perSecond === undefined
+        ? run(sockets, wanted, { from, until, count })
+        : runPaced(sockets, wanted, { from, until, perSecond });
+    const measured = await Promise.race([broken, running]);
     const seconds = (performance.now() - started) / 1_000;
     const { user, system } = process.cpuUsage(cpu);
     return { ...measured, seconds, processor: (user + system) / 1e6 };
@@ -115,20 +123,14 @@ function run(
   wanted: Buffer[],
   { from, until, count }: { from: number; until: number; count: number },
 ): Promise<Omit<Driven, 'seconds' | 'processor'>> {
-  const latencies: number[] = [];
-  let [sent, refused, open] = [0, 0, sockets.length];
-  let refusal: string | undefined;
+  const counted = createCount();
+  let [sent, open] = [0, sockets.length];
   return new Promise((resolve) => {
-    const finish = () => {
-      const sorted = Float64Array.from(latencies).sort();
-      const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? Number.NaN;
-      resolve({ answered: sorted.length, refused, refusal, p50: at(0.5), p99: at(0.99) });
-    };
     for (const socket of sockets) {
       let began = 0;
       const next = (now: number) => {
         if (now >= until || sent >= count) {
-          if (--open === 0) finish();
+          if (--open === 0) resolve(counted.result());
           return;
         }
         began = now;
@@ -136,16 +138,73 @@ function run(
       };
       socket.done = (head) => {
         const now = performance.now();
-        latencies.push(now - began);
-        if (!head.startsWith('HTTP/1.1 200')) {
-          refused++;
-          refusal ??= head;
-        }
+        counted.add(now - began, head);
         next(now);
       };
       next(performance.now());
     }
   });
+}
+
+/**
+ * Sends at a pace, whether or not there are responses. The latency of a request counts from when it was to be sent, so that what
+ * holds up the server counts for all requests that come meanwhile; that this process is late does not.
+ */
+function runPaced(
+  sockets: Connection[],
+  wanted: Buffer[],
+  { from, until, perSecond }: { from: number; until: number; perSecond: number },
+): Promise<Omit<Driven, 'seconds' | 'processor'>> {
+  const counted = createCount();
+  const free = [...sockets];
+  /** When each request that is not sent yet was to be sent. */
+  const due: number[] = [];
+  const began = performance.now();
+  let [planned, sent] = [0, 0];
+  const send = () => {
+    while (due.length > 0 && free.length > 0) {
+      const [socket, since] = [free.pop()!, due.shift()!];
+      socket.done = (head) => {
+        counted.add(performance.now() - since, head);
+        free.push(socket);
+        send();
+      };
+      socket.send(wanted[(from + sent++) % wanted.length]!);
+    }
+  };
+  return new Promise((resolve) => {
+    const plan = () => {
+      const now = performance.now();
+      if (now >= until) {
+        if (free.length === sockets.length) resolve(counted.result());
+        else setTimeout(plan, 1);
+        return;
+      }
+      for (const until = ((now - began) * perSecond) / 1_000; planned < until; planned++) due.push(now);
+      send();
+      setTimeout(plan, 1);
+    };
+    plan();
+  });
+}
+
+function createCount() {
+  const latencies: number[] = [];
+  let refused = 0;
+  let refusal: string | undefined;
+  return {
+    add(latency: number, head: string): void {
+      latencies.push(latency);
+      if (head.startsWith('HTTP/1.1 200')) return;
+      refused++;
+      refusal ??= head;
+    },
+    result(): Omit<Driven, 'seconds' | 'processor'> {
+      const sorted = Float64Array.from(latencies).sort();
+      const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? Number.NaN;
+      return { answered: sorted.length, refused, refusal, p50: at(0.5), p99: at(0.99) };
+    },
+  };
 }
 
 const handlers = {

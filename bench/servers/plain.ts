@@ -1,7 +1,9 @@
 // The baseline: `node:http`, which reads each request and answers with the same bytes.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+
 import { answerTo } from './remote.ts';
+import { turns } from './turns.ts';
 
 let headers: Record<string, string> = {};
 let body = '';
@@ -21,6 +23,7 @@ const handlers = {
     body = given.body;
     return url;
   },
+  turns,
 };
 export type Plain = typeof handlers;
 answerTo(handlers);
