@@ -2,8 +2,8 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 
 const KEY_BYTES = 32;
-/** HKDF's block counter. */
-const FIRST_BLOCK = Buffer.from([1]);
+/** HKDF's block counter: a byte. */
+const FIRST_BLOCK = '\x01';
 /**
  * Keys that are remembered, up to twice as many: a refresh decrypts what it spends and encrypts what it gets, with those of
  * others between. Of a row that is read, the key is not needed again.
@@ -25,7 +25,9 @@ export function derivedKeys(key: KeyObject): (info: string) => KeyObject {
   return (info) => {
     const known = recent.get(info) ?? older.get(info);
     if (known) return known;
-    const expanded = createHmac('sha256', prk).update(info).update(FIRST_BLOCK).digest();
+    const expanded = createHmac('sha256', prk)
+      .update(info + FIRST_BLOCK)
+      .digest();
     const derived = createSecretKey(expanded);
     expanded.fill(0);
     if (recent.size >= REMEMBERED) {

@@ -9,6 +9,7 @@ import type {
   ClientAssertions,
   Clock,
   ProviderClient,
+  ProviderFault,
   ProviderResult,
   RefreshRequest,
   TokenResponse,
@@ -126,24 +127,26 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
 
 /** What a library throws, and no one expected, is a fault like any other: a flow ends, a refresh is tried again. */
 function neverRejecting(clock: Clock, client: ProviderClient): ProviderClient {
+  const faultOf = (what: string, target: Target, error: unknown): ProviderFault =>
+    classifyProviderError(error, { what, secrets: clientSecrets(target), now: clock.now() });
   const guarded =
     <Given extends [Target, ...unknown[]], T>(what: string, call: (...given: Given) => Promise<ProviderResult<T>>) =>
     async (...given: Given): Promise<ProviderResult<T>> => {
       try {
         return await call(...given);
       } catch (error) {
-        const context = { what, secrets: clientSecrets(given[0]), now: clock.now() };
-        return { ok: false, fault: classifyProviderError(error, context) };
+        return { ok: false, fault: faultOf(what, given[0], error) };
       }
     };
   return {
     authorizationUrl: guarded('authorization request', client.authorizationUrl),
     exchange: guarded('code exchange', client.exchange),
     async prepare(target) {
-      const prepared = await guarded('discovery', async () => ({ ok: true, value: await client.prepare(target) }))(
-        target,
-      );
-      return prepared.ok ? prepared.value : prepared.fault;
+      try {
+        return await client.prepare(target);
+      } catch (error) {
+        return faultOf('discovery', target, error);
+      }
     },
     lookUp: (target, accessToken, known) =>
       client.lookUp(target, accessToken, known).catch(() => ({ captured: known, account: 'unavailable' as const })),

@@ -127,8 +127,9 @@ function accountIn(
 ): Account | 'other' | undefined {
   const name = idToken === undefined ? undefined : readableName(claimsOf(idToken));
   const account = accountOf(auth, { values, captured: { ...before, ...captured }, identity, name });
+  if (account === null) return undefined;
   const known = accountOf(auth, { values, captured: before, identity: null });
   // Of another issuer: the entry reads accounts in another way than it did then.
-  const comparable = stored?.issuer === account?.issuer ? stored : undefined;
-  return isOtherAccount(known, account) || isOtherAccount(comparable, account) ? 'other' : (account ?? undefined);
+  const comparable = stored?.issuer === account.issuer ? stored : undefined;
+  return isOtherAccount(known, account) || isOtherAccount(comparable, account) ? 'other' : account;
 }

@@ -215,6 +215,7 @@ function tokenType(said: unknown, auth: TokenMode): string {
  * be part of a scope, where white space separates them.
  */
 export function parseScopes(value: unknown, separator: string): string[] | undefined {
+  if (value === undefined) return undefined;
   const texts = [value].flat().filter((one) => typeof one === 'string');
   if (texts.length === 0) return Array.isArray(value) && value.length === 0 ? [] : undefined;
   return [...new Set(texts.flatMap((text) => splitScopes(text.trim(), separator)))];

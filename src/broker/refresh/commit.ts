@@ -65,7 +65,8 @@ interface Parts {
   log: Logger;
 }
 
-const isV1 = (secret: string | null): boolean => secret?.startsWith('v1.') === true;
+const hasV1 = ({ accessToken, refreshToken, idToken, credentials }: PendingCommit['grant']): boolean =>
+  [accessToken, refreshToken, idToken, credentials].some((secret) => secret?.startsWith('v1.'));
 
 export function createCommitter(parts: Parts): RefreshCommitter {
   const { store, vault, rescue, recentCommits, access, recordedRefreshes, clock, log } = parts;
@@ -74,16 +75,15 @@ export function createCommitter(parts: Parts): RefreshCommitter {
    * A response that waited in the rescue file or in memory while the database went on to `migrating` or `enforced` is
    * encrypted as that wants it.
    */
-  async function current(pending: PendingCommit): Promise<PendingCommit> {
+  async function reencrypted(pending: PendingCommit): Promise<PendingCommit> {
     const { connectionId: id, integration, owner, grant } = pending;
-    const isOld = [grant.accessToken, grant.refreshToken, grant.idToken, grant.credentials].some(isV1);
-    if (!isOld || vault.protection() === 'legacy') return pending;
     const label = pending.label ?? (await store.connection(id))?.label ?? '';
     return { ...pending, label, grant: reencryptCredentials(vault, { id, integration, owner, label }, grant) };
   }
 
   async function commitToStore(waiting: PendingCommit): Promise<StoreOutcome> {
-    const pending = await current(waiting);
+    const isOutdated = hasV1(waiting.grant) && vault.protection() !== 'legacy';
+    const pending = isOutdated ? await reencrypted(waiting) : waiting;
     const { connectionId, integration, owner, change, grant } = pending;
     const held = { ...pending.held, issuedAt: pending.replaces?.issuedAt };
     const by = access.recordSystem('connection.refreshed', { integration, owner, connectionId });

@@ -27,7 +27,7 @@ import type { Targets } from '../integrations/index.ts';
 import { decryptRenewalSecrets, newId } from '../secrets/index.ts';
 import type { RefreshCommitter } from './commit.ts';
 import type { ConcurrentRefreshes, RefreshResult } from './concurrent-refresh.ts';
-import type { CircuitBreakers, CircuitKey, OpenCircuit, Permit } from './failures/circuits/circuit-breaker.ts';
+import type { CircuitBreakers, Permit } from './failures/circuits/circuit-breaker.ts';
 import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { FailureEvidence } from './failures/failure-evidence.ts';
 import type { FailureJudge, RetriedGrant, Verdict } from './failures/failure-verdict.ts';
@@ -97,15 +97,6 @@ interface Parts {
 export function createRefreshAttempts(parts: Parts): RefreshAttempts {
   const { store, vault, provider, targets, circuitBreakers, committer, concurrentRefreshes, outcomes, clock, log } =
     parts;
-
-  /** One that may probe waits for the probe under way: its success permits both. */
-  async function permitFor(key: CircuitKey, bypass: boolean): Promise<Permit | OpenCircuit> {
-    for (;;) {
-      const permit = circuitBreakers.admit(key, bypass);
-      if (!('retryIn' in permit) || !permit.probeEnded) return permit;
-      await permit.probeEnded;
-    }
-  }
 
   /** What the answer says of the endpoint, and what the failure counts for this connection. */
   async function report(
@@ -295,7 +286,10 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       const { connection, resolved, key } = admitted;
       const { id } = connection;
       const bypass = isForced || isInDoubt(lostAt, clock.now());
-      const permit = await permitFor(key, bypass);
+      let permit = circuitBreakers.admit(key, bypass);
+      // One that may probe waits for the probe under way: its success permits both.
+      for (; 'retryIn' in permit && permit.probeEnded; permit = circuitBreakers.admit(key, bypass))
+        await permit.probeEnded;
       if ('retryIn' in permit) return circuitOpen(connection, permit);
       const permission: Permission = { permit, isReported: false };
       try {

@@ -126,7 +126,8 @@ export function createRefresher(parts: RefresherParts): Refresher {
     const doubt = attempts.inDoubt(connection);
     if (doubt) return doubt;
     flights.queued(id, connection);
-    await attempts.earlierRequest(id);
+    const earlier = attempts.earlierRequest(id);
+    if (earlier) await earlier;
     const until = clock.monotonic() + HOLDER_WAIT_MS;
     for (;;) {
       const run = (isSlow: () => void) =>

@@ -205,18 +205,26 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
         advance(queue);
       };
       return new Promise<T>((resolve, reject) => {
+        const ended = () => {
+          const open = openAt(queue, endpoint);
+          for (const one of [queue, open]) {
+            one.open--;
+            one.slow -= slow;
+          }
+          if (open.open === 0) queue.endpoints.delete(endpoint);
+          advance(queue);
+        };
         const begin = () =>
-          void work(isSlow)
-            .then(resolve, reject)
-            .finally(() => {
-              const open = openAt(queue, endpoint);
-              for (const one of [queue, open]) {
-                one.open--;
-                one.slow -= slow;
-              }
-              if (open.open === 0) queue.endpoints.delete(endpoint);
-              advance(queue);
-            });
+          void work(isSlow).then(
+            (result) => {
+              resolve(result);
+              ended();
+            },
+            (error) => {
+              reject(error);
+              ended();
+            },
+          );
         if (isStopped) return reject(new RateLimiterStopped('the broker is stopping'));
         queue.waiting.push(priority, { key, endpoint, begin, fail: reject });
         advance(queue);
