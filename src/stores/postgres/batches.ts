@@ -1,11 +1,12 @@
-// Operations that share a statement, and so a way there and back and a commit: what comes while one is under way.
+// Operations that share a statement, and so a way there and back and a commit: what comes in one turn of the event loop, or
+// while one is under way.
 
 /** In one statement at most. */
 const MAX_BATCH = 64;
 
 /**
- * Runs an operation at once if nothing is under way; those that come meanwhile are the next batch. `run` returns the outcomes
- * in the order of the operations, or rejects for all of them.
+ * Runs those of this turn of the event loop together if nothing is under way; those that come meanwhile are the next batch.
+ * `run` returns the outcomes in the order of the operations, or rejects for all of them.
  */
 export function createBatches<Operation, Outcome>(
   run: (batch: readonly Operation[]) => Promise<Outcome[]>,
@@ -14,7 +15,6 @@ export function createBatches<Operation, Outcome>(
   let isUnderWay = false;
 
   async function runWaiting(): Promise<void> {
-    isUnderWay = true;
     while (waiting.length > 0) {
       const batch = waiting.splice(0, MAX_BATCH);
       try {
@@ -30,7 +30,10 @@ export function createBatches<Operation, Outcome>(
   return (operation) => {
     const settle = Promise.withResolvers<Outcome>();
     waiting.push({ operation, settle });
-    if (!isUnderWay) void runWaiting();
+    if (!isUnderWay) {
+      isUnderWay = true;
+      setImmediate(() => void runWaiting());
+    }
     return settle.promise;
   };
 }

@@ -1,4 +1,4 @@
-// Operations that share a statement: what comes while one is under way is the next batch.
+// Operations that share a statement: what comes in one turn of the event loop, and what comes while one is under way.
 import { Client } from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { createBatches } from '../../../src/stores/postgres/batches.ts';
@@ -17,21 +17,25 @@ function held() {
   return { begun, run };
 }
 
-test('batches: the first runs at once, and those that come meanwhile together, each with its outcome', async () => {
+test('batches: those of one turn run together, and those that come meanwhile, each with its outcome', async () => {
   const { begun, run } = held();
-  const outcomes = [1, 2, 3].map(run);
-  expect(begun.map(({ batch }) => batch)).toEqual([[1]]);
-  begun[0]!.end.resolve([10]);
-  expect(await outcomes[0]).toBe(10);
+  const first = [1, 2].map(run);
+  await expect.poll(() => begun.length).toBe(1);
+  const later = [3, 4].map(run);
+  expect(begun.map(({ batch }) => batch)).toEqual([[1, 2]]);
+  begun[0]!.end.resolve([10, 20]);
+  expect(await Promise.all(first)).toEqual([10, 20]);
   await expect.poll(() => begun.length).toBe(2);
-  expect(begun[1]!.batch).toEqual([2, 3]);
-  begun[1]!.end.resolve([20, 30]);
-  expect(await Promise.all(outcomes)).toEqual([10, 20, 30]);
+  expect(begun[1]!.batch).toEqual([3, 4]);
+  begun[1]!.end.resolve([30, 40]);
+  expect(await Promise.all(later)).toEqual([30, 40]);
 });
 
 test('batches: a failure rejects those of its batch, and the next one runs', async () => {
   const { begun, run } = held();
-  const [first, second] = [run(1), run(2)];
+  const first = run(1);
+  await expect.poll(() => begun.length).toBe(1);
+  const second = run(2);
   begun[0]!.end.reject(new Error('away'));
   await expect(first).rejects.toThrow('away');
   await expect.poll(() => begun.length).toBe(2);
