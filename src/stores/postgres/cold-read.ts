@@ -12,9 +12,10 @@ const COLUMNS = Object.entries(getTableColumns(connections));
 /** `pg` returns 64-bit integers, which these are, as text. */
 const NUMBERS = COLUMNS.flatMap(([, column], at) => (column.getSQLType() === 'bigint' ? [at] : []));
 
+/** The planner does not see how many there are: it would plan every one of these again. */
 export const SERVED_ROWS = `select ${COLUMNS.map(([, { name }]) => `"${name}"`).join(', ')},
     (select access_token from grants where connection_id = connections.id)
-  from connections where id = any($1::text[])`;
+  from connections where id = any((select $1::text[])::text[])`;
 
 export function createColdRead({ autocommit, prepared }: PostgresAccess): Pick<ConnectionStore, 'servedRow'> {
   // Without drizzle, whose mapping takes longer than all else that we do.

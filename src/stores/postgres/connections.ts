@@ -36,11 +36,11 @@ export function createConnectionStore({
   const versions = { id, status, generation, issuedAt };
   const statements = prepared((orm, name) => ({
     one: orm.select().from(connections).where(byId).prepare(name('connection')),
-    /** Asked by the change feed, after every refresh. */
+    /** The planner does not see how many there are: it would plan every one of these again. */
     versions: orm
       .select(versions)
       .from(connections)
-      .where(sql`${connections.id} = any(${sql.placeholder('ids')}::text[])`)
+      .where(sql`${connections.id} = any((select ${sql.placeholder('ids')}::text[])::text[])`)
       .prepare(name('versions')),
     bound: orm
       .select({ ...served, credentials: credentialsOf })
