@@ -504,6 +504,8 @@ export const SQLITE_CHANGE_POLL_MS = 50;
 export const CHANGE_POLL_NOTIFIED_MS = 2 * SECOND_MS;
 /** Changes within this time share one notification: commits that notify wait for one another. */
 export const CHANGE_NOTIFY_DELAY_MS = 10;
+/** The same where all of them are routine refreshes: the token before is mostly still good, and there may be thousands a second. */
+export const CHANGE_NOTIFY_REFRESHES_DELAY_MS = 25;
 /** At start, a notification must arrive within this time, otherwise changes are polled. */
 export const CHANGE_NOTIFY_PROBE_MS = SECOND_MS;
 /** A lost listening connection is made again after this long. */

@@ -2,7 +2,10 @@
 
 /** Something that was cached from the store may be stale. */
 export type Change =
-  /** `generation`: the current one. */
+  /**
+   * `generation`: the current one. A refresh that changed nothing but tokens may be left out where it was made: who committed it
+   * has its token.
+   */
   | { kind: 'connection'; id: string; generation: number }
   | { kind: 'integration'; id: string }
   /** Callers, their permissions, or their keys. */

@@ -15,12 +15,12 @@ export interface ChangeListener {
 
 /**
  * Undefined where no notification arrives: the database does not support them, or a pooler holds them back. `onNotification`
- * is called after each reconnect too, since one may have been missed; `onLoss` when the connection is lost.
+ * has its payload, and is called after each reconnect too, since one may have been missed; `onLoss` when the connection is lost.
  */
 export async function startListening(
   address: Address,
   pool: Pool,
-  onNotification: () => void,
+  onNotification: (payload?: string) => void,
   onLoss: () => void,
 ): Promise<ChangeListener | undefined> {
   let isStopped = false;
@@ -41,7 +41,7 @@ export async function startListening(
 
   function use(connected: Client): void {
     client = connected;
-    connected.on('notification', onNotification);
+    connected.on('notification', ({ payload }) => onNotification(payload));
     connected.once('end', () => void reconnect());
     onNotification();
   }

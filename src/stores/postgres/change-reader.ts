@@ -5,7 +5,9 @@ import { CHANGE_FEED_STALE_MS, CHANGE_REPEAT_MS } from '../../domain/time-limits
 import type { Change } from '../../ports/index.ts';
 import { type ChangeRow, changeFrom } from '../shared/changes.ts';
 import { untilSerialized } from './database.ts';
+import { isForeignName } from './errors.ts';
 import type { Applied } from './liveness.ts';
+import type { StatementNames } from './prepared-statements.ts';
 
 const MAX_ROWS = 2_000;
 /** Its arrival was not observed: it may be about to be deleted. */
@@ -14,6 +16,13 @@ const UNKNOWN = Number.NEGATIVE_INFINITY;
 /** The kind of a row that reports no change: the process that made it waits until the others have read up to it. */
 export const BARRIER = 'barrier';
 
+/** A change of a connection that this process has made, with its transaction. */
+export interface OwnChange {
+  xid: string;
+  id: string;
+  generation: number;
+}
+
 export interface ChangeReader {
   /** Reads now, or again when a read is under way. What cannot be read is read the next time. */
   read(): void;
@@ -21,6 +30,11 @@ export interface ChangeReader {
   readAt(): number;
   /** The connection was lost: the next read reports `reconnected`. */
   noteLoss(): void;
+  /**
+   * Before a statement with changes that need not be reported here: returns what is to be called with them after it. One that
+   * was read before that, or around a loss, is reported.
+   */
+  own(): (changes: OwnChange[]) => void;
   /** Nothing is reported once it is fulfilled. */
   stop(): Promise<void>;
 }
@@ -36,6 +50,9 @@ interface Row extends Omit<ChangeRow, 'kind'> {
   last_at: string | null;
 }
 
+/** What it is of: after a fail-over, another transaction may have its number. */
+const ownKey = ({ id, generation }: { id: string | null; generation: number | string | null }) => `${generation} ${id}`;
+
 interface Snapshot {
   /** Transactions from this number on began later. */
   next: bigint;
@@ -45,6 +62,7 @@ interface Snapshot {
 
 interface Parts {
   pool: Pool;
+  names: StatementNames;
   listener: (changes: Change[]) => unknown;
   /** Called at the start, and when another process waits for it: all changes up to there are applied. */
   applied: (upTo: Applied) => Promise<void>;
@@ -79,7 +97,14 @@ function snapshotOf(text: string): Snapshot {
 }
 
 /** Rejects when the table cannot be read. */
-export async function createChangeReader({ pool, listener, applied, holder, now }: Parts): Promise<ChangeReader> {
+export async function createChangeReader({
+  pool,
+  names,
+  listener,
+  applied,
+  holder,
+  now,
+}: Parts): Promise<ChangeReader> {
   /** Every change that is visible in it was reported, or was there before. */
   let snapshot: Snapshot = { next: 0n, open: [] };
   /** Earlier ones, the oldest first, of which the first is at least `CHANGE_REPEAT_MS` old, if there is such a one. */
@@ -93,9 +118,18 @@ export async function createChangeReader({ pool, listener, applied, holder, now 
   let isReadAgain = false;
   /** The database could not be reached, and may not be the same any more. */
   let wasLost = false;
+  let losses = 0;
+  /** Changes that are not reported, by transaction, until the snapshot shows them. */
+  const own = new Map<string, Set<string>>();
   let isStopped = false;
   /** Fulfilled when everything that was reported is applied. */
   let applying: Promise<unknown> = Promise.resolve();
+
+  function noteLoss(): void {
+    wasLost = true;
+    losses++;
+    own.clear();
+  }
 
   function report(changes: Change[]): void {
     applying = Promise.all([applying, listener(changes)]);
@@ -114,8 +148,21 @@ export async function createChangeReader({ pool, listener, applied, holder, now 
   function moveTo(to: Snapshot, at: number): void {
     snapshot = to;
     readAt = at;
+    for (const xid of own.keys()) if (BigInt(xid) < to.next && !to.open.includes(xid)) own.delete(xid);
     if (at - (earlier.at(-1)?.at ?? UNKNOWN) >= CHANGE_REPEAT_MS / 2) earlier.push({ snapshot, at });
     while (earlier[1] && at - earlier[1].at >= CHANGE_REPEAT_MS) earlier.shift();
+  }
+
+  /** Of all statements the one that is sent most often. Its plan takes longer than to run it. */
+  async function rowsAfter(values: unknown[]): Promise<Row[]> {
+    try {
+      const name = names.of('read_changes');
+      return (await untilSerialized(() => pool.query<Row>({ name, text: READ, values }))).rows;
+    } catch (error) {
+      if (!isForeignName(error)) throw error;
+      names.lost();
+      return rowsAfter(values);
+    }
   }
 
   /** From here on, whatever was before. */
@@ -139,7 +186,7 @@ export async function createChangeReader({ pool, listener, applied, holder, now 
     let isAwaited = false;
     for (let after: Pick<Row, 'xid' | 'seq'> = { xid: '0', seq: '0' }; ; ) {
       const values = [`${since.next}`, since.open, after.xid, after.seq, lastSeen.seq];
-      const { rows } = await untilSerialized(() => pool.query<Row>(READ, values));
+      const rows = await rowsAfter(values);
       if (isStopped) return;
       const { last_at: stored, snapshot: text, xid } = rows[0]!;
       const current = snapshotOf(text);
@@ -154,8 +201,9 @@ export async function createChangeReader({ pool, listener, applied, holder, now 
       const read = xid === null ? [] : rows;
       for (const row of read) {
         highest = Math.max(highest, Number(row.seq));
-        if (row.kind !== BARRIER) changes.push(changeFrom({ ...row, kind: row.kind }));
-        else if (row.id !== holder) isAwaited = true;
+        const isKnown = !isBack && own.get(row.xid!)?.has(ownKey(row));
+        if (row.kind === BARRIER) isAwaited ||= row.id !== holder;
+        else if (!isKnown) changes.push(changeFrom({ ...row, kind: row.kind }));
       }
       if (changes.length > 0) report(changes);
       const last = read.at(-1);
@@ -190,16 +238,22 @@ export async function createChangeReader({ pool, listener, applied, holder, now 
   await applied({ seq: highest, xid: `${snapshot.next}` });
   return {
     readAt: () => readAt,
-    noteLoss(): void {
-      wasLost = true;
+    noteLoss,
+    own() {
+      const before = losses;
+      return (changes) => {
+        if (losses !== before) return;
+        for (const change of changes) {
+          const known = own.get(change.xid) ?? new Set();
+          own.set(change.xid, known.add(ownKey(change)));
+        }
+      };
     },
     read(): void {
       isReadAgain = true;
       if (isStopped) return;
       reading ??= readAll()
-        .catch(() => {
-          wasLost = true;
-        })
+        .catch(noteLoss)
         .finally(() => {
           reading = undefined;
         });

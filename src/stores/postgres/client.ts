@@ -21,6 +21,7 @@ import type { Liveness } from './liveness.ts';
 import { createLocks, type Locks } from './locks.ts';
 import type { Orm, Prepare } from './orm.ts';
 import type { PoolWaits } from './pool-waits.ts';
+import type { StatementNames } from './prepared-statements.ts';
 import { audit, changes } from './schema.ts';
 
 export type { Orm };
@@ -42,14 +43,13 @@ export interface PostgresAccess {
    */
   transaction<T>(operation: (orm: Orm) => Promise<T>): Promise<T>;
   prepared: Prepare;
+  names: StatementNames;
   locks: Locks;
   /**
    * Inside a transaction, after its changes: its audit entry, its changes for the change feed, and the event that the entry
    * is, with its deliveries.
    */
   record(orm: Orm, audit: AuditEntry | undefined, ...changes: StoreChange[]): Promise<void>;
-  /** The statement or transaction writes a change itself: others hear of it when it has committed. */
-  hasChanged(orm: Orm): void;
   /** Inside a transaction: see `PostgresEventWriter`. */
   writeEvents(orm: Orm, events: NewEvent[]): Promise<void>;
   audienceChanged(orm: Orm): Promise<void>;
@@ -83,26 +83,14 @@ interface Operation {
 interface Parts {
   pool: Pool;
   waits: Pick<PoolWaits, 'connect'>;
-  /** False: statements are not named. */
-  usesNames: boolean;
+  names: StatementNames;
   liveness: Pick<Liveness, 'isDown' | 'onDown'>;
   monotonic: () => number;
-  /** Called when names turn out to be lost on the way to the server; none are used from then on. */
-  onNamesLost: () => void;
   /** Called after a commit with changes. */
   onChanges: () => void;
 }
 
-export function createAccess({
-  pool,
-  waits,
-  usesNames,
-  liveness,
-  monotonic,
-  onNamesLost,
-  onChanges,
-}: Parts): PostgresAccess {
-  let isNamed = usesNames;
+export function createAccess({ pool, waits, names, liveness, monotonic, onChanges }: Parts): PostgresAccess {
   const orms = new WeakMap<PoolClient, Orm>();
   const ormOf = (client: PoolClient): Orm => {
     const known = orms.get(client) ?? drizzle(client);
@@ -166,6 +154,9 @@ export function createAccess({
     }
   }
 
+  const runAlone = <T>(operation: Operation, statement: (orm: Orm) => Promise<T>): Promise<T> =>
+    withClient(operation, (client) => statement(ormOf(client)));
+
   const runOnce = <T>(operation: Operation, statements: (orm: Orm) => Promise<T>): Promise<T> =>
     withClient(operation, async (client) => {
       const orm = ormOf(client);
@@ -200,23 +191,18 @@ export function createAccess({
       } catch (error) {
         if (attempts === ATTEMPTS || operation.isAborted) throw error;
         const wasBrokenBefore = isBroken(error) && monotonic() - begun < POSTGRES_BROKEN_MS;
-        if (isForeignName(error)) stopNaming();
+        if (isForeignName(error)) names.lost();
         else if (!isWorthRetrying(error) && !(isRepeatable && wasBrokenBefore)) throw error;
         await pause(POSTGRES_CONFLICT_BACKOFF_MS * 2 ** attempts);
       }
     }
   }
 
-  function stopNaming(): void {
-    if (isNamed) onNamesLost();
-    isNamed = false;
-  }
-
   const prepared: Prepare = (build) => {
     const built = { named: new WeakMap<Orm, ReturnType<typeof build>>(), unnamed: new WeakMap() };
     return (orm) => {
-      const statements = isNamed ? built.named : built.unnamed;
-      const known = statements.get(orm) ?? build(orm, (name) => (isNamed ? name : ''));
+      const statements = names.areUsed() ? built.named : built.unnamed;
+      const known = statements.get(orm) ?? build(orm, names.of);
       statements.set(orm, known);
       return known;
     };
@@ -240,28 +226,12 @@ export function createAccess({
   };
 
   return {
-    autocommit: (statement) =>
-      track((operation) =>
-        withRetries(operation, () => withClient(operation, (client) => statement(ormOf(client))), true),
-      ),
-    single: (statement) =>
-      track((operation) =>
-        withRetries(
-          operation,
-          () =>
-            withClient(operation, async (client) => {
-              const orm = ormOf(client);
-              changed.delete(orm);
-              const value = await statement(orm);
-              if (changed.has(orm)) onChanges();
-              return value;
-            }),
-          false,
-        ),
-      ),
+    autocommit: (statement) => track((operation) => withRetries(operation, () => runAlone(operation, statement), true)),
+    single: (statement) => track((operation) => withRetries(operation, () => runAlone(operation, statement), false)),
     transaction: (statements) =>
       track((operation) => withRetries(operation, () => runOnce(operation, statements), false)),
     prepared,
+    names,
     locks,
     async record(orm, entry, ...recorded) {
       const { addEntry, addChange } = statements(orm);
@@ -273,7 +243,6 @@ export function createAccess({
       const type = entry && eventTypeOf(entry);
       if (entry && type !== undefined) noteWritten(orm, await eventWriter.ofAudit(orm, type, entry));
     },
-    hasChanged: (orm) => void changed.add(orm),
     writeEvents: async (orm, events) => noteWritten(orm, await eventWriter.write(orm, events)),
     audienceChanged: (orm) => eventWriter.audienceChanged(orm),
     judgeCallersBy: eventWriter.judgeCallersBy,

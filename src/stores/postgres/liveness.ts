@@ -48,6 +48,8 @@ export interface Liveness {
   ensureAlive(): Promise<void>;
   /** The last heartbeat failed: no operation will succeed. */
   isDown(): boolean;
+  /** No other process was alive at the last heartbeat. One that has started since finds by itself what it is not told. */
+  isAlone(): boolean;
   /** Called when that begins. */
   onDown(listener: () => void): void;
   /**
@@ -89,6 +91,7 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
   let aliveAt = Number.NEGATIVE_INFINITY;
   let unbrokenSince = Number.NEGATIVE_INFINITY;
   let isDown = false;
+  let isAlone = false;
   let applied: Applied | undefined;
   const listeners: (() => void)[] = [];
   let sending: Promise<void> | undefined;
@@ -97,9 +100,10 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     const sent = instants.now();
     const sentAt = sent.monotonic;
     const answered = untilSerialized(() =>
-      pool.query(
+      pool.query<{ others: string }>(
         `insert into replicas (holder, seen_at, applied_seq, applied_xid) values ($1, clock_timestamp(), $2, $3)
-         on conflict (holder) do update set seen_at = excluded.seen_at`,
+         on conflict (holder) do update set seen_at = excluded.seen_at
+         returning (${COUNT_LIVE} and holder <> $1) as others`,
         [holder, applied?.seq ?? -1, applied?.xid],
       ),
     );
@@ -110,7 +114,11 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     });
     timedOut.catch(() => undefined);
     try {
-      await Promise.race([answered, timedOut]);
+      const { rows } = await Promise.race([answered, timedOut]);
+      isAlone = rows[0]?.others === '0';
+    } catch (error) {
+      isAlone = false;
+      throw error;
     } finally {
       cancel.abort();
     }
@@ -182,6 +190,7 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
       if (isDown || now() - aliveAt > PROCESS_DEAD_AFTER_MS / 2) await heartbeat();
     },
     isDown: () => isDown,
+    isAlone: () => isAlone,
     onDown: (listener) => void listeners.push(listener),
     canJudge: () => !isDown && now() - unbrokenSince > HEARTBEAT_GRACE_MS,
     async tellApplied(upTo) {

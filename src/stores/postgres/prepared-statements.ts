@@ -1,7 +1,29 @@
-// Whether prepared statements may be named: a pooler in transaction mode gives each transaction any free connection, and
+// Whether prepared statements are named, so that the server plans them once: a pooler in transaction mode gives each transaction any free connection, and
 // unless it tracks names itself, a statement of one connection is unknown, or its name is taken, on the next.
 import type { Pool, PoolClient } from 'pg';
 import { isForeignName } from './errors.ts';
+
+export interface StatementNames {
+  /** Of a statement, for `pg`; empty while statements have no names. */
+  of(name: string): string;
+  /** Whether statements have names. */
+  areUsed(): boolean;
+  /** Names turned out to be lost on the way to the server: none are used from now on. */
+  lost(): void;
+}
+
+/** `onLost` is called once. */
+export function createStatementNames(areUsed: boolean, onLost: () => void): StatementNames {
+  let areLost = !areUsed;
+  return {
+    of: (name) => (areLost ? '' : name),
+    areUsed: () => !areLost,
+    lost() {
+      if (!areLost) onLost();
+      areLost = true;
+    },
+  };
+}
 
 /** The same name in every process, so that the statements of earlier ones are noticed too. */
 const PROBE = { name: 'valetkey_probe', text: 'select pg_backend_pid()' };

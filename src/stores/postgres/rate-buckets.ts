@@ -7,33 +7,47 @@ import type { PostgresAccess } from './client.ts';
 import { COUNT_LIVE } from './liveness.ts';
 import { rateBuckets } from './schema.ts';
 
-const NOW = sql.raw('(extract(epoch from clock_timestamp()) * 1000)::bigint');
+const CLOCK = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
+const NOW = sql.raw(CLOCK);
 /** Fixed while the statement runs, so that an index can be searched by it. */
 const STATEMENT_TIME = sql.raw('(extract(epoch from statement_timestamp()) * 1000)::bigint');
 /** Does not wait for the disk: a crash of the server loses the last moments of a bucket at most. */
-const LAZILY = sql.raw("lazily as materialized (select set_config('synchronous_commit', 'off', true))");
+const ASYNCHRONOUS = "lazily as materialized (select set_config('synchronous_commit', 'off', true))";
+const LAZILY = sql.raw(ASYNCHRONOUS);
 
-export const createRateBucketStore = ({ autocommit }: PostgresAccess): RateBucketStore => ({
+/** $1 bucket, $2 wanted, $3 burst, $4 reserve, $5 per second. Before every refresh: its plan takes longer than to run it. */
+const TAKE = `
+  with ${ASYNCHRONOUS}
+  insert into rate_buckets as p (integration, allowance, filled_at, taken)
+  select $1, b.burst - b.taken, ${CLOCK}, b.taken
+  from (select $3::float8 as burst, least($2::int, $3::int - $4::int) as taken) b, lazily
+  on conflict (integration) do update set (allowance, filled_at, taken) = (
+    select filled.allowance - t.taken, filled.at, t.taken
+    from (
+      select now.at, least($3::float8, p.allowance + greatest(0, now.at - p.filled_at) * $5::float8 / 1000) as allowance
+      from (select ${CLOCK} as at) now
+    ) filled,
+    lateral (select case when p.blocked_until > filled.at then 0 else
+      greatest(0, least($2::int, floor(filled.allowance - $4::int)::int)) end as taken) t
+  )
+  returning taken, allowance, greatest(0, coalesce(p.blocked_until, 0) - ${CLOCK})::float8 as blocked`;
+
+interface Taken {
+  taken: number;
+  allowance: number;
+  blocked: number;
+}
+
+export const createRateBucketStore = ({
+  autocommit,
+  names,
+}: Pick<PostgresAccess, 'autocommit' | 'names'>): RateBucketStore => ({
   takeFromBucket: (bucket, wanted, limits) =>
     autocommit(async (orm) => {
       const { perSecond, burst, reserve } = limits;
-      const { rows } = await orm.execute<{ taken: number; allowance: number; blocked: number }>(sql`
-        with ${LAZILY}
-        insert into ${rateBuckets} as p (integration, allowance, filled_at, taken)
-        select ${bucket}, b.burst - b.taken, ${NOW}, b.taken
-        from (select ${burst}::float8 as burst, least(${wanted}::int, ${burst}::int - ${reserve}::int) as taken) b, lazily
-        on conflict (integration) do update set (allowance, filled_at, taken) = (
-          select filled.allowance - t.taken, filled.at, t.taken
-          from (
-            select now.at, least(${burst}::float8,
-              p.allowance + greatest(0, now.at - p.filled_at) * ${perSecond}::float8 / 1000) as allowance
-            from (select ${NOW} as at) now
-          ) filled,
-          lateral (select case when p.blocked_until > filled.at then 0 else
-            greatest(0, least(${wanted}::int, floor(filled.allowance - ${reserve}::int)::int)) end as taken) t
-        )
-        returning taken, allowance, greatest(0, coalesce(p.blocked_until, 0) - ${NOW})::float8 as blocked`);
-      const [{ taken, allowance, blocked }] = rows as [{ taken: number; allowance: number; blocked: number }];
+      const values = [bucket, wanted, burst, reserve, perSecond];
+      const { rows } = await orm.$client.query<Taken>({ name: names.of('take_from_bucket'), text: TAKE, values });
+      const [{ taken, allowance, blocked }] = rows as [Taken];
       return { taken, inMs: Math.max(blocked, msUntilNext(allowance, limits)) };
     }),
 

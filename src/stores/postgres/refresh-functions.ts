@@ -10,6 +10,7 @@ import {
 } from '../../domain/time-limits.ts';
 import type { Claim, Claimed, HeldLease, RefreshedFields } from '../../ports/index.ts';
 import { createBatches } from './batches.ts';
+import type { PostgresChangeFeed } from './change-feed.ts';
 import type { PostgresAccess } from './client.ts';
 import { connectionAt, connectionColumns, credentialColumns, credentialsAfter } from './connection-rows.ts';
 import { isAnswer, isWorthRetrying } from './errors.ts';
@@ -43,10 +44,14 @@ const MAX_WAITING = 2;
 /** The arguments of one call, in the order of the function's parameters. */
 type Arguments = readonly (string | number | null)[];
 
-/** Calls the function once for each place of the arrays, one after the other. */
+/**
+ * Calls the function once for each place of the arrays, one after the other. The first array is hidden from the planner: it
+ * would take its length for a reason to plan every call again, which takes as long as to run it.
+ */
 const calls = (columns: string, name: string, types: readonly string[], common: number): string => {
   const names = types.map((_, i) => `a${i + 1}`);
   const arrays = types.map((type, i) => `$${common + i + 1}::${type}[]`);
+  arrays[0] = `(select ${arrays[0]})`;
   const shared = Array.from({ length: common }, (_, i) => `$${i + 1}`);
   return `select ${columns} from unnest(${arrays.join(', ')}) with ordinality as given(${names.join(', ')}, at),
     lateral ${name}(${[...names, ...shared].join(', ')}) as result order by at`;
@@ -60,7 +65,7 @@ const CLAIM = calls(
 );
 const ROW_AT = 4;
 const COMMIT = calls(
-  'result',
+  'result, pg_current_xact_id_if_assigned()',
   'valetkey_commit_refresh',
   ['text', 'integer', 'integer', ...Array.from({ length: 7 }, () => 'bigint'), 'text', 'text', 'text', 'text'],
   0,
@@ -118,8 +123,9 @@ function outcomeOf(row: readonly unknown[]): ClaimOutcome {
 }
 
 export function createRefreshFunctions(
-  { single, prepared, hasChanged }: Pick<PostgresAccess, 'single' | 'prepared' | 'hasChanged'>,
+  { single, prepared }: Pick<PostgresAccess, 'single' | 'prepared'>,
   { holder, canJudge }: Pick<Liveness, 'holder' | 'canJudge'>,
+  { refreshing }: Pick<PostgresChangeFeed, 'refreshing'>,
 ): RefreshFunctions {
   const names = prepared((_, name) => ({ claim: name('claim'), commit: name('commit_refresh') }));
 
@@ -135,7 +141,6 @@ export function createRefreshFunctions(
       try {
         const values = [...common, ...arrays];
         const { rows } = await orm.$client.query<unknown[]>({ name: names(orm)[name], text, rowMode: 'array', values });
-        if (name === 'commit' && rows.some(([isDone]) => isDone)) hasChanged(orm);
         return rows;
       } catch (error) {
         if (given.length > 1 && isAnswer(error) && !isWorthRetrying(error)) return undefined;
@@ -164,8 +169,13 @@ export function createRefreshFunctions(
   });
   let waiting = 0;
   const commits = createBatches<RoutineAnswer, boolean>(async (batch) => {
-    const rows = await call('commit', COMMIT, batch.map(commitArguments), []);
-    return batch.map((_, i) => rows?.[i]?.[0] === true);
+    const committed = refreshing();
+    const rows = (await call('commit', COMMIT, batch.map(commitArguments), [])) ?? [];
+    const changes = batch.flatMap(({ id, held }, i) =>
+      rows[i]?.[0] === true ? [{ xid: String(rows[i][1]), id: textOf(id), generation: held.generation + 1 }] : [],
+    );
+    if (changes.length > 0) committed(changes);
+    return batch.map((_, i) => rows[i]?.[0] === true);
   });
 
   return {

@@ -45,7 +45,7 @@ import { refreshCapturedValues, replaceTokenDigests } from './captured-values.ts
 import type { Orm, PostgresAccess } from './client.ts';
 import { createDueConnections } from './due-connections.ts';
 import { isAlive, isKnown, type Liveness } from './liveness.ts';
-import { createRefreshFunctions } from './refresh-functions.ts';
+import type { RefreshFunctions } from './refresh-functions.ts';
 import { connections, grants, isActive, isDead, leases } from './schema.ts';
 
 /** The head of a partial index, and a row each. */
@@ -73,9 +73,12 @@ export function lastRefreshAt(orm: Pick<Orm, 'select'>, integration: string) {
     .innerJoin(connections, eq(connections.id, latest.id));
 }
 
-export function createRefreshStore(access: PostgresAccess, liveness: Liveness): RefreshStore {
+export function createRefreshStore(
+  access: PostgresAccess,
+  liveness: Liveness,
+  functions: RefreshFunctions,
+): RefreshStore {
   const { autocommit, transaction, prepared, record } = access;
-  const functions = createRefreshFunctions(access, liveness);
   const observer = createLeaseObserver();
   const { holder, instants } = liveness;
   /**

@@ -31,9 +31,10 @@ import { migrate } from './migrations.ts';
 import { createNoticeStore } from './notices.ts';
 import { createPoolWaits } from './pool-waits.ts';
 import { createPortalStore } from './portal-sessions.ts';
-import { supportsNamedStatements } from './prepared-statements.ts';
+import { createStatementNames, supportsNamedStatements } from './prepared-statements.ts';
 import { createRateBucketStore } from './rate-buckets.ts';
 import { createReceivedWebhookStore } from './received-webhooks.ts';
+import { createRefreshFunctions } from './refresh-functions.ts';
 import { createRefreshStore } from './refreshes.ts';
 import { createRevocationStore } from './revocations.ts';
 import { createSecretStore } from './secret-columns.ts';
@@ -62,16 +63,16 @@ export async function openPostgres(
   try {
     const usesNames = address.isNamed && (await supportsNamedStatements(pool, aside));
     if (usesNames !== address.isNamed) onNamesLost();
+    const names = createStatementNames(usesNames, onNamesLost);
     const liveness = await startLiveness(aside, monotonic, locks);
-    const changeFeed = openChangeFeed({ ...liveness, address, pool: aside, now: monotonic });
+    const changeFeed = openChangeFeed({ ...liveness, address, pool: aside, names, now: monotonic });
     const waits = createPoolWaits({ pool, monotonic });
     const access = createAccess({
       pool,
       waits,
-      usesNames,
+      names,
       liveness,
       monotonic,
-      onNamesLost,
       onChanges: changeFeed.notify,
     });
     let closing: Promise<void> | undefined;
@@ -87,7 +88,7 @@ export async function openPostgres(
       ...createConnectionLists(access),
       ...createColdRead(access),
       ...createCounterStore(access),
-      ...createRefreshStore(access, liveness),
+      ...createRefreshStore(access, liveness, createRefreshFunctions(access, liveness, changeFeed)),
       ...createHoldStore(access),
       ...createRateBucketStore(access),
       ...createRevocationStore(access),

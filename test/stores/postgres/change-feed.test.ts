@@ -4,21 +4,23 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Change, Store } from '../../../src/ports/index.ts';
 import { openChangeFeed } from '../../../src/stores/postgres/change-feed.ts';
 import { openPool, readAddress } from '../../../src/stores/postgres/database.ts';
+import { createStatementNames } from '../../../src/stores/postgres/prepared-statements.ts';
 import { migratePostgres } from '../../../src/stores/postgres/store.ts';
 import { startPooler } from '../../support/pooler.ts';
 import { asked } from '../../support/postgres.ts';
 import { startPostgres } from '../../support/postgres-server.ts';
 import { createMigratedDatabase, openTestStore } from '../../support/stores.ts';
 import { startTcpProxy } from '../../support/tcp-proxy.ts';
-import { anEntry, anIntegration } from '../builders.ts';
+import { anEntry, anIntegration, connected, NOW, someCredentials, someRefreshedFields } from '../builders.ts';
 
 /** A subscription with a clock of its own, and what it reported. */
 async function subscribed(url: string) {
   const address = readAddress(url);
   const pool = openPool(address, 1);
   let ahead = 0;
-  const liveness = { holder: 'me', tellApplied: async () => undefined, onDown: () => undefined };
-  const changeFeed = openChangeFeed({ ...liveness, address, pool, now: () => performance.now() + ahead });
+  const liveness = { holder: 'me', tellApplied: async () => undefined, onDown: () => undefined, isAlone: () => false };
+  const names = createStatementNames(true, () => undefined);
+  const changeFeed = openChangeFeed({ ...liveness, address, pool, names, now: () => performance.now() + ahead });
   onTestFinished(async () => {
     await changeFeed.stop();
     await pool.end();
@@ -253,6 +255,108 @@ describe('a change is reported, and not everything,', () => {
     }
     await open.query('rollback');
     expect((await rowsRead()) - before).toBeLessThan(4_000);
+  });
+});
+
+describe('a routine refresh', () => {
+  async function refreshable(store: Store) {
+    const { connection } = await connected(store, { failures: 0, lastRefreshError: null });
+    const { id } = connection;
+    let generation = 0;
+    const refresh = async (by: Store) => {
+      generation++;
+      const claimed = await by.claim(id, { attempt: `att_${generation}`, generation, now: NOW, monotonic: 0 });
+      if (typeof claimed === 'string') throw new Error(claimed);
+      const held = { fence: claimed.fence, generation, isRoutine: true, keepsValues: true };
+      const committing = by.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry(), 'changes');
+      expect(await committing).toBe('committed');
+      return { kind: 'connection', id, generation: generation + 1 };
+    };
+    return { id, refresh };
+  }
+  async function watching(store: Store) {
+    const reported: Change[] = [];
+    await store.subscribe((changes) => reported.push(...changes));
+    const receives = (change: object) =>
+      vi.waitFor(() => expect(reported).toContainEqual(change), { timeout: 30_000, interval: 5 });
+    return { reported, receives };
+  }
+
+  test('is reported to the others, and not to the process that made it', async () => {
+    const url = await createMigratedDatabase();
+    const [store, other] = [await openTestStore(url), await openTestStore(url)];
+    const { refresh } = await refreshable(store);
+    const [own, others] = [await watching(store), await watching(other)];
+    const made = [await refresh(store), await refresh(store)];
+    for (const change of made) await others.receives(change);
+    await put(store, 'after');
+    await own.receives({ kind: 'integration', id: 'after' });
+    expect(own.reported).toEqual([{ kind: 'integration', id: 'after' }]);
+    const byOther = await refresh(other);
+    await own.receives(byOther);
+    expect(others.reported).not.toContainEqual(byOther);
+  });
+
+  test('does not hide another change of the connection at that generation', async () => {
+    const url = await createMigratedDatabase();
+    const [store, other] = [await openTestStore(url), await openTestStore(url)];
+    const { id, refresh } = await refreshable(store);
+    const { receives } = await watching(store);
+    const made = await refresh(store);
+    await other.revoke(id, 'unsupported', NOW, anEntry());
+    await receives(made);
+  });
+
+  test('is reported by a server that gave its number to another transaction', async () => {
+    const url = await createMigratedDatabase();
+    const link = await startTcpProxy(url);
+    onTestFinished(() => link.close());
+    const store = await openTestStore(link.url);
+    const { id, refresh } = await refreshable(store);
+    const { reported, receives } = await watching(store);
+    const made = await refresh(store);
+    await put(store, 'seen');
+    await receives({ kind: 'integration', id: 'seen' });
+    expect(reported).not.toContainEqual(made);
+    link.cut();
+    link.heal();
+    await receives({ kind: 'reconnected' });
+    await receives(made);
+    const next = await refresh(store);
+    const another = `(select xid from changes where id = '${id}' and generation = ${next.generation})`;
+    await asked(url, `insert into changes (kind, id, generation, xid) values ('connection', 'other', 7, ${another})`);
+    await receives({ kind: 'connection', id: 'other', generation: 7 });
+    expect(reported).not.toContainEqual(next);
+  });
+
+  test('notifies no one where no other process is, and all of them once one is', async () => {
+    const url = await createMigratedDatabase();
+    const listener = new Client({ connectionString: url });
+    await listener.connect();
+    onTestFinished(() => listener.end());
+    const heard: (string | undefined)[] = [];
+    listener.on('notification', ({ payload }) => heard.push(payload));
+    await listener.query('listen valetkey_changes');
+    const alone = await openTestStore(url);
+    const { refresh } = await refreshable(alone);
+    const ofRefreshes = () => heard.filter((payload) => payload !== '' && payload !== 'closed');
+    for (let n = 0; n < 3; n++) await refresh(alone);
+    // It sends at the latest now what it was to send.
+    await alone.close();
+    await asked(url, "notify valetkey_changes, 'closed'");
+    await vi.waitFor(() => expect(heard).toContain('closed'), { timeout: 30_000 });
+    expect(ofRefreshes()).toEqual([]);
+    const store = await openTestStore(url);
+    await openTestStore(url);
+    await vi.waitFor(
+      async () => {
+        await refresh(store);
+        expect(ofRefreshes()).not.toEqual([]);
+      },
+      { timeout: 30_000, interval: 50 },
+    );
+    const holders = await asked(url, 'select holder from replicas');
+    expect(holders).toContainEqual({ holder: ofRefreshes()[0] });
   });
 });
 
