@@ -61,6 +61,11 @@ export const SLOW_REFRESH_MS = 10 * SECOND_MS;
 export const SLOW_RETRY_AFTER_MS = 5 * SECOND_MS;
 /** The shortest reuse window that is common: this long, a provider answers a spent refresh token with the same successor. */
 export const REUSE_WINDOW_MS = 10 * SECOND_MS;
+/**
+ * An integration is known to refreshes for this long, unless its change is heard of before: a standby may lack one, and no one
+ * would hear of that.
+ */
+export const KNOWN_INTEGRATION_TTL_MS = 10 * SECOND_MS;
 /** A lost response is requested again this long after the last request, and this long before the window closes at the latest. */
 export const LOST_RESPONSE_RETRY_MS = SECOND_MS;
 /**

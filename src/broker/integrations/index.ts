@@ -49,11 +49,12 @@ interface Parts extends PlannerParts {
 
 export function createIntegrations(parts: Parts): Integrations {
   const { store, vault, catalogue, callerCache, access, listedIssuers, publicUrl, onChange } = parts;
-  const targets = createTargets({ store, vault, catalogue });
+  const targets = createTargets({ store, vault, catalogue, clock: parts.clock });
   const trustedIssuers = createTrustedIssuers({ store, catalogue, listed: listedIssuers, publicUrl });
   const planner = createIntegrationPlanner(parts);
   const requestedScopes = createRequestedScopes({ store });
   const changed = (id: string | undefined) => {
+    targets.changed(id);
     requestedScopes.changed(id);
     trustedIssuers.invalidate();
     callerCache.invalidateWorkloads();

@@ -3,13 +3,14 @@ import { LRUCache } from 'lru-cache';
 import type { AuthMode } from '../../domain/auth-modes.ts';
 import { upTo } from '../../domain/cache-bounds.ts';
 import type { Ciphertext, Connection } from '../../domain/connection.ts';
-import { type Fault, type Refusal, refuse } from '../../domain/errors.ts';
+import { type Fault, Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
 import { authMode, type Provider } from '../../domain/provider.ts';
 import { connectionParams, resolveTarget, type Target } from '../../domain/target.ts';
-import type { Store, Vault } from '../../ports/index.ts';
+import { KNOWN_INTEGRATION_TTL_MS } from '../../domain/time-limits.ts';
+import type { Clock, Store, Vault } from '../../ports/index.ts';
 
-/** Every refresh needs a target, and targets hardly ever change. */
+/** Every refresh needs an integration and a target, and they hardly ever change. */
 const MAX_TARGETS = 1_000;
 
 export interface ResolvedIntegration {
@@ -25,6 +26,10 @@ export interface Targets {
    * does not have its provider or mode any more. Reads of one turn of the event loop are shared. Rejects with `StoreError`.
    */
   find(id: string): Promise<ResolvedIntegration | Refusal>;
+  /** The same from memory, if it was found since the last change that is known here. */
+  known(id: string): Promise<ResolvedIntegration | Refusal>;
+  /** Undefined: any integration may have changed. What is read meanwhile is not remembered. */
+  changed(id: string | undefined): void;
   /** Where requests about this connection go, from a cache. Throws `VaultError` if a secret cannot be decrypted. */
   targetOf(found: ResolvedIntegration, about: Pick<Connection, 'params' | 'captured'>): Target;
 }
@@ -45,9 +50,17 @@ interface Parts {
   store: Pick<Store, 'integration'>;
   vault: Pick<Vault, 'decrypt'>;
   catalogue: ReadonlyMap<string, Provider>;
+  clock: Pick<Clock, 'monotonic'>;
 }
 
-export function createTargets({ store, vault, catalogue }: Parts): Targets {
+export function createTargets({ store, vault, catalogue, clock }: Parts): Targets {
+  const integrations = new LRUCache<string, ResolvedIntegration>({
+    ...upTo(MAX_TARGETS),
+    ttl: KNOWN_INTEGRATION_TTL_MS,
+    ttlResolution: 0,
+    perf: { now: clock.monotonic },
+  });
+  let changes = 0;
   const targets = new LRUCache<string, Target>(upTo(MAX_TARGETS));
   /** Reads of this turn of the event loop: refreshes come in bursts that need the same integration. */
   const reads = new Map<string, Promise<ResolvedIntegration | Refusal>>();
@@ -77,14 +90,30 @@ export function createTargets({ store, vault, catalogue }: Parts): Targets {
     return refuse({ code: 'integration_misconfigured', integration: id, detail });
   }
 
+  function find(id: string): Promise<ResolvedIntegration | Refusal> {
+    const known = reads.get(id);
+    if (known) return known;
+    if (reads.size === 0) setImmediate(() => reads.clear());
+    const reading = read(id);
+    reads.set(id, reading);
+    return reading;
+  }
+
   return {
-    find(id) {
-      const known = reads.get(id);
+    find,
+    async known(id) {
+      const known = integrations.get(id);
       if (known) return known;
-      if (reads.size === 0) setImmediate(() => reads.clear());
-      const reading = read(id);
-      reads.set(id, reading);
-      return reading;
+      const before = changes;
+      const found = await find(id);
+      if (before === changes && !(found instanceof Refusal)) integrations.set(id, found);
+      return found;
+    },
+    changed(id) {
+      changes++;
+      reads.clear();
+      if (id === undefined) integrations.clear();
+      else integrations.delete(id);
     },
 
     targetOf({ integration, provider, auth }, about) {

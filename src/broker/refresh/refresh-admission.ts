@@ -45,7 +45,7 @@ export interface RefreshAdmission {
 
 interface Parts {
   store: Pick<Store, 'connection'>;
-  targets: Pick<Targets, 'find' | 'targetOf'>;
+  targets: Pick<Targets, 'known' | 'targetOf'>;
   circuitBreakers: Pick<CircuitBreakers, 'blocked'>;
   concurrentRefreshes: ConcurrentRefreshes;
   clock: Pick<Clock, 'now'>;
@@ -88,7 +88,7 @@ export function createRefreshAdmission(parts: Parts): RefreshAdmission {
           ? await concurrentRefreshes.readNewer(id, seenGeneration)
           : undefined;
       if (newer instanceof Refusal || newer?.ofUnknownAge === false) return newer;
-      const resolved = await targets.find(connection.integration);
+      const resolved = await targets.known(connection.integration);
       if (resolved instanceof Refusal) return refusalOf(connection) ?? resolved;
       const refused = refusalOf(connection) ?? tooEarly(connection, resolved, conditions);
       if (refused) return refused;

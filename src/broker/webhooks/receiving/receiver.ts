@@ -65,7 +65,7 @@ const SLUG = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 interface Parts {
   store: Pick<Store, 'receive'>;
   vault: Pick<Vault, 'encrypt'>;
-  targets: Targets;
+  targets: Pick<Targets, 'find' | 'targetOf'>;
   settings: ReceiverSettings;
   admin: Pick<WebhookAdmin, 'learn'>;
   verifier: WebhookVerifier;
