@@ -95,16 +95,15 @@ export const stall: Responder = (_, response) => {
 export const drop: Responder = (_, response) => response.destroy();
 
 /** A string that never ends, as fast as it is read. */
-export const endless: Responder = async (_, response) => {
+export const endless: Responder = (_, response) => {
   response.writeHead(200, { 'content-type': 'application/json' });
   response.write('{"padding":"');
   const chunk = 'a'.repeat(65_536);
-  while (!response.destroyed)
-    if (!response.write(chunk))
-      await new Promise<void>((ready) => {
-        response.once('drain', ready);
-        response.once('close', ready);
-      });
+  const more = () => {
+    while (!response.destroyed) if (!response.write(chunk)) return;
+  };
+  response.on('drain', more);
+  more();
 };
 
 /** The same object with a member of so many bytes. */
