@@ -115,6 +115,8 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler, UpstreamBod
     if (!isFramed(headers))
       return void this.#fail('reset', `${host} answered in a transfer coding that is not chunked`);
     this.#hasResponse = true;
+    // They are copied; undici would keep them, and the memory that they arrived in, for as long as a stream is open.
+    controller.rawHeaders = null;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#exchanged.resolve({ status, statusText, headers, body: this });
