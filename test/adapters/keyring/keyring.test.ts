@@ -89,6 +89,17 @@ describe('encrypt', () => {
     expect(() => open('connections/con_2')).toThrow();
   });
 
+  it('keeps the keys of rows apart, of more rows than it remembers', () => {
+    const ofRow = (n: number) => ({ row: `connections/con_${n}`, column: 'access_token' });
+    const ciphertexts = Array.from({ length: 600 }, (_, n) => ring.encrypt(`secret ${n}`, ofRow(n)));
+    const fresh = ringOf(K1);
+    for (let n = 599; n >= 0; n -= 7) {
+      expect(ring.decrypt(ciphertexts[n]!, ofRow(n))).toBe(`secret ${n}`);
+      expect(fresh.decrypt(ciphertexts[n]!, ofRow(n))).toBe(`secret ${n}`);
+    }
+    expect(codeOf(() => ring.decrypt(ciphertexts[599]!, ofRow(598)))).toBe('not_openable');
+  });
+
   it('never repeats a nonce in 100,000 encryptions', () => {
     const nonces = new Set<string>();
     for (let i = 0; i < 100_000; i++) {

@@ -1,6 +1,6 @@
 // Look-ups after connecting: values are captured, failures are ignored, and the token is sent only to the catalogue's URLs.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Target } from '../../../src/domain/target.ts';
+import { pendingLookups, type Target } from '../../../src/domain/target.ts';
 import { createTarget, REDIRECT_URI, startTestAdapter, type TestAdapter, unwrap } from '../../support/oauth.ts';
 import {
   type ReceivedRequest,
@@ -127,7 +127,24 @@ describe('look-ups after connecting', () => {
   });
 });
 
+test('code exchange, look-up and refresh say that the broker sends them', async () => {
+  await connected(target([me()]));
+  await renewed(target([me()]), {});
+  const senders = server.received.map(({ path, headers }) => [path, headers['user-agent']]);
+  expect(senders).toEqual(['/token', '/me', '/me', '/token'].map((path) => [path, 'valetkey']));
+});
+
 describe('look-ups with a refresh', () => {
+  test('are pending while they have something to ask and not all is captured', () => {
+    const capture = { user_id: 'sub' };
+    const asking = target([me()]);
+    expect(pendingLookups(asking, { user_id: 42 })).toEqual([expect.objectContaining({ url: `${server.url}/me` })]);
+    expect(pendingLookups(asking, { user_id: 42, user_name: 'Ada', nothing: null })).toEqual([]);
+    expect(pendingLookups(target([{ capture }]), {})).toEqual([]);
+    expect(pendingLookups(target([{ capture }], { userinfo_url: `${server.url}/me` }), {})).toHaveLength(1);
+    expect(pendingLookups(target([me()], { dpop: 'true' }), {})).toEqual([]);
+  });
+
   test('repeat only what is not captured yet', async () => {
     const at = target([me(), tenants()]);
     const known = { tenant_ids: [], site: 'https://one.test', sites: [] };

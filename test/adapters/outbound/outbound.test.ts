@@ -123,6 +123,17 @@ describe('SSRF guard', () => {
     expect(await failing(send(`http://127.0.0.1:${port}/`))).toMatchObject({ code: 'blocked' });
   });
 
+  test('a URL with a user is refused though its origin was reached before, and its origin is reached after that', async () => {
+    const port = await serve((_, res) => res.end('ok'));
+    const send = outbound();
+    for (let i = 0; i < 2; i++) {
+      const error = await failing(send(`http://user:pass@127.0.0.1:${port}/`));
+      expect(error).toMatchObject({ code: 'blocked', message: expect.stringContaining('user name') });
+      expect(await (await send(`http://127.0.0.1:${port}/`)).text()).toBe('ok');
+      expect(await failing(send(`http://127.0.0.2:${port}/`))).toMatchObject({ code: 'blocked' });
+    }
+  });
+
   test('an IPv4-mapped IPv6 address counts as its IPv4 address', () => {
     expect(checkUrl('http://[::ffff:10.1.2.3]/', ['10.0.0.0/8'])).toBeUndefined();
     expect(checkUrl('http://[::ffff:11.1.2.3]/', ['10.0.0.0/8'])).toBeDefined();
