@@ -16,7 +16,7 @@ import { circuitOpen, reauthorizationRequired, refusalOf, unavailable } from './
 export interface RefreshConditions {
   /** Only if no newer generation than this is stored. */
   seenGeneration?: number;
-  /** It is due; as it was read a moment ago. */
+  /** The connection, as it was read a moment ago. */
   due?: Connection;
   /** The refresh token may have been spent at this time (ms, the first doubt), and the response was lost. */
   lostAt?: number | undefined;

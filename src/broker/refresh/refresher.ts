@@ -37,11 +37,11 @@ import { createSingleFlight } from './single-flight.ts';
 export interface Refresher {
   /**
    * For a reader that has seen this generation. Resolves to `provider_unavailable` after `READER_WAIT_MS`. `isForced`: also
-   * before the provider or the last failure permits it, and while the circuit is open.
+   * before the provider or the last failure permits it, and while the circuit is open. `due`: as it was read a moment ago.
    */
   refresh(
     seen: Pick<Connection, 'id' | 'generation'>,
-    options?: Pick<RefreshConditions, 'isForced' | 'retried'>,
+    options?: Pick<RefreshConditions, 'isForced' | 'retried' | 'due'>,
   ): Promise<RefreshResult>;
   /** In the background: of one that is due, as it was read a moment ago. */
   refreshAhead(due: Connection): Promise<RefreshResult>;

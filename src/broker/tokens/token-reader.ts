@@ -97,25 +97,32 @@ export function createTokenReader({
     lives(served, ms) &&
     (served.connection.expiresAt === null || served.connection.expiresAt - clock.now() >= ms);
 
-  /** Authorises and audits the read, then serves the token as it is, or refreshed. */
+  /** Authorises and audits the read, then serves the token as it is, or refreshed. `isFresh`: the row was read a moment ago. */
   function serve(
     call: Call,
     connection: Connection,
     served: ServedToken | null,
     minTtlMs: number | undefined,
     use: TokenUse,
+    isFresh = false,
   ): Result | Promise<Result> {
     const refused = authorise(call, connection, use, minTtlMs) ?? refusalOf(connection);
     if (refused) return refused;
     if (served && isGood(served, requiredTtlMs(connection, minTtlMs))) return served;
     const isEarly = served !== null && isGood(served, requiredTtlMs(connection, undefined));
-    const renewed = isEarly ? renewEarly(call, connection, served, use) : renew(connection, served);
+    const renewed = isEarly ? renewEarly(call, connection, served, use, isFresh) : renew(connection, served, isFresh);
     return renewed.then((result) => withinScopes(call, result, use));
   }
 
   /** The token would do for others: this refresh is forced by who asks for a longer life. Beyond its limit, it gets that one. */
-  async function renewEarly(call: Call, connection: Connection, served: ServedToken, use: TokenUse): Promise<Result> {
-    return (await countForced(call, connection, use.action)) ? served : renew(connection, served);
+  async function renewEarly(
+    call: Call,
+    connection: Connection,
+    served: ServedToken,
+    use: TokenUse,
+    isFresh: boolean,
+  ): Promise<Result> {
+    return (await countForced(call, connection, use.action)) ? served : renew(connection, served, isFresh);
   }
 
   /** A refresh may have brought more scopes than the caller was authorised for: what is served is authorised too. */
@@ -134,10 +141,10 @@ export function createTokenReader({
   }
 
   /** Refreshes; when that fails, serves what there is as long as it lives. */
-  async function renew(connection: Connection, served: ServedToken | null): Promise<Result> {
+  async function renew(connection: Connection, served: ServedToken | null, isFresh: boolean): Promise<Result> {
     const stillGood = () => (served && lives(served) ? served : undefined);
     try {
-      const result = await refresher.refresh(connection);
+      const result = await refresher.refresh(connection, isFresh ? { due: connection } : {});
       return result instanceof Refusal && !isFinal(result) ? (stillGood() ?? result) : result;
     } catch (error) {
       // A store failure is no reason to withhold a valid token that is in memory.
@@ -157,7 +164,7 @@ export function createTokenReader({
     const ticket = tokenCache.ticket();
     return store.servedRow(id).then((row) => {
       const found = openVisible(call, row, ticket, use);
-      return found ? serve(call, found.connection, found.served, minTtlMs, use) : connectionNotFound(id);
+      return found ? serve(call, found.connection, found.served, minTtlMs, use, true) : connectionNotFound(id);
     });
   }
 
@@ -217,7 +224,7 @@ export function createTokenReader({
     // A refresh may have ended meanwhile: then the cache has a newer one than the row.
     const cached = tokenCache.get(chosen.id);
     if (cached) return serve(call, cached.connection, cached, minTtlMs, use);
-    return serve(call, chosen, rows[connections.indexOf(chosen)]!.served, minTtlMs, use);
+    return serve(call, chosen, rows[connections.indexOf(chosen)]!.served, minTtlMs, use, true);
   }
 
   /** All connections that the selector may mean, as far as memory knows them. */

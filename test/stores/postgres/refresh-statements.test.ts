@@ -34,7 +34,7 @@ async function brokerWithLog() {
   return { log, broker, pass: (ms: number) => (moved += ms) };
 }
 
-test('a refresh for a reader is five statements, which are planned once; its integration and its change are not read', async () => {
+test('a refresh for a reader is four statements, which are planned once; its integration and its change are not read', async () => {
   const { log, broker, pass } = await brokerWithLog();
   const ids: string[] = [];
   for (let n = 0; n < 9; n++) {
@@ -55,7 +55,6 @@ test('a refresh for a reader is five statements, which are planned once; its int
   expect(first).toContain('integration');
   expect(second.filter((statement) => others.every((one) => one.includes(statement)))).toEqual([
     'served_rows',
-    'connection',
     'take_from_bucket',
     'claim',
     'commit_refresh',
