@@ -48,7 +48,7 @@ export function createCallerPace(
   return {
     wait() {
       since ??= clock.monotonic();
-      timer ??= setTimeout(look, leftMs);
+      timer ??= setTimeout(look, Math.max(0, leftMs));
     },
     moved(bytes) {
       if (since !== undefined) leftMs -= clock.monotonic() - since;
