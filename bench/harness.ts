@@ -137,6 +137,8 @@ export interface Started {
   url: string;
   /** From spawning until it logged that it listens. */
   startedInMs: number;
+  /** Processor time until then, in seconds; undefined if the system does not report it. */
+  startedWith: number | undefined;
   stop(): Promise<void>;
 }
 
@@ -166,10 +168,13 @@ async function startProcess(args: string[], env: Record<string, string>, listens
     });
     void gone.then(([code]) => reject(new Error(`${args.at(-1)} exited with ${code} before it listened`)));
   });
+  const startedInMs = performance.now() - began;
+  const startedWith = processorSeconds(child.pid!);
   return {
     pid: child.pid!,
     url,
-    startedInMs: performance.now() - began,
+    startedInMs,
+    startedWith,
     async stop() {
       child.kill('SIGKILL');
       await gone;

@@ -1,6 +1,6 @@
 // Start time and memory at rest.
 import { setTimeout as pause } from 'node:timers/promises';
-import { experiment, SHIPPED, startEmpty, startShipped } from '../harness.ts';
+import { experiment, median, SHIPPED, startEmpty, startShipped } from '../harness.ts';
 import { seed } from '../seed.ts';
 import { residentBytes } from '../servers/remote.ts';
 
@@ -29,6 +29,7 @@ export const footprint = experiment({
     const seeded = await seed({ connections: quick ? 10_000 : 100_000, integrations: 10 });
     defer(seeded.remove);
     const start = { ours: [] as number[], baseline: [] as number[] };
+    const processor = { ours: [] as number[], baseline: [] as number[] };
     const memory = { ours: [] as number[], baseline: [] as number[] };
     // Warm-up: fills the caches of the file system.
     await (await startShipped(seeded)).stop();
@@ -40,12 +41,20 @@ export const footprint = experiment({
       await pause(quick ? 300 : AT_REST_MS);
       start.baseline.push(empty.startedInMs);
       start.ours.push(broker.startedInMs);
+      processor.baseline.push(empty.startedWith ?? Number.NaN);
+      processor.ours.push(broker.startedWith ?? Number.NaN);
       memory.baseline.push((residentBytes(empty.pid) ?? Number.NaN) / MEGABYTE);
       memory.ours.push((residentBytes(broker.pid) ?? Number.NaN) / MEGABYTE);
       await Promise.all([empty.stop(), broker.stop()]);
     }
+    const [ours, theirs] = [median(processor.ours) * 1_000, median(processor.baseline) * 1_000];
+    const byProcessor = `by processor time: ${(ours / theirs).toFixed(1)} (${ours} against ${theirs} ms)`;
     return {
-      start: { ...start, unit: 'ms', notes: [`started from ${SHIPPED}`] },
+      start: {
+        ...start,
+        unit: 'ms',
+        notes: [`started from ${SHIPPED}`, ...(Number.isNaN(ours) ? [] : [byProcessor])],
+      },
       memory: {
         ...memory,
         unit: 'MB resident',
