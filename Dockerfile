@@ -32,7 +32,6 @@ COPY src/http/pages/*.css src/http/pages/*.js ./src/http/pages/
 COPY src/http/console/*.css src/http/console/*.js ./src/http/console/
 # The one package that is not in the bundle: it is native.
 COPY --from=build /app/node_modules/better-sqlite3/package.json /app/node_modules/better-sqlite3/LICENSE ./node_modules/better-sqlite3/
-COPY --from=build /app/node_modules/better-sqlite3/lib ./node_modules/better-sqlite3/lib
 COPY --from=build /app/node_modules/better-sqlite3/prebuilds/linux-*.node ./node_modules/better-sqlite3/prebuilds/
 COPY --from=build /app/dist ./dist
 RUN mkdir /data && chown node:node /data && chmod 700 /data

@@ -57,7 +57,7 @@ const instead = (catalogue: string): Plugin => ({
     onLoad({ filter: /\/src\/catalogue\/bundled\.ts$/ }, () => ({ contents: catalogueModule(catalogue) }));
     // Its native part stays in its package.
     onLoad({ filter: /\/better-sqlite3\/lib\/binding\.js$/ }, ({ path }) => ({
-      contents: `const find = require; const __dirname = find('path').dirname(find.resolve('better-sqlite3'));\n${readFileSync(path, 'utf8')}`,
+      contents: `const find = require; const __dirname = find('path').join(find.resolve('better-sqlite3/package.json'), '../lib');\n${readFileSync(path, 'utf8')}`,
     }));
     // All of them are loaded otherwise, since a library has zod as a whole.
     onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, ({ path }) => ({
