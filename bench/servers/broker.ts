@@ -9,7 +9,7 @@ import { answerTo } from './remote.ts';
 import { turns } from './turns.ts';
 
 let commits = 0;
-/** With `synchronous = FULL` each commit is one fsync of the write-ahead log. */
+/** Each commit is one fsync of the write-ahead log. */
 const prepare = Sqlite.prototype.prepare;
 Sqlite.prototype.prepare = function counted(this: Sqlite.Database, sql: string) {
   const statement = prepare.call(this, sql);

@@ -12,10 +12,7 @@ export interface SqliteAccess {
   read<T>(query: () => T): Promise<T>;
   /** One atomic, durable operation: see `GroupCommit.write`. Rejects with `StoreError`. */
   write<T>(operation: () => T): Promise<T>;
-  /**
-   * The same, while another thread waits for the disk and the event loop goes on: for what is written each second and no request
-   * waits for. It writes no events.
-   */
+  /** The same, when the answers that are ready have been sent: for what is written each second and no request waits for. */
   writeAside<T>(operation: () => T): Promise<T>;
   /** Writes the write-ahead log into the file, and empties it: see `Checkpoints.truncate`. */
   truncateLog(): Promise<boolean>;

@@ -29,7 +29,7 @@ export function openDatabase(
     // First: a database that is refused stays as it was.
     assertOurs(client, migrations, migratingFrom);
     useWriteAheadLog(client);
-    // A committed write survives a power cut: NORMAL would fsync only at checkpoints.
+    // A committed write survives a power cut: NORMAL would fsync only at checkpoints. The store does that itself (GroupCommit).
     client.pragma('synchronous = FULL');
     // What a savepoint may have to undo stays in memory: otherwise each commit of any size makes a file and removes it.
     client.pragma('temp_store = MEMORY');

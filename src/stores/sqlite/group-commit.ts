@@ -1,46 +1,74 @@
-// Group commit: the operations that are waiting share one transaction, and so one fsync.
+// Group commit: the operations that are waiting share one transaction, and so one fsync, which another thread waits for.
 import type { Database, Statement } from 'better-sqlite3';
 import { GROUP_COMMIT_BUDGET_MS, SQLITE_BUSY_GIVE_UP_MS, SQLITE_BUSY_RETRY_MS } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
 
 /** Operations in one commit at most: more would block the event loop and other processes for too long. */
 const MAX_BATCH = 64;
-/** So many are always worth an fsync, however long they take. */
-const MIN_BATCH = 16;
+/** So many are always worth a commit, however long they take. */
+const MIN_BATCH = 4;
 /** Promises that are settled in one turn of the event loop: their writers continue at once, and readers must get on too. */
 const SETTLED_PER_TURN = 8;
 
 interface WriteOptions {
-  isSynced?: boolean;
+  /** False: no request waits for it. */
+  isAwaited?: boolean;
+  /** Called before the promise is fulfilled. */
   durable?: () => void;
 }
 
 interface PendingWrite {
   /** Runs the operation, and returns what settles its promise once it is durable. */
   run: () => () => void;
-  /** The commit waits for the disk. */
-  isSynced: boolean;
+  isAwaited: boolean;
   reject: (error: StoreError) => void;
 }
 
+interface Parts {
+  /** Milliseconds of a clock that only goes forward. */
+  now?: () => number;
+  onCommit?: () => void;
+  /** Brings what is in the log to the disk. */
+  sync?: () => Promise<void>;
+  /** Calls a function when the answers of this turn of the event loop are sent. Returns what cancels that. */
+  later?: (turn: () => void) => () => void;
+}
+
+/** Timers come before requests are read, `setImmediate` between reading them and sending the answers (`write-batch.ts`). */
+const byTimer = (turn: () => void) => {
+  const timer = setTimeout(turn);
+  return () => clearTimeout(timer);
+};
+
 export class GroupCommit {
   #client: Database;
-  #now: () => number;
-  #onCommit: () => void;
+  #parts: Required<Parts>;
   #pending: PendingWrite[] = [];
   /** Settles the promises of what is durable. */
   #durable: (() => void)[] = [];
+  /** The turn that comes. */
+  #next: { isAwaited: boolean; cancel: () => void } | undefined;
+  /** The last commit is in the log, and not yet on the disk. */
+  #syncing: Promise<void> | undefined;
+  /** The disk has failed below the log: what is in it may not be there after a power cut, and nothing that comes after it. */
+  #isLogInDoubt = false;
   #busySince: number | undefined;
   #closed = false;
-  /** Commits wait for the disk. Setting it costs as much as writing two rows, and most commits are like the one before. */
-  #syncs = true;
   #sql: Record<'begin' | 'commit' | 'rollback' | 'savepoint' | 'rollbackToSavepoint' | 'release', Statement>;
 
-  /** `now`: milliseconds of a clock that only goes forward. */
-  constructor(client: Database, now: () => number = () => performance.now(), onCommit: () => void = () => undefined) {
+  constructor(
+    client: Database,
+    {
+      now = () => performance.now(),
+      onCommit = () => undefined,
+      sync = async () => undefined,
+      later = byTimer,
+    }: Parts = {},
+  ) {
     this.#client = client;
-    this.#now = now;
-    this.#onCommit = onCommit;
+    this.#parts = { now, onCommit, sync, later };
+    // Commits go into the log alone.
+    client.pragma('synchronous = NORMAL');
     this.#sql = {
       begin: client.prepare('BEGIN IMMEDIATE'),
       commit: client.prepare('COMMIT'),
@@ -54,13 +82,10 @@ export class GroupCommit {
   /**
    * Runs a synchronous function of one or more statements, atomically, in one commit with those of the same turn of the
    * event loop; the promise is fulfilled when the commit is on the disk. An operation that throws is rolled back alone; the
-   * others of its batch are then run again, so it may have no effect but its statements. Rejects with `StoreError`.
-   *
-   * `isSynced` false: the promise is fulfilled when the commit is in the log, in the order of all others, and the caller sees to
-   * it that the log gets to the disk. Until then a power cut may undo it; nothing else does. `durable` is called before the
-   * promise is fulfilled.
+   * others of its batch are then run again, so it may have no effect but its statements. Rejects with `StoreError`: then it
+   * had no effect, unless the disk has failed after the commit.
    */
-  write<T>(operation: () => T, { isSynced = true, durable }: WriteOptions = {}): Promise<T> {
+  write<T>(operation: () => T, { isAwaited = true, durable }: WriteOptions = {}): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new StoreError('the store is closed'));
       const run = () => {
@@ -70,31 +95,56 @@ export class GroupCommit {
           resolve(value);
         };
       };
-      this.#pending.push({ run, isSynced, reject });
-      if (this.#pending.length + this.#durable.length === 1) this.#schedule();
+      this.#pending.push({ run, isAwaited, reject });
+      this.#schedule();
     });
   }
 
-  /** Commits what is pending, and rejects what comes later. */
-  finish(): void {
+  /** Commits what is pending, and rejects what comes later. Fulfilled when all of it is on the disk. */
+  async finish(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#next?.cancel();
     this.#client.pragma(`busy_timeout = ${SQLITE_BUSY_GIVE_UP_MS}`);
+    this.#client.pragma('synchronous = FULL');
     while (this.#pending.length > 0) this.#commit();
+    await this.#syncing;
     for (const settle of this.#durable.splice(0)) settle();
   }
 
+  /** Nothing is committed until the last commit is on the disk. */
   #schedule(): void {
-    // A timer would delay a single writer for nothing; only a database that is locked elsewhere is worth one.
-    if (this.#busySince === undefined) setImmediate(() => this.#turn());
-    else setTimeout(() => this.#turn(), SQLITE_BUSY_RETRY_MS);
+    const isCommitDue = this.#pending.length > 0 && !this.#syncing;
+    if (this.#closed || (this.#durable.length === 0 && !isCommitDue)) return;
+    const isAwaited = this.#durable.length > 0 || this.#pending.some((one) => one.isAwaited);
+    if (this.#next && (this.#next.isAwaited || !isAwaited)) return;
+    this.#next?.cancel();
+    this.#next = { isAwaited, cancel: this.#call(isAwaited) };
   }
 
-  /** The next commit comes when all promises of the last one are settled: what their writers write at once shares it. */
+  #call(isAwaited: boolean): () => void {
+    const turn = () => {
+      this.#next = undefined;
+      this.#turn();
+    };
+    if (this.#busySince === undefined && !isAwaited) return this.#parts.later(turn);
+    // A timer would delay a single writer for nothing; only a database that is locked elsewhere is worth one.
+    if (this.#busySince === undefined) {
+      const immediate = setImmediate(turn);
+      return () => clearImmediate(immediate);
+    }
+    const timer = setTimeout(turn, SQLITE_BUSY_RETRY_MS);
+    return () => clearTimeout(timer);
+  }
+
+  /**
+   * The next commit comes when the last one is on the disk and all its promises are settled: what was written meanwhile, and what
+   * their writers write at once, shares it.
+   */
   #turn(): void {
-    if (this.#durable.length === 0) this.#commit();
+    if (this.#durable.length === 0 && !this.#syncing) this.#commit();
     for (const settle of this.#durable.splice(0, SETTLED_PER_TURN)) settle();
-    if (this.#pending.length + this.#durable.length > 0) this.#schedule();
+    this.#schedule();
   }
 
   /** False: another process has locked the database, and the timeout has not passed. */
@@ -105,7 +155,7 @@ export class GroupCommit {
       return true;
     } catch (cause) {
       const busy = (cause as { code?: string }).code?.startsWith('SQLITE_BUSY');
-      const now = this.#now();
+      const now = this.#parts.now();
       this.#busySince ??= now;
       if (busy && !this.#closed && now - this.#busySince < SQLITE_BUSY_GIVE_UP_MS) return false;
       this.#busySince = undefined;
@@ -116,9 +166,8 @@ export class GroupCommit {
   #commit(): void {
     const batch = this.#pending.splice(0, MAX_BATCH);
     if (batch.length === 0) return;
-    const isSynced = batch.some((one) => one.isSynced);
     try {
-      this.#setSync(isSynced);
+      if (this.#isLogInDoubt) this.#emptyLog();
       if (!this.#begin()) {
         this.#pending.unshift(...batch);
         return;
@@ -126,8 +175,9 @@ export class GroupCommit {
       const settlers = this.#runTogether(batch) ?? this.#runAgain(batch);
       if (!settlers) return;
       this.#sql.commit.run();
-      this.#durable.push(...settlers);
-      this.#onCommit();
+      if (this.#closed) this.#durable.push(...settlers);
+      else this.#syncing = this.#bringToDisk(batch, settlers);
+      this.#parts.onCommit();
     } catch (cause) {
       if (this.#client.inTransaction) this.#sql.rollback.run();
       const error = storeError(cause);
@@ -135,11 +185,27 @@ export class GroupCommit {
     }
   }
 
-  /** Outside of a transaction: in one it would have no effect. */
-  #setSync(syncs: boolean): void {
-    if (syncs === this.#syncs) return;
-    this.#client.pragma(`synchronous = ${syncs ? 'FULL' : 'NORMAL'}`);
-    this.#syncs = syncs;
+  async #bringToDisk(batch: PendingWrite[], settlers: (() => void)[]): Promise<void> {
+    try {
+      await this.#parts.sync();
+      this.#durable.push(...settlers);
+    } catch (cause) {
+      this.#isLogInDoubt = true;
+      const error = storeError(cause);
+      for (const { reject } of batch) reject(error);
+    }
+    this.#syncing = undefined;
+    this.#schedule();
+  }
+
+  /**
+   * An fsync reports a failure once: the next one says nothing of what was lost. So all that is in the log is written into the file
+   * of the database, and that is brought to the disk, before anything is committed again.
+   */
+  #emptyLog(): void {
+    const [result] = this.#client.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
+    if (result?.busy !== 0) throw new StoreError('the disk has failed, and the log could not be emptied since');
+    this.#isLogInDoubt = false;
   }
 
   /**
@@ -147,12 +213,13 @@ export class GroupCommit {
    * copy of each page that they change, which costs as much as a fifth of the statements.
    */
   #runTogether(batch: PendingWrite[]): (() => void)[] | undefined {
-    const since = this.#now();
+    const { now } = this.#parts;
+    const since = now();
     const settlers: (() => void)[] = [];
     try {
       for (const { run } of batch) {
         settlers.push(run());
-        if (settlers.length >= MIN_BATCH && this.#now() - since > GROUP_COMMIT_BUDGET_MS) break;
+        if (settlers.length >= MIN_BATCH && now() - since > GROUP_COMMIT_BUDGET_MS) break;
       }
     } catch (cause) {
       // After some errors (disk full, I/O) SQLite has rolled back the transaction.

@@ -55,8 +55,8 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
   const client = openDatabase(url, migrations);
   compileWhenRun(client);
   const checkpoints = createCheckpoints(client);
-  const commits = new GroupCommit(client, undefined, checkpoints.committed);
   const log = createLogSync(client);
+  const commits = new GroupCommit(client, { onCommit: checkpoints.committed, sync: log.sync });
   const liveness = startLiveness(pathOf(url), monotonic);
   const orm = drizzle(client);
   const changeFeed = openChangeFeed(client, liveness, monotonic);
@@ -78,11 +78,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
         { durable: () => types.length > 0 && eventListeners.tell(types) },
       );
     },
-    writeAside: rejectingWith(storeError)(async (operation) => {
-      const value = await commits.write(operation, { isSynced: false });
-      await log.sync();
-      return value;
-    }) as SqliteAccess['writeAside'],
+    writeAside: (operation) => commits.write(operation, { isAwaited: false }),
     truncateLog: rejectingWith(storeError)(checkpoints.truncate),
     record: (audit, ...changes) => {
       if (audit) writeAudit(audit);
@@ -131,7 +127,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     subscribe: changeFeed.subscribe,
     untilApplied: createBarrier(access, changeFeed, liveness).untilApplied,
     close: async () => {
-      commits.finish();
+      await commits.finish();
       changeFeed.stop();
       await Promise.all([checkpoints.stop(), log.close()]);
       client.close();

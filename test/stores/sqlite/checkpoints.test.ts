@@ -37,7 +37,7 @@ function opened(path = aPath(), threadOf = (workerData: unknown) => new Worker(T
     return thread;
   });
   onTestFinished(() => checkpoints.stop());
-  const commits = new GroupCommit(client, undefined, checkpoints.committed);
+  const commits = new GroupCommit(client, { onCommit: checkpoints.committed });
   const add = client.prepare('insert into filling values (zeroblob(?))');
   const fill = (pages: number) => commits.write(() => void add.run(pages * PAGE));
   return { path, client, threads, checkpoints, fill };

@@ -1,5 +1,5 @@
 // Group commit on a real file, observed from another connection.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -32,6 +32,15 @@ afterEach(() => {
 
 const add = (word: string) => client.prepare('insert into words values (?)').run(word).changes;
 const words = () => watcher.prepare('select word from words order by word').pluck().all();
+/** What a power cut leaves that takes all of the log with it. */
+const inTheFile = () => {
+  const copy = join(folder, 'copy.db');
+  copyFileSync(path, copy);
+  const alone = new Sqlite(copy);
+  const found = alone.prepare('select word from words order by word').pluck().all();
+  alone.close();
+  return found;
+};
 const counted = async (act: () => Promise<unknown>) => {
   const before = commitsIn(path);
   await act();
@@ -39,7 +48,7 @@ const counted = async (act: () => Promise<unknown>) => {
 };
 
 test('the writes of one turn share a commit, 64 at most', async () => {
-  commits = new GroupCommit(client, () => 0);
+  commits = new GroupCommit(client, { now: () => 0 });
   const write = (n: number) => () =>
     Promise.all(Array.from({ length: n }, (_, i) => commits.write(() => add(`${n}/${i}`))));
   expect(await counted(write(1))).toBe(1);
@@ -48,9 +57,9 @@ test('the writes of one turn share a commit, 64 at most', async () => {
   expect(words()).toHaveLength(130);
 });
 
-test('a commit takes 16 writes, and more only within 2 ms', async () => {
+test('a commit takes 4 writes, and more only within 2 ms', async () => {
   let time = 0;
-  commits = new GroupCommit(client, () => time);
+  commits = new GroupCommit(client, { now: () => time });
   const slow = (n: number, ms: number) => () =>
     Promise.all(
       Array.from({ length: n }, (_, i) =>
@@ -60,8 +69,8 @@ test('a commit takes 16 writes, and more only within 2 ms', async () => {
         }),
       ),
     );
-  expect(await counted(slow(16, 1))).toBe(1);
-  expect(await counted(slow(48, 2))).toBe(3);
+  expect(await counted(slow(4, 1))).toBe(1);
+  expect(await counted(slow(60, 2))).toBe(15);
   expect(await counted(slow(48, 0.09))).toBe(3);
   expect(words()).toHaveLength(112);
 });
@@ -78,25 +87,104 @@ test('the promises of one commit are settled over several turns of the event loo
   expect(Math.max(...steps)).toBe(8);
 });
 
-test('a commit waits for the disk, unless another thread does so for all of its writes', async () => {
-  client.pragma('synchronous = FULL');
-  const [NORMAL, FULL] = [1, 2];
-  const synchronous = () => client.pragma('synchronous', { simple: true });
-  const write = (word: string, isSynced: boolean) =>
-    commits.write(
-      () => {
-        add(word);
-        return synchronous();
-      },
-      { isSynced },
-    );
-  expect(await Promise.all([write('a', false), write('b', false)])).toEqual([NORMAL, NORMAL]);
-  expect(await write('c', true)).toBe(FULL);
-  expect(await write('d', false)).toBe(NORMAL);
-  expect(await Promise.all([write('e', false), write('f', true)])).toEqual([FULL, FULL]);
-  await expect(commits.write(() => add('a'), { isSynced: false })).rejects.toBeInstanceOf(StoreError);
-  expect(await write('g', true)).toBe(FULL);
-  expect(words()).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g']);
+/** A disk that is asked to sync, and does so when the test says. */
+function createDisk() {
+  const asked: PromiseWithResolvers<void>[] = [];
+  const sync = () => {
+    const one = Promise.withResolvers<void>();
+    asked.push(one);
+    return one.promise;
+  };
+  return { asked, sync, commits: new GroupCommit(client, { sync }) };
+}
+
+test('a write is fulfilled when its commit is on the disk; what comes meanwhile waits, and shares the next one', async () => {
+  const { asked, commits } = createDisk();
+  const done: string[] = [];
+  const write = (word: string) => commits.write(() => add(word)).then(() => done.push(word));
+  const first = write('a');
+  await turn();
+  expect(words()).toEqual(['a']);
+  const later = [write('b'), write('c')];
+  for (let n = 0; n < 5; n++) await turn();
+  expect([asked.length, words(), done]).toEqual([1, ['a'], []]);
+  expect(
+    await counted(async () => {
+      asked[0]!.resolve();
+      await first;
+      expect(done).toEqual(['a']);
+      await expect.poll(() => asked.length).toBe(2);
+      asked[1]!.resolve();
+      await Promise.all(later);
+    }),
+  ).toBe(1);
+  expect(done).toEqual(['a', 'b', 'c']);
+});
+
+test('all writes of a commit are rejected when the disk fails; the next one comes when the log is in the file', async () => {
+  const { asked, commits } = createDisk();
+  const failing = [commits.write(() => add('a')), commits.write(() => add('b'))];
+  const refused = Promise.allSettled(failing);
+  await turn();
+  asked[0]!.reject(new Error('EIO: i/o error, fdatasync'));
+  for (const each of await refused)
+    expect(each).toMatchObject({ status: 'rejected', reason: { name: 'StoreError', message: /fdatasync/ } });
+  // Someone reads from the log, so it cannot be emptied.
+  watcher.exec('BEGIN');
+  expect(words()).toEqual(['a', 'b']);
+  await expect(commits.write(() => add('c'))).rejects.toThrow('the log could not be emptied');
+  expect(asked).toHaveLength(1);
+  watcher.exec('END');
+  const next = commits.write(() => add('d'));
+  await vi.waitFor(() => expect(asked).toHaveLength(2));
+  asked[1]!.resolve();
+  expect(await next).toBe(1);
+  expect(words()).toEqual(['a', 'b', 'd']);
+  expect(inTheFile()).toEqual(['a', 'b']);
+});
+
+test('finish ends when what was committed before is on the disk, and commits the rest with the disk itself', async () => {
+  const { asked, commits } = createDisk();
+  const first = commits.write(() => add('a'));
+  await turn();
+  const last = commits.write(() => add('b'));
+  let isFinished = false;
+  const finished = commits.finish().then(() => {
+    isFinished = true;
+  });
+  expect(words()).toEqual(['a', 'b']);
+  expect(client.pragma('synchronous', { simple: true })).toBe(2);
+  for (let n = 0; n < 5; n++) await turn();
+  expect([isFinished, asked.length]).toEqual([false, 1]);
+  asked[0]!.resolve();
+  await finished;
+  expect(await Promise.all([first, last])).toEqual([1, 1]);
+});
+
+test('a commit that no request waits for comes later, or with the next one that some request waits for', async () => {
+  const waiting = new Set<() => void>();
+  const later = (run: () => void) => {
+    waiting.add(run);
+    return () => void waiting.delete(run);
+  };
+  const quiet = new GroupCommit(client, { later });
+  const aside = (word: string) => quiet.write(() => add(word), { isAwaited: false });
+  const both = [aside('a'), aside('b')];
+  await turn();
+  await turn();
+  expect(words()).toEqual([]);
+  expect(waiting.size).toBe(1);
+  for (const run of waiting) run();
+  await Promise.all(both);
+  expect(words()).toEqual(['a', 'b']);
+  waiting.clear();
+  await Promise.all([aside('c'), quiet.write(() => add('d'))]);
+  expect(words()).toEqual(['a', 'b', 'c', 'd']);
+  expect(waiting.size).toBe(0);
+  const last = aside('e');
+  await quiet.finish();
+  expect(await last).toBe(1);
+  expect(words()).toEqual(['a', 'b', 'c', 'd', 'e']);
 });
 
 test('a write is fulfilled when other connections can see it', async () => {
@@ -200,8 +288,9 @@ test('a full database rejects what does not fit, and accepts what does', async (
 
 test('finish commits what is pending, and later writes are rejected', async () => {
   const writes = Array.from({ length: 70 }, (_, i) => commits.write(() => add(String(i))));
-  commits.finish();
+  const finished = commits.finish();
   expect(words()).toHaveLength(70);
+  await finished;
   await Promise.all(writes);
   await expect(commits.write(() => add('late'))).rejects.toBeInstanceOf(StoreError);
 });
