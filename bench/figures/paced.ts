@@ -13,7 +13,7 @@ const PER_SECOND = 10_000;
 const CONNECTIONS = 10_000;
 const TOKEN = 940;
 /** More than are ever in flight, unless the server is held up. */
-const SOCKETS = 64;
+const SOCKETS = 32;
 /** Until the flush of the last slice has ended. */
 const SETTLED_MS = 1_500;
 

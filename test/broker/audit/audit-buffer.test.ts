@@ -43,6 +43,7 @@ const readsIn = (writes: AuditEntry[][]) =>
 test('audit buffer: 10,000 different reads are written in portions, none of which is much work', async () => {
   const writes: AuditEntry[][] = [];
   let [turn, underWay, most] = [0, 0, 0];
+  let isFlushed = false;
   const turns = new Set<number>();
   const buffer = createAuditBuffer({
     store: {
@@ -60,13 +61,14 @@ test('audit buffer: 10,000 different reads are written in portions, none of whic
   });
   const count = () => {
     turn++;
-    if (writes.length === 0 || underWay > 0) setImmediate(count);
+    if (!isFlushed) setImmediate(count);
   };
   setImmediate(count);
   for (let n = 0; n < 10_000; n++) noteRead(buffer, n);
   for (let n = 0; n < 100; n++) buffer.note(`other ${n}`, () => anEntry());
   noteRead(buffer, 7);
   await buffer.flush();
+  isFlushed = true;
   expect(buffer.state()).toEqual({ waiting: 0, lost: 0 });
   // Each begins in a turn of its own, a few at a time.
   expect(turns.size).toBe(writes.length);

@@ -1,5 +1,5 @@
 // Buffers what is written in batches: audit entries of reads and refusals, and when keys were last used.
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setTimeout as nextTimer } from 'node:timers/promises';
 import type { AuditEntry } from '../../../domain/audit.ts';
 import type { ReadsInCommon } from '../../../domain/audit-reads.ts';
 import { AUDIT_FLUSH_INTERVAL_MS } from '../../../domain/time-limits.ts';
@@ -15,7 +15,7 @@ const FLUSH_AT = 2_000;
 const MAX_ENTRIES = 50_000;
 /** Entries that are divided into portions at once: a millisecond of work, so that no request waits long behind it. */
 const DIVIDED_AT_ONCE = 2_000;
-/** Writes under way: the next one begins in another turn of the event loop, while the disk is waited for. */
+/** Writes under way: the next one begins by a timer, as the commit before it on SQLite, while the disk is waited for. */
 const WRITES_AT_ONCE = 4;
 
 export interface AuditBuffer {
@@ -118,7 +118,7 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
         )
         .finally(() => underWay.delete(write));
       underWay.add(write);
-      await (underWay.size < WRITES_AT_ONCE ? nextTurn() : Promise.race(underWay));
+      await (underWay.size < WRITES_AT_ONCE ? nextTimer() : Promise.race(underWay));
     }
     await Promise.all(underWay);
     if (failures.length > 0) throw failures[0];
