@@ -1,5 +1,5 @@
 // How long a process of the bench holds up its event loop: by a timer that is due each millisecond. The processor time between
-// two of its calls is that of what came in between, whoever else was on the processor meanwhile.
+// two of its calls is that of what came in between, without what others did on the same processor.
 
 /** Between two calls of the timer, in milliseconds, but for the one in which it is not due. */
 export interface Turns {
