@@ -60,15 +60,13 @@ export function connectionParams(
   auth: AuthMode,
   { params, captured }: Pick<Connection, 'params' | 'captured'>,
 ): Values {
-  return Object.fromEntries(
-    Object.entries(connectionFields(provider, auth)).flatMap(([name, field]) => {
-      const valid = [captured, params].flatMap((values) => {
-        const value = Object.hasOwn(values, name) ? values[name] : undefined;
-        return typeof value === 'string' && isValid(field, value) ? [value] : [];
-      });
-      return valid.slice(0, 1).map((value) => [name, value]);
-    }),
-  );
+  const valid: Values = {};
+  for (const [name, field] of Object.entries(connectionFields(provider, auth)))
+    for (const values of [params, captured]) {
+      const value = Object.hasOwn(values, name) ? values[name] : undefined;
+      if (typeof value === 'string' && isValid(field, value)) valid[name] = value;
+    }
+  return valid;
 }
 
 /** Expects parameters that passed `fieldIssues`. Throws when the integration names a mode that the provider does not have. */

@@ -4,6 +4,7 @@ import type { AuthMode } from '../../domain/auth-modes.ts';
 import { upTo } from '../../domain/cache-bounds.ts';
 import type { Ciphertext, Connection } from '../../domain/connection.ts';
 import { type Fault, Refusal, refuse } from '../../domain/errors.ts';
+import type { Values } from '../../domain/fields.ts';
 import type { Integration } from '../../domain/integration.ts';
 import { authMode, type Provider } from '../../domain/provider.ts';
 import { connectionParams, resolveTarget, type Target } from '../../domain/target.ts';
@@ -65,17 +66,25 @@ export function createTargets({ store, vault, catalogue, clock }: Parts): Target
   /** Reads of this turn of the event loop: refreshes come in bursts that need the same integration. */
   const reads = new Map<string, Promise<ResolvedIntegration | Refusal>>();
 
-  /** By the row that was read: each of its refreshes needs it several times. */
-  const versions = new WeakMap<Integration, string>();
+  /** By the row that was read, the target that it was asked for last: each of its refreshes needs it several times. */
+  const last = new WeakMap<Integration, { params: string; target: Target }>();
 
-  /** A change by another process shows in the row: another version, creation time or ciphertext. */
-  function versionOf(integration: Integration): string {
-    const known = versions.get(integration);
-    if (known !== undefined) return known;
-    const { id, version, createdAt, clientSecret, privateKey } = integration;
-    const made = JSON.stringify([id, version, createdAt, clientSecret, privateKey]);
-    versions.set(integration, made);
-    return made;
+  function resolved({ integration, provider }: ResolvedIntegration, params: Values): Target {
+    const { id, version, createdAt, clientSecret, privateKey, certificate } = integration;
+    // A change by another process shows in the row: another version, creation time or ciphertext.
+    const key = JSON.stringify([id, version, createdAt, clientSecret, privateKey, params]);
+    const known = targets.get(key);
+    if (known) return known;
+    const decrypted = (secret: Ciphertext | null, column: 'client_secret' | 'private_key') =>
+      secret === null ? null : vault.decrypt(secret, integrationContext(id, column));
+    const secrets = {
+      secret: decrypted(clientSecret, 'client_secret'),
+      privateKey: decrypted(privateKey, 'private_key'),
+      certificate,
+    };
+    const target = resolveTarget(provider, integration, secrets, params);
+    targets.set(key, target);
+    return target;
   }
 
   async function read(id: string): Promise<ResolvedIntegration | Refusal> {
@@ -116,21 +125,13 @@ export function createTargets({ store, vault, catalogue, clock }: Parts): Target
       else integrations.delete(id);
     },
 
-    targetOf({ integration, provider, auth }, about) {
-      const { id, clientSecret, privateKey, certificate } = integration;
-      const params = connectionParams(provider, auth, about);
-      const key = `${versionOf(integration)} ${JSON.stringify(params)}`;
-      const known = targets.get(key);
-      if (known) return known;
-      const decrypted = (secret: Ciphertext | null, column: 'client_secret' | 'private_key') =>
-        secret === null ? null : vault.decrypt(secret, integrationContext(id, column));
-      const secrets = {
-        secret: decrypted(clientSecret, 'client_secret'),
-        privateKey: decrypted(privateKey, 'private_key'),
-        certificate,
-      };
-      const target = resolveTarget(provider, integration, secrets, params);
-      targets.set(key, target);
+    targetOf(found, about) {
+      const values = connectionParams(found.provider, found.auth, about);
+      const params = JSON.stringify(values);
+      const known = last.get(found.integration);
+      if (known?.params === params) return known.target;
+      const target = resolved(found, values);
+      last.set(found.integration, { params, target });
       return target;
     },
   };
