@@ -51,10 +51,20 @@ const PARTS: Record<string, Record<string, string>> = {
   },
 };
 
-const instead = (catalogue: string): Plugin => ({
+/** What parses an entry: a file of its own, with the schemas of all entries, since those of the catalogue are parsed. */
+const PARSE_ENTRY = 'src/catalogue/parse-entry.ts';
+
+/** `folder`: where the code lies. */
+const instead = (folder: string): Plugin => ({
   name: 'what a bundle has in the place of a module',
-  setup({ onLoad, onResolve }) {
-    onLoad({ filter: /\/src\/catalogue\/bundled\.ts$/ }, () => ({ contents: catalogueModule(catalogue) }));
+  setup({ initialOptions, onLoad, onResolve }) {
+    if (initialOptions.splitting)
+      onLoad({ filter: /\/src\/catalogue\/parse-entry\.ts$/ }, () => ({
+        contents: parseEntryLater(relative(folder, 'code/parse-entry.cjs')),
+      }));
+    onLoad({ filter: /\/src\/catalogue\/bundled\.ts$/ }, () => ({
+      contents: catalogueModule(relative(folder, CATALOGUE)),
+    }));
     // Its native part stays in its package.
     onLoad({ filter: /\/better-sqlite3\/lib\/binding\.js$/ }, ({ path }) => ({
       contents: `const find = require; const __dirname = find('path').join(find.resolve('better-sqlite3/package.json'), '../lib');\n${readFileSync(path, 'utf8')}`,
@@ -97,6 +107,14 @@ const options: BuildOptions & { metafile: true } = {
 // Apart, since each command that is loaded when it is run cuts what it shares with others into more files, and a start reads them
 // one by one.
 const broker = await build({ ...options, ...entries('code', 'src/main.ts', CHECKPOINT_WORKER, ...others) });
+await build({
+  ...options,
+  ...entries('code', PARSE_ENTRY),
+  splitting: false,
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
+  banner: {},
+});
 const cli = await build({ ...options, ...entries('code/cli', 'src/cli.ts', CHECKPOINT_WORKER) });
 
 // An older Node would name an export that it does not have.
@@ -121,7 +139,7 @@ function entries(folder: string, ...paths: string[]): Pick<BuildOptions, 'entryP
   return {
     entryPoints: paths.map((path) => ({ in: path, out: parse(path).name })),
     outdir: join(outdir, folder),
-    plugins: [instead(relative(folder, CATALOGUE))],
+    plugins: [instead(folder)],
   };
 }
 
@@ -149,6 +167,11 @@ function builtInModule(path: string): string {
 function catalogueModule(path: string): string {
   return `import { readFileSync } from 'node:fs';
     export const bundled = JSON.parse(readFileSync(new URL('${path}', import.meta.url), 'utf8'));`;
+}
+
+function parseEntryLater(path: string): string {
+  return `import { join } from 'node:path';
+    export const parseEntry = (...given) => require(join(import.meta.dirname, '${path}')).parseEntry(...given);`;
 }
 
 function catalogueText(): string {

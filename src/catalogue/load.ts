@@ -1,17 +1,16 @@
 // Loads the catalogue: one JSON file per provider. The deployment's entries override built-in ones of the same id.
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { Provider } from '../domain/provider.ts';
+import type { Provider } from '../domain/provider.ts';
 import { packageFile } from '../package-files.ts';
 import { bundled } from './bundled.ts';
-import { entryIssues } from './check.ts';
-import { isObject, type RawEntry, resolveExtends } from './extend.ts';
+import { isObject, type RawEntry } from './extend.ts';
+import { type Entry, parseEntry } from './parse-entry.ts';
 
 const BUILT_IN = packageFile('src/catalogue');
 const SCHEMA = '.schema.json';
 
 export type Catalogue = { ok: true; providers: Map<string, Provider> } | { ok: false; issues: string[] };
-type Entry = { provider: Provider } | { issues: string[] };
 
 /** The built-in entries, read once per process. */
 let builtIn: { raws: ReadonlyMap<string, RawEntry>; catalogue: Catalogue } | undefined;
@@ -96,21 +95,3 @@ function readJson(path: string): RawEntry | string {
     return error instanceof SyntaxError ? 'not valid JSON' : 'cannot be read';
   }
 }
-
-function parseEntry(raw: RawEntry, id: string, raws: ReadonlyMap<string, RawEntry>): Entry {
-  const resolved = resolveExtends(raw, raws);
-  if (typeof resolved === 'string') return { issues: [resolved] };
-  // Each file is parsed once per start: compiling the parser would cost more.
-  const parsed = Provider.safeParse(resolved, { jitless: true });
-  if (!parsed.success)
-    return { issues: parsed.error.issues.map((issue) => `${fieldPath(issue.path)}: ${issue.message}`) };
-  const issues = entryIssues(parsed.data, id);
-  return issues.length > 0 ? { issues } : { provider: parsed.data };
-}
-
-const fieldPath = (path: readonly PropertyKey[]): string =>
-  path.length === 0
-    ? 'the file'
-    : path
-        .map((part, i) => (typeof part === 'number' ? `[${part}]` : i === 0 ? String(part) : `.${String(part)}`))
-        .join('');

@@ -2,7 +2,7 @@
 // call that tells whose token it is, pages, idempotency, limits. Durations are whole seconds.
 import { z } from 'zod';
 import { Captures, Path } from './dialect.ts';
-import { Name, Template, UrlTemplate } from './fields.ts';
+import { Name, Template, UrlTemplate } from './fields-schema.ts';
 
 const Seconds = z.int().positive();
 const Header = z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$/, 'a header name');

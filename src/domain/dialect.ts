@@ -1,7 +1,8 @@
 // Dialects: what a vendor does differently from the standards, as fields of a catalogue entry's mode (token requests, token
 // responses, errors, refresh, revocation). Durations are whole seconds.
 import { z } from 'zod';
-import { Name, Params, Template, UrlTemplate } from './fields.ts';
+import { CLIENT_AUTH, PKCE, SIGNING_ALGORITHMS } from './client-auth-values.ts';
+import { Name, Params, Template, UrlTemplate } from './fields-schema.ts';
 
 const Seconds = z.int().positive();
 const Templates = z.record(z.string(), Template);
@@ -11,11 +12,9 @@ export const Path = z.string().regex(/^[^.\s]+(?:\.[^.\s]+)*$/, 'a dotted path')
 const Paths = z.array(Path).min(1);
 export const Captures = z.record(z.string().regex(/^[a-z][a-z0-9_]*$/), Path);
 const Success = z.strictObject({ path: Path, equals: z.union([z.string(), z.number(), z.boolean()]) });
-export const SIGNING_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'ES256', 'EdDSA'] as const;
 const Algorithm = z.enum(SIGNING_ALGORITHMS);
 const Separator = z.enum([' ', ',', ';']);
-/** RFC 7636. `none` only for vendors that reject the parameters. */
-export const Pkce = z.enum(['S256', 'plain', 'none']);
+export const Pkce = z.enum(PKCE);
 
 /** Fields of a mode that a param of the integration may set. */
 const SettableField = z.enum([
@@ -60,19 +59,7 @@ export const commonFields = {
   api_headers: Templates.default({}),
 };
 
-/** OpenID Connect Core 9, RFC 8705, and variants of vendors. */
-export const ClientAuth = z.enum([
-  'client_secret_basic',
-  /** Basic without the form encoding that RFC 6749 2.3.1 requires. */
-  'client_secret_basic_raw',
-  'client_secret_post',
-  'client_secret_jwt',
-  'private_key_jwt',
-  'tls_client_auth',
-  /** Basic with the client secret as the user name and an empty password. */
-  'secret_as_username',
-  'none',
-]);
+export const ClientAuth = z.enum(CLIENT_AUTH);
 export type ClientAuth = z.infer<typeof ClientAuth>;
 
 /** A JWT that the broker signs (RFC 7523 3). It adds `iat`, `exp` and `jti`. */

@@ -1,7 +1,7 @@
 // Where a grant comes from, where that was found when its owner connected: the authorization server, the resource, and the client
 // there. It is stored, encrypted, with the grant: refreshes and revocations go there, and nowhere else, without discovery.
 import { z } from 'zod';
-import { ClientAuth } from './dialect.ts';
+import { CLIENT_AUTH } from './client-auth-values.ts';
 
 const Methods = z.array(z.string()).optional();
 
@@ -25,7 +25,7 @@ export type ServerMetadata = z.infer<typeof ServerMetadata>;
 
 export const OFFLINE_ACCESS = 'offline_access';
 /** `self_signed_tls_client_auth` (RFC 8705 2.2) is the same for the client. */
-const AUTH_METHODS: readonly string[] = [...ClientAuth.options, 'self_signed_tls_client_auth'];
+const AUTH_METHODS: readonly string[] = [...CLIENT_AUTH, 'self_signed_tls_client_auth'];
 const MOST_ALGORITHMS = 20;
 
 /** Without what nothing is done with: metadata are stored with each grant, and a document of a stranger has 100 kB. */

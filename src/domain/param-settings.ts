@@ -1,7 +1,8 @@
 // Settings: fields of a mode that params of the integration set (`settings` of a catalogue entry), for servers that differ from
 // what their entry or their metadata says. Token endpoint authentication, for one, is a property of the client (RFC 7591 2).
 import { type AuthMode, isCode, type TokenMode } from './auth-modes.ts';
-import { ClientAuth, type Errors, Pkce, type SettableField, SIGNING_ALGORITHMS } from './dialect.ts';
+import { CLIENT_AUTH, PKCE, SIGNING_ALGORITHMS } from './client-auth-values.ts';
+import type { Errors, SettableField } from './dialect.ts';
 import type { InputIssue } from './errors.ts';
 import { type Params, placeholders, type Values, valuesOf } from './fields.ts';
 
@@ -10,17 +11,17 @@ type Setter = (auth: TokenMode, text: string) => TokenMode | string;
 
 const SETTERS: Record<SettableField, Setter> = {
   client_auth: (auth, text) => {
-    const method = ClientAuth.safeParse(text);
-    return method.success ? { ...auth, client_auth: [method.data] } : oneOf(ClientAuth.options);
+    const method = CLIENT_AUTH.find((known) => known === text);
+    return method ? { ...auth, client_auth: [method] } : oneOf(CLIENT_AUTH);
   },
   'client_assertion.alg': (auth, text) => {
     const alg = SIGNING_ALGORITHMS.find((known) => known === text);
     return alg ? { ...auth, client_assertion: { ...auth.client_assertion, alg } } : oneOf(SIGNING_ALGORITHMS);
   },
   pkce: (auth, text) => {
-    const pkce = Pkce.safeParse(text);
+    const pkce = PKCE.find((known) => known === text);
     if (!isCode(auth)) return 'not used in this mode';
-    return pkce.success ? { ...auth, pkce: pkce.data } : oneOf(Pkce.options);
+    return pkce ? { ...auth, pkce } : oneOf(PKCE);
   },
   scope_separator: (auth, text) => {
     const separator = SEPARATORS.get(text);

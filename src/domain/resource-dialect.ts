@@ -1,6 +1,6 @@
 // Protected resources, as data of a mode: how the authorization server of a resource is found when someone connects (RFC 9728).
 import { z } from 'zod';
-import { Name, Template, UrlTemplate } from './fields.ts';
+import { Name, Template, UrlTemplate } from './fields-schema.ts';
 
 /** A request without a token, which the resource answers with a challenge (RFC 6750 3, RFC 9728 5.1). */
 const ChallengeRequest = z.strictObject({

@@ -1,7 +1,8 @@
 // Webhook dialects: what a vendor's webhooks look like, as data of a catalogue entry. Durations are whole seconds. Templates
 // and expressions (`{header:X-Timestamp}.{body}`): src/domain/webhook-template.ts.
 import * as z from 'zod';
-import { Name } from './fields.ts';
+import { Name } from './fields-schema.ts';
+import { Encoding, Hash } from './webhook-scheme.ts';
 import { parseExpression, parseTemplate } from './webhook-template.ts';
 
 const issueOf = (parsed: object): string | undefined => ('issue' in parsed ? String(parsed.issue) : undefined);
@@ -54,9 +55,6 @@ const Conditions = z.record(
     }),
 );
 export type WebhookConditions = z.infer<typeof Conditions>;
-
-const Hash = z.enum(['sha1', 'sha256', 'sha384', 'sha512']);
-const Encoding = z.enum(['hex', 'base64', 'base64url']);
 
 /** Where signatures are, as text. A name that ends with `#` stands for `…1`, `…2` and so on, until one is missing. */
 const Signature = z.strictObject({
@@ -316,16 +314,3 @@ export type WebhookEndpointDialect = z.infer<typeof Endpoint>;
 /** By name, in the order in which they are tried. */
 export const ProviderWebhooks = z.record(Name, Endpoint);
 export type ProviderWebhooks = z.infer<typeof ProviderWebhooks>;
-
-/** How the sender of an integration of a generic provider signs (`webhook` of an integration). */
-export const WebhookScheme = z.discriminatedUnion('scheme', [
-  z.strictObject({ scheme: z.literal('standard_webhooks') }),
-  z.strictObject({
-    scheme: z.literal('hmac'),
-    header: z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$/, 'a header name'),
-    hash: Hash.default('sha256'),
-    encoding: Encoding.default('hex'),
-  }),
-  z.strictObject({ scheme: z.literal('shared_token') }),
-]);
-export type WebhookScheme = z.infer<typeof WebhookScheme>;

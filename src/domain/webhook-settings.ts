@@ -1,5 +1,6 @@
 // How an integration receives webhooks: what an admin has set, and what of it is shown.
-import type { ProviderWebhooks, WebhookScheme } from './webhook-dialect.ts';
+import type { ProviderWebhooks } from './webhook-dialect.ts';
+import type { WebhookScheme } from './webhook-scheme.ts';
 
 /** Stored as one encrypted record. */
 export interface WebhookSettings {

@@ -5,7 +5,7 @@ import type { Declared } from '../broker/apply/index.ts';
 import type { CallerSetup } from '../broker/callers/index.ts';
 import type { IntegrationSetup } from '../broker/integrations/index.ts';
 import { type Refusal, refuse } from '../domain/errors.ts';
-import { WebhookScheme } from '../domain/webhook-dialect.ts';
+import { WebhookScheme } from '../domain/webhook-scheme.ts';
 import type { WebhookSetup } from '../domain/webhook-settings.ts';
 
 export const setupOf = (put: z.infer<typeof api.IntegrationPut>): IntegrationSetup => ({

@@ -1,5 +1,6 @@
 // Verifying webhooks of third parties, and reading what they say: by the catalogue's data alone, without a store.
-import type { ProviderWebhooks, WebhookScheme } from '../domain/webhook-dialect.ts';
+import type { ProviderWebhooks } from '../domain/webhook-dialect.ts';
+import type { WebhookScheme } from '../domain/webhook-scheme.ts';
 
 /** A request to `/webhooks/{integration}`, as the sender made it. */
 export interface WebhookRequest {

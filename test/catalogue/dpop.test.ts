@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { entryIssues } from '../../src/catalogue/check.ts';
 import { explain } from '../../src/catalogue/explain.ts';
 import { loadCatalogue } from '../../src/catalogue/load.ts';
-import { Provider } from '../../src/domain/provider.ts';
+import { Provider } from '../../src/domain/provider-schema.ts';
 
 const CHOICE = { title: 'DPoP', options: { on: 'true', off: 'false' }, default: 'off' };
 

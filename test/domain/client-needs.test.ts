@@ -1,6 +1,6 @@
 // What a mode needs of an integration, for those who set one up.
 import { describe, expect, it } from 'vitest';
-import { AuthMode } from '../../src/domain/auth-modes.ts';
+import { AuthMode } from '../../src/domain/auth-modes-schema.ts';
 import { clientNeeds, needsClient } from '../../src/domain/client-needs.ts';
 
 const URLS = { authorization_url: 'https://a.test/a', token_url: 'https://a.test/t' };

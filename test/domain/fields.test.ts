@@ -1,15 +1,8 @@
 // Fields of an entry: validation of their values, and templates.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  CredentialFields,
-  fieldIssues,
-  fill,
-  fillAll,
-  Params,
-  placeholders,
-  valuesOf,
-} from '../../src/domain/fields.ts';
+import { fieldIssues, fill, fillAll, placeholders, valuesOf } from '../../src/domain/fields.ts';
+import { CredentialFields, Params } from '../../src/domain/fields-schema.ts';
 
 const REGIONS = { eu: 'https://eu.acme.test', us: 'https://us.acme.test' };
 const fields = Params.parse({

@@ -2,7 +2,8 @@
 import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { AuthMode, isStatic, type StaticMode } from '../../src/domain/auth-modes.ts';
+import { isStatic, type StaticMode } from '../../src/domain/auth-modes.ts';
+import { AuthMode } from '../../src/domain/auth-modes-schema.ts';
 import { readCredentials, staticToken } from '../../src/domain/imported-credentials.ts';
 
 const staticMode = (auth: object): StaticMode => {

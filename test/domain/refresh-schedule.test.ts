@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { newConnection } from '../../src/broker/connections/received-grant/new-connection.ts';
-import { AuthMode } from '../../src/domain/auth-modes.ts';
+import { AuthMode } from '../../src/domain/auth-modes-schema.ts';
 import { type Credentials, refreshDueAt } from '../../src/domain/connection.ts';
 import {
   grantEndsAt,

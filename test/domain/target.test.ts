@@ -1,8 +1,8 @@
 // Targets: the catalogue's templates, filled with parameters, and overrides.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { AuthMode } from '../../src/domain/auth-modes.ts';
-import { Provider } from '../../src/domain/provider.ts';
+import { AuthMode } from '../../src/domain/auth-modes-schema.ts';
+import { Provider } from '../../src/domain/provider-schema.ts';
 import { connectionParams, NO_SECRETS, resolveTarget, resolveUrl } from '../../src/domain/target.ts';
 
 const code = {

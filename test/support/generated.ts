@@ -8,7 +8,7 @@ import { examplesOf } from '../../src/cli/example.ts';
 import { EXIT_CODES } from '../../src/cli/failure.ts';
 import { ENVIRONMENT } from '../../src/cli/run.ts';
 import { isCode, modeName } from '../../src/domain/auth-modes.ts';
-import { Provider } from '../../src/domain/provider.ts';
+import { Provider } from '../../src/domain/provider-schema.ts';
 import { CODES } from '../../src/http/errors/problem-table.ts';
 
 /** The JSON Schema of an entry. One that extends another may omit what the other has. */

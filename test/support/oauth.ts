@@ -8,7 +8,7 @@ import { createProviderClient } from '../../src/adapters/oauth/provider-client.t
 import { createOutbound } from '../../src/adapters/outbound/outbound.ts';
 import { loadCatalogue } from '../../src/catalogue/load.ts';
 import type { Identity } from '../../src/domain/connection.ts';
-import { Provider } from '../../src/domain/provider.ts';
+import { Provider } from '../../src/domain/provider-schema.ts';
 import { NO_SECRETS, resolveTarget, type Target } from '../../src/domain/target.ts';
 import type { Clock, ProviderClient, ProviderFault, ProviderResult, TokenResponse } from '../../src/ports/index.ts';
 import {

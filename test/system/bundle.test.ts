@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -38,7 +38,7 @@ interface Bundled {
   stop(): Promise<number | null>;
 }
 
-async function startBundle(database: string): Promise<Bundled> {
+async function startBundle(database: string, more: Record<string, string> = {}): Promise<Bundled> {
   const adminKey = randomBytes(32).toString('base64url');
   const env = {
     PATH: process.env.PATH,
@@ -46,6 +46,7 @@ async function startBundle(database: string): Promise<Bundled> {
     VALETKEY_DATABASE_URL: `file:./${database}.db`,
     VALETKEY_ADMIN_KEY: adminKey,
     VALETKEY_OUTBOUND_ALLOW: '127.0.0.1',
+    ...more,
   };
   const main = join(image.folder, 'dist/main.js');
   const child = spawn(process.execPath, [main], { cwd: elsewhere, env, stdio: ['ignore', 'pipe', 'inherit'] });
@@ -146,6 +147,19 @@ it('bundle: has the migrations, the catalogue, the stylesheets and the OpenAPI d
   } finally {
     expect(await broker.stop()).toBe(0);
   }
+});
+
+it('bundle: reads the entries of the deployment, and says what is wrong with one', async () => {
+  const folder = mkdtempSync(join(elsewhere, 'providers-'));
+  const entry = { extends: 'github', id: 'acme', name: 'Acme' };
+  writeFileSync(join(folder, 'acme.json'), JSON.stringify(entry));
+  const broker = await startBundle('providers', { VALETKEY_PROVIDERS_DIR: folder });
+  expect(expectOk(await broker.ask('GET', '/v1/providers/acme'))).toMatchObject({ id: 'acme', name: 'Acme' });
+  expect(await broker.stop()).toBe(0);
+  writeFileSync(join(folder, 'acme.json'), JSON.stringify({ ...entry, category: 'none' }));
+  await expect(valetkey('providers', 'check', join(folder, 'acme.json'))).rejects.toMatchObject({
+    stderr: expect.stringContaining('category: Invalid option'),
+  });
 });
 
 it('bundle: has the command line', async () => {

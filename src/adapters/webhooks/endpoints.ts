@@ -1,5 +1,6 @@
 // Which endpoint of a provider a request is for.
-import type { ProviderWebhooks, WebhookEndpointDialect, WebhookScheme } from '../../domain/webhook-dialect.ts';
+import type { ProviderWebhooks, WebhookEndpointDialect } from '../../domain/webhook-dialect.ts';
+import type { WebhookScheme } from '../../domain/webhook-scheme.ts';
 import { hold } from './conditions.ts';
 import { expressionOf, type Scope } from './values.ts';
 

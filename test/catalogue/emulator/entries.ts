@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { type RawEntry, resolveExtends } from '../../../src/catalogue/extend.ts';
 import { type AuthMode, modeName } from '../../../src/domain/auth-modes.ts';
 import { fill, fillAll, type Values, valuesOf } from '../../../src/domain/fields.ts';
-import { connectionFields, integrationFields, Provider } from '../../../src/domain/provider.ts';
+import { connectionFields, integrationFields } from '../../../src/domain/provider.ts';
+import { Provider } from '../../../src/domain/provider-schema.ts';
 import { packageFile } from '../../../src/package-files.ts';
 import type { VendorServer } from './vendor-server.ts';
 

@@ -1,6 +1,7 @@
 // The first step of a set-up: which provider it is.
 import { html } from 'hono/html';
-import { CATEGORIES, type Provider } from '../../../../domain/provider.ts';
+import type { Provider } from '../../../../domain/provider.ts';
+import { CATEGORIES } from '../../../../domain/provider-categories.ts';
 import type { Html } from '../../../pages/layout.ts';
 import { selectField, textField } from '../../parts/fields.ts';
 import { status } from '../../parts/status.ts';
