@@ -1,5 +1,6 @@
 // What the simulation costs its database: statements, commits, bytes of the write-ahead log, and processor time.
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import fs, { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import Sqlite from 'better-sqlite3';
 import { Client } from 'pg';
 import type { Database, Server } from '../postgres.ts';
@@ -28,8 +29,8 @@ export interface DatabaseMeter {
   work(): Promise<DatabaseWork>;
 }
 
-/** Counts what every connection of this process does to an SQLite file. */
-export function meterSqlite(path: string): DatabaseMeter {
+/** Counts what every connection of this process does to an SQLite file. Virtual time stands still until the disk has what is written. */
+export function meterSqlite(path: string, time: VirtualTime): DatabaseMeter {
   let statements = 0;
   let commits = 0;
   const log = createLogSize(`${path}-shm`);
@@ -48,6 +49,16 @@ export function meterSqlite(path: string): DatabaseMeter {
       return result;
     };
   }
+  const { fdatasync } = fs;
+  fs.fdatasync = ((file: number, done: fs.NoParamCallback) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    void time.during(promise);
+    fdatasync(file, (error) => {
+      resolve();
+      done(error);
+    });
+  }) as typeof fdatasync;
+  syncBuiltinESMExports();
   return {
     async start() {
       statements = 0;

@@ -91,7 +91,11 @@ export async function simulate(options: Options, defer: (cleanUp: () => unknown)
 
 async function databaseOf(seeded: Seeded, server: Server | undefined) {
   const dataDir = { VALETKEY_DATA_DIR: join(seeded.folder, 'data') };
-  if (!server) return { env: { ...seeded.env, ...dataDir }, meterWith: () => meterSqlite(seeded.database) };
+  if (!server)
+    return {
+      env: { ...seeded.env, ...dataDir },
+      meterWith: (time: ReturnType<typeof installVirtualTime>) => meterSqlite(seeded.database, time),
+    };
   const database = await server.adopt(seeded);
   return {
     env: { ...database.env(1), ...dataDir },

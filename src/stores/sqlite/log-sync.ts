@@ -3,8 +3,6 @@ import { closeSync, fdatasync, openSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Database } from 'better-sqlite3';
 
-const datasync = promisify(fdatasync);
-
 export interface LogSync {
   /** Fulfilled when all that is in the log now is on the disk. */
   sync(): Promise<void>;
@@ -14,6 +12,7 @@ export interface LogSync {
 /** SQLite has no locks on this file, which closing it could release, and one file for as long as the database is open. */
 export function createLogSync(client: Database): LogSync {
   if (client.memory) return { sync: async () => undefined, close: async () => undefined };
+  const datasync = promisify(fdatasync);
   let file: number | undefined;
   let running: Promise<void> = Promise.resolve();
   let next: Promise<void> | undefined;
