@@ -505,6 +505,8 @@ export const SWEEP_PAUSE_MS = 20;
 export const CHANGE_POLL_MS = 250;
 /** In SQLite, where it costs next to nothing to ask whether there are any. */
 export const SQLITE_CHANGE_POLL_MS = 50;
+/** Changes of this process are read when who made them has been answered, or after this long, if the disk is slow. */
+export const SQLITE_UNANSWERED_CHANGES_MS = SECOND_MS;
 /** With notifications, changes are polled this often: a notification may be lost. */
 export const CHANGE_POLL_NOTIFIED_MS = 2 * SECOND_MS;
 /** Changes within this time share one notification: commits that notify wait for one another. */

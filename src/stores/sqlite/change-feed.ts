@@ -1,7 +1,7 @@
 // The change feed in SQLite, which sends no notifications, but says at next to no cost whether another connection has
 // written: only then the table `changes` is read on. Its numbers are in commit order, so that none is missed.
 import type { Database } from 'better-sqlite3';
-import { CHANGE_FEED_STALE_MS, SQLITE_CHANGE_POLL_MS } from '../../domain/time-limits.ts';
+import { CHANGE_FEED_STALE_MS, SQLITE_CHANGE_POLL_MS, SQLITE_UNANSWERED_CHANGES_MS } from '../../domain/time-limits.ts';
 import type { Change, ChangeFeed, Store, StoreChange } from '../../ports/index.ts';
 import { type ChangeRow, changeFrom } from '../shared/changes.ts';
 import type { Liveness } from './liveness.ts';
@@ -11,6 +11,11 @@ export interface SqliteChangeFeed extends Pick<Store, 'subscribe'> {
   append(changes: StoreChange[]): void;
   /** Inside an operation: the number of a barrier, up to which other processes then tell that they have applied all. */
   addBarrier(): number;
+  /**
+   * Who made the changes so far has been answered. Before that they are not read here: who refreshed a token has it in memory then,
+   * and a change that was reported earlier would keep it from getting there.
+   */
+  answered(): void;
   stop(): void;
 }
 
@@ -29,19 +34,31 @@ export function openChangeFeed(
   now: () => number = () => performance.now(),
 ): SqliteChangeFeed {
   const insert = client.prepare('insert into changes (kind, id, generation) values (@kind, @id, @generation)');
-  const since = client.prepare<[number], Row>(
-    'select seq, kind, id, generation from changes where seq > ? order by seq',
+  const since = client.prepare<[number, number], Row>(
+    'select seq, kind, id, generation from changes where seq > ? and seq < ? order by seq',
   );
   const newest = client.prepare<[], number | null>('select max(seq) from changes').pluck();
   const dataVersion = client.prepare<[], number>('pragma data_version').pluck();
   const subscriptions = new Set<ChangeFeed>();
   /** Counts the changes of this connection, which `data_version` leaves out. */
   let ours = 0;
+  /** The first change of this process whose writer has not been answered, and since when. */
+  let unanswered: { seq: number; at: number } | undefined;
+  /** What is read now, and everything before it. */
+  const readable = () =>
+    unanswered && now() - unanswered.at < SQLITE_UNANSWERED_CHANGES_MS ? unanswered.seq : Number.MAX_SAFE_INTEGER;
 
   return {
     append(changes) {
-      for (const change of changes) insert.run({ id: null, generation: null, ...change });
+      for (const change of changes) {
+        const { lastInsertRowid } = insert.run({ id: null, generation: null, ...change });
+        unanswered ??= { seq: Number(lastInsertRowid), at: now() };
+      }
       ours += changes.length;
+    },
+
+    answered() {
+      unanswered = undefined;
     },
 
     addBarrier: () => Number(insert.run({ kind: BARRIER, id: holder, generation: null }).lastInsertRowid),
@@ -53,6 +70,8 @@ export function openChangeFeed(
       /** Fulfilled when everything that was reported is applied. */
       let applying: Promise<unknown> = Promise.resolve();
       let isStopped = false;
+      /** Some changes were not readable. */
+      let isRestLeft = false;
       tellApplied(position);
       function report(changes: Change[]): void {
         applying = Promise.all([applying, listener(changes)]);
@@ -64,8 +83,10 @@ export function openChangeFeed(
       function poll(): void {
         const isLate = now() - readAt > CHANGE_FEED_STALE_MS;
         const current = { version: dataVersion.get(), ours };
-        const isNew = current.version !== seen.version || current.ours !== seen.ours;
-        const rows = isNew || isLate ? since.all(position) : [];
+        const isNew = isRestLeft || current.version !== seen.version || current.ours !== seen.ours;
+        const until = readable();
+        const rows = isNew || isLate ? since.all(position, until) : [];
+        isRestLeft = isNew && until !== Number.MAX_SAFE_INTEGER;
         seen = current;
         readAt = now();
         position = rows.at(-1)?.seq ?? position;

@@ -28,6 +28,8 @@ interface Parts {
   /** Milliseconds of a clock that only goes forward. */
   now?: () => number;
   onCommit?: () => void;
+  /** All writers of the last commit have been answered. */
+  onAnswered?: () => void;
   /** Brings what is in the log to the disk. */
   sync?: () => Promise<void>;
   /** Calls a function when the answers of this turn of the event loop are sent. Returns what cancels that. */
@@ -61,12 +63,13 @@ export class GroupCommit {
     {
       now = () => performance.now(),
       onCommit = () => undefined,
+      onAnswered = () => undefined,
       sync = async () => undefined,
       later = byTimer,
     }: Parts = {},
   ) {
     this.#client = client;
-    this.#parts = { now, onCommit, sync, later };
+    this.#parts = { now, onCommit, onAnswered, sync, later };
     // Commits go into the log alone.
     client.pragma('synchronous = NORMAL');
     this.#sql = {
@@ -143,7 +146,9 @@ export class GroupCommit {
    */
   #turn(): void {
     if (this.#durable.length === 0 && !this.#syncing) this.#commit();
-    for (const settle of this.#durable.splice(0, SETTLED_PER_TURN)) settle();
+    const settlers = this.#durable.splice(0, SETTLED_PER_TURN);
+    for (const settle of settlers) settle();
+    if (settlers.length > 0 && this.#durable.length === 0) this.#parts.onAnswered();
     this.#schedule();
   }
 
@@ -180,9 +185,14 @@ export class GroupCommit {
       this.#parts.onCommit();
     } catch (cause) {
       if (this.#client.inTransaction) this.#sql.rollback.run();
-      const error = storeError(cause);
-      for (const { reject } of batch) reject(error);
+      this.#refuse(batch, cause);
     }
+  }
+
+  #refuse(batch: PendingWrite[], cause: unknown): void {
+    const error = storeError(cause);
+    for (const { reject } of batch) reject(error);
+    this.#parts.onAnswered();
   }
 
   async #bringToDisk(batch: PendingWrite[], settlers: (() => void)[]): Promise<void> {
@@ -191,8 +201,7 @@ export class GroupCommit {
       this.#durable.push(...settlers);
     } catch (cause) {
       this.#isLogInDoubt = true;
-      const error = storeError(cause);
-      for (const { reject } of batch) reject(error);
+      this.#refuse(batch, cause);
     }
     this.#syncing = undefined;
     this.#schedule();

@@ -56,7 +56,11 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
   compileWhenRun(client);
   const checkpoints = createCheckpoints(client);
   const log = createLogSync(client);
-  const commits = new GroupCommit(client, { onCommit: checkpoints.committed, sync: log.sync });
+  const commits = new GroupCommit(client, {
+    onCommit: checkpoints.committed,
+    onAnswered: () => changeFeed.answered(),
+    sync: log.sync,
+  });
   const liveness = startLiveness(pathOf(url), monotonic);
   const orm = drizzle(client);
   const changeFeed = openChangeFeed(client, liveness, monotonic);

@@ -143,6 +143,41 @@ test('all writes of a commit are rejected when the disk fails; the next one come
   expect(inTheFile()).toEqual(['a', 'b']);
 });
 
+test('says when all writers of a commit have been answered, be it that the disk has failed', async () => {
+  const asked: PromiseWithResolvers<void>[] = [];
+  const sync = () => {
+    asked.push(Promise.withResolvers());
+    return asked.at(-1)!.promise;
+  };
+  const settled: string[] = [];
+  const seen: string[][] = [];
+  const commits = new GroupCommit(client, {
+    sync,
+    onAnswered: () => void Promise.resolve().then(() => seen.push([...settled])),
+  });
+  const write = (word: string) =>
+    commits
+      .write(() => add(word))
+      .then(
+        () => settled.push(word),
+        () => settled.push(`not ${word}`),
+      );
+  const first = Promise.all(Array.from({ length: 10 }, (_, n) => write(`${n}`)));
+  await turn();
+  expect(seen).toEqual([]);
+  asked[0]!.resolve();
+  await first;
+  await turn();
+  expect(seen).toEqual([settled]);
+  const second = write('x');
+  await vi.waitFor(() => expect(asked).toHaveLength(2));
+  asked[1]!.reject(new Error('EIO'));
+  await second;
+  await turn();
+  expect(seen).toHaveLength(2);
+  expect(seen[1]?.at(-1)).toBe('not x');
+});
+
 test('finish ends when what was committed before is on the disk, and commits the rest with the disk itself', async () => {
   const { asked, commits } = createDisk();
   const first = commits.write(() => add('a'));
