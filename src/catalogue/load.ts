@@ -38,8 +38,10 @@ function readBuiltIn(): NonNullable<typeof builtIn> {
   if (builtIn) return builtIn;
   if (bundled) {
     const providers = new Map(bundled.map((provider) => [provider.id, provider]));
+    // They are merged already: merged once more over what they extend, they would get back what they leave out by null.
+    const raws = new Map(bundled.map(({ extends: _, ...merged }): [string, RawEntry] => [merged.id, merged]));
     builtIn = {
-      raws: providers as ReadonlyMap<string, object> as ReadonlyMap<string, RawEntry>,
+      raws,
       catalogue: { ok: true, providers },
     };
   } else {

@@ -162,6 +162,23 @@ it('bundle: reads the entries of the deployment, and says what is wrong with one
   });
 });
 
+it('bundle: entries of the deployment that extend built-in ones become what they are in the sources', async () => {
+  const folder = mkdtempSync(join(elsewhere, 'extending-'));
+  const builtIn = loadCatalogue([]);
+  if (!builtIn.ok) throw new Error(builtIn.issues.join('\n'));
+  for (const id of builtIn.providers.keys())
+    writeFileSync(join(folder, `x-${id}.json`), JSON.stringify({ extends: id, id: `x-${id}`, name: 'X' }));
+  const broker = await startBundle('extending', { VALETKEY_PROVIDERS_DIR: folder });
+  try {
+    const extended = loadCatalogue([folder]);
+    if (!extended.ok) throw new Error(extended.issues.join('\n'));
+    for (const [id, provider] of extended.providers)
+      expect(expectOk(await broker.ask('GET', `/v1/providers/${id}`)), id).toEqual(presentProvider(provider));
+  } finally {
+    expect(await broker.stop()).toBe(0);
+  }
+});
+
 it('bundle: has the command line', async () => {
   const { stdout } = await valetkey('keys', 'generate', '--kid', 'k2');
   expect(stdout).toMatch(/^k2:[\w-]{43}\n$/);
