@@ -83,7 +83,8 @@ async function startControl(broker: Broker) {
 
 /** Runs all scenarios of the revision at the same time; the checks of each, by its name. */
 async function runSuite(revision: string, control: string, results: string): Promise<Map<string, Check[]>> {
-  const command = `${process.execPath} ${relay} ${control}`;
+  // A shell reads it.
+  const command = [process.execPath, relay, control].map((word) => `'${word}'`).join(' ');
   const args = [
     cli,
     'client',
