@@ -75,7 +75,8 @@ const PROFILE = readFileSync(new URL('profile.md', import.meta.url), 'utf8')
 /** `docs/performance.md`, all of it. */
 export function pageOf(report: Report): string {
   const { date, machine: m, seconds, figures } = report;
-  const notes = figures.map((r) => `- \`${r.name}\`: ${r.notes.join('; ')}.`);
+  const noted = figures.filter((r) => r.notes.length > 0);
+  const notes = noted.map((r) => `- \`${r.name}\`: ${r.notes.join('; ')}.`);
   return `# Performance
 
 Written by \`npm run bench -- --write\`; measured on ${date.slice(0, 10)} in ${Math.round(seconds)} s, on ${m.processors} × ${m.processor}, ${m.memory}, ${m.platform}, Node ${m.node}.
