@@ -114,8 +114,9 @@ export function createAgents({ allow, proxies, connectTimeoutMs, connections, re
 
   return {
     routeTo(url) {
-      // The path does not count. The addresses of a name are judged whenever it is connected to.
-      const isJudgedByOrigin = url.username === '' && url.password === '';
+      // The path does not count. The addresses of a name are judged whenever it is connected to. `blob:https://a/` has the origin
+      // of `https://a/`.
+      const isJudgedByOrigin = /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
       let known = isJudgedByOrigin ? routes.get(url.origin) : undefined;
       if (!known) {
         known = judge(url);

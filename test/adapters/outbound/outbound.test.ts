@@ -134,6 +134,16 @@ describe('SSRF guard', () => {
     }
   });
 
+  test('a blob URL is refused, whose origin is that of another URL, and that one is reached before and after it', async () => {
+    const port = await serve((_, res) => res.end('ok'));
+    const send = outbound();
+    for (let i = 0; i < 2; i++) {
+      const error = await failing(send(`blob:http://127.0.0.1:${port}/`));
+      expect(error).toMatchObject({ code: 'blocked', message: expect.stringContaining('https URL') });
+      expect(await (await send(`http://127.0.0.1:${port}/`)).text()).toBe('ok');
+    }
+  });
+
   test('an IPv4-mapped IPv6 address counts as its IPv4 address', () => {
     expect(checkUrl('http://[::ffff:10.1.2.3]/', ['10.0.0.0/8'])).toBeUndefined();
     expect(checkUrl('http://[::ffff:11.1.2.3]/', ['10.0.0.0/8'])).toBeDefined();
