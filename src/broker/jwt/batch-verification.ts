@@ -16,6 +16,8 @@ export interface BatchVerification {
 
 /** Verifications at a time, of the tokens of one issuer. */
 const CONCURRENCY_PER_ISSUER = 8;
+/** Tokens of all batches in one turn of the event loop: most are verified in it, and other requests do not wait for longer. */
+const TOKENS_PER_TURN = 32;
 
 interface Parts {
   verification: JwtVerification;
@@ -24,6 +26,7 @@ interface Parts {
 }
 
 export function createBatchVerification({ verification, verifier, access }: Parts): BatchVerification {
+  const turns = createTurns(TOKENS_PER_TURN);
   return {
     async verify(call, requests) {
       const denied = denyVerification(access, call);
@@ -31,7 +34,9 @@ export function createBatchVerification({ verification, verifier, access }: Part
       const verdicts: JwtVerdict[] = requests.map(() => ({ active: false, reason: 'issuer_unavailable' }));
       let isOpen = true;
       const work = async (indexes: Iterator<number>) => {
-        for (let next = indexes.next(); isOpen && !next.done; next = indexes.next()) {
+        for (let next = indexes.next(); !next.done; next = indexes.next()) {
+          await turns.next();
+          if (!isOpen) return;
           const verdict = await verification.verify(call, requests[next.value]!);
           // A late verdict must not change an answer that is being written.
           if (isOpen && !(verdict instanceof Refusal)) verdicts[next.value] = verdict;
@@ -46,5 +51,22 @@ export function createBatchVerification({ verification, verifier, access }: Part
       isOpen = false;
       return verdicts;
     },
+  };
+}
+
+/** Of the event loop: `next` is fulfilled in one in which fewer than `most` were before it, first come, first served. */
+function createTurns(most: number): { next(): Promise<void> } {
+  let waiting: (() => void)[] = [];
+  const turn = () => {
+    const begun = waiting.slice(0, most);
+    waiting = waiting.slice(most);
+    if (waiting.length > 0) setImmediate(turn);
+    for (const begin of begun) begin();
+  };
+  return {
+    next: () =>
+      new Promise((begin) => {
+        if (waiting.push(begin) === 1) setImmediate(turn);
+      }),
   };
 }
