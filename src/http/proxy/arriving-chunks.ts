@@ -4,6 +4,8 @@ import type { IncomingMessage } from 'node:http';
 
 /** Bytes that are waiting to be read, above which nothing more is taken from the connection. */
 const MAX_QUEUED = 128 * 1_024;
+/** Bytes that a chunk takes beside its own: a caller may send one at a time. */
+const CHUNK_BYTES = 256;
 
 /**
  * To be read once, a chunk at a time. Rejects when the request breaks off. A reader that stops leaves the connection open, and the
@@ -27,7 +29,7 @@ function createReader(request: IncomingMessage): AsyncIterator<Uint8Array> {
       return;
     }
     queue.push(chunk);
-    queued += chunk.length;
+    queued += sizeOf(chunk);
     if (queued >= MAX_QUEUED) request.pause();
   };
   const ended = () => finish(undefined);
@@ -60,7 +62,7 @@ function createReader(request: IncomingMessage): AsyncIterator<Uint8Array> {
       if (state === 'new') open();
       const chunk = queue.shift();
       if (chunk !== undefined) {
-        queued -= chunk.length;
+        queued -= sizeOf(chunk);
         if (queue.length === 0 && state === 'open') request.resume();
         return Promise.resolve({ done: false, value: chunk });
       }
@@ -77,5 +79,7 @@ function createReader(request: IncomingMessage): AsyncIterator<Uint8Array> {
     },
   };
 }
+
+const sizeOf = (chunk: Uint8Array): number => chunk.length + CHUNK_BYTES;
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };

@@ -17,12 +17,13 @@ afterAll(() => {
 
 /** The server's side of a request whose client is returned, too. */
 async function begin(
-  length: number,
+  length: number | 'chunked',
 ): Promise<{ client: ClientRequest; incoming: IncomingMessage; response: ServerResponse }> {
   const { promise, resolve } = Promise.withResolvers<[IncomingMessage, ServerResponse]>();
   handle = (...given) => resolve(given);
   const { port } = server.address() as AddressInfo;
-  const client = request({ port, method: 'POST', headers: { 'content-length': length } });
+  const framing = length === 'chunked' ? { 'transfer-encoding': length } : { 'content-length': length };
+  const client = request({ port, method: 'POST', headers: framing });
   client.on('error', () => undefined);
   client.flushHeaders();
   const [incoming, response] = await promise;
@@ -54,6 +55,21 @@ test('arriving chunks: a reader that takes nothing keeps little of a large body'
   expect(client.socket!.writableLength).toBeGreaterThan(32 * MEGABYTE);
   for (let one = await chunks.next(); !one.done; one = await chunks.next()) read += one.value.length;
   expect(read).toBe(all.length);
+});
+
+test('arriving chunks: a reader that takes nothing keeps few of many that are small', async () => {
+  const { client, incoming } = await begin('chunked');
+  const chunks = reader(incoming);
+  const first = chunks.next();
+  let arrived = 0;
+  incoming.on('data', () => arrived++);
+  for (let i = 0; i < 20_000; i++) client.write('a');
+  client.end();
+  let read = (await first).value?.length ?? 0;
+  await vi.waitFor(() => expect(incoming.isPaused()).toBe(true));
+  expect(arrived).toBeLessThan(1_000);
+  for (let one = await chunks.next(); !one.done; one = await chunks.next()) read += one.value.length;
+  expect(read).toBe(20_000);
 });
 
 test.each(['before the first read', 'while a chunk is waited for', 'while chunks are waiting'])(
