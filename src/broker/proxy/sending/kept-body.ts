@@ -61,7 +61,7 @@ function inMemory(bytes: Uint8Array | null): KeptBody {
 }
 
 function streamed({ length, chunks }: CallerBody): KeptBody {
-  let kept: Uint8Array[] | undefined = length === undefined ? [] : undefined;
+  let kept = length === undefined ? gathering() : undefined;
   let keptBytes = 0;
   let isComplete = false;
   let all: Uint8Array | undefined;
@@ -75,7 +75,7 @@ function streamed({ length, chunks }: CallerBody): KeptBody {
           chunk(chunk) {
             keptBytes += chunk.length;
             if (keptBytes > MAX_KEPT) kept = undefined;
-            kept?.push(chunk);
+            kept?.add(chunk);
           },
           end() {
             isComplete = true;
@@ -83,7 +83,7 @@ function streamed({ length, chunks }: CallerBody): KeptBody {
         });
 
   const repeated = () => {
-    all ??= isComplete && kept ? concatenated(kept) : undefined;
+    all ??= isComplete && kept ? kept.all() : undefined;
     return all;
   };
   return {
@@ -123,15 +123,41 @@ async function joined(
   maxBytes = Number.POSITIVE_INFINITY,
   isLate = () => false,
 ): Promise<Uint8Array | 'large' | 'late'> {
-  const all: Uint8Array[] = [];
+  const gathered = gathering();
   let length = 0;
   for await (const chunk of chunks) {
     length += chunk.length;
     if (length > maxBytes) return 'large';
     if (isLate()) return 'late';
-    all.push(chunk);
+    gathered.add(chunk);
   }
-  return concatenated(all);
+  return gathered.all();
+}
+
+/** Bytes of a chunk that is joined with others like it as they come: one of a byte takes a few hundred. */
+const SMALL_CHUNK = 1_024;
+/** Small chunks that are joined at once. */
+const JOINED = 256;
+
+function gathering(): { add(chunk: Uint8Array): void; all(): Uint8Array } {
+  const parts: Uint8Array[] = [];
+  let small: Uint8Array[] = [];
+  const join = () => {
+    if (small.length > 0) parts.push(concatenated(small));
+    small = [];
+  };
+  return {
+    add(chunk) {
+      if (chunk.length >= SMALL_CHUNK) {
+        join();
+        parts.push(chunk);
+      } else if (small.push(chunk) === JOINED) join();
+    },
+    all() {
+      join();
+      return concatenated(parts);
+    },
+  };
 }
 
 const concatenated = (chunks: readonly Uint8Array[]): Uint8Array =>
