@@ -31,6 +31,11 @@ export interface Targets {
   known(id: string): Promise<ResolvedIntegration | Refusal>;
   /** Undefined: any integration may have changed. What is read meanwhile is not remembered. */
   changed(id: string | undefined): void;
+  /**
+   * Whether no change was reported since it was read. To be asked before something is sent to where it says, after a wait: who
+   * has changed it was answered, and expects that nothing goes to the old place any more.
+   */
+  isCurrent(found: ResolvedIntegration): boolean;
   /** Where requests about this connection go, from a cache. Throws `VaultError` if a secret cannot be decrypted. */
   targetOf(found: ResolvedIntegration, about: Pick<Connection, 'params' | 'captured'>): Target;
 }
@@ -62,6 +67,11 @@ export function createTargets({ store, vault, catalogue, clock }: Parts): Target
     perf: { now: clock.monotonic },
   });
   let changes = 0;
+  /** The number of the last change of each integration, and of the last one that may have been of any. */
+  const changedAt = new Map<string, number>();
+  let allChangedAt = 0;
+  /** How many changes had been reported when the read began. */
+  const readAt = new WeakMap<ResolvedIntegration, number>();
   const targets = new LRUCache<string, Target>(upTo(MAX_TARGETS));
   /** Reads of this turn of the event loop: refreshes come in bursts that need the same integration. */
   const reads = new Map<string, Promise<ResolvedIntegration | Refusal>>();
@@ -88,12 +98,17 @@ export function createTargets({ store, vault, catalogue, clock }: Parts): Target
   }
 
   async function read(id: string): Promise<ResolvedIntegration | Refusal> {
+    const before = changes;
     const integration = await store.integration(id);
     if (!integration) return refuse({ code: 'not_found', what: 'integration', id });
     if (integration.isAuthentic === false) return refuse(notAuthentic(id));
     const provider = catalogue.get(integration.provider);
     const auth = provider && authMode(provider, integration.params);
-    if (auth) return { integration, provider, auth };
+    if (auth) {
+      const found = { integration, provider, auth };
+      readAt.set(found, before);
+      return found;
+    }
     const missing = provider ? `mode "${integration.params.mode}" of provider` : 'provider';
     const detail = `the catalogue of this deployment does not have the ${missing} "${integration.provider}" any more`;
     return refuse({ code: 'integration_misconfigured', integration: id, detail });
@@ -121,9 +136,16 @@ export function createTargets({ store, vault, catalogue, clock }: Parts): Target
     changed(id) {
       changes++;
       reads.clear();
-      if (id === undefined) integrations.clear();
-      else integrations.delete(id);
+      if (id === undefined) {
+        allChangedAt = changes;
+        changedAt.clear();
+        integrations.clear();
+      } else {
+        changedAt.set(id, changes);
+        integrations.delete(id);
+      }
     },
+    isCurrent: (found) => (readAt.get(found) ?? 0) >= (changedAt.get(found.integration.id) ?? allChangedAt),
 
     targetOf(found, about) {
       const values = connectionParams(found.provider, found.auth, about);

@@ -41,14 +41,15 @@ import { type Spent, spend } from './spend.ts';
 export interface RefreshAttempts {
   /**
    * `lostAt`: the refresh token may have been spent at this time (ms), and the response was lost. `isSlow` is called when the
-   * provider takes long. `busy`: another process holds the lease. Rejects with `StoreError` when the store fails: then
+   * provider takes long. `busy`: another process holds the lease. `changed`: the integration was changed since it was admitted, and
+   * nothing was sent. Rejects with `StoreError` when the store fails: then
    * nothing was spent, or the intent stays on record; with `RateLimiterStopped` after `stop`: then nothing was spent.
    */
   run(
     admitted: Admitted,
     conditions: Pick<RefreshConditions, 'lostAt' | 'isForced' | 'retried'>,
     isSlow: () => void,
-  ): Promise<RefreshResult | LostResponse | 'busy'>;
+  ): Promise<RefreshResult | LostResponse | 'busy' | 'changed'>;
   /** The refusal while another process, which has stopped answering, may have spent the refresh token; as of the last claim. */
   inDoubt(connection: Connection): Refusal | undefined;
   /**
@@ -78,7 +79,7 @@ interface Parts {
   store: Pick<Store, 'claim' | 'releaseUnsent' | 'connection'>;
   vault: Pick<Vault, 'decrypt'>;
   provider: Pick<ProviderClient, 'prepare' | 'refresh'>;
-  targets: Pick<Targets, 'targetOf'>;
+  targets: Pick<Targets, 'targetOf' | 'isCurrent'>;
   circuitBreakers: Pick<CircuitBreakers, 'admit' | 'report' | 'release' | 'openFor' | 'close'>;
   evidence: Pick<FailureEvidence, 'succeeded'>;
   deadGrants: Pick<DeadGrantBreaker, 'succeeded'>;
@@ -186,7 +187,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     }
   }
 
-  /** One claim and its request. `withheld`: the request came too late to its claim, and was not sent. */
+  /** One claim and its request. `withheld`: the request came too late to its claim, or the integration was changed: it was not sent. */
   async function claimAndSend(
     admitted: Admitted,
     target: Target,
@@ -195,11 +196,12 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     unready: ProviderFault | undefined,
     isLast: boolean,
     isSlow: () => void,
-  ): Promise<RefreshResult | LostResponse | 'busy' | 'withheld'> {
+  ): Promise<RefreshResult | LostResponse | 'busy' | 'changed' | 'withheld'> {
     const { connection: before, resolved } = admitted;
     const { id, generation, integration } = before;
     const { auth } = resolved;
     if (isStopped) throw new RateLimiterStopped('the broker is stopping');
+    if (!targets.isCurrent(resolved)) return 'changed';
     const attempt = newId('att', clock.now());
     const moment = { now: clock.now(), monotonic: clock.monotonic() };
     const windowMs = reuseWindowMs(target);
@@ -239,7 +241,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       if (again) held = { ...held, claimed: again };
       return again !== undefined;
     }
-    const mayStillSend = () => !isStopped && held.claimed.isStillHeld();
+    const mayStillSend = () => !isStopped && targets.isCurrent(resolved) && held.claimed.isStillHeld();
     const request = { ...requestOf(admitted, connection, spent), mayStillSend };
     const { endpoint } = admitted.key;
     const secondAfterMs = secondRequestAfter(windowMs, parts.slowMs);
@@ -267,8 +269,8 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     // An answer is committed under the newest claim, also if it came while that was made, or if that may have failed.
     await reclaimed?.catch(() => renewHeld().catch(() => false));
     const isWithheld = !answer.ok && answer.fault.code === 'withheld' && !answer.fault.outcomeUnknown;
-    if (isWithheld && (isStopped || !isLast)) {
-      log.warn(fields, 'refresh: request withheld, it came too late to its claim');
+    if (isWithheld && (isStopped || !isLast || !targets.isCurrent(resolved))) {
+      log.warn(fields, 'refresh: request withheld, it came too late to its claim, or its integration was changed');
       unsent.set(id, { fence: held.claimed.fence, unresolved });
       return 'withheld';
     }
@@ -299,9 +301,10 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
           const isLast = claims === MAX_CLAIMS;
           const result = await claimAndSend(admitted, target, permission, retried, unready, isLast, isSlow);
           if (result !== 'withheld') return result;
-          if (!isStopped) continue;
+          if (!isStopped && targets.isCurrent(resolved)) continue;
           await store.releaseUnsent(id, unsent.get(id)!);
           unsent.delete(id);
+          if (!isStopped) return 'changed';
           throw new RateLimiterStopped('the broker is stopping');
         }
       } finally {

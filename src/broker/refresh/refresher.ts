@@ -140,6 +140,8 @@ export function createRefresher(parts: RefresherParts): Refresher {
         if (!(error instanceof RateLimiterStopped)) throw error;
         return unavailable(connection, 'stopping', 'the broker is stopping', MIN_RETRY_AFTER_MS);
       });
+      // While it waited: it goes to the new place, or is not refreshed any more.
+      if (result === 'changed') return attempt(id, priority, conditions);
       if (result !== 'busy') return result;
       const concurrent = await concurrentRefreshes.wait(connection);
       if (concurrent === 'failed') {

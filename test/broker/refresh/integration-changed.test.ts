@@ -50,8 +50,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function aBroker(): Promise<TestBroker> {
-  const broker = await startTestBroker({ ...env, ...database }, undefined, { clock });
+async function aBroker(more: Record<string, string> = {}): Promise<TestBroker> {
+  const broker = await startTestBroker({ ...env, ...database, ...more }, undefined, { clock });
   brokers.push(broker);
   return broker;
 }
@@ -124,4 +124,22 @@ test('a refresh that the old secret fails after the change is tried again at onc
   await putSecret(broker, 'right');
   held.resolve();
   await expect.poll(() => generations(broker, [id!]), SOON).toEqual([2]);
+});
+
+test('what waits for its turn is sent with the changed integration, and nothing with the old one', async () => {
+  const broker = await aBroker({ VALETKEY_REFRESH_CONCURRENCY: '1' });
+  await putSecret(broker, 'wrong');
+  held = Promise.withResolvers();
+  const ids = await connect(broker, 3);
+  moved += 310_000;
+  await expect.poll(() => server.received.length, SOON).toBe(1);
+  // They wait behind the first one, before the integration is changed.
+  const refreshes = ids.map((id) => broker.ask('POST', `/v1/connections/${id}/refresh`, {}));
+  for (let n = 0; n < 5; n++) await generations(broker, ids);
+  await putSecret(broker, 'right');
+  const sent = server.received.length;
+  held.resolve();
+  await Promise.all(refreshes);
+  await expect.poll(() => generations(broker, ids), SOON).toEqual([2, 2, 2]);
+  expect(server.received.slice(sent).map(secretOf)).toEqual(['right', 'right', 'right']);
 });
