@@ -585,6 +585,8 @@ export const SQLITE_BUSY_TIMEOUT_MS = 20;
 export const SQLITE_BUSY_RETRY_MS = 5;
 /** … and fails after this long. */
 export const SQLITE_BUSY_GIVE_UP_MS = 5 * SECOND_MS;
+/** A disk that has not taken the last commit for this long does not answer: what waits for it is refused until it does. */
+export const SQLITE_DISK_GIVE_UP_MS = 5 * SECOND_MS;
 /** Whether the write-ahead log is worth a checkpoint is looked at this long after a commit. */
 export const SQLITE_CHECKPOINT_INTERVAL_MS = 250;
 /** A group commit runs operations for this long; the rest waits for the next commit. */

@@ -129,6 +129,7 @@ const {
   SQLITE_BUSY_GIVE_UP_MS,
   SQLITE_BUSY_RETRY_MS,
   SQLITE_BUSY_TIMEOUT_MS,
+  SQLITE_DISK_GIVE_UP_MS,
   SWEEP_INTERVAL_MS,
   SWEEP_PAUSE_MS,
   TOKEN_CACHE_TTL_MS,
@@ -570,6 +571,7 @@ const relations: Record<string, Relation[]> = {
       SQLITE_BUSY_TIMEOUT_MS,
       SQLITE_BUSY_GIVE_UP_MS,
     ],
+    ['a reader hears that the disk does not answer', SQLITE_DISK_GIVE_UP_MS, READER_WAIT_MS],
   ],
   'requests and shutdown': [
     ['the headers of a request arrive before its end', REQUEST_HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS],

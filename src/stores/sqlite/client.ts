@@ -12,6 +12,8 @@ export interface SqliteAccess {
   read<T>(query: () => T): Promise<T>;
   /** One atomic, durable operation: see `GroupCommit.write`. Rejects with `StoreError`. */
   write<T>(operation: () => T): Promise<T>;
+  /** The same, for what has happened elsewhere and cannot be repeated: it waits for as long as the disk takes. */
+  writePatiently<T>(operation: () => T): Promise<T>;
   /** The same, when the answers that are ready have been sent: for what is written each second and no request waits for. */
   writeAside<T>(operation: () => T): Promise<T>;
   /** Writes the write-ahead log into the file, and empties it: see `Checkpoints.truncate`. */

@@ -1,6 +1,12 @@
 // Group commit: the operations that are waiting share one transaction, and so one fsync, which another thread waits for.
 import type { Database, Statement } from 'better-sqlite3';
-import { GROUP_COMMIT_BUDGET_MS, SQLITE_BUSY_GIVE_UP_MS, SQLITE_BUSY_RETRY_MS } from '../../domain/time-limits.ts';
+import { startDeadline } from '../../domain/deadline.ts';
+import {
+  GROUP_COMMIT_BUDGET_MS,
+  SQLITE_BUSY_GIVE_UP_MS,
+  SQLITE_BUSY_RETRY_MS,
+  SQLITE_DISK_GIVE_UP_MS,
+} from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
 
 /** Operations in one commit at most: more would block the event loop and other processes for too long. */
@@ -13,6 +19,8 @@ const SETTLED_PER_TURN = 8;
 interface WriteOptions {
   /** False: no request waits for it. */
   isAwaited?: boolean;
+  /** True: what it says has happened elsewhere and cannot be repeated, so it waits for as long as the disk takes. */
+  isPatient?: boolean;
   /** Called before the promise is fulfilled. */
   durable?: () => void;
 }
@@ -21,6 +29,7 @@ interface PendingWrite {
   /** Runs the operation, and returns what settles its promise once it is durable. */
   run: () => () => void;
   isAwaited: boolean;
+  isPatient: boolean;
   reject: (error: StoreError) => void;
 }
 
@@ -32,6 +41,8 @@ interface Parts {
   onAnswered?: () => void;
   /** Brings what is in the log to the disk. */
   sync?: () => Promise<void>;
+  /** How long the disk may take for a commit before those that wait behind it are refused. */
+  giveUpMs?: number;
   /** Calls a function when the answers of this turn of the event loop are sent. Returns what cancels that. */
   later?: (turn: () => void) => () => void;
 }
@@ -52,6 +63,9 @@ export class GroupCommit {
   #next: { isAwaited: boolean; cancel: () => void } | undefined;
   /** The last commit is in the log, and not yet on the disk. */
   #syncing: Promise<void> | undefined;
+  /** Cancels the wait for the disk, which begins with the first that comes meanwhile. */
+  #stopWaiting: (() => void) | undefined;
+  #isDiskSilent = false;
   /** The disk has failed below the log: what is in it may not be there after a power cut, and nothing that comes after it. */
   #isLogInDoubt = false;
   #busySince: number | undefined;
@@ -65,11 +79,12 @@ export class GroupCommit {
       onCommit = () => undefined,
       onAnswered = () => undefined,
       sync = async () => undefined,
+      giveUpMs = SQLITE_DISK_GIVE_UP_MS,
       later = byTimer,
     }: Parts = {},
   ) {
     this.#client = client;
-    this.#parts = { now, onCommit, onAnswered, sync, later };
+    this.#parts = { now, onCommit, onAnswered, sync, giveUpMs, later };
     // Commits go into the log alone.
     client.pragma('synchronous = NORMAL');
     this.#sql = {
@@ -86,11 +101,12 @@ export class GroupCommit {
    * Runs a synchronous function of one or more statements, atomically, in one commit with those of the same turn of the
    * event loop; the promise is fulfilled when the commit is on the disk. An operation that throws is rolled back alone; the
    * others of its batch are then run again, so it may have no effect but its statements. Rejects with `StoreError`: then it
-   * had no effect, unless the disk has failed after the commit.
+   * had no effect, unless the disk has failed after the commit. While the disk does not answer, only what is patient waits for it.
    */
-  write<T>(operation: () => T, { isAwaited = true, durable }: WriteOptions = {}): Promise<T> {
+  write<T>(operation: () => T, { isAwaited = true, isPatient = false, durable }: WriteOptions = {}): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new StoreError('the store is closed'));
+      if (this.#isDiskSilent && !isPatient) return reject(diskSilent());
       const run = () => {
         const value = operation();
         return () => {
@@ -98,7 +114,8 @@ export class GroupCommit {
           resolve(value);
         };
       };
-      this.#pending.push({ run, isAwaited, reject });
+      this.#pending.push({ run, isAwaited, isPatient, reject });
+      if (this.#syncing) this.#stopWaiting ??= startDeadline(this.#parts.giveUpMs, () => this.#refuseWaiting());
       this.#schedule();
     });
   }
@@ -113,6 +130,16 @@ export class GroupCommit {
     while (this.#pending.length > 0) this.#commit();
     await this.#syncing;
     for (const settle of this.#durable.splice(0)) settle();
+  }
+
+  /** Otherwise they would only become more, and their clients have hung up. */
+  #refuseWaiting(): void {
+    this.#isDiskSilent = true;
+    const { patient = [], refused = [] } = Object.groupBy(this.#pending, (one) =>
+      one.isPatient ? 'patient' : 'refused',
+    );
+    this.#pending = patient;
+    for (const { reject } of refused) reject(diskSilent());
   }
 
   /** Nothing is committed until the last commit is on the disk. */
@@ -204,6 +231,9 @@ export class GroupCommit {
       this.#refuse(batch, cause);
     }
     this.#syncing = undefined;
+    this.#stopWaiting?.();
+    this.#stopWaiting = undefined;
+    this.#isDiskSilent = false;
     this.#schedule();
   }
 
@@ -270,6 +300,8 @@ export class GroupCommit {
     }
   }
 }
+
+const diskSilent = () => new StoreError('the disk does not answer');
 
 /** SQLite's messages name tables and columns, never values. */
 export const storeError = (cause: unknown): StoreError =>

@@ -90,7 +90,7 @@ export function createRefreshStore(
   liveness: Liveness,
   instants: Instants,
 ): Omit<RefreshStore, 'countDue'> {
-  const { orm, read, write, record } = access;
+  const { orm, read, write, writePatiently, record } = access;
   const observer = createLeaseObserver();
   /** Another process holds the lease, is alive, and has not held it for too long. */
   const isBusy = (id: string, lease: { holder: string | null; fence: number }, monotonic: number): boolean =>
@@ -223,7 +223,7 @@ export function createRefreshStore(
       }),
 
     commitRefresh: (id, held, change, credentials, audit, recorded = 'all') =>
-      write(() => {
+      writePatiently(() => {
         const { connection, lease } = versionAndLease(id);
         const mode = commitMode(held, connection, lease);
         if (mode === 'gone' || mode === 'superseded') return mode;
@@ -247,7 +247,7 @@ export function createRefreshStore(
       }),
 
     recordRefreshFailure: (id, held, failure, audit) =>
-      write(() => {
+      writePatiently(() => {
         const { connection, lease } = versionAndLease(id);
         const refusal = whyNotHeld(held, connection, lease);
         if (refusal) {

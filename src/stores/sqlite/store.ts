@@ -67,21 +67,23 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
   const writeAudit = auditWriter(client);
   const eventWriter = createEventWriter(orm);
   const eventListeners = createListeners<EventType[]>();
+  function write<T>(operation: () => T, isPatient: boolean): Promise<T> {
+    let types: EventType[] = [];
+    return commits.write(
+      () => {
+        eventWriter.takeWritten();
+        const result = operation();
+        types = eventWriter.takeWritten();
+        return result;
+      },
+      { isPatient, durable: () => types.length > 0 && eventListeners.tell(types) },
+    );
+  }
   const access: SqliteAccess = {
     orm,
     read: rejectingWith(storeError)((query) => query()),
-    write(operation) {
-      let types: EventType[] = [];
-      return commits.write(
-        () => {
-          eventWriter.takeWritten();
-          const result = operation();
-          types = eventWriter.takeWritten();
-          return result;
-        },
-        { durable: () => types.length > 0 && eventListeners.tell(types) },
-      );
-    },
+    write: (operation) => write(operation, false),
+    writePatiently: (operation) => write(operation, true),
     writeAside: (operation) => commits.write(operation, { isAwaited: false }),
     truncateLog: rejectingWith(storeError)(checkpoints.truncate),
     record: (audit, ...changes) => {

@@ -88,14 +88,14 @@ test('the promises of one commit are settled over several turns of the event loo
 });
 
 /** A disk that is asked to sync, and does so when the test says. */
-function createDisk() {
+function createDisk({ giveUpMs }: { giveUpMs?: number } = {}) {
   const asked: PromiseWithResolvers<void>[] = [];
   const sync = () => {
     const one = Promise.withResolvers<void>();
     asked.push(one);
     return one.promise;
   };
-  return { asked, sync, commits: new GroupCommit(client, { sync }) };
+  return { asked, sync, commits: new GroupCommit(client, { sync, ...(giveUpMs !== undefined && { giveUpMs }) }) };
 }
 
 test('a write is fulfilled when its commit is on the disk; what comes meanwhile waits, and shares the next one', async () => {
@@ -176,6 +176,24 @@ test('says when all writers of a commit have been answered, be it that the disk 
   await turn();
   expect(seen).toHaveLength(2);
   expect(seen[1]?.at(-1)).toBe('not x');
+});
+
+test('what waits behind a disk that does not answer is refused, until it answers; an answer that was spent waits', async () => {
+  const { asked, commits } = createDisk({ giveUpMs: 50 });
+  const first = commits.write(() => add('a'));
+  await turn();
+  const waiting = commits.write(() => add('b'));
+  const patient = commits.write(() => add('c'), { isPatient: true });
+  await expect(waiting).rejects.toThrow('the disk does not answer');
+  await expect(commits.write(() => add('d'))).rejects.toThrow('the disk does not answer');
+  const later = commits.write(() => add('e'), { isPatient: true });
+  asked[0]!.resolve();
+  expect(await first).toBe(1);
+  const next = commits.write(() => add('f'));
+  await vi.waitFor(() => expect(asked).toHaveLength(2));
+  asked[1]!.resolve();
+  expect(await Promise.all([patient, later, next])).toEqual([1, 1, 1]);
+  expect(words()).toEqual(['a', 'c', 'e', 'f']);
 });
 
 test('finish ends when what was committed before is on the disk, and commits the rest with the disk itself', async () => {
