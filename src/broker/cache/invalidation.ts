@@ -126,7 +126,7 @@ export async function startInvalidation({
     for (const change of changes) {
       if (change.kind === 'integration') integrationChanged(change.id);
       if (change.kind !== 'connection') continue;
-      tokenCache.invalidateOwnerOf(change.id);
+      tokenCache.invalidateOwnerOf(change.id, change.generation);
       // A new connection is in no cached set of an owner yet.
       if (change.generation === 1) tokenCache.invalidateOwners();
     }

@@ -12,8 +12,11 @@ export interface RecentInvalidations {
   count(): void;
   /** From now on, only rows of at least this generation are admitted. A lower one than before changes nothing. */
   raise(id: string, minGeneration: number): void;
-  /** The connection has changed, it is not known how: rows that were read before are not admitted. */
-  note(id: string): void;
+  /**
+   * The connection has changed, it is not known how, when it was of this generation: rows up to it that were read before are not
+   * admitted. One of a later generation is of a later commit.
+   */
+  note(id: string, generation: number): void;
   /** Any connection may have changed: the same for all of them. */
   noteAll(): void;
   /** Whether a row of this generation, read with this ticket, may be cached. */
@@ -22,8 +25,9 @@ export interface RecentInvalidations {
 
 interface Invalidation {
   minGeneration: number;
-  /** Reads with a lower ticket began before the last notification. */
+  /** Reads with a lower ticket began before the last notification, which was of this generation or of a lower one. */
   notedAt: ReadTicket;
+  notedGeneration: number;
   /** When it was last changed: by tickets, and in milliseconds. */
   ticket: ReadTicket;
   at: number;
@@ -43,7 +47,15 @@ export function createRecentInvalidations(max: number, now: () => number): Recen
   ): void {
     const ticket = ++changes;
     const before = recent.get(id);
-    const next = { minGeneration: -1, notedAt: 0, ...before, ...change(ticket, before), ticket, at: now() };
+    const next = {
+      minGeneration: -1,
+      notedAt: 0,
+      notedGeneration: -1,
+      ...before,
+      ...change(ticket, before),
+      ticket,
+      at: now(),
+    };
     recent.delete(id);
     recent.set(id, next);
     for (const [oldest, { ticket: last, at }] of recent) {
@@ -61,8 +73,11 @@ export function createRecentInvalidations(max: number, now: () => number): Recen
     raise(id, minGeneration) {
       set(id, (_, before) => ({ minGeneration: Math.max(minGeneration, before?.minGeneration ?? -1) }));
     },
-    note(id) {
-      set(id, (notedAt) => ({ notedAt }));
+    note(id, generation) {
+      set(id, (notedAt, before) => ({
+        notedAt,
+        notedGeneration: Math.max(generation, before?.notedGeneration ?? -1),
+      }));
     },
     noteAll() {
       admittedFrom = ++changes;
@@ -70,7 +85,9 @@ export function createRecentInvalidations(max: number, now: () => number): Recen
     admits(id, generation, ticket) {
       if (ticket < admittedFrom) return false;
       const known = recent.get(id);
-      return !known || (generation >= known.minGeneration && ticket >= known.notedAt);
+      if (!known) return true;
+      const isNewer = ticket >= known.notedAt || generation > known.notedGeneration;
+      return isNewer && generation >= known.minGeneration;
     },
   };
 }

@@ -57,7 +57,7 @@ export interface TokenCache {
   /** Drops what is known of an owner's connections; the tokens stay. */
   invalidateOwner(owner: OwnerOf): void;
   /** Another replica has changed the connection: the same for its owner, and for reads of it that are under way. The token stays. */
-  invalidateOwnerOf(id: string): void;
+  invalidateOwnerOf(id: string, generation: number): void;
   /** Drops what is known of all owners' connections; the tokens stay. */
   invalidateOwners(): void;
   /** Change notifications may have been lost: the same, and for all reads that are under way. The tokens stay: they can be compared. */
@@ -129,8 +129,8 @@ export function createTokenCache({
       invalidateOwner(connection);
     },
     invalidateOwner,
-    invalidateOwnerOf(id) {
-      invalidations.note(id);
+    invalidateOwnerOf(id, generation) {
+      invalidations.note(id, generation);
       const key = ownerKeys.get(id);
       if (key !== undefined) owners.delete(key);
     },

@@ -17,13 +17,31 @@ describe('token cache', () => {
     const tokenCache = createTokenCache();
     const [old, other] = [served(), served()];
     const ticket = tokenCache.ticket();
-    tokenCache.invalidateOwnerOf(old.connection.id);
+    tokenCache.invalidateOwnerOf(old.connection.id, old.connection.generation);
     tokenCache.put(old, ticket);
     expect(tokenCache.get(old.connection.id)).toBeUndefined();
     tokenCache.put(other, ticket);
     expect(tokenCache.get(other.connection.id)).toBe(other);
     tokenCache.put(old, tokenCache.ticket());
     expect(tokenCache.get(old.connection.id)).toBe(old);
+  });
+
+  it('keeps a row of a later generation than the change that was notified meanwhile', () => {
+    const tokenCache = createTokenCache();
+    const { connection } = served();
+    const { id, generation } = connection;
+    const renewed = { ...served(), connection: { ...connection, generation: generation + 1 } };
+    const ticket = tokenCache.ticket();
+    tokenCache.invalidateOwnerOf(id, generation);
+    tokenCache.put(renewed, ticket);
+    expect(tokenCache.get(id)).toBe(renewed);
+    // The later one may be what was revoked, whatever is notified after it.
+    const other = createTokenCache();
+    const before = other.ticket();
+    other.invalidateOwnerOf(id, generation + 1);
+    other.invalidateOwnerOf(id, generation);
+    other.put(renewed, before);
+    expect(other.get(id)).toBeUndefined();
   });
 
   it('ignores every row that was read before notifications may have been lost', () => {
@@ -76,7 +94,7 @@ describe('token cache', () => {
     const [revoked, noted] = [served(), served()];
     const ticket = tokenCache.ticket();
     tokenCache.invalidate(revoked.connection, Number.POSITIVE_INFINITY);
-    tokenCache.invalidateOwnerOf(noted.connection.id);
+    tokenCache.invalidateOwnerOf(noted.connection.id, noted.connection.generation);
     for (let i = 0; i < 50; i++) {
       const other = served();
       if (i % 2 === 0) tokenCache.invalidate(other.connection, 2);

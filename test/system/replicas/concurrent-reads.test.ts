@@ -19,9 +19,9 @@ const log: Logger = { debug: silent, info: silent, warn: silent, error: silent }
 test('token read during its revocation: not cached', () => {
   const tokenCache = createTokenCache();
   const served = toServedToken(aConnection(), 'a token', clock);
-  const { id } = served.connection;
+  const { id, generation } = served.connection;
   const before = tokenCache.ticket();
-  tokenCache.invalidateOwnerOf(id);
+  tokenCache.invalidateOwnerOf(id, generation);
   tokenCache.put(served, before);
   expect(tokenCache.get(id)).toBeUndefined();
   // Other connections are not affected, and a new read succeeds.
