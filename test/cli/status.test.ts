@@ -46,12 +46,13 @@ test('status: ok while circuits are closed; degraded, with the integration, once
       { id: 'quiet', circuit_breaker: 'closed' },
     ],
   });
-  // Those that the open circuit has kept from trying do not fail; the counters are read again after a moment.
+  // One that the open circuit has kept from trying does not fail, unless the machine was so slow that it was the probe. The counters
+  // are read again after a moment.
   const connections = async () =>
     (await broker.ask('GET', '/v1/status')).body.integrations as { connections: object }[];
   await expect
     .poll(async () => (await connections())[0]!.connections, { timeout: 30_000 })
-    .toMatchObject({ active: 6, failing: 5 });
+    .toMatchObject({ active: 6, failing: expect.toBeOneOf([5, 6]) });
   const ill = await valetkey(['status']);
   expect(ill).toMatchObject({ code: 1, err: expect.stringMatching(/^degraded: .*circuit breakers not closed: acme;/) });
   const json = await valetkey(['status', '--json']);
