@@ -44,6 +44,8 @@ export function openChangeFeed(
   let ours = 0;
   /** The first change of this process whose writer has not been answered, and since when. */
   let unanswered: { seq: number; at: number } | undefined;
+  /** What reads on for those of whom a poll has left some changes. */
+  const readRest = new Set<() => void>();
   /** What is read now, and everything before it. */
   const readable = () =>
     unanswered && now() - unanswered.at < SQLITE_UNANSWERED_CHANGES_MS ? unanswered.seq : Number.MAX_SAFE_INTEGER;
@@ -59,6 +61,8 @@ export function openChangeFeed(
 
     answered() {
       unanswered = undefined;
+      // When they have gone on.
+      if (readRest.size > 0) setImmediate(() => [...readRest].forEach((read) => void read()));
     },
 
     addBarrier: () => Number(insert.run({ kind: BARRIER, id: holder, generation: null }).lastInsertRowid),
@@ -70,8 +74,6 @@ export function openChangeFeed(
       /** Fulfilled when everything that was reported is applied. */
       let applying: Promise<unknown> = Promise.resolve();
       let isStopped = false;
-      /** Some changes were not readable. */
-      let isRestLeft = false;
       tellApplied(position);
       function report(changes: Change[]): void {
         applying = Promise.all([applying, listener(changes)]);
@@ -83,10 +85,11 @@ export function openChangeFeed(
       function poll(): void {
         const isLate = now() - readAt > CHANGE_FEED_STALE_MS;
         const current = { version: dataVersion.get(), ours };
-        const isNew = isRestLeft || current.version !== seen.version || current.ours !== seen.ours;
+        const isNew = readRest.has(pollSafely) || current.version !== seen.version || current.ours !== seen.ours;
         const until = readable();
         const rows = isNew || isLate ? since.all(position, until) : [];
-        isRestLeft = isNew && until !== Number.MAX_SAFE_INTEGER;
+        if (isNew && until !== Number.MAX_SAFE_INTEGER) readRest.add(pollSafely);
+        else readRest.delete(pollSafely);
         seen = current;
         readAt = now();
         position = rows.at(-1)?.seq ?? position;
@@ -95,13 +98,14 @@ export function openChangeFeed(
         else if (changes.length > 0) report(changes);
         if (isLate || rows.some(({ kind, id }) => kind === BARRIER && id !== holder)) acknowledge(position);
       }
-      const timer = setInterval(() => {
+      function pollSafely(): void {
         try {
-          poll();
+          if (!isStopped) poll();
         } catch {
           // Locked or damaged: the next read or write reports it, and the next poll tries again.
         }
-      }, SQLITE_CHANGE_POLL_MS);
+      }
+      const timer = setInterval(pollSafely, SQLITE_CHANGE_POLL_MS);
       timer.unref();
       const subscription: ChangeFeed = {
         delivery: 'polled',
@@ -109,6 +113,7 @@ export function openChangeFeed(
         lagMs: () => now() - readAt,
         async stop() {
           isStopped = true;
+          readRest.delete(pollSafely);
           clearInterval(timer);
           subscriptions.delete(subscription);
         },

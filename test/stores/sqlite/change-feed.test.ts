@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { SQLITE_CHANGE_POLL_MS, SQLITE_UNANSWERED_CHANGES_MS } from '../../../src/domain/time-limits.ts';
@@ -27,6 +28,8 @@ async function setUp() {
   });
   const reported: Change[] = [];
   await own.subscribe((changes) => void reported.push(...changes));
+  const taken = () =>
+    reported.splice(0).map((change) => (change.kind === 'connection' ? change.generation : Number.NaN));
   return {
     own,
     foreign,
@@ -34,15 +37,16 @@ async function setUp() {
     poll(afterMs = SQLITE_CHANGE_POLL_MS): number[] {
       now += afterMs;
       vi.advanceTimersByTime(SQLITE_CHANGE_POLL_MS);
-      return reported.splice(0).map((change) => (change.kind === 'connection' ? change.generation : Number.NaN));
+      return taken();
     },
+    taken,
   };
 }
 
 const refreshed = (generation: number) => [{ kind: 'connection', id: 'con_1', generation } as const];
 
 test('an own change is read when its writer has been answered, in the order of all changes', async () => {
-  const { own, foreign, poll } = await setUp();
+  const { own, foreign, poll, taken } = await setUp();
   foreign.append(refreshed(1));
   own.append(refreshed(2));
   own.append(refreshed(3));
@@ -50,7 +54,9 @@ test('an own change is read when its writer has been answered, in the order of a
   expect(poll()).toEqual([1]);
   expect(poll()).toEqual([]);
   own.answered();
-  expect(poll()).toEqual([2, 3, 4]);
+  // Without waiting for the next poll.
+  await turn();
+  expect(taken()).toEqual([2, 3, 4]);
   expect(poll()).toEqual([]);
   own.append(refreshed(5));
   expect(poll()).toEqual([]);
