@@ -56,7 +56,10 @@ export interface TokenCache {
   invalidate(connection: Pick<Connection, 'id'> & OwnerOf, minGeneration: number): void;
   /** Drops what is known of an owner's connections; the tokens stay. */
   invalidateOwner(owner: OwnerOf): void;
-  /** Another replica has changed the connection: the same for its owner, and for reads of it that are under way. The token stays. */
+  /**
+   * Another replica has changed the connection when it was of this generation: the same for its owner, and for reads of it up to
+   * that generation that are under way. The token stays.
+   */
   invalidateOwnerOf(id: string, generation: number): void;
   /** Drops what is known of all owners' connections; the tokens stay. */
   invalidateOwners(): void;

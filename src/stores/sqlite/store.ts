@@ -135,7 +135,8 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     close: async () => {
       await commits.finish();
       changeFeed.stop();
-      await Promise.all([checkpoints.stop(), log.close()]);
+      await checkpoints.stop();
+      log.close();
       client.close();
       liveness.stop();
     },
