@@ -608,6 +608,12 @@ export const STORE_ERROR_LOG_INTERVAL_MS = SECOND_MS;
 export const SHUTDOWN_GRACE_MS = 10 * SECOND_MS;
 /** Then refreshes that wait for their provider, for this long. What is unanswered by then is requested again at the next start. */
 export const SHUTDOWN_REFRESH_GRACE_MS = 20 * SECOND_MS;
+/** All of a shutdown takes this long at most. What has not stopped by then (the disk or the database may hang) is left behind … */
+export const SHUTDOWN_DEADLINE_MS = MINUTE_MS;
+/** … and each part that is left to stop is given this long. */
+export const SHUTDOWN_LATE_PART_MS = 250;
+/** A process that still lives so long after the signal kills itself: what it waits for is not up to it. */
+export const SHUTDOWN_KILL_MS = 70 * SECOND_MS;
 /** At shutdown, connections that have become idle are closed this often. */
 export const SHUTDOWN_POLL_MS = 50;
 
@@ -627,6 +633,8 @@ export const WORKER_STABLE_MS = 10 * SECOND_MS;
 export const WORKER_RESTART_MS = 500;
 /** … this. */
 export const WORKER_RESTART_MAX_MS = 30 * SECOND_MS;
+/** At shutdown, workers that have not ended by themselves are killed after this long. */
+export const WORKER_STOP_MS = 72 * SECOND_MS;
 /** A second signal ends the workers at once if it comes later than this: npm repeats the one of the terminal. */
 export const SECOND_SIGNAL_AFTER_MS = SECOND_MS;
 

@@ -1,6 +1,7 @@
 // The process: reads the environment, runs one broker, and stops it on a signal. What not every process needs is imported when
 // it is needed: a supervisor is small.
 import { createLogger } from '../adapters/telemetry/logger.ts';
+import { LOG_EXIT_WAIT_MS, SHUTDOWN_KILL_MS } from '../domain/time-limits.ts';
 import { createRequestCounts } from '../http/middleware/rate-limits.ts';
 import type { Logger } from '../ports/index.ts';
 import type { Running } from './app.ts';
@@ -49,6 +50,7 @@ async function supervise(config: Config, log: Logger, files: StartMessage['files
   process.on('SIGINT', supervisor.stop);
   process.exitCode = await supervisor.run();
   log.info({ event: 'stopped' }, 'stopped');
+  endWithin(LOG_EXIT_WAIT_MS);
 }
 
 /** A worker process: it ends with its supervisor. */
@@ -82,10 +84,25 @@ function stopping(running: Running, log: Logger, afterwards = () => {}): (signal
     if (isStopping) return;
     isStopping = true;
     log.info({ event: 'stopping', signal }, 'stopping');
-    await running.stop();
-    log.info({ event: 'stopped' }, 'stopped');
+    endWithin(SHUTDOWN_KILL_MS);
+    try {
+      await running.stop();
+      log.info({ event: 'stopped' }, 'stopped');
+    } catch (error) {
+      log.error({ event: 'stopped', err: error }, 'stopped, not in order: what was not answered may be missing');
+      process.exitCode = 1;
+      endWithin(LOG_EXIT_WAIT_MS);
+    }
     afterwards();
   };
+}
+
+/**
+ * Ends the process if it has not ended by then. `process.exit` would wait for the threads, one of which may wait for the disk, or
+ * for the reader of the log.
+ */
+function endWithin(ms: number): void {
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), ms).unref();
 }
 
 /** At any log level: supervisors and tests wait for this line. */

@@ -47,6 +47,7 @@ const {
   ENDPOINT_FAILING_MAX_MS,
   ENDPOINT_FAILURES_APART_MS,
   ENDPOINT_SLOW_MS,
+  SHUTDOWN_DEADLINE_MS,
   SHUTDOWN_DELIVERY_GRACE_MS,
   SIGNING_KEYS_CACHE_MS,
   SIGNING_KEY_OVERLAP_MS,
@@ -121,6 +122,8 @@ const {
   SEND_AFTER_CLAIM_MS,
   SESSION_TTL_MS,
   SHUTDOWN_GRACE_MS,
+  SHUTDOWN_KILL_MS,
+  SHUTDOWN_LATE_PART_MS,
   SHUTDOWN_POLL_MS,
   SHUTDOWN_REFRESH_GRACE_MS,
   SLEEP_NOTICED_MS,
@@ -144,7 +147,12 @@ const {
   UNREADABLE_RESPONSE_RETENTION_MS,
   SQLITE_CHANGE_POLL_MS,
   WITHDRAWAL_TTL_MS,
+  LOG_EXIT_WAIT_MS,
+  WORKER_STOP_MS,
 } = limits;
+
+/** Parts of a process that stop, and more. */
+const ROOMS = 24;
 
 /** Each limit in the list is shorter than the next one. */
 type Relation = [reason: string, ...rising: [number, number, ...number[]]];
@@ -587,19 +595,23 @@ const relations: Record<string, Relation[]> = {
     ],
     ['shutdown ends as soon as the last request does', SHUTDOWN_POLL_MS, SHUTDOWN_GRACE_MS],
     [
-      'the platform gives the process the time for open requests, spent refreshes and the last writes',
+      'a shutdown has the time for open requests, spent refreshes and the last writes',
       Math.max(SHUTDOWN_GRACE_MS, SHUTDOWN_DELIVERY_GRACE_MS) +
         SHUTDOWN_REFRESH_GRACE_MS +
         POSTGRES_ANSWER_TIMEOUT_MS +
         AUDIT_FLUSH_INTERVAL_MS,
-      graceOf('deploy/compose.yaml', /stop_grace_period: (\d+)s/g),
+      SHUTDOWN_DEADLINE_MS,
     ],
     [
-      'and so does Kubernetes',
-      Math.max(SHUTDOWN_GRACE_MS, SHUTDOWN_DELIVERY_GRACE_MS) +
-        SHUTDOWN_REFRESH_GRACE_MS +
-        POSTGRES_ANSWER_TIMEOUT_MS +
-        AUDIT_FLUSH_INTERVAL_MS,
+      'what is left behind is said, before the process kills itself, its supervisor does, and Compose does',
+      SHUTDOWN_DEADLINE_MS + ROOMS * SHUTDOWN_LATE_PART_MS + LOG_EXIT_WAIT_MS,
+      SHUTDOWN_KILL_MS,
+      WORKER_STOP_MS,
+      graceOf('deploy/compose.yaml', /refreshes in flight[^\n]*\n *stop_grace_period: (\d+)s/g),
+    ],
+    [
+      'and Kubernetes does',
+      WORKER_STOP_MS,
       graceOf('deploy/kubernetes/deployment.yaml', /terminationGracePeriodSeconds: (\d+)/g),
     ],
   ],

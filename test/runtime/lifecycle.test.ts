@@ -38,6 +38,14 @@ test('lifecycle: a failing stop does not keep the others from stopping, and is t
   expect(steps.slice(3)).toEqual(['stop http', 'stop cache', 'stop store']);
 });
 
+test('lifecycle: a stop that does not end in time is left behind, the others are stopped, and it is said', async () => {
+  const { rooms, steps } = roomsNamed(['store', 'cache', 'http']);
+  const hung = { name: 'disk', stop: () => new Promise<void>(() => undefined) };
+  const stop = await startAll([hung, rooms[0]!, hung, ...rooms.slice(1)], log, { deadlineMs: 20, latePartMs: 10 });
+  await expect(stop()).rejects.toThrow('not stopped in time');
+  expect(steps.slice(3)).toEqual(['stop http', 'stop cache', 'stop store']);
+});
+
 test('lifecycle: a room may lack a start or a stop', async () => {
   const stop = await startAll(
     [

@@ -6,6 +6,7 @@ import {
   WORKER_PING_INTERVAL_MS,
   WORKER_RESTART_MAX_MS,
   WORKER_RESTART_MS,
+  WORKER_STOP_MS,
   WORKER_UNRESPONSIVE_MS,
 } from '../../domain/time-limits.ts';
 import type { RequestCounts } from '../../http/middleware/rate-limits.ts';
@@ -37,8 +38,8 @@ interface Parts {
   log: Logger;
   /** Called once: the first worker serves. */
   onListening: (ready: ReadyMessage) => void;
-  /** Set by tests: how often workers are pinged, how long they may be silent, and the first pause of a worker that keeps ending. */
-  tuning?: { pingEveryMs?: number; unresponsiveMs?: number; restartMs?: number };
+  /** Set by tests: how often workers are pinged, how long they may be silent, the first pause of a worker that keeps ending, and how long a stop may take. */
+  tuning?: { pingEveryMs?: number; unresponsiveMs?: number; restartMs?: number; stopMs?: number };
 }
 
 type Of<K extends ToSupervisor['kind']> = Extract<ToSupervisor, { kind: K }>;
@@ -208,6 +209,10 @@ export function createSupervisor(parts: Parts): Supervisor {
       if (stoppingSince === undefined) {
         log.info({ event: 'stopping', signal }, 'stopping');
         stopAll('SIGTERM');
+        setTimeout(() => {
+          log.error({}, 'stopping: workers have not ended in time, they are killed');
+          stopAll('SIGKILL');
+        }, tuning.stopMs ?? WORKER_STOP_MS).unref();
       } else if (clock.monotonic() - stoppingSince > SECOND_SIGNAL_AFTER_MS) {
         log.warn({ signal }, 'stopping: a second signal, workers are killed');
         stopAll('SIGKILL');

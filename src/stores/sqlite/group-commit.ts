@@ -120,13 +120,15 @@ export class GroupCommit {
     });
   }
 
-  /** Commits what is pending, and rejects what comes later. Fulfilled when all of it is on the disk. */
+  /**
+   * Commits what is pending, and rejects what comes later. Fulfilled when all of it is on the disk. If the disk hangs, what is
+   * pending is in the log at least, which outlives the process.
+   */
   async finish(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#next?.cancel();
     this.#client.pragma(`busy_timeout = ${SQLITE_BUSY_GIVE_UP_MS}`);
-    this.#client.pragma('synchronous = FULL');
     while (this.#pending.length > 0) this.#commit();
     await this.#syncing;
     for (const settle of this.#durable.splice(0)) settle();
@@ -207,8 +209,7 @@ export class GroupCommit {
       const settlers = this.#runTogether(batch) ?? this.#runAgain(batch);
       if (!settlers) return;
       this.#sql.commit.run();
-      if (this.#closed) this.#durable.push(...settlers);
-      else this.#syncing = this.#bringToDisk(batch, settlers);
+      this.#syncing = this.#bringToDisk(batch, settlers, this.#syncing);
       this.#parts.onCommit();
     } catch (cause) {
       if (this.#client.inTransaction) this.#sql.rollback.run();
@@ -222,8 +223,11 @@ export class GroupCommit {
     this.#parts.onAnswered();
   }
 
-  async #bringToDisk(batch: PendingWrite[], settlers: (() => void)[]): Promise<void> {
+  /** `before`: the last commit of all does not wait until the disk has the one before it, only this does. */
+  async #bringToDisk(batch: PendingWrite[], settlers: (() => void)[], before?: Promise<void>): Promise<void> {
     try {
+      if (before) await before;
+      if (this.#isLogInDoubt) throw new StoreError('the disk has failed');
       await this.#parts.sync();
       this.#durable.push(...settlers);
     } catch (cause) {

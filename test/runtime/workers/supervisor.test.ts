@@ -21,6 +21,11 @@ interface Line {
 
 /** `scripts`: what the first, the second, … process that is started does; the last one for all further ones. */
 function supervised(wanted: number, ...scripts: string[]) {
+  return supervisedFor(undefined, wanted, ...scripts);
+}
+
+/** `stopMs`: how long its workers may take to stop. */
+function supervisedFor(stopMs: number | undefined, wanted: number, ...scripts: string[]) {
   const started = join(mkdtempSync(join(tmpdir(), 'valetkey-supervisor-')), 'started');
   const lines: Line[] = [];
   const note = (fields: object, msg: string) => void lines.push({ ...fields, msg });
@@ -35,7 +40,12 @@ function supervised(wanted: number, ...scripts: string[]) {
     log: { debug: note, info: note, warn: note, error: note },
     onListening: ({ url }) => void listening.push(url),
     // Only who never responds is late on a machine that is busy.
-    tuning: { pingEveryMs: 20, unresponsiveMs: scripts.includes('hang') ? 1_000 : 60_000, restartMs: 5 },
+    tuning: {
+      pingEveryMs: 20,
+      unresponsiveMs: scripts.includes('hang') ? 1_000 : 60_000,
+      restartMs: 5,
+      ...(stopMs && { stopMs }),
+    },
   });
   const pids = () => readFileSync(started, 'utf8').trim().split('\n').map(Number);
   const count = (event: string) => lines.filter((line) => line.event === event).length;
@@ -100,6 +110,14 @@ describe.concurrent('supervisor', () => {
     expect(lines.map(({ msg }) => msg)).toContain('worker: does not respond, is killed');
     supervisor.stop('SIGTERM');
     expect(await ended).toBe(0);
+  });
+
+  test('worker that does not stop in time: is killed, and it is said', async ({ expect }) => {
+    const { supervisor, ended, lines, count } = supervisedFor(300, 2, 'serve', 'ignore signals');
+    await expect.poll(() => count('worker_ready')).toBe(2);
+    supervisor.stop('SIGTERM');
+    expect(await ended).toBe(1);
+    expect(lines.map(({ msg }) => msg)).toContain('stopping: workers have not ended in time, they are killed');
   });
 
   test('second signal: kills what does not stop, unless it comes at once, as npm repeats that of the terminal', async ({

@@ -1,0 +1,25 @@
+// Code that a process of a test runs before its own: faster timers, a disk that hangs.
+
+/** Environment variables with which a process of Node runs this first. */
+export const preloaded = (...code: string[]): { NODE_OPTIONS: string } => ({
+  NODE_OPTIONS: code.map((part) => `--import=data:text/javascript,${encodeURIComponent(part)}`).join(' '),
+});
+
+/** Timers fire so many times sooner. */
+export const fasterTimers = (times: number): string =>
+  `const timer=setTimeout;globalThis.setTimeout=(run,ms,...more)=>timer(run,ms/${times},...more)`;
+
+/**
+ * While a file of this path exists, whoever brings a file to the disk hangs, in a system call that does not return: a thread
+ * opens this named pipe, which no one writes to. It says `the disk hangs`.
+ */
+export const hangingDisk = (while_: string, pipe: string): string => `
+  import fs from 'node:fs';
+  import { syncBuiltinESMExports } from 'node:module';
+  const { fdatasync } = fs;
+  fs.fdatasync = (fd, done) => {
+    if (!fs.existsSync(${JSON.stringify(while_)})) return fdatasync(fd, done);
+    console.error('the disk hangs');
+    fs.open(${JSON.stringify(pipe)}, 'r', done);
+  };
+  syncBuiltinESMExports();`;
