@@ -587,6 +587,11 @@ export const SQLITE_BUSY_RETRY_MS = 5;
 export const SQLITE_BUSY_GIVE_UP_MS = 5 * SECOND_MS;
 /** A disk that has not taken the last commit for this long does not answer: what waits for it is refused until it does. */
 export const SQLITE_DISK_GIVE_UP_MS = 5 * SECOND_MS;
+/**
+ * So long after that, answers to spent refresh tokens no longer wait for it, and go into the log: it outlives this process, and
+ * another one that takes the lease over must find them there.
+ */
+export const SQLITE_UNSYNCED_AFTER_MS = 55 * SECOND_MS;
 /** Whether the write-ahead log is worth a checkpoint is looked at this long after a commit. */
 export const SQLITE_CHECKPOINT_INTERVAL_MS = 250;
 /** A group commit runs operations for this long; the rest waits for the next commit. */

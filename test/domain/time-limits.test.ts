@@ -133,6 +133,7 @@ const {
   SQLITE_BUSY_RETRY_MS,
   SQLITE_BUSY_TIMEOUT_MS,
   SQLITE_DISK_GIVE_UP_MS,
+  SQLITE_UNSYNCED_AFTER_MS,
   SWEEP_INTERVAL_MS,
   SWEEP_PAUSE_MS,
   TOKEN_CACHE_TTL_MS,
@@ -234,6 +235,11 @@ const relations: Record<string, Relation[]> = {
     [
       'no living process loses its lease while it commits, whatever the store takes',
       POSTGRES_CONNECT_TIMEOUT_MS + POSTGRES_ANSWER_TIMEOUT_MS + SQLITE_BUSY_GIVE_UP_MS,
+      LEASE_MS,
+    ],
+    [
+      'an answer that waits for a silent disk is in the log before another process may take its lease over',
+      SEND_AFTER_CLAIM_MS + REFRESH_DEADLINE_MS + SQLITE_DISK_GIVE_UP_MS + SQLITE_UNSYNCED_AFTER_MS,
       LEASE_MS,
     ],
     [

@@ -6,6 +6,7 @@ import {
   SQLITE_BUSY_GIVE_UP_MS,
   SQLITE_BUSY_RETRY_MS,
   SQLITE_DISK_GIVE_UP_MS,
+  SQLITE_UNSYNCED_AFTER_MS,
 } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
 
@@ -19,7 +20,10 @@ const SETTLED_PER_TURN = 8;
 interface WriteOptions {
   /** False: no request waits for it. */
   isAwaited?: boolean;
-  /** True: what it says has happened elsewhere and cannot be repeated, so it waits for as long as the disk takes. */
+  /**
+   * True: what it says has happened elsewhere and cannot be repeated, so it waits for as long as the disk takes; after a while in
+   * the log, where other processes see it.
+   */
   isPatient?: boolean;
   /** Called before the promise is fulfilled. */
   durable?: () => void;
@@ -33,7 +37,7 @@ interface PendingWrite {
   reject: (error: StoreError) => void;
 }
 
-interface Parts {
+export interface GroupCommitParts {
   /** Milliseconds of a clock that only goes forward. */
   now?: () => number;
   onCommit?: () => void;
@@ -43,6 +47,8 @@ interface Parts {
   sync?: () => Promise<void>;
   /** How long the disk may take for a commit before those that wait behind it are refused. */
   giveUpMs?: number;
+  /** How long after that what is patient goes into the log. */
+  unsyncedAfterMs?: number;
   /** Calls a function when the answers of this turn of the event loop are sent. Returns what cancels that. */
   later?: (turn: () => void) => () => void;
 }
@@ -55,7 +61,7 @@ const byTimer = (turn: () => void) => {
 
 export class GroupCommit {
   #client: Database;
-  #parts: Required<Parts>;
+  #parts: Required<GroupCommitParts>;
   #pending: PendingWrite[] = [];
   /** Settles the promises of what is durable. */
   #durable: (() => void)[] = [];
@@ -63,9 +69,13 @@ export class GroupCommit {
   #next: { isAwaited: boolean; cancel: () => void } | undefined;
   /** The last commit is in the log, and not yet on the disk. */
   #syncing: Promise<void> | undefined;
+  /** Commits that are in the log, and not yet on the disk. */
+  #unsynced = 0;
   /** Cancels the wait for the disk, which begins with the first that comes meanwhile. */
   #stopWaiting: (() => void) | undefined;
   #isDiskSilent = false;
+  /** Commits do not wait for the one before them to be on the disk. */
+  #isAhead = false;
   /** The disk has failed below the log: what is in it may not be there after a power cut, and nothing that comes after it. */
   #isLogInDoubt = false;
   #busySince: number | undefined;
@@ -80,11 +90,12 @@ export class GroupCommit {
       onAnswered = () => undefined,
       sync = async () => undefined,
       giveUpMs = SQLITE_DISK_GIVE_UP_MS,
+      unsyncedAfterMs = SQLITE_UNSYNCED_AFTER_MS,
       later = byTimer,
-    }: Parts = {},
+    }: GroupCommitParts = {},
   ) {
     this.#client = client;
-    this.#parts = { now, onCommit, onAnswered, sync, giveUpMs, later };
+    this.#parts = { now, onCommit, onAnswered, sync, giveUpMs, unsyncedAfterMs, later };
     // Commits go into the log alone.
     client.pragma('synchronous = NORMAL');
     this.#sql = {
@@ -142,11 +153,15 @@ export class GroupCommit {
     );
     this.#pending = patient;
     for (const { reject } of refused) reject(diskSilent());
+    this.#stopWaiting = startDeadline(this.#parts.unsyncedAfterMs, () => {
+      this.#isAhead = true;
+      this.#schedule();
+    });
   }
 
-  /** Nothing is committed until the last commit is on the disk. */
+  /** Nothing is committed until the last commit is on the disk, unless that takes very long. */
   #schedule(): void {
-    const isCommitDue = this.#pending.length > 0 && !this.#syncing;
+    const isCommitDue = this.#pending.length > 0 && (!this.#syncing || this.#isAhead);
     if (this.#closed || (this.#durable.length === 0 && !isCommitDue)) return;
     const isAwaited = this.#durable.length > 0 || this.#pending.some((one) => one.isAwaited);
     if (this.#next && (this.#next.isAwaited || !isAwaited)) return;
@@ -174,7 +189,7 @@ export class GroupCommit {
    * their writers write at once, shares it.
    */
   #turn(): void {
-    if (this.#durable.length === 0 && !this.#syncing) this.#commit();
+    if (this.#durable.length === 0 && (!this.#syncing || this.#isAhead)) this.#commit();
     const settlers = this.#durable.splice(0, SETTLED_PER_TURN);
     for (const settle of settlers) settle();
     if (settlers.length > 0 && this.#durable.length === 0) this.#parts.onAnswered();
@@ -223,8 +238,9 @@ export class GroupCommit {
     this.#parts.onAnswered();
   }
 
-  /** `before`: the last commit of all does not wait until the disk has the one before it, only this does. */
+  /** `before`: the commit has not waited until the disk has the one before it, only this does. */
   async #bringToDisk(batch: PendingWrite[], settlers: (() => void)[], before?: Promise<void>): Promise<void> {
+    this.#unsynced++;
     try {
       if (before) await before;
       if (this.#isLogInDoubt) throw new StoreError('the disk has failed');
@@ -234,10 +250,11 @@ export class GroupCommit {
       this.#isLogInDoubt = true;
       this.#refuse(batch, cause);
     }
-    this.#syncing = undefined;
+    if (--this.#unsynced === 0) this.#syncing = undefined;
     this.#stopWaiting?.();
     this.#stopWaiting = undefined;
     this.#isDiskSilent = false;
+    this.#isAhead = false;
     this.#schedule();
   }
 

@@ -28,7 +28,7 @@ import { createDeliveryStore } from './deliveries.ts';
 import { createDeliveryLists } from './delivery-lists.ts';
 import { createEventWriter } from './event-writer.ts';
 import { createEventStore } from './events.ts';
-import { GroupCommit, storeError } from './group-commit.ts';
+import { GroupCommit, type GroupCommitParts, storeError } from './group-commit.ts';
 import { createHoldStore } from './holds.ts';
 import { createHousekeepingStore } from './housekeeping.ts';
 import { createIntegrationStore } from './integrations.ts';
@@ -49,9 +49,14 @@ import { createWebhookEndpointStore } from './webhook-endpoints.ts';
 
 /**
  * Opens `file:<path>` or `file::memory:`, and migrates it. `migrations` is the folder of the generated SQL, for a
- * bundle that lies elsewhere. Rejects with `StoreError`, also when a newer version made the database.
+ * bundle that lies elsewhere. `disk` is set by tests. Rejects with `StoreError`, also when a newer version made the database.
  */
-export async function openSqlite(url: string, migrations?: string, monotonic?: () => number): Promise<Store> {
+export async function openSqlite(
+  url: string,
+  migrations?: string,
+  monotonic?: () => number,
+  disk?: Pick<GroupCommitParts, 'sync' | 'giveUpMs' | 'unsyncedAfterMs'>,
+): Promise<Store> {
   const client = openDatabase(url, migrations);
   compileWhenRun(client);
   const checkpoints = createCheckpoints(client);
@@ -60,6 +65,7 @@ export async function openSqlite(url: string, migrations?: string, monotonic?: (
     onCommit: checkpoints.committed,
     onAnswered: () => changeFeed.answered(),
     sync: log.sync,
+    ...disk,
   });
   const liveness = startLiveness(pathOf(url), monotonic);
   const orm = drizzle(client);
