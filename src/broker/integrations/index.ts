@@ -12,6 +12,7 @@ import { createTrustedIssuers, type TrustedIssuers } from './trusted-issuers.ts'
 
 export { type IntegrationAdmin, integrationInUse, mayRedirect } from './integrations.ts';
 export { isShadowedBy, type OpenIdClient } from './openid-clients.ts';
+export { closeOutdated } from './outdated-circuits.ts';
 export type { RequestedScopes } from './scopes/requested-scopes.ts';
 export { inWords } from './set-up/issues.ts';
 export type { IntegrationPlanner } from './set-up/planner.ts';

@@ -1,14 +1,13 @@
 // The proxy room: calls to APIs on behalf of callers.
 
 import type { Connection } from '../../domain/connection.ts';
-import { Refusal } from '../../domain/errors.ts';
 import type { CircuitView, LimitsMet, LimitView } from '../../domain/limits-state.ts';
 import type { Clock, Logger, MetricsState, SignAwsRequest, Telemetry, UpstreamClient } from '../../ports/index.ts';
 import type { CallerCache, TokenCache } from '../cache/index.ts';
-import type { Targets } from '../integrations/index.ts';
+import { closeOutdated, type Targets } from '../integrations/index.ts';
 import type { TokenReader } from '../tokens/index.ts';
 import { createAttempts } from './attempts.ts';
-import { createUpstreamBreakers, type UpstreamBreakers, type UpstreamBreakersParts } from './breaker/index.ts';
+import { createUpstreamBreakers, type UpstreamBreakersParts } from './breaker/index.ts';
 import { createCallObserver } from './call-observer.ts';
 import {
   type CallCaptures,
@@ -114,7 +113,8 @@ export function createProxy(parts: Parts): ApiProxy {
     capturesChanged: recorder.reload,
     integrationChanged(id) {
       preparation.integrationChanged(id);
-      if (id !== undefined && breakers.concerns(id)) void closeOutdated(breakers, parts.targets, id);
+      if (id !== undefined && breakers.concerns(id))
+        void closeOutdated({ reset: breakers.integrationChanged }, parts.targets, id);
     },
     upstreamState: () => ({ upstreamWaiting: limits.waiting(), upstreamBreakers: breakers.states() }),
     limitedUntil: async ({ id, integration }) => blockedUntil(parts, integration, id),
@@ -126,13 +126,4 @@ export function createProxy(parts: Parts): ApiProxy {
       await recorder.stop();
     },
   };
-}
-
-/**
- * Closes the breakers of its older versions. One that has opened since the change stays: of a change, a process may hear later
- * than it calls the API by it. While the store is away, those of older versions close when the new one is first called.
- */
-async function closeOutdated(breakers: UpstreamBreakers, targets: Targets, id: string): Promise<void> {
-  const found = await targets.find(id).catch(() => undefined);
-  if (found) breakers.integrationChanged(id, found instanceof Refusal ? undefined : found.integration);
 }

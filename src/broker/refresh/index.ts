@@ -5,7 +5,7 @@ import type { Connection } from '../../domain/connection.ts';
 import type { OpenCircuitFacts } from '../../domain/explanation.ts';
 import type { CircuitView, RefreshQueueView } from '../../domain/limits-state.ts';
 import type { Logger, MetricsState, Rescue } from '../../ports/index.ts';
-import type { ResolvedIntegration } from '../integrations/index.ts';
+import { closeOutdated, type ResolvedIntegration } from '../integrations/index.ts';
 import { createCommitter } from './commit.ts';
 import { type CircuitBreakers, createCircuitBreakers } from './failures/circuits/circuit-breaker.ts';
 import { createClientFaults } from './failures/client-faults.ts';
@@ -26,8 +26,9 @@ export { refusalOf } from './refusals.ts';
 export interface RefreshEngine {
   refresher: Refresher;
   /**
-   * An integration was changed, and the cause of its failures may be fixed: its circuits close, connections whose refreshes
-   * have failed are due, and dead grants that no success has followed are tried again.
+   * An integration was changed, and the cause of its failures may be fixed: circuits of its older versions close, connections
+   * whose refreshes have failed are due, and dead grants that no success has followed are tried again. Once for each change, however
+   * often it is reported.
    */
   integrationChanged(integration: string): void;
   /** Commits what an earlier run left in the rescue file, then resolves what it left unresolved, then refreshes what is due. */
@@ -109,7 +110,7 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
   return {
     refresher,
     integrationChanged(integration) {
-      circuitBreakers.reset(integration);
+      void closeOutdated(circuitBreakers, parts.targets, integration);
       void failedRetries.integrationChanged(integration);
       void deadGrants.integrationChanged(integration);
     },

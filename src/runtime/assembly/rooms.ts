@@ -10,7 +10,7 @@ import { type Callers, createCallers } from '../../broker/callers/index.ts';
 import { type Connections, createConnections } from '../../broker/connections/index.ts';
 import { type Console, createConsole } from '../../broker/console/index.ts';
 import { createEvents, type Events } from '../../broker/events/index.ts';
-import { createIntegrations, type Integrations } from '../../broker/integrations/index.ts';
+import { closeOutdated, createIntegrations, type Integrations } from '../../broker/integrations/index.ts';
 import { createJobs, type Jobs, type KeyRotator } from '../../broker/jobs/index.ts';
 import { createJwt, type Jwt } from '../../broker/jwt/index.ts';
 import { createPortal, type Portal } from '../../broker/portal/index.ts';
@@ -87,7 +87,7 @@ export function createRooms(parts: Common & Adapters & { rotator: KeyRotator }):
       proxy.integrationChanged(id);
       if (id === undefined) return;
       refresh.integrationChanged(id);
-      revocationCircuits.reset(id);
+      void closeOutdated(revocationCircuits, targets, id);
     },
   });
   const { targets, trustedIssuers } = integrations;

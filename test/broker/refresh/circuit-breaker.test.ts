@@ -1,5 +1,7 @@
 // Circuit breaker: when it opens, probes and closes.
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { ResolvedIntegration } from '../../../src/broker/integrations/index.ts';
+import { closeOutdated } from '../../../src/broker/integrations/index.ts';
 import {
   type CircuitBreakers,
   type CircuitKey,
@@ -8,6 +10,7 @@ import {
   type Permit,
   type RefreshReport,
 } from '../../../src/broker/refresh/failures/circuits/circuit-breaker.ts';
+import { Refusal } from '../../../src/domain/errors.ts';
 import type { Logger, ProviderFault } from '../../../src/ports/index.ts';
 
 let now = 0;
@@ -183,6 +186,36 @@ describe('circuits of several endpoints', () => {
     fail(5);
     circuitBreakers.reset('acme');
     expect([isOpen(noisy), isOpen()]).toEqual([false, false]);
+  });
+});
+
+describe('changed integration', () => {
+  const changedTo = (version: number) => {
+    const find = async () => ({ integration: keyOf({ version }).integration }) as ResolvedIntegration;
+    return closeOutdated(circuitBreakers, { find }, 'acme');
+  };
+
+  test('circuits of its older versions close; what has failed since is not forgotten when the change is reported again', async () => {
+    fail(5);
+    fail(4, down, { version: 2, endpoint: 'https://b.test/token' });
+    await changedTo(2);
+    expect(circuitBreakers.states()).toEqual([{ integration: 'acme', state: 0 }]);
+    await changedTo(2);
+    fail(1, down, { version: 2, endpoint: 'https://b.test/token' });
+    expect(circuitBreakers.states()).toEqual([{ integration: 'acme', state: 1 }]);
+    await changedTo(2);
+    expect(circuitBreakers.states()).toEqual([{ integration: 'acme', state: 1 }]);
+    await changedTo(3);
+    expect(circuitBreakers.states()).toEqual([]);
+  });
+
+  test('that is deleted: all its circuits close; while the store is away, none does', async () => {
+    fail(5);
+    await closeOutdated(circuitBreakers, { find: () => Promise.reject(new Error('away')) }, 'acme');
+    expect(isOpen()).toBe(true);
+    const gone = new Refusal({ code: 'not_found', what: 'integration', id: 'acme' });
+    await closeOutdated(circuitBreakers, { find: async () => gone }, 'acme');
+    expect(isOpen()).toBe(false);
   });
 });
 
