@@ -257,6 +257,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795959813877,
       sha256: '5ee92e798277f83b21f42eecc1a711d2ee19d29a58e890be1cc2b67a6d8d62c7',
     },
+    '0031_refresh_sets': {
+      when: 1795978261730,
+      sha256: '4cfd0a5c3d802e2377082b18492a5fd2fa7e95183d3ea2673d070a993ab584ce',
+    },
   },
 };
 

@@ -1,6 +1,6 @@
 // The functions of the database that every refresh calls: the claim, and the commit of a routine answer. One way there and
-// back each, which refreshes that come together share. They are in the migration that made them
-// (drizzle/postgres/0028_due_times.sql).
+// back each, and statements of sets, which refreshes that come together share. They are in the migrations that made them
+// (drizzle/postgres/0028_due_times.sql, 0031_refresh_sets.sql).
 import type { EncryptedCredentials } from '../../domain/connection.ts';
 import {
   CLAIMED_DUE_AGAIN_MS,
@@ -44,32 +44,35 @@ const MAX_WAITING = 2;
 /** The arguments of one call, in the order of the function's parameters. */
 type Arguments = readonly (string | number | null)[];
 
+/** As parameters, from this number on. */
+const arrays = (from: number, types: readonly string[]): string[] => types.map((type, i) => `$${from + i}::${type}[]`);
+const ROW = `${connectionColumns('(connection)')}, ${credentialColumns('(credentials)')}`;
+
+/** A row for each claim of a free lease, with its place in the arrays, counted from 1. */
+const CLAIM_FREE = `select place, claimed_fence, ${ROW}
+  from valetkey_claim_free(${arrays(2, ['text', 'integer', 'text', 'bigint', 'bigint'])}, $1)`;
+const FREE_ROW_AT = 2;
+
+const CLAIM_TYPES = ['text', 'integer', 'text', 'bigint', 'bigint', 'bigint', 'integer', 'integer', 'text', 'bigint'];
+const CLAIM_NAMES = CLAIM_TYPES.map((_, i) => `a${i + 1}`);
 /**
  * Calls the function once for each place of the arrays, one after the other. The first array is hidden from the planner: it
  * would take its length for a reason to plan every call again, which takes as long as to run it.
  */
-const calls = (columns: string, name: string, types: readonly string[], common: number): string => {
-  const names = types.map((_, i) => `a${i + 1}`);
-  const arrays = types.map((type, i) => `$${common + i + 1}::${type}[]`);
-  arrays[0] = `(select ${arrays[0]})`;
-  const shared = Array.from({ length: common }, (_, i) => `$${i + 1}`);
-  return `select ${columns} from unnest(${arrays.join(', ')}) with ordinality as given(${names.join(', ')}, at),
-    lateral ${name}(${[...names, ...shared].join(', ')}) as result order by at`;
-};
-const CLAIM = calls(
-  `outcome, claimed_fence, unresolved_attempt, unresolved_at,
-   ${connectionColumns('(connection)')}, ${credentialColumns('(credentials)')}`,
-  'valetkey_claim',
-  ['text', 'integer', 'text', 'bigint', 'bigint', 'bigint', 'integer', 'integer', 'text', 'bigint'],
-  5,
-);
+const CLAIM = `select outcome, claimed_fence, unresolved_attempt, unresolved_at, ${ROW}
+  from unnest((select $6::text[]), ${arrays(7, CLAIM_TYPES.slice(1))}) with ordinality as asked(${CLAIM_NAMES}, place),
+    lateral valetkey_claim(${CLAIM_NAMES}, $1, $2, $3, $4, $5) as result order by place`;
 const ROW_AT = 4;
-const COMMIT = calls(
-  'result, pg_current_xact_id_if_assigned()',
-  'valetkey_commit_refresh',
-  ['text', 'integer', 'integer', ...Array.from({ length: 7 }, () => 'bigint'), 'text', 'text', 'text', 'text'],
-  0,
-);
+
+const COMMIT_TYPES = [
+  'text',
+  'integer',
+  'integer',
+  ...Array.from({ length: 7 }, () => 'bigint'),
+  ...Array.from({ length: 4 }, () => 'text'),
+];
+/** A row for each commit, with its place in the arrays, counted from 1. */
+const COMMIT = `select place, xid from valetkey_commit_refreshes(${arrays(1, COMMIT_TYPES)})`;
 
 /** Of an `integer`. */
 const MAX_INTEGER = 2 ** 31 - 1;
@@ -79,12 +82,16 @@ const textOf = (text: string): string => String(connections.id.mapToDriverValue(
 const timeOf = (ms: number | null): string | null =>
   ms === null ? null : String(connections.issuedAt.mapToDriverValue(ms));
 
-const claimArguments = ({ id, generation, attempt, now, reuseWindowMs = 0, ...asked }: AskedClaim): Arguments => [
+const freeArguments = ({ id, generation, attempt, now }: AskedClaim): Arguments => [
   textOf(id),
   Math.min(generation, MAX_INTEGER),
   attempt,
   timeOf(now),
   timeOf(now + CLAIMED_DUE_AGAIN_MS),
+];
+
+const claimArguments = ({ reuseWindowMs = 0, ...asked }: AskedClaim): Arguments => [
+  ...freeArguments(asked),
   timeOf(reuseWindowMs - LOST_RESPONSE_RETRY_MS),
   asked.expiredFence,
   asked.unsent?.fence ?? null,
@@ -109,17 +116,17 @@ const commitArguments = ({ id, held, change, credentials }: RoutineAnswer): Argu
   credentials.credentials,
 ];
 
+function claimedAt(row: readonly unknown[], at: number, unresolved: Claimed['unresolved']): ClaimOutcome {
+  const fence = Number(row[1]);
+  return { connection: connectionAt(row, at), credentials: credentialsAfter(row, at), fence, unresolved };
+}
+
 function outcomeOf(row: readonly unknown[]): ClaimOutcome {
-  const [outcome, fence, unresolvedAttempt, unresolvedAt] = row;
+  const [outcome, fence, attempt, startedAt] = row;
   if (outcome === 'gone' || outcome === 'locked') return outcome;
   if (outcome === 'busy' || outcome === 'in_doubt') return { refused: outcome, fence: Number(fence) };
-  return {
-    connection: connectionAt(row, ROW_AT),
-    credentials: credentialsAfter(row, ROW_AT),
-    fence: Number(fence),
-    unresolved:
-      unresolvedAttempt === null ? null : { attempt: String(unresolvedAttempt), startedAt: Number(unresolvedAt) },
-  };
+  const unresolved = attempt === null ? null : { attempt: String(attempt), startedAt: Number(startedAt) };
+  return claimedAt(row, ROW_AT, unresolved);
 }
 
 export function createRefreshFunctions(
@@ -127,19 +134,22 @@ export function createRefreshFunctions(
   { holder, canJudge }: Pick<Liveness, 'holder' | 'canJudge'>,
   { refreshing }: Pick<PostgresChangeFeed, 'refreshing'>,
 ): RefreshFunctions {
-  const names = prepared((_, name) => ({ claim: name('claim'), commit: name('commit_refresh') }));
+  const names = prepared((_, name) => ({
+    free: name('claim_free'),
+    claim: name('claim'),
+    commit: name('commit_refreshes'),
+  }));
 
-  /** Undefined: one of several calls was refused, and so nothing has happened. */
+  /** Undefined: one of several was refused, and so nothing has happened. */
   function call(
-    name: 'claim' | 'commit',
+    name: 'free' | 'claim' | 'commit',
     text: string,
     given: readonly Arguments[],
     common: readonly unknown[],
   ): Promise<unknown[][] | undefined> {
-    const arrays = given[0]!.map((_, at) => given.map((one) => one[at]));
+    const values = [...common, ...given[0]!.map((_, at) => given.map((one) => one[at]))];
     return single(async (orm) => {
       try {
-        const values = [...common, ...arrays];
         const { rows } = await orm.$client.query<unknown[]>({ name: names(orm)[name], text, rowMode: 'array', values });
         return rows;
       } catch (error) {
@@ -149,33 +159,40 @@ export function createRefreshFunctions(
     });
   }
 
-  const claimAll = (asked: readonly AskedClaim[], waits: boolean) =>
-    call('claim', CLAIM, asked.map(claimArguments), [
-      holder,
-      canJudge(),
-      milliseconds(PROCESS_DEAD_AFTER_MS),
-      milliseconds(LEASE_IN_DOUBT_MS),
-      waits,
-    ]);
-  const claimAlone = async (asked: AskedClaim): Promise<ClaimOutcome> => {
-    const rows = await claimAll([asked], true);
-    return outcomeOf(rows![0]!);
-  };
+  /** Those that were free, by their claims. */
+  async function claimFree(asked: readonly AskedClaim[]): Promise<Map<AskedClaim, ClaimOutcome>> {
+    const claimed = new Map<AskedClaim, ClaimOutcome>();
+    if (asked.length === 0) return claimed;
+    const rows = (await call('free', CLAIM_FREE, asked.map(freeArguments), [holder])) ?? [];
+    for (const row of rows) claimed.set(asked[Number(row[0]) - 1]!, claimedAt(row, FREE_ROW_AT, null));
+    return claimed;
+  }
+
+  /** Undefined: see `call`. */
+  async function claimAny(asked: readonly AskedClaim[], waits: boolean): Promise<ClaimOutcome[] | undefined> {
+    if (asked.length === 0) return [];
+    const common = [holder, canJudge(), milliseconds(PROCESS_DEAD_AFTER_MS), milliseconds(LEASE_IN_DOUBT_MS), waits];
+    const rows = await call('claim', CLAIM, asked.map(claimArguments), common);
+    return rows?.map(outcomeOf);
+  }
+  const claimAlone = async (asked: AskedClaim): Promise<ClaimOutcome> => (await claimAny([asked], true))![0]!;
 
   // No batch waits for a lock, however few are in it: others would wait behind it.
   const claims = createBatches<AskedClaim, ClaimOutcome | 'refused'>(async (batch) => {
-    const rows = await claimAll(batch, false);
-    return batch.map((_, i) => (rows ? outcomeOf(rows[i]!) : 'refused'));
+    const outcomes = await claimFree(batch.filter(({ unsent }) => unsent === undefined));
+    const others = batch.filter((asked) => !outcomes.has(asked));
+    const found = await claimAny(others, false);
+    for (const [i, asked] of others.entries()) if (found) outcomes.set(asked, found[i]!);
+    return batch.map((asked) => outcomes.get(asked) ?? 'refused');
   });
   let waiting = 0;
   const commits = createBatches<RoutineAnswer, boolean>(async (batch) => {
-    const committed = refreshing();
+    const noted = refreshing();
     const rows = (await call('commit', COMMIT, batch.map(commitArguments), [])) ?? [];
-    const changes = batch.flatMap(({ id, held }, i) =>
-      rows[i]?.[0] === true ? [{ xid: String(rows[i][1]), id: textOf(id), generation: held.generation + 1 }] : [],
-    );
-    if (changes.length > 0) committed(changes);
-    return batch.map((_, i) => rows[i]?.[0] === true);
+    const committed = new Map(rows.map(([place, xid]) => [batch[Number(place) - 1]!, String(xid)]));
+    if (committed.size > 0)
+      noted(Array.from(committed, ([{ id, held }, xid]) => ({ xid, id: textOf(id), generation: held.generation + 1 })));
+    return batch.map((answer) => committed.has(answer));
   });
 
   return {

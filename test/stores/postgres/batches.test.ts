@@ -79,6 +79,59 @@ test('claims and commits that come together: one whose connection is locked hold
   expect((await store.connection(locked))?.generation).toBe(2);
 });
 
+test('claims and commits that come together: each has its own outcome, in whatever order', async () => {
+  const url = await createMigratedDatabase();
+  const [one, other] = [await openTestStore(url), await openTestStore(url)];
+  const given = { failures: 0, lastRefreshError: null };
+  const made = await Promise.all(Array.from({ length: 6 }, () => connected(one, given)));
+  const [free, held, newer, gone, unsent, left] = made.map(({ connection }) => connection.id) as [string, ...string[]];
+  const claim = (store: typeof one, id: string, given: object = {}) =>
+    store.claim(id, { attempt: `att_${id}`, generation: 1, now: NOW, monotonic: 0, ...given });
+  await claim(other, held!);
+  await asked(url, `update connections set generation = 2 where id = '${newer}'`);
+  await one.revoke(gone!, 'unsupported', NOW, anEntry());
+  await claim(one, unsent!);
+  await claim(one, left!);
+  await one.releaseUnsent(left!, { fence: 1, unresolved: { attempt: 'att_first', startedAt: NOW - 5 } });
+  const outcomes = await Promise.all([
+    claim(one, held!),
+    claim(one, unsent!, { unsent: { fence: 1, unresolved: { attempt: 'att_0', startedAt: NOW - 7 } } }),
+    claim(one, newer!),
+    claim(one, free),
+    claim(one, gone!),
+    claim(one, left!),
+  ]);
+  expect(outcomes).toMatchObject([
+    'busy',
+    { fence: 2, unresolved: { attempt: 'att_0', startedAt: NOW - 7 }, connection: { id: unsent } },
+    'gone',
+    { fence: 1, unresolved: null, connection: { id: free }, credentials: made[0]!.credentials },
+    'gone',
+    { fence: 2, unresolved: { attempt: 'att_first', startedAt: NOW - 5 }, connection: { id: left } },
+  ]);
+  expect(await asked(url, `select fence, attempt from leases where connection_id = '${free}'`)).toEqual([
+    { fence: 1, attempt: `att_${free}` },
+  ]);
+
+  const changed = someRefreshedFields();
+  const commit = (id: string, fence: number, generation: number) => {
+    const routine = { fence, generation, isRoutine: true, keepsValues: true };
+    return one.commitRefresh(id, routine, changed, someCredentials(), anEntry(), 'changes');
+  };
+  const committed = await Promise.all([
+    commit(left!, 1, 1),
+    commit(newer!, 0, 1),
+    commit(free, 1, 1),
+    commit(unsent!, 2, 1),
+  ]);
+  // The first is the answer of an earlier claim: it is committed by itself, and leaves the lease to the newer one.
+  expect(committed).toEqual(['committed', 'superseded', 'committed', 'committed']);
+  const stillHeld = await asked(url, 'select connection_id as id from leases where holder is not null order by 1');
+  expect(stillHeld.map(({ id }) => id)).toEqual([held, left].toSorted());
+  const changes = await asked(url, `select id, generation from changes where kind = 'connection' and generation > 1`);
+  expect(changes.map(({ id }) => id).toSorted()).toEqual([free, unsent, left].toSorted());
+});
+
 test('many connections that someone has locked: two claims wait for the locks, the others do not', async () => {
   const url = await createMigratedDatabase();
   const store = await openTestStore(url);

@@ -373,7 +373,7 @@ describe('a lost connection', () => {
     const [cutOff, other] = [await openTestStore(link.url), await openTestStore(url)];
     const { connection } = await connected(cutOff);
     const { id } = connection;
-    const lost = link.dropResponseTo('claim\0');
+    const lost = link.dropResponseTo('claim_free\0');
     const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
     await expect(cutOff.claim(id, claim)).rejects.toBeInstanceOf(StoreError);
     await lost;
@@ -468,7 +468,7 @@ describe('frequent statements', () => {
     // The Parse message: the name of the statement, and its text.
     const names = proxy.sent().matchAll(/P[\s\S]{4}(\w*)\0(?=select|insert|update|with)/g);
     const named = new Set([...names].map(([, name]) => name).filter((name) => name !== ''));
-    if (isNamed) expect([...named]).toEqual(expect.arrayContaining(['served_rows', 'claim', 'record']));
+    if (isNamed) expect([...named]).toEqual(expect.arrayContaining(['served_rows', 'claim_free', 'record']));
     else expect([...named]).toEqual([]);
   });
 });

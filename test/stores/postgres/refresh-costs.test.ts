@@ -35,16 +35,14 @@ describe('a routine refresh', () => {
     const refresh = async (n: number) => {
       const claim = await explained(
         client,
-        `select * from valetkey_claim(p_id => '${connection.id}', p_generation => 99, p_attempt => 'att_${'x'.repeat(26)}',
-           p_now => ${NOW + n}, p_due_again => ${NOW + n + 30_000}, p_spent_after => 0, p_expired_fence => null,
-           p_unsent_fence => null, p_unsent_attempt => null, p_unsent_at => null,
-           p_holder => '5b0c4a3e-9d3b-4f5e-8f0e-1d9c2b7a6e5f', p_judges => true, p_dead_after => '6 s',
-           p_in_doubt_for => '2 min', p_waits => true)`,
+        `select * from valetkey_claim_free('{${connection.id}}', '{99}', '{att_${'x'.repeat(26)}}', '{${NOW + n}}',
+           '{${NOW + n + 30_000}}', '5b0c4a3e-9d3b-4f5e-8f0e-1d9c2b7a6e5f')`,
       );
       const commit = await explained(
         client,
-        `select valetkey_commit_refresh('${connection.id}', ${n}, ${n}, null, ${NOW + n}, ${NOW + n + 1}, ${NOW + n + 2},
-           ${NOW + n + 3}, ${NOW + n + 4}, ${NOW + n + 5}, repeat('b', 370), repeat('s', 170), null, null)`,
+        `select * from valetkey_commit_refreshes('{${connection.id}}', '{${n}}', '{${n}}', '{null}', '{${NOW + n}}',
+           '{${NOW + n + 1}}', '{${NOW + n + 2}}', '{${NOW + n + 3}}', '{${NOW + n + 4}}', '{${NOW + n + 5}}',
+           array[repeat('b', 370)], array[repeat('s', 170)], '{null}', '{null}')`,
       );
       return claim['WAL Bytes']! + commit['WAL Bytes']!;
     };

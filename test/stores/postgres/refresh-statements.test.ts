@@ -56,7 +56,7 @@ test('a refresh for a reader is four statements, which are planned once; its int
   expect(second.filter((statement) => others.every((one) => one.includes(statement)))).toEqual([
     'served_rows',
     'take_from_bucket',
-    'claim',
-    'commit_refresh',
+    'claim_free',
+    'commit_refreshes',
   ]);
 });

@@ -104,6 +104,21 @@ test('a lease of this release keeps the one before from claiming, until it is co
   expect(await earlier.claim(id)).toBe(fence + 1);
 });
 
+test('the commit of the release before, as one function, leaves nothing held and the times of its connection', async () => {
+  const { store, earlier, id, claim, due } = await setUp();
+  const { fence } = (await claim()) as Claimed;
+  const [answer] = await earlier.rowsOf(
+    `select valetkey_commit_refresh($1, $2, 1, null, $3, $4, $4, null, $3, $3, 'a', 'r', null, null) as done`,
+    [id, fence, NOW, LATER],
+  );
+  expect(answer).toEqual({ done: true });
+  expect(await earlier.rowsOf('select holder, attempt, due_at from leases')).toEqual([
+    { holder: null, attempt: null, due_at: String(LATER) },
+  ]);
+  expect(await due(NOW + 40_000)).toEqual([]);
+  expect((await store.connection(id))?.generation).toBe(2);
+});
+
 test('an intent that the release before has left is inherited, and one of this release by the one before', async () => {
   const { store, earlier, id, claim } = await setUp();
   await earlier.claim(id);
@@ -148,7 +163,7 @@ test('what this release has claimed, the one before may hand out, and finds busy
 });
 
 test('the times beside every lease are those of its connection, however it was changed', async () => {
-  const { url, store, id, connection } = await setUp();
+  const { url, store, earlier, id, connection } = await setUp();
   const differing = () =>
     asked(
       url,
@@ -158,6 +173,20 @@ test('the times beside every lease are those of its connection, however it was c
          or l.dead_at is distinct from case when c.status = 'needs_reauth' then c.updated_at end
          or l.ends_at is distinct from case when c.status = 'active' then c.reauth_due_at end`,
     );
+  expect(await differing()).toEqual([]);
+  // The commit writes both, and keeps the trigger from it; what the session does next is in step again.
+  const commit = (n: number) =>
+    `select * from valetkey_commit_refreshes('{${id}}', '{0}', '{${n}}', '{null}', '{${NOW}}', '{${NOW + n}}', '{${NOW + n}}',
+       '{${NOW + n}}', '{${NOW}}', '{${NOW}}', '{a}', '{r}', '{null}', '{null}')`;
+  expect(await earlier.rowsOf(commit(1))).toMatchObject([{ place: 1 }]);
+  expect(await earlier.rowsOf('select due_at from leases')).toEqual([{ due_at: String(NOW + 1) }]);
+  expect(await differing()).toEqual([]);
+  await earlier.rowsOf(`update connections set next_refresh_at = ${LATER}, reauth_due_at = ${LATER}`);
+  expect(await differing()).toEqual([]);
+  await earlier.rowsOf('begin');
+  await earlier.rowsOf(commit(2));
+  await earlier.rowsOf(`update connections set next_refresh_at = ${LATER}`);
+  await earlier.rowsOf('commit');
   expect(await differing()).toEqual([]);
   await asked(url, `update connections set status = 'needs_reauth', reason = 'grant_revoked', updated_at = ${NOW + 5}`);
   expect(await differing()).toEqual([]);

@@ -191,8 +191,8 @@ describe('refresh in flight when the database connection is lost', () => {
   });
 
   test.each([
-    ['the grant', ['commit_refresh\0'], 1],
-    ['the claim', ['claim\0'], 0],
+    ['the grant', ['commit_refreshes\0'], 1],
+    ['the claim', ['claim_free\0'], 0],
   ] as const)('and whose commit of %s was not answered, spends nothing twice', async (_, words, spentBefore) => {
     const { link, broker, ids, spends } = await restartable(1);
     const id = ids[0]!;
