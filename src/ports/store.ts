@@ -57,6 +57,7 @@ export interface Store
     SigningKeyStore,
     CounterStore,
     JobStore,
+    MisdatedStore,
     HousekeepingStore {
   readonly traits: StoreTraits;
   /**
@@ -153,6 +154,20 @@ export interface DeclarativeFileStore {
    * `createdAt`. Refused where an integration that is to be deleted is needed, as with `deleteIntegration`.
    */
   putDeclared(rows: DeclaredRows): Promise<'stored' | IntegrationInUse>;
+}
+
+/** A clock that was ahead has stored times for which what waits would wait too long. Each method may be repeated. */
+export interface MisdatedStore {
+  /**
+   * Jobs, received webhooks, upstream revocations, claims to register a client and blocked buckets whose time is further away than any
+   * is given: that is over now. Returns how many. From indexes.
+   */
+  correctTimes(now: number): Promise<number>;
+  /**
+   * The same for connections that are due for a refresh and were put off: each page examines `limit` connections, by id. Those
+   * whose refresh failed in the future: `retryFailed`.
+   */
+  correctDueTimes(now: number, page: PageRequest): Promise<{ corrected: number; next: string | null }>;
 }
 
 export interface HousekeepingStore {

@@ -1,6 +1,7 @@
 // Background work of the connections room: destroying candidates that no one finished, deleting expired sessions and flows, old
-// changes, old unreadable responses, captured calls, hourly counts, registered clients and tombstones, folding counters, and
-// removing deleted secrets from the disk. All of it in small portions: a transaction of many rows would hold up others.
+// changes, old unreadable responses, captured calls, hourly counts, registered clients and tombstones, folding counters,
+// removing deleted secrets from the disk, and correcting times after the clock was set back. All of it in small portions: a
+// transaction of many rows would hold up others.
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   CAPTURED_CALL_RETENTION_MS,
@@ -18,6 +19,7 @@ import {
 } from '../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
 import type { EndedCandidates } from './connect-sessions/ended-candidates.ts';
+import { createSetBackClock } from './set-back-clock.ts';
 
 /** A few milliseconds of the database; SQLite runs nothing else meanwhile. */
 const SWEEP_BATCH = 500;
@@ -33,6 +35,9 @@ export interface HousekeepingParts {
     | 'foldConnectionCounts'
     | 'purgeTombstones'
     | 'wipeDeleted'
+    | 'correctTimes'
+    | 'correctDueTimes'
+    | 'retryFailed'
   >;
   endedCandidates: Pick<EndedCandidates, 'destroyAll'>;
   /** Tombstones are kept for so many days; null: for ever. */
@@ -59,6 +64,8 @@ export function startHousekeeping({
   let deletedAt = Number.NEGATIVE_INFINITY;
   let purgedAt = Number.NEGATIVE_INFINITY;
   let wipeAt = clock.monotonic() + WIPE_INTERVAL_MS;
+
+  const setBackClock = createSetBackClock({ store, clock, log, pause, isStopped: () => stopped });
 
   async function wipe(): Promise<void> {
     if (clock.monotonic() < wipeAt) return;
@@ -90,6 +97,7 @@ export function startHousekeeping({
 
   async function round(): Promise<void> {
     try {
+      await setBackClock.correct();
       await endedCandidates.destroyAll();
       await wipe();
       const startedAt = clock.monotonic();

@@ -28,6 +28,7 @@ import { createIntegrationStore } from './integrations.ts';
 import { createJobStore } from './jobs.ts';
 import { startLiveness } from './liveness.ts';
 import { migrate } from './migrations.ts';
+import { createMisdatedStore } from './misdated.ts';
 import { createNoticeStore } from './notices.ts';
 import { createPoolWaits } from './pool-waits.ts';
 import { createPortalStore } from './portal-sessions.ts';
@@ -107,6 +108,7 @@ export async function openPostgres(
       ...createDeliveryLists(access),
       ...createSigningKeyStore(access),
       ...createJobStore(access),
+      ...createMisdatedStore(access),
       ...createHousekeepingStore(access, liveness),
       databaseWaits: waits.state,
       subscribe: changeFeed.subscribe,

@@ -3,6 +3,7 @@
 import { type Column, eq, isNull, type SQL, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Connection, EncryptedCredentials } from '../../domain/connection.ts';
+import { CLOCK_SKEW_MAX_MS } from '../../domain/time-limits.ts';
 import type { Claim, Claimed, ExpiredFailures, HeldLease, RefreshedFields, RefreshFailure } from '../../ports/index.ts';
 import { placeholdersFor } from './placeholders.ts';
 
@@ -174,7 +175,9 @@ type Failed = Pick<Connection, 'id' | 'integration' | 'nextRefreshAt' | 'lastRef
 export function retriesOf(failed: readonly Failed[], expired: readonly ExpiredFailures[], now: number) {
   const failedBy = new Map(expired.map((one) => [one.integration, one.failedBy]));
   return failed.flatMap(({ id, integration, nextRefreshAt, lastRefreshError: error }) => {
-    const isExpired = error !== null && error.at <= (failedBy.get(integration) ?? Number.NEGATIVE_INFINITY);
+    const isOfFuture = error !== null && error.at > now + CLOCK_SKEW_MAX_MS;
+    const isExpired =
+      isOfFuture || (error !== null && error.at <= (failedBy.get(integration) ?? Number.NEGATIVE_INFINITY));
     if (!isExpired || nextRefreshAt === null || nextRefreshAt <= now) return [];
     return [{ id, change: { nextRefreshAt: now, lastRefreshError: { ...error, retryAt: null } } }];
   });

@@ -35,6 +35,7 @@ import { createIntegrationStore } from './integrations.ts';
 import { createJobStore } from './jobs.ts';
 import { startLiveness } from './liveness.ts';
 import { createLogSync } from './log-sync.ts';
+import { createMisdatedStore } from './misdated.ts';
 import { createNoticeStore } from './notices.ts';
 import { createPortalStore } from './portal-sessions.ts';
 import { createRateBucketStore } from './rate-buckets.ts';
@@ -133,6 +134,7 @@ export async function openSqlite(
     ...createDeliveryLists(access),
     ...createSigningKeyStore(access),
     ...createJobStore(access),
+    ...createMisdatedStore(access),
     ...createHousekeepingStore(access),
     // One connection, which operations share without waiting.
     databaseWaits: () => ({ waiting: 0, waited: 0, waitedMs: 0, timedOut: 0 }),

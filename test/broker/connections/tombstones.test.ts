@@ -62,6 +62,9 @@ async function purges(tombstoneDays: number | null, portions: { purged: number; 
       deleteRegistrations: nothing,
       foldConnectionCounts: nothing,
       wipeDeleted: async () => true,
+      correctTimes: async () => 0,
+      correctDueTimes: async () => ({ corrected: 0, next: null }),
+      retryFailed: async () => ({ retried: 0, next: null }),
       async purgeTombstones(before, { after, limit }) {
         asked.push({ days: (now - before) / DAY, after, limit });
         return left.shift() ?? { purged: 0, next: null };

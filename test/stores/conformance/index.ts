@@ -21,6 +21,7 @@ import { holds } from './holds.ts';
 import { housekeeping } from './housekeeping.ts';
 import { integrations } from './integrations.ts';
 import { jobs } from './jobs.ts';
+import { misdated } from './misdated.ts';
 import { rateBuckets } from './rate-buckets.ts';
 import { reads } from './reads.ts';
 import { receivedWebhooks } from './received-webhooks.ts';
@@ -74,6 +75,7 @@ const PARTS = {
   deliveries,
   counters,
   housekeeping,
+  misdated,
   'change feed': changeFeed,
 };
 export type Part = keyof typeof PARTS;

@@ -1,0 +1,68 @@
+// When the times of the store are corrected: at the start, and after the clock was set back.
+import { expect, test } from 'vitest';
+import { createSetBackClock } from '../../../src/broker/connections/set-back-clock.ts';
+
+const HOUR = 3_600_000;
+
+function setup({ failed = 0 } = {}) {
+  const asked: string[] = [];
+  const state = { now: 10 * HOUR, monotonic: 0, failed, isDown: false };
+  const nothing = { retried: 0, corrected: 0, next: null };
+  const clock = { now: () => state.now, monotonic: () => state.monotonic };
+  const log = { debug() {}, info() {}, error() {}, warn: () => void asked.push('warned') };
+  const { correct } = createSetBackClock({
+    store: {
+      async correctTimes(now) {
+        if (state.isDown) throw new Error('down');
+        asked.push(`times ${now / HOUR}`);
+        return 0;
+      },
+      async retryFailed() {
+        asked.push('failed');
+        return { ...nothing, retried: state.failed };
+      },
+      async correctDueTimes(_, { after }) {
+        asked.push(`due after ${after}`);
+        return { ...nothing, next: after === undefined ? 'con_9' : null };
+      },
+    },
+    ...{ clock, log },
+    pause: async () => undefined,
+    isStopped: () => false,
+  });
+  return {
+    state,
+    async corrected() {
+      await correct();
+      return asked.splice(0);
+    },
+  };
+}
+
+test('times are corrected once at the start, and all connections examined only where there is a sign of it', async () => {
+  const clean = setup();
+  expect(await clean.corrected()).toEqual(['times 10', 'failed']);
+  expect(await clean.corrected()).toEqual([]);
+  const { corrected } = setup({ failed: 1 });
+  expect(await corrected()).toEqual(['times 10', 'failed', 'due after undefined', 'due after con_9', 'warned']);
+});
+
+test('times are corrected after the clock was set back, and not as it goes on, ahead, or back by a little', async () => {
+  const { state, corrected } = setup();
+  await corrected();
+  for (const [wall, monotonic] of [
+    [60_000, 60_000],
+    [HOUR, 0],
+    [-5_000, 0],
+  ] as const) {
+    state.now += wall;
+    state.monotonic += monotonic;
+    expect(await corrected()).toEqual([]);
+  }
+  state.now -= HOUR;
+  state.isDown = true;
+  await expect(corrected()).rejects.toThrow('down');
+  state.isDown = false;
+  expect((await corrected()).slice(1)).toEqual(['failed', 'due after undefined', 'due after con_9']);
+  expect(await corrected()).toEqual([]);
+});

@@ -1,0 +1,79 @@
+// The contract of the store: times that a clock has stored which was ahead, and was set back since.
+import { expect, test } from 'vitest';
+import type { Connection } from '../../../src/domain/connection.ts';
+import { DUE_FOR_OTHERS_MS } from '../../../src/domain/time-limits.ts';
+import { aJob, anEntry, anIntegration, aReceivedWebhook, aRevocation, connected, NOW } from '../builders.ts';
+import type { Opened } from './index.ts';
+
+const HOUR = 3_600_000;
+
+export function misdated(at: Opened): void {
+  /** As the scheduler asks, after the clock was set back. */
+  const dueNow = async () => {
+    const now = NOW + DUE_FOR_OTHERS_MS;
+    for (const at_ of [now + HOUR, now]) await at.store.dueIntegrations(at_);
+    return (await at.store.dueConnections('slack', now, 10)).map(({ connection }) => connection.id);
+  };
+
+  test('what waits for longer than it can is due; all else is left as it is', async () => {
+    const place = { id: 'slack/abc', integration: 'slack', issuer: 'https://as.example', version: 0 };
+    const bounds = { most: 3, mostNew: 10, since: 0 };
+    const claim = (by: string, now: number) =>
+      at.store.claimRegistration(place, { by, now, until: now + 45_000 }, bounds);
+    await at.store.putIntegration(anIntegration(), anEntry());
+    const [late, soon] = [aJob({ nextAt: NOW + HOUR }), aJob({ nextAt: NOW + 60_000 })];
+    for (const job of [late, soon]) await at.store.addJob(job, 9, anEntry());
+    const webhook = aReceivedWebhook({ nextAt: NOW + HOUR });
+    await at.store.receive(webhook, { 0: 'misdated' }, 9);
+    const claimed = aRevocation({ nextAt: NOW + HOUR, claimedUntil: NOW + HOUR });
+    const soonRevoked = aRevocation({ nextAt: NOW + 60_000, integration: 'beta' });
+    for (const one of [claimed, soonRevoked]) await at.store.addPendingRevocation(one);
+    expect(await claim('reg_1', NOW + HOUR)).toBe('claimed');
+    await at.store.blockBucket('api/ahead', 2 * HOUR);
+    await at.store.blockBucket('api/soon', 60_000);
+
+    expect(await at.store.correctTimes(NOW)).toBe(5);
+    expect((await at.store.claimJob(NOW, NOW + 1, []))?.id).toBe(late.id);
+    expect(await at.store.claimJob(NOW, NOW + 1, [late.id])).toBeUndefined();
+    expect((await at.store.claimReceived(NOW, NOW + 60_000, 9)).map(({ id }) => id)).toEqual([webhook.id]);
+    expect(await at.store.dueRevocations(NOW)).toEqual([claimed.integration]);
+    expect(await claim('reg_2', NOW)).toBe('claimed');
+    expect((await at.store.blockedBuckets(9)).map(({ bucket }) => bucket)).toEqual(['api/soon']);
+    expect(await at.store.correctTimes(NOW)).toBe(0);
+  });
+
+  test('a refresh that was put off is due, page by page', async () => {
+    const due = async (given: Partial<Connection> = {}) =>
+      (await connected(at.store, { nextRefreshAt: NOW - 1, ...given })).connection;
+    const putOff = [await due(), await due()];
+    await at.store.postponeDue(
+      putOff.map(({ id }) => id),
+      NOW + HOUR,
+    );
+    const justNow = await due();
+    await at.store.postponeDue([justNow.id], NOW);
+    await due({ nextRefreshAt: NOW + HOUR });
+    expect(await dueNow()).toEqual([]);
+    let corrected = 0;
+    let pages = 0;
+    for (let after: string | null | undefined; after !== null; pages++) {
+      const page = await at.store.correctDueTimes(NOW, { limit: 3, after });
+      corrected += page.corrected;
+      after = page.next;
+    }
+    expect([corrected, pages]).toEqual([2, 2]);
+    expect((await dueNow()).sort()).toEqual(putOff.map(({ id }) => id).sort());
+    for (const before of putOff) expect(await at.store.connection(before.id)).toEqual(before);
+  });
+
+  test('a refresh that failed in the future is due, and waits for nothing', async () => {
+    const error = { code: 'timeout', detail: 'd', at: NOW + HOUR, retryAt: NOW + 2 * HOUR };
+    const given = { failures: 2, nextRefreshAt: NOW + 2 * HOUR, lastRefreshError: error };
+    const { connection } = await connected(at.store, given);
+    await connected(at.store, { ...given, lastRefreshError: { ...error, at: NOW + 1_000 } });
+    expect(await at.store.retryFailed([], NOW, { limit: 9, after: undefined })).toEqual({ retried: 1, next: null });
+    expect(await dueNow()).toEqual([connection.id]);
+    const retried = { nextRefreshAt: NOW, lastRefreshError: { ...error, retryAt: null } };
+    expect(await at.store.connection(connection.id)).toMatchObject(retried);
+  });
+}
