@@ -34,8 +34,10 @@ export const DUE_FULL_LOOK_MS = MINUTE_MS;
  * processes that remember those commits can commit them again. Refreshes in doubt are resolved meanwhile.
  */
 export const SCHEDULER_HOLD_MS = 4 * SECOND_MS;
-/** Background refreshes prefetch the rate-limit tokens that they used within this time; unused ones expire after twice that. */
+/** Of the rate-limit tokens, a process prefetches no more than what comes in within this time: it is withheld from others. */
 export const RATE_LIMIT_PREFETCH_MS = 50;
+/** Prefetched tokens that are not used expire. Refreshes closer than this share the takes, each of which is a transaction. */
+export const RATE_LIMIT_TOKEN_MS = SECOND_MS;
 /**
  * While the bucket has fewer tokens than are wanted, they are taken in portions, of what comes in within this time at most:
  * each take is a transaction, and refreshes that begin together share their commits. Background refreshes take portions of

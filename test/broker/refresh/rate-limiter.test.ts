@@ -156,24 +156,27 @@ test('rate: a read that arrives while background work waits for tokens takes its
   await begins('b1', 'b2', 'b3', 'r');
 });
 
-test('rate: a prefetched token is used soon or expires', async () => {
-  let [movedMs, taken] = [0, 0];
-  const counted: Pick<Store, 'takeFromBucket'> = {
-    takeFromBucket: (...given) => {
-      taken++;
-      return store.takeFromBucket(...given);
-    },
-  };
-  const moving = { monotonic: () => performance.now() + movedMs };
-  const rateLimiter = createRateLimiter({ store: counted, clock: moving, concurrency: 20, perSecond: 100 });
-  const run = () => rateLimiter.run(at('key'), 'background', async () => undefined);
-  // One, then two at a time, then four.
-  for (let i = 0; i < 1 + 2 + 2; i++) await run();
-  expect(taken).toBe(3);
-  movedMs = 1_000;
-  await run();
-  expect(taken).toBe(4);
-});
+test.each(['read', 'background'] as const)(
+  'rate: a token prefetched for %s is used soon or expires',
+  async (priority) => {
+    let [movedMs, taken] = [0, 0];
+    const counted: Pick<Store, 'takeFromBucket'> = {
+      takeFromBucket: (...given) => {
+        taken++;
+        return store.takeFromBucket(...given);
+      },
+    };
+    const moving = { monotonic: () => performance.now() + movedMs };
+    const rateLimiter = createRateLimiter({ store: counted, clock: moving, concurrency: 20, perSecond: 100 });
+    const run = () => rateLimiter.run(at('key'), priority, async () => undefined);
+    // One, then two at a time, then four.
+    for (let i = 0; i < 1 + 2 + 2; i++) await run();
+    expect(taken).toBe(3);
+    movedMs = 1_000;
+    await run();
+    expect(taken).toBe(4);
+  },
+);
 
 test('queues: an integration does not wait for another', async () => {
   const { begins, run } = setUp({ concurrency: 1, perSecond: 1 });

@@ -4,7 +4,12 @@
 // from a bucket in the store, as many at a time as can be used at once. It is outbound, per integration; the limits of callers
 // are in src/http/middleware/rate-limits.ts.
 import type { RefreshQueueView } from '../../../domain/limits-state.ts';
-import { RATE_LIMIT_PREFETCH_MS, RATE_LIMIT_READ_PORTION_MS, REFRESH_BACKLOG_MS } from '../../../domain/time-limits.ts';
+import {
+  RATE_LIMIT_PREFETCH_MS,
+  RATE_LIMIT_READ_PORTION_MS,
+  RATE_LIMIT_TOKEN_MS,
+  REFRESH_BACKLOG_MS,
+} from '../../../domain/time-limits.ts';
 import type { BucketLimits } from '../../../domain/token-bucket.ts';
 import type { Clock, Store } from '../../../ports/index.ts';
 import { createWorkQueue, type Priority, type WorkQueue } from './work-queue.ts';
@@ -75,7 +80,7 @@ interface Queue extends Open {
   /** Rate-limit tokens that were taken from the store and are not used yet. */
   tokens: number;
   tokensExpireAt: number;
-  /** How many tokens background work takes at a time: doubled while all are used in time, halved when some expire. */
+  /** How many tokens are taken at a time: doubled while all are used in time, halved when some expire. */
   prefetch: number;
   isTaking: boolean;
   /** Until then the bucket has too few: for background work, or for reads too. */
@@ -166,11 +171,11 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
     const usable = Math.min(queue.waiting.size(forRead ? 'read' : 'background'), places(queue));
     queue.isTaking = true;
     try {
-      const [wanted, limits] = forRead ? [usable, readLimits] : [Math.max(usable, queue.prefetch), backgroundLimits];
-      const { taken, inMs } = await store.takeFromBucket(queue.integration, wanted, limits);
+      const limits = forRead ? readLimits : backgroundLimits;
+      const { taken, inMs } = await store.takeFromBucket(queue.integration, Math.max(usable, queue.prefetch), limits);
       queue.tokens = taken;
-      if (!forRead) queue.prefetch = Math.min(2 * queue.prefetch, maxPrefetch);
-      queue.tokensExpireAt = clock.monotonic() + 2 * RATE_LIMIT_PREFETCH_MS;
+      queue.prefetch = Math.min(2 * queue.prefetch, maxPrefetch);
+      queue.tokensExpireAt = clock.monotonic() + RATE_LIMIT_TOKEN_MS;
       const missing = usable - taken;
       queue.isEmptyForReads = forRead && missing > 0;
       const portionMs = forRead ? RATE_LIMIT_READ_PORTION_MS : RATE_LIMIT_PREFETCH_MS;
