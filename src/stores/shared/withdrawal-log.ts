@@ -4,6 +4,7 @@ import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { WITHDRAWAL_TTL_MS } from '../../domain/time-limits.ts';
 import type { RememberedWithdrawal, WithdrawalLog } from '../../ports/index.ts';
+import { OWN, PRIVATE } from './own-files.ts';
 
 /** `path`: of the data that are elsewhere. `now`: ms since the epoch. */
 export function openWithdrawalLog(path: string, now: () => number): WithdrawalLog {
@@ -16,7 +17,8 @@ export function openWithdrawalLog(path: string, now: () => number): WithdrawalLo
 
   /** Deletes files of spans that ended before this time; returns the others, the oldest first. */
   async function filesSince(at: number): Promise<string[]> {
-    const names = (await readdir(folder).catch(() => [])).filter((name) => name.startsWith(prefix));
+    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+    const names = entries.filter((one) => one.name.startsWith(prefix) && one.isFile()).map(({ name }) => name);
     const isOld = (name: string) => Number(name.slice(prefix.length)) < spanOf(at);
     for (const name of names.filter(isOld)) await rm(join(folder, name), { force: true });
     return names
@@ -27,9 +29,9 @@ export function openWithdrawalLog(path: string, now: () => number): WithdrawalLo
 
   return {
     async add(some) {
-      await mkdir(folder, { recursive: true });
+      await mkdir(folder, { recursive: true, mode: 0o700 });
       const span = spanOf(now());
-      const file = await open(join(folder, `${prefix}${span}`), 'a', 0o600);
+      const file = await open(join(folder, `${prefix}${span}`), OWN.append, PRIVATE);
       try {
         // In one write. It begins with a new line: what a killed process has left half-written ends there.
         await file.appendFile(`\n${some.map((one) => JSON.stringify(one)).join('\n')}\n`);
@@ -43,7 +45,7 @@ export function openWithdrawalLog(path: string, now: () => number): WithdrawalLo
     async since(at) {
       const found: RememberedWithdrawal[] = [];
       for (const file of await filesSince(at))
-        found.push(...(await readFile(file, 'utf8')).split('\n').flatMap(withdrawalOf));
+        found.push(...(await readFile(file, { encoding: 'utf8', flag: OWN.read })).split('\n').flatMap(withdrawalOf));
       return found.filter((one) => one.at >= at);
     },
   };

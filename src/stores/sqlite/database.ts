@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import Sqlite, { type Database } from 'better-sqlite3';
 import { SQLITE_BUSY_TIMEOUT_MS, SQLITE_OPEN_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
+import { PRIVATE, reserveOwnFile } from '../shared/own-files.ts';
 import { storeError } from './group-commit.ts';
 import { assertOurs, MIGRATIONS, migrateFile } from './migrations.ts';
 import { overwriteDeleted, REBUILD_AT_START_BYTES, rebuildOnce } from './secure-delete.ts';
@@ -73,7 +74,13 @@ export function existingPath(url: string): string {
 }
 
 /** SQLite gives its WAL and index files the mode of the database file. */
-export function reserve(path: string): void {
+function reserve(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  closeSync(openSync(path, 'a', 0o600));
+  closeSync(openSync(path, 'a', PRIVATE));
+}
+
+/** Makes a file beside the database. Throws `StoreError` if something else than a regular file is there. */
+export function reserveBeside(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  reserveOwnFile(path);
 }

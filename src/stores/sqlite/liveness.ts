@@ -1,9 +1,10 @@
 // Which processes are alive on this database: the operating system knows, by their locks, so that no clock and no heartbeat is
 // needed. A frozen process keeps its lock, and its leases.
 import { randomUUID } from 'node:crypto';
-import { readdirSync, readFileSync, renameSync, rmSync, statSync, utimes, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, utimes } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { HEARTBEAT_INTERVAL_MS, LIVE_HOLDERS_TTL_MS, PROCESS_DEAD_AFTER_MS } from '../../domain/time-limits.ts';
+import { isOwnFile, writeOwnFile } from '../shared/own-files.ts';
 import { openProcessLocks } from './process-locks.ts';
 
 export interface Liveness {
@@ -55,7 +56,7 @@ export function startLiveness(databasePath: string, now: () => number = () => pe
     tellApplied(seq) {
       // At once or not at all, so that no one reads half of a number.
       const written = `${appliedFileOf(holder)}-new`;
-      writeFileSync(written, String(seq));
+      writeOwnFile(written, String(seq));
       renameSync(written, appliedFileOf(holder));
       beating ??= setInterval(() => {
         const now = new Date();
@@ -66,6 +67,7 @@ export function startLiveness(databasePath: string, now: () => number = () => pe
       readdirSync(folder).flatMap((entry) => {
         const name = entry.slice(appliedPrefix.length);
         if (!entry.startsWith(appliedPrefix) || name === holder || !isAlive(name)) return [];
+        if (!isOwnFile(appliedFileOf(name))) return [];
         try {
           const appliedSeq = Number(readFileSync(appliedFileOf(name), 'utf8'));
           const age = Date.now() - statSync(appliedFileOf(name)).mtimeMs;

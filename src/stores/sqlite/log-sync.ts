@@ -1,7 +1,8 @@
 // Brings the write-ahead log to the disk on another thread, after a commit that has not waited for it.
-import { closeSync, fdatasync, openSync } from 'node:fs';
+import { closeSync, fdatasync, openSync, realpathSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Database } from 'better-sqlite3';
+import { OWN } from '../shared/own-files.ts';
 
 export interface LogSync {
   /** Fulfilled when all that is in the log now is on the disk. One at a time. */
@@ -17,7 +18,8 @@ export function createLogSync(client: Database): LogSync {
   let file: number | undefined;
   return {
     async sync() {
-      file ??= openSync(`${client.name}-wal`, 'r+');
+      // SQLite has it beside the file, and not beside a link to that.
+      file ??= openSync(`${realpathSync(client.name)}-wal`, OWN.change);
       await datasync(file);
     },
     close() {

@@ -1,10 +1,11 @@
 // Process locks as SQLite takes them: an exclusive transaction on an empty database is a lock of the operating system.
 import { randomUUID } from 'node:crypto';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import Sqlite, { type Database } from 'better-sqlite3';
+import { isOwnFile } from '../shared/own-files.ts';
 import type { ProcessLocks } from '../shared/process-locks.ts';
-import { reserve } from './database.ts';
+import { reserveBeside } from './database.ts';
 import { storeError } from './group-commit.ts';
 
 /** `path`: of the data; the files of the locks lie beside it. Registers this process. Throws `StoreError`. */
@@ -14,7 +15,7 @@ export function openProcessLocks(path: string): ProcessLocks {
   const stateOf = (name: string) => {
     if (name === holder) return 'alive';
     // The name of a holder comes from the database: it is never a path.
-    if (!/^[0-9a-f-]{36}$/.test(name) || !existsSync(fileOf(name))) return 'unknown';
+    if (!/^[0-9a-f-]{36}$/.test(name) || !isOwnFile(fileOf(name))) return 'unknown';
     return isLocked(fileOf(name)) ? 'alive' : 'dead';
   };
   const namesThatAre = (state: ReturnType<typeof stateOf>) =>
@@ -41,7 +42,7 @@ export function isInUse(path: string): boolean {
   const { folder, prefix } = lockFiles(path);
   return readdirSync(folder)
     .filter((entry) => entry.startsWith(prefix))
-    .some((entry) => isLocked(join(folder, entry)));
+    .some((entry) => isOwnFile(join(folder, entry)) && isLocked(join(folder, entry)));
 }
 
 function lockFiles(path: string) {
@@ -55,9 +56,9 @@ function register(fileOf: (name: string) => string): { holder: string; file: Dat
   try {
     for (;;) {
       const holder = randomUUID();
-      reserve(fileOf(holder));
+      reserveBeside(fileOf(holder));
       const file = lock(fileOf(holder));
-      if (file && existsSync(fileOf(holder))) return { holder, file };
+      if (file && isOwnFile(fileOf(holder))) return { holder, file };
       file?.close();
     }
   } catch (cause) {

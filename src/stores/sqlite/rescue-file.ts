@@ -1,10 +1,10 @@
 // The rescue file: a small database beside the data, for provider answers that the store could not commit. Its space is
 // allocated beforehand, so that it works when the disk is full.
-import { existsSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { RESCUE_FILE_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import type { PendingCommit, Rescue, RescuedResponses } from '../../ports/index.ts';
-import { pathOf, reserve } from './database.ts';
+import { assertOwnFile, isOwnFile } from '../shared/own-files.ts';
+import { pathOf, reserveBeside } from './database.ts';
 import { storeError } from './group-commit.ts';
 import { overwriteDeleted, overwriteJournal, rebuildOnce } from './secure-delete.ts';
 
@@ -23,7 +23,7 @@ export function openRescue(databaseUrl: string): RescueFile {
   const path = pathOf(databaseUrl);
   const file = path === ':memory:' ? path : `${path}.rescue`;
   try {
-    if (file !== ':memory:') reserve(file);
+    if (file !== ':memory:') reserveBeside(file);
     const client = new Sqlite(file, { timeout: RESCUE_FILE_BUSY_TIMEOUT_MS });
     // Not WAL: the journal stays at its size, and rows go into pages that exist already.
     client.pragma('journal_mode = PERSIST');
@@ -53,7 +53,8 @@ export interface RescuedRow {
 /** What is in the rescue file of the data at this path. Creates nothing. Throws `StoreError`. */
 export function rescuedRows(path: string): RescuedRow[] {
   const file = `${path}.rescue`;
-  if (!existsSync(file)) return [];
+  assertOwnFile(file);
+  if (!isOwnFile(file)) return [];
   try {
     // Not read-only: what a killed process has left half-written is rolled back first.
     const client = new Sqlite(file, { fileMustExist: true, timeout: RESCUE_FILE_BUSY_TIMEOUT_MS });

@@ -3,6 +3,7 @@
 import { closeSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import { SQLITE_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
+import { OWN } from '../shared/own-files.ts';
 
 /** In the header of a file in which nothing was ever deleted without being overwritten ("VLTK"). */
 const MARK = 0x56_4c_54_4b;
@@ -60,7 +61,7 @@ export function overwriteJournal(client: Database): void {
   try {
     const length = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
     if (length === 0) return;
-    const file = openSync(path, 'r+');
+    const file = openSync(path, OWN.change);
     try {
       for (let at = 0; at < length; at += CHUNK.length)
         writeSync(file, CHUNK, 0, Math.min(CHUNK.length, length - at), at);
