@@ -5,11 +5,11 @@ import { findJwtFault, type JwtFault } from '../../domain/jwt.ts';
 import { findSetFault, type SetFault } from '../../domain/security-events.ts';
 import { CLOCK_TOLERANCE_S, LOGOUT_TOKEN_MAX_AGE_S } from '../../domain/time-limits.ts';
 import type { Clock, SecurityEventVerifier, SetVerdict } from '../../ports/index.ts';
+import { isCompact } from './compact.ts';
 import { ALGORITHMS, type IssuerKeys, type KeySet, verifyWithKeySet } from './jwks.ts';
 
 /** Characters. Longer tokens are not parsed. */
 const TOKEN_LIMIT = 64 * 1024;
-const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 interface Parsed {
   header: Record<string, unknown>;
@@ -19,7 +19,7 @@ interface Parsed {
 const refused = (fault: SetFault, description: string): SetVerdict => ({ kind: 'refused', fault, description });
 
 function parse(token: string): Parsed | undefined {
-  if (token.length > TOKEN_LIMIT || !COMPACT.test(token)) return undefined;
+  if (token.length > TOKEN_LIMIT || !isCompact(token)) return undefined;
   try {
     return { header: { ...decodeProtectedHeader(token) }, claims: decodeJwt(token) };
   } catch {

@@ -14,6 +14,7 @@ import type {
   SecurityEventVerifier,
   TrustedIssuer,
 } from '../../ports/index.ts';
+import { isCompact } from './compact.ts';
 import {
   ALGORITHMS,
   createIssuerKeys,
@@ -129,8 +130,9 @@ export function createJwtVerifier({ fetch, clock, onFailure }: Parts): JwtAdapte
     ...createSecurityEventVerifier(issuers, clock),
 
     async verifySignature(token, issuer, jwksUri) {
-      const kid = decode(token)?.kid;
-      const verified = await verifyWithKeySet(issuers.keySet(issuer, jwksUri), 'logins', kid, (key) =>
+      const unverified = decode(token);
+      if (!unverified) return 'invalid';
+      const verified = await verifyWithKeySet(issuers.keySet(issuer, jwksUri), 'logins', unverified.kid, (key) =>
         compactVerify(token, key, { algorithms: [...ALGORITHMS] }),
       );
       if ('value' in verified) return 'valid';
@@ -165,11 +167,8 @@ const issuerOf = ({ iss, sub }: JWTPayload): unknown => (iss === undefined ? tru
 const decodeBounded = (token: string): Unverified | undefined =>
   token.length > TOKEN_LIMIT ? undefined : decode(token);
 
-/** RFC 7515 3.1, strictly: decoders would ignore white space and padding. */
-const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
-
 function decode(token: string): Unverified | undefined {
-  if (!COMPACT.test(token)) return undefined;
+  if (!isCompact(token)) return undefined;
   try {
     const payload = token.indexOf('.') + 1;
     const header = decodePart(token.slice(0, payload - 1));

@@ -170,6 +170,9 @@ describe('header (RFC 8725 3.10)', () => {
   });
 });
 
+/** Signatures of 256 bytes leave four bits of their last character over. */
+const next64 = (last: string) => ({ A: 'B', Q: 'R', g: 'h', w: 'x' })[last] ?? 'not the end of 256 bytes';
+
 describe('format (RFC 8725 3.7; RFC 7519 7.2)', () => {
   const good = () => jwt(header(), claims(), key);
 
@@ -178,6 +181,7 @@ describe('format (RFC 8725 3.7; RFC 7519 7.2)', () => {
     ['a line feed behind', (t) => `${t}\n`],
     ['a blank in the signature', (t) => `${t.slice(0, -4)} ${t.slice(-4)}`],
     ['padding', (t) => `${t}==`],
+    ['other bits behind the last one of the signature', (t) => `${t.slice(0, -1)}${next64(t.at(-1)!)}`],
     ['a NUL behind', (t) => `${t}\u0000`],
     ['a NUL in the middle', (t) => t.replace('.', '\u0000.')],
     ['the other alphabet', (t) => `${t.slice(0, -1)}+`],
