@@ -9,7 +9,10 @@ export interface Queued {
 
 export interface CallerQueue<T extends Queued> {
   push(item: T): void;
-  next(): T | undefined;
+  /** The caller whose turn it is, of those that `may` be next. */
+  nextCaller(may: (caller: string) => boolean): string | undefined;
+  /** Removes the next one of this caller, whose turn it is last then. */
+  next(caller: string): T | undefined;
   /** False: it is not queued any more. */
   remove(item: T): boolean;
   /**
@@ -39,15 +42,18 @@ export function createCallerQueue<T extends Queued>(): CallerQueue<T> {
       queue.push(item.connection, item);
       size++;
     },
-    next() {
-      for (const [caller, queue] of callers) {
-        const item = queue.next();
-        callers.delete(caller);
-        if (queue.size > 0) callers.set(caller, queue);
-        size--;
-        return item;
-      }
+    nextCaller(may) {
+      for (const caller of callers.keys()) if (may(caller)) return caller;
       return undefined;
+    },
+    next(caller) {
+      const queue = callers.get(caller);
+      const item = queue?.next();
+      if (!queue || item === undefined) return undefined;
+      callers.delete(caller);
+      if (queue.size > 0) callers.set(caller, queue);
+      size--;
+      return item;
     },
     remove(item) {
       const queue = callers.get(item.caller);

@@ -274,6 +274,8 @@ export const LIMIT_SHARED_IDLE_MS = MINUTE_MS;
 export const LIMIT_SHARED_STALE_MS = 5 * SECOND_MS;
 /** The others are not told of a shorter block: it ends before they hear of it. */
 export const LIMIT_SHARE_MIN_MS = 2 * SECOND_MS;
+/** A limit is used by several callers if another one has called within this time: then none takes its last place. */
+export const LIMIT_CALLER_RECENT_MS = 10 * MINUTE_MS;
 /** A bucket that nothing was taken from for this long is full, and deleted: longer than the longest window. */
 export const LIMIT_BUCKET_IDLE_MS = 2 * DAY_MS;
 /** Such buckets are looked for this often. */

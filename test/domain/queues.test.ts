@@ -33,7 +33,12 @@ describe('caller queue', () => {
     const { queue, items } = filled('a1x', 'a1y', 'a2x', 'a3x', 'b1x', 'b1y', 'c1x');
     expect([queue.remove(items[6]!), queue.remove(items[6]!), queue.size]).toEqual([true, false, 6]);
     expect(queue.all()).toHaveLength(6);
-    expect(items.map(() => queue.next()?.text)).toEqual(['a1x', 'b1x', 'a2x', 'b1y', 'a3x', 'a1y', undefined]);
+    const anyone = () => true;
+    const next = (may = anyone) => queue.next(queue.nextCaller(may) ?? '')?.text;
+    expect(queue.nextCaller((caller) => caller === 'b')).toBe('b');
+    expect(queue.nextCaller(() => false)).toBe(undefined);
+    expect(queue.next('none')).toBe(undefined);
+    expect(items.map(() => next())).toEqual(['a1x', 'b1x', 'a2x', 'b1y', 'a3x', 'a1y', undefined]);
     expect(queue.size).toBe(0);
   });
 

@@ -284,6 +284,52 @@ describe('calls at once', () => {
     }
   });
 
+  describe('of several callers', () => {
+    const limited = dialect({ scope: 'integration', concurrency: 3 });
+    const of = (caller: string) => place({ caller, limits: limited });
+
+    test('one has all places while it is alone; when another one comes, none takes the last place again', async () => {
+      const many = [await sent(of('many')), await sent(of('many')), await sent(of('many'))];
+      const [one, more] = [waiting(of('one')), waiting(of('many'))];
+      many[0]!.release();
+      await settled();
+      expect([one.is, more.is]).toEqual(['sent', 'waiting']);
+      // Its next call takes a place at once.
+      one.permit!.release();
+      await settled();
+      expect(more.is).toBe('waiting');
+      (await sent(of('one'))).release();
+      many[1]!.release();
+      await settled();
+      expect(more.is).toBe('sent');
+    });
+
+    test('one that has no place to take does not hold up those behind it', async () => {
+      (await sent(of('one'))).release();
+      for (const _ of [1, 2]) await sent(of('many'));
+      const more = waiting(of('many'));
+      await settled();
+      const background = waiting(of('other'), upTo(60, { isBackground: true }));
+      const urgent = waiting(of('other'));
+      await settled();
+      expect([more.is, background.is, urgent.is]).toEqual(['waiting', 'waiting', 'sent']);
+    });
+
+    test('the last place is for all again when no other has called for a while', async () => {
+      (await sent(of('one'))).release();
+      for (const _ of [1, 2]) await sent(of('many'));
+      expect(await refused(of('many'))).toEqual(['integration', 1]);
+      await pass(600);
+      await sent(of('many'));
+    });
+
+    test('where there is one place, it is for the one that comes first', async () => {
+      const only = (caller: string) => place({ caller, limits: dialect({ scope: 'integration', concurrency: 1 }) });
+      (await sent(only('one'))).release();
+      await sent(only('many'));
+    });
+  });
+
   test('connections take turns, and background calls come last and leave a place', async () => {
     const app = { limits: dialect({ concurrency: 4, scope: 'integration' }) };
     const of = (connectionId: string) => place({ ...app, connectionId });

@@ -8,6 +8,7 @@ import { createSlowStart, type SlowStart } from '../../../domain/slow-start.ts';
 import { LIMIT_DEFAULT_WAIT_MAX_MS, LIMIT_UNREFUSED_MAX_MS, LIMIT_WAIT_MIN_MS } from '../../../domain/time-limits.ts';
 import type { Clock } from '../../../ports/index.ts';
 import type { BucketName } from './bucket-names.ts';
+import { createPlaces, RESERVED } from './places.ts';
 import type { RateTokens } from './rate-tokens.ts';
 
 /** A call that has begun. */
@@ -42,7 +43,7 @@ export interface BucketSettings {
 export interface Bucket {
   settings: BucketSettings;
   /** Undefined: it has to wait. */
-  beginNow(isBackground: boolean): Begun | undefined;
+  beginNow(caller: string, isBackground: boolean): Begun | undefined;
   /** Begins now, or queues it as long as it may become something in time. */
   admit(waiter: Waiter): void;
   /** How long nothing can be sent, as far as that is known; undefined: something can. */
@@ -60,8 +61,6 @@ export interface Bucket {
   stop(): void;
 }
 
-/** The part of a limit that background calls leave to others. */
-const RESERVED = 1 / 4;
 const MAX_WAITING = 1_000;
 /** After a refusal, so many calls go at once, until so many have succeeded. */
 const RESUME = { first: 2, until: 16 };
@@ -94,7 +93,7 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
   /** The API tells what remains, which is truer than a documented rate. */
   let isTold = false;
   let resume: SlowStart | undefined;
-  let inFlight = 0;
+  const places = createPlaces(clock);
   /** Of these, those whose answer has not begun: it does not count them yet. */
   let unanswered = 0;
   let sequence = 0;
@@ -113,28 +112,24 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
     return until - now;
   }
 
-  function hasPlace(isBackground: boolean): boolean {
-    const { places } = bucket.settings;
-    if (places === undefined) return true;
-    const reserved = isBackground && places > 1 ? Math.max(1, Math.floor(places * RESERVED)) : 0;
-    return inFlight < places - reserved;
-  }
+  const hasPlace = (caller: string, isBackground: boolean): boolean =>
+    places.isFree(bucket.settings.places, caller, isBackground);
 
   /** The call, milliseconds to wait, or what it waits for besides. */
-  function begin(isBackground: boolean): Begun | number | 'place' | 'token' {
+  function begin(caller: string, isBackground: boolean): Begun | number | 'place' | 'token' {
     const ms = untilFree(isBackground);
     if (ms > 0) return ms;
     if (resume?.isOver()) resume = undefined;
-    if (!hasPlace(isBackground) || (resume && !resume.enter())) return 'place';
+    if (!hasPlace(caller, isBackground) || (resume && !resume.enter())) return 'place';
     if (!isTold && bucket.settings.tokens && !bucket.settings.tokens.take(isBackground)) {
       resume?.leave(false);
       return 'token';
     }
     if (window) window.left--;
-    return call(++sequence, resume);
+    return call(caller, ++sequence, resume);
   }
 
-  function call(mine: number, entered: SlowStart | undefined): Begun {
+  function call(caller: string, mine: number, entered: SlowStart | undefined): Begun {
     let isAnswered = false;
     let hasLeft = false;
     /** Once, before what the answer says is noted. */
@@ -144,7 +139,7 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
       unanswered--;
       entered?.leave(!isRefused && mine > refusedSequence);
     };
-    inFlight++;
+    places.take(caller);
     unanswered++;
     return {
       learn(reading) {
@@ -156,23 +151,34 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
       leave() {
         if (hasLeft) return;
         hasLeft = true;
-        inFlight--;
+        places.giveBack(caller);
         answered(false);
         advance();
       },
     };
   }
 
+  /** Of those that may take a place, the urgent ones first; if none may, the first of all, who says what is waited for. */
+  function nextInTurn() {
+    const of = (isBackground: boolean, may = (caller: string) => hasPlace(caller, isBackground)) => {
+      const queue = isBackground ? queues.background : queues.urgent;
+      const caller = queue.nextCaller(may);
+      return caller === undefined ? undefined : { caller, queue, isBackground };
+    };
+    const any = () => true;
+    return of(false) ?? of(true) ?? of(false, any) ?? of(true, any);
+  }
+
   /** Lets those begin who may, the urgent ones first. */
   function advance(): void {
     clearTimeout(wake);
     wake = undefined;
-    while (!isAsking) {
-      const queue = queues.urgent.size > 0 ? queues.urgent : queues.background;
-      if (queue.size === 0) return;
-      const isBackground = queue === queues.background;
-      const begun = begin(isBackground);
-      if (typeof begun === 'object') settle(queue.next()!, begun);
+    while (!isAsking && bucket.waiting() > 0) {
+      const next = nextInTurn();
+      if (!next) return;
+      const { caller, queue, isBackground } = next;
+      const begun = begin(caller, isBackground);
+      if (typeof begun === 'object') settle(queue.next(caller)!, begun);
       else {
         if (begun === 'token') askForTokens(queue.size, isBackground);
         else waitFor(begun === 'place' ? undefined : begun);
@@ -255,14 +261,15 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
 
   const bucket: Bucket = {
     settings: { places: undefined, tokens: undefined },
-    beginNow(isBackground) {
+    beginNow(caller, isBackground) {
+      places.note(caller);
       const isFirst = queues.urgent.size === 0 && (!isBackground || queues.background.size === 0);
       if (!isFirst || isAsking) return undefined;
-      const begun = begin(isBackground);
+      const begun = begin(caller, isBackground);
       return typeof begun === 'object' ? begun : undefined;
     },
     admit(waiter) {
-      const begun = bucket.beginNow(waiter.isBackground);
+      const begun = bucket.beginNow(waiter.caller, waiter.isBackground);
       if (begun) return waiter.settle(begun);
       if (queues.urgent.size + queues.background.size >= MAX_WAITING) {
         // No one may keep others out by waiting often.
@@ -292,7 +299,8 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
     waiting: () => queues.urgent.size + queues.background.size,
     view() {
       const now = clock.monotonic();
-      const { places, tokens } = bucket.settings;
+      const { places: total, tokens } = bucket.settings;
+      const inFlight = places.taken();
       const blockedForMs = Math.max(0, untilFree(false));
       const waiting = queues.urgent.size + queues.background.size;
       if (blockedForMs === 0 && waiting === 0 && inFlight === 0 && !window && !tokens) return undefined;
@@ -301,7 +309,7 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
         scope: name.scope,
         of: name.of,
         ...{ waiting, inFlight, blockedForMs },
-        places: places ?? null,
+        places: total ?? null,
         window: window ? { left: window.left, limit: window.limit ?? null, resetMs: window.until - now } : null,
         rate: tokens && !isTold ? { requests: tokens.rate.requests, windowS: tokens.rate.window } : null,
         isResuming: resume !== undefined && !resume.isOver(),

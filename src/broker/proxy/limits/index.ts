@@ -136,7 +136,7 @@ export function createUpstreamLimits({ store, telemetry, clock, log, everyMs }: 
     until: number,
     options: AdmitOptions,
   ): Begun | Limited | Promise<Begun | Limited> {
-    const begun = bucket.beginNow(options.isBackground);
+    const begun = bucket.beginNow(place.caller, options.isBackground);
     if (begun) return begun;
     const blocked = bucket.blocked(options.isBackground);
     if (blocked && clock.monotonic() + blocked.waitMs > until) return blocked;
