@@ -3,6 +3,7 @@ import { getTableColumns } from 'drizzle-orm';
 import type { Ciphertext, Connection } from '../../domain/connection.ts';
 import type { ConnectionStore, ServedRow } from '../../ports/index.ts';
 import type { Orm, PostgresAccess } from './client.ts';
+import { connectionColumns } from './connection-rows.ts';
 import { connections } from './schema.ts';
 
 /** Connections in one statement. */
@@ -13,9 +14,8 @@ const COLUMNS = Object.entries(getTableColumns(connections));
 const NUMBERS = COLUMNS.flatMap(([, column], at) => (column.getSQLType() === 'bigint' ? [at] : []));
 
 /** The planner does not see how many there are: it would plan every one of these again. */
-export const SERVED_ROWS = `select ${COLUMNS.map(([, { name }]) => `"${name}"`).join(', ')},
-    (select access_token from grants where connection_id = connections.id)
-  from connections where id = any((select $1::text[])::text[])`;
+export const SERVED_ROWS = `select ${connectionColumns('c')}, (select access_token from grants where connection_id = c.id) as c
+  from connections c where c.id = any((select $1::text[])::text[])`;
 
 export function createColdRead({ autocommit, prepared }: PostgresAccess): Pick<ConnectionStore, 'servedRow'> {
   // Without drizzle, whose mapping takes longer than all else that we do.

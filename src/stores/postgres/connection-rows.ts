@@ -9,12 +9,15 @@ const { connectionId: _, ...secrets } = getTableColumns(grants);
 const columnsOfConnection = Object.entries(getTableColumns(connections)) as [keyof Connection, PgColumn][];
 const columnsOfCredentials = Object.entries(secrets) as [keyof EncryptedCredentials, PgColumn][];
 
-/** The columns of a connection, for a `select` from `row`: the alias of the table, or an expression of its type. */
+/**
+ * The columns of a connection, for a `select` from `row`: the alias of the table, or an expression of its type. All have one
+ * name: rows are arrays, but `pg` makes an object of the names for each result, which is a third of its work for one row.
+ */
 export const connectionColumns = (row: string): string => listed(columnsOfConnection, row);
 export const credentialColumns = (row: string): string => listed(columnsOfCredentials, row);
 
 const listed = (columns: [string, PgColumn][], row: string): string =>
-  columns.map(([, { name }]) => `${row}."${name}"`).join(', ');
+  columns.map(([, { name }]) => `${row}."${name}" as c`).join(', ');
 
 /** Of a row that has these columns from `at` on. */
 export const connectionAt = (row: readonly unknown[], at: number): Connection =>
