@@ -7,7 +7,7 @@ ARG NODE_IMAGE=node:24-bookworm-slim
 FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 RUN chown node:node /app
-# By the user and the Node that will run it: what V8 has made of the code is good for no others.
+# By the Node that will run it, and for the command line the user: what V8 has made of the code is good for no others.
 USER 1000:1000
 COPY --chown=1000:1000 package.json package-lock.json .npmrc ./
 # No install script is needed: better-sqlite3 and esbuild bring their binaries in their packages.

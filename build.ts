@@ -1,5 +1,5 @@
-// `npm run build`: what the image runs, in dist/ or the folder that is named, and beside it what else is named. One file loads ten times as quickly as the
-// thousand that it is made of, and takes a third of the memory. The sources need no build.
+// `npm run build`: what the image runs, in dist/ or the folder that is named, and beside it what else is named. One file loads ten
+// times as quickly as the thousand that it is made of, and takes a third of the memory. The sources need no build.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -15,6 +15,14 @@ import { loadCatalogue } from './src/catalogue/load.ts';
 const CATALOGUE = 'catalogue.json';
 /** A thread of its own, beside the code that starts it. */
 const CHECKPOINT_WORKER = 'src/stores/sqlite/checkpoint-worker.ts';
+
+const BROKER_ENTRY = 'src/main.ts';
+/** What the image runs: one script. */
+const BROKER = 'code/main.cjs';
+/** What V8 has made of it. */
+const BROKER_CACHE = 'code/main.cache';
+/** In it, where it lies. */
+const PATH = '__path';
 
 const [folder = 'dist', ...others] = process.argv.slice(2);
 const outdir = resolve(folder);
@@ -51,14 +59,18 @@ const PARTS: Record<string, Record<string, string>> = {
   },
 };
 
+/** A library that is as large as all others together, and is needed when the broker first sends a request: a file of its own. */
+const SENDER = 'undici';
 /** What parses an entry: a file of its own, with the schemas of all entries, since those of the catalogue are parsed. */
 const PARSE_ENTRY = 'src/catalogue/parse-entry.ts';
 
-/** `folder`: where the code lies. */
-const instead = (folder: string): Plugin => ({
+/** `folder`: where the code of these entry points lies. */
+const instead = (folder: string, paths: string[]): Plugin => ({
   name: 'what a bundle has in the place of a module',
-  setup({ initialOptions, onLoad, onResolve }) {
-    if (initialOptions.splitting)
+  setup({ onLoad, onResolve }) {
+    if (paths.includes(BROKER_ENTRY))
+      onResolve({ filter: new RegExp(`^${SENDER}$`) }, () => ({ path: `./${SENDER}.cjs`, external: true }));
+    if (!paths.includes(PARSE_ENTRY))
       onLoad({ filter: /\/src\/catalogue\/parse-entry\.ts$/ }, () => ({
         contents: parseEntryLater(relative(folder, 'code/parse-entry.cjs')),
       }));
@@ -86,14 +98,10 @@ const instead = (folder: string): Plugin => ({
 
 const options: BuildOptions & { metafile: true } = {
   bundle: true,
-  splitting: true,
-  format: 'esm',
   platform: 'node',
   target: `node${NODE}`,
   // What `pg` would use if it were there.
   external: ['pg-native'],
-  // Libraries in CommonJS ask for the modules of Node with it.
-  banner: { js: "import { createRequire as r } from 'node:module'; const require = r(import.meta.url);" },
   // Names stay, and lines stay short, so that stacks can be read. Comments go: one letter of theirs that is not ASCII
   // doubles the memory that the whole text takes.
   minifySyntax: true,
@@ -104,18 +112,37 @@ const options: BuildOptions & { metafile: true } = {
   sourcesContent: false,
   metafile: true,
 };
-// Apart, since each command that is loaded when it is run cuts what it shares with others into more files, and a start reads them
-// one by one.
-const broker = await build({ ...options, ...entries('code', 'src/main.ts', CHECKPOINT_WORKER, ...others) });
-await build({
+/** Files that share code, which is cut into more files. */
+const modules: typeof options = {
   ...options,
-  ...entries('code', PARSE_ENTRY),
-  splitting: false,
+  splitting: true,
+  format: 'esm',
+  // Libraries in CommonJS ask for the modules of Node with it.
+  banner: { js: "import { createRequire as r } from 'node:module'; const require = r(import.meta.url);" },
+};
+/** One file each, whose modules are evaluated when they are imported. */
+const scripts: typeof options = {
+  ...options,
   format: 'cjs',
+  // Node imports nothing for a script.
+  supported: { 'dynamic-import': false },
   outExtension: { '.js': '.cjs' },
-  banner: {},
+};
+
+const broker = await build({
+  ...scripts,
+  ...entries('code', BROKER_ENTRY),
+  banner: {
+    js: `(typeof module === 'undefined' ? {} : module).exports = (function (exports, require, module, ${PATH}) {'use strict';`,
+  },
+  footer: { js: '})' },
+  define: { 'import.meta.url': `${PATH}.url`, 'import.meta.dirname': `${PATH}.folder` },
 });
-const cli = await build({ ...options, ...entries('code/cli', 'src/cli.ts', CHECKPOINT_WORKER) });
+asciiOnly(join(outdir, BROKER));
+const sender = await build({ ...scripts, ...entries('code', SENDER) });
+await build({ ...scripts, ...entries('code', PARSE_ENTRY) });
+await build({ ...modules, ...entries('code', CHECKPOINT_WORKER, ...others) });
+const cli = await build({ ...modules, ...entries('code/cli', 'src/cli.ts', CHECKPOINT_WORKER) });
 
 // An older Node would name an export that it does not have.
 const START = [
@@ -123,12 +150,32 @@ const START = [
   `  console.error('Valetkey needs Node ${NODE} or newer, and this is ' + process.version);`,
   '  process.exit(78);',
   '}',
-  "process.getBuiltinModule('node:module').enableCompileCache(import.meta.dirname + '/cache');",
 ];
-write('main.js', [...START, "await import('./code/main.js');"]);
-write('cli.js', ['#!/usr/bin/env node', ...START, "await import('./code/cli/cli.js');"]);
+/**
+ * Another version of Node ignores what V8 made of the code. With source maps, Node has to load the code: it reads no maps of scripts.
+ */
+const BROKER_START = [
+  "const [fs, module, path, vm] = ['fs', 'module', 'path', 'vm'].map(process.getBuiltinModule);",
+  `const filename = path.join(import.meta.dirname, '${BROKER}');`,
+  `const cache = path.join(import.meta.dirname, '${BROKER_CACHE}');`,
+  'const require = module.createRequire(filename);',
+  'function compile() {',
+  '  const cachedData = fs.existsSync(cache) ? fs.readFileSync(cache) : undefined;',
+  "  return new vm.Script(fs.readFileSync(filename, 'latin1'), { filename, cachedData });",
+  '}',
+  'const script = process.sourceMapsEnabled ? undefined : compile();',
+  'const run = script ? script.runInThisContext() : require(filename);',
+  `run({}, require, {}, { url: new URL('${BROKER}', import.meta.url).href, folder: path.dirname(filename) });`,
+];
+write('main.js', [...START, ...BROKER_START]);
+write('cli.js', [
+  '#!/usr/bin/env node',
+  ...START,
+  "process.getBuiltinModule('node:module').enableCompileCache(import.meta.dirname + '/cache');",
+  "await import('./code/cli/cli.js');",
+]);
 write(CATALOGUE, [catalogueText()]);
-write('LICENSES.txt', licences(Object.keys({ ...broker.metafile.inputs, ...cli.metafile.inputs })));
+write('LICENSES.txt', licences([broker, sender, cli].flatMap(({ metafile }) => Object.keys(metafile.inputs))));
 await fillCache();
 
 function write(name: string, lines: string[]): void {
@@ -139,7 +186,7 @@ function entries(folder: string, ...paths: string[]): Pick<BuildOptions, 'entryP
   return {
     entryPoints: paths.map((path) => ({ in: path, out: parse(path).name })),
     outdir: join(outdir, folder),
-    plugins: [instead(folder)],
+    plugins: [instead(folder, paths)],
   };
 }
 
@@ -197,9 +244,16 @@ function licences(inputs: string[]): string[] {
   });
 }
 
+/** Escaped: of a text with other letters, V8 takes two bytes for each. In templates, esbuild leaves them as they are. */
+function asciiOnly(path: string): void {
+  const text = readFileSync(path, 'utf8');
+  const escaped = (letter: string) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  writeFileSync(path, text.replace(/[\u0080-\uffff]/g, escaped));
+}
+
 /**
- * A broker leaves behind what V8 made of the code that it ran: its start, with a declarative file, and the requests that load the
- * rest. Another user, version of Node or kind of processor ignores it.
+ * What V8 made of the code that a broker ran: its start, with a declarative file, and the requests that evaluate the rest. The
+ * compile cache of Node has only what V8 compiles before it runs anything, which is a fifth of the functions.
  */
 async function fillCache(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'valetkey-build-'));
@@ -212,7 +266,9 @@ async function fillCache(): Promise<void> {
     VALETKEY_DATABASE_URL: `file:${join(folder, 'valetkey.db')}`,
     VALETKEY_CONFIG: declared,
   };
-  const broker = spawn(process.execPath, [join(outdir, 'main.js')], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const filling = 'fill-cache.js';
+  write(filling, [...BROKER_START, "process.on('exit', () => fs.writeFileSync(cache, script.createCachedData()));"]);
+  const broker = spawn(process.execPath, [join(outdir, filling)], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(broker, 'exit');
   createInterface(broker.stdout).on('line', async (line) => {
     if (!line.includes('"event":"listening"')) return;
@@ -222,7 +278,7 @@ async function fillCache(): Promise<void> {
     broker.kill('SIGTERM');
   });
   const [code] = await ended;
-  rmSync(folder, { recursive: true });
+  for (const path of [folder, join(outdir, filling)]) rmSync(path, { recursive: true });
   if (code !== 0) throw new Error(`the bundle does not run: it ended with ${code}`);
 }
 

@@ -1,4 +1,4 @@
 // `npm start`: the broker as a process, configured by the environment. `--force`: as of `valetkey serve`.
 import { main } from './runtime/main.ts';
 
-await main({ force: process.argv.includes('--force') });
+void main({ force: process.argv.includes('--force') });
