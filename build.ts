@@ -9,10 +9,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join, parse, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { linesOf } from './src/catalogue/entries-on-demand.ts';
 import { loadCatalogue } from './src/catalogue/load.ts';
 
-/** The built-in providers as text, which is parsed sooner than code is run. In code, it would stay in memory, twice. */
-const CATALOGUE = 'catalogue.json';
+/** The built-in providers as text, a line each, parsed when they are asked for. In code, it would stay in memory, twice. */
+const CATALOGUE = 'catalogue.jsonl';
 /** A thread of its own, beside the code that starts it. */
 const CHECKPOINT_WORKER = 'src/stores/sqlite/checkpoint-worker.ts';
 
@@ -74,9 +75,12 @@ const instead = (folder: string, paths: string[]): Plugin => ({
       onLoad({ filter: /\/src\/catalogue\/parse-entry\.ts$/ }, () => ({
         contents: parseEntryLater(relative(folder, 'code/parse-entry.cjs')),
       }));
-    onLoad({ filter: /\/src\/catalogue\/bundled\.ts$/ }, () => ({
+    onLoad({ filter: /\/src\/catalogue\/bundled\.ts$/ }, ({ path }) => ({
       contents: catalogueModule(relative(folder, CATALOGUE)),
+      resolveDir: dirname(path),
     }));
+    // For exemplars of prom-client, which no metric has.
+    onLoad({ filter: /\/@opentelemetry\/api\// }, () => ({ contents: 'module.exports = {};' }));
     // Its native part stays in its package.
     onLoad({ filter: /\/better-sqlite3\/lib\/binding\.js$/ }, ({ path }) => ({
       contents: `const find = require; const __dirname = find('path').join(find.resolve('better-sqlite3/package.json'), '../lib');\n${readFileSync(path, 'utf8')}`,
@@ -91,8 +95,13 @@ const instead = (folder: string, paths: string[]): Plugin => ({
         contents: lazyParts(parts),
         resolveDir: dirname(path),
       }));
-    onResolve({ filter: /^/ }, ({ path }) => (isBuiltin(path) ? { path, namespace: 'built-in' } : undefined));
+    onResolve({ filter: /^/ }, ({ path, kind }) => {
+      if (!isBuiltin(path)) return undefined;
+      const isImported = kind === 'import-statement' && !LATE.includes(path.replace(/^node:/, ''));
+      return { path, namespace: isImported ? 'imported built-in' : 'built-in' };
+    });
     onLoad({ filter: /^/, namespace: 'built-in' }, ({ path }) => ({ contents: builtInModule(path) }));
+    onLoad({ filter: /^/, namespace: 'imported built-in' }, ({ path }) => ({ contents: builtInExports(path) }));
   },
 });
 
@@ -174,7 +183,7 @@ write('cli.js', [
   "process.getBuiltinModule('node:module').enableCompileCache(import.meta.dirname + '/cache');",
   "await import('./code/cli/cli.js');",
 ]);
-write(CATALOGUE, [catalogueText()]);
+write(CATALOGUE, catalogueLines());
 write('LICENSES.txt', licences([broker, sender, cli].flatMap(({ metafile }) => Object.keys(metafile.inputs))));
 await fillCache();
 
@@ -211,9 +220,20 @@ function builtInModule(path: string): string {
   ].join('\n');
 }
 
+/** The same for `import`, of which only the names that are imported are left: a module in CommonJS would be copied for each file. */
+function builtInExports(path: string): string {
+  const names = Object.keys(process.getBuiltinModule(path) as object).filter((name) => /^[A-Za-z]\w*$/.test(name));
+  return [
+    `const module = process.getBuiltinModule('${path}');`,
+    'export { module as default };',
+    ...names.map((name) => `export const ${name} = /* @__PURE__ */ (() => module.${name})();`),
+  ].join('\n');
+}
+
 function catalogueModule(path: string): string {
   return `import { readFileSync } from 'node:fs';
-    export const bundled = JSON.parse(readFileSync(new URL('${path}', import.meta.url), 'utf8'));`;
+    import { entriesOnDemand } from './entries-on-demand.ts';
+    export const bundled = entriesOnDemand(readFileSync(new URL('${path}', import.meta.url), 'utf8').split('\\n'));`;
 }
 
 function parseEntryLater(path: string): string {
@@ -221,10 +241,10 @@ function parseEntryLater(path: string): string {
     export const parseEntry = (...given) => require(join(import.meta.dirname, '${path}')).parseEntry(...given);`;
 }
 
-function catalogueText(): string {
+function catalogueLines(): string[] {
   const catalogue = loadCatalogue([]);
   if (!catalogue.ok) throw new Error(catalogue.issues.join('\n'));
-  return JSON.stringify([...catalogue.providers.values()]);
+  return linesOf(catalogue.providers);
 }
 
 /** What is used of a library, each part by a getter. */

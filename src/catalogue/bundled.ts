@@ -2,4 +2,4 @@
 // that a start does not read and check one file for each provider.
 import type { Provider } from '../domain/provider.ts';
 
-export const bundled: readonly Provider[] | undefined = undefined;
+export const bundled: ReadonlyMap<string, Provider> | undefined = undefined;

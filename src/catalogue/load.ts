@@ -10,17 +10,17 @@ import { type Entry, parseEntry } from './parse-entry.ts';
 const BUILT_IN = packageFile('src/catalogue');
 const SCHEMA = '.schema.json';
 
-export type Catalogue = { ok: true; providers: Map<string, Provider> } | { ok: false; issues: string[] };
+export type Catalogue = { ok: true; providers: ReadonlyMap<string, Provider> } | { ok: false; issues: string[] };
 
 /** The built-in entries, read once per process. */
-let builtIn: { raws: ReadonlyMap<string, RawEntry>; catalogue: Catalogue } | undefined;
+let builtIn: { raws(): ReadonlyMap<string, RawEntry>; catalogue: Catalogue } | undefined;
 
 /** Reports every issue of every file, by file and field. Never throws: a missing folder is an issue. */
 export function loadCatalogue(dirs: readonly string[]): Catalogue {
   const bundledEntries = readBuiltIn();
   if (!bundledEntries.catalogue.ok || dirs.length === 0) return bundledEntries.catalogue;
   const { raws, issues } = readFolders(dirs);
-  const read = parseEntries(raws, new Map([...bundledEntries.raws, ...raws]));
+  const read = parseEntries(raws, new Map([...bundledEntries.raws(), ...raws]));
   if (!read.ok) issues.push(...read.issues);
   if (issues.length > 0 || !read.ok) return { ok: false, issues };
   return { ok: true, providers: new Map([...bundledEntries.catalogue.providers, ...read.providers]) };
@@ -31,22 +31,21 @@ export function checkFile(file: string, dirs: readonly string[]): Entry {
   const raw = readJson(file);
   if (!isObject(raw)) return { issues: [String(raw)] };
   const id = basename(file, '.json');
-  return parseEntry(raw, id, new Map([...readBuiltIn().raws, ...readFolders(dirs).raws, [id, raw]]));
+  return parseEntry(raw, id, new Map([...readBuiltIn().raws(), ...readFolders(dirs).raws, [id, raw]]));
 }
 
 function readBuiltIn(): NonNullable<typeof builtIn> {
   if (builtIn) return builtIn;
   if (bundled) {
-    const providers = new Map(bundled.map((provider) => [provider.id, provider]));
-    // They are merged already: merged once more over what they extend, they would get back what they leave out by null.
-    const raws = new Map(bundled.map(({ extends: _, ...merged }): [string, RawEntry] => [merged.id, merged]));
+    const providers = bundled;
     builtIn = {
-      raws,
+      // They are merged already: merged once more over what they extend, they would get back what they leave out by null.
+      raws: () => new Map([...providers].map(([id, { extends: _, ...merged }]): [string, RawEntry] => [id, merged])),
       catalogue: { ok: true, providers },
     };
   } else {
     const { raws, issues } = readFolders([BUILT_IN]);
-    builtIn = { raws, catalogue: issues.length > 0 ? { ok: false, issues } : parseEntries(raws, raws) };
+    builtIn = { raws: () => raws, catalogue: issues.length > 0 ? { ok: false, issues } : parseEntries(raws, raws) };
   }
   return builtIn;
 }

@@ -32,7 +32,7 @@ export const entry = (id: string, more: object = {}) => ({
   ...more,
 });
 
-export function providersOf(catalogue: Catalogue): Map<string, Provider> {
+export function providersOf(catalogue: Catalogue): ReadonlyMap<string, Provider> {
   if (!catalogue.ok) throw new Error(catalogue.issues.join('\n'));
   return catalogue.providers;
 }

@@ -1,6 +1,6 @@
 // Egress through a proxy: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say, and which requests go through which proxy.
-import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
+import { ipFamily } from './ip-family.ts';
 
 export interface EgressProxies {
   /** For https URLs: it is asked for a tunnel (CONNECT). It may hold credentials: not to be logged. */
@@ -74,8 +74,8 @@ function parseEntry(text: string): NoProxyEntry | undefined {
 }
 
 function rangeOf(text: string): [ipaddr.IPv4 | ipaddr.IPv6, number] | undefined {
-  if (isIP(text) !== 0) return [ipaddr.process(text), ipaddr.process(text).toByteArray().length * 8];
-  return isIP(text.split('/')[0] ?? '') !== 0 && ipaddr.isValidCIDR(text) ? ipaddr.parseCIDR(text) : undefined;
+  if (ipFamily(text) !== 0) return [ipaddr.process(text), ipaddr.process(text).toByteArray().length * 8];
+  return ipFamily(text.split('/')[0] ?? '') !== 0 && ipaddr.isValidCIDR(text) ? ipaddr.parseCIDR(text) : undefined;
 }
 
 /** The proxy that requests to a URL go through; undefined: none. */
@@ -91,7 +91,7 @@ function matches(entry: NoProxyEntry, host: string, port: number): boolean {
   if (entry.port !== undefined && entry.port !== port) return false;
   if (entry.kind === 'all') return true;
   if (entry.kind === 'name') return (!entry.below && host === entry.name) || host.endsWith(`.${entry.name}`);
-  if (isIP(host) === 0) return false;
+  if (ipFamily(host) === 0) return false;
   const address = ipaddr.process(host);
   return address.kind() === entry.range[0].kind() && address.match(entry.range);
 }

@@ -1,9 +1,10 @@
 // The guard against SSRF: requests reach public addresses over https, and what the operator's allow list names.
 import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
-import { isIP, type LookupFunction } from 'node:net';
+import type { LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { buildConnector } from 'undici';
 import { allowFault, isMachineAddress } from './allow-rules.ts';
+import { ipFamily } from './ip-family.ts';
 import { connectionError, OutboundError } from './outbound-error.ts';
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
@@ -53,7 +54,7 @@ export function toAllowList(allow: readonly string[]): AllowList {
 
 function parseEntry(entry: string): string | [Address, number] | undefined {
   const [address = '', bits, ...rest] = unbracketed(entry).split('/');
-  const family = isIP(address);
+  const family = ipFamily(address);
   if (family !== 0 && rest.length === 0) {
     const parsed = ipaddr.parse(address);
     const all = family === 4 ? 32 : 128;
@@ -119,7 +120,7 @@ export function urlProblem(url: URL, allowList: AllowList): string | undefined {
   if (url.username !== '' || url.password !== '') return 'must not hold a user name or a password';
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'must be an https URL';
   const host = unbracketed(url.hostname);
-  const literal = isIP(host) !== 0;
+  const literal = ipFamily(host) !== 0;
   if (literal && isMachineAddress(reached(host))) return 'points to the machine itself, or to a metadata service';
   const listed = literal ? isInAllowedRange(host, allowList) : isAllowedHost(host, allowList);
   if (literal && !listed && !isPublic(host)) return `points to ${NOT_PUBLIC}`;
@@ -136,7 +137,7 @@ const INTERNAL_NAME = /^[^.]+$|(^|\.)(localhost|local|internal|home\.arpa|lan|in
 
 /** Why a name may not be asked of a proxy that resolves names, in words; undefined when it may. */
 export const nameProblem = (host: string, allowList: AllowList): string | undefined =>
-  isIP(unbracketed(host)) === 0 && INTERNAL_NAME.test(normalizedHost(host)) && !isAllowedHost(host, allowList)
+  ipFamily(unbracketed(host)) === 0 && INTERNAL_NAME.test(normalizedHost(host)) && !isAllowedHost(host, allowList)
     ? 'is a name of an internal network: if it is meant, list it in VALETKEY_OUTBOUND_ALLOW'
     : undefined;
 

@@ -108,10 +108,10 @@ export function integrationRoutes(parts: Parts) {
     const webhook = await webhooks.view(one);
     return presentIntegration(one, webhook && presentWebhook(webhook), await signals.view(one.id), redirectUriOf(one));
   }
-  const sorted = [...catalogue.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const sorted = () => [...catalogue.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   return router()
     .openapi(providers, (c) => {
-      const found = paged(c, c.req.valid('query'), (request) => sliceOf(sorted, request));
+      const found = paged(c, c.req.valid('query'), (request) => sliceOf(sorted(), request));
       return respond(c, found, (some) => c.json(page(c, some, presentProvider), 200));
     })
     .openapi(oneProvider, (c) => {

@@ -42,7 +42,7 @@ export function newIntegrationRoutes(parts: NewIntegrationParts): Hono<ConsoleEn
   const { integrations, receiving, catalogue, site, publicUrl, callersUrl } = parts;
   const place: Place = { site, section: 'integrations' };
   const path = `${site.base}/console/integrations`;
-  const sorted = [...catalogue.values()].sort((a, b) => a.name.localeCompare(b.name, 'en'));
+  const sorted = () => [...catalogue.values()].sort((a, b) => a.name.localeCompare(b.name, 'en'));
 
   const isFree = async (c: Context<ConsoleEnv>, id: string): Promise<boolean> => {
     const found = await integrations.get(c.get('visit').call, id);
@@ -119,7 +119,7 @@ export function newIntegrationRoutes(parts: NewIntegrationParts): Hono<ConsoleEn
         title: 'Set up an integration',
         section: 'integrations',
         crumbs: [{ href: path, text: 'Integrations' }],
-        body: chooseProvider(site.base, sorted, search),
+        body: chooseProvider(site.base, sorted(), search),
       }),
     );
   });
