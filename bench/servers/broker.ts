@@ -4,7 +4,7 @@ import Sqlite from 'better-sqlite3';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { start } from '../../src/runtime/app.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
-
+import { stopPretenuring } from '../../src/runtime/pretenuring.ts';
 import { answerTo } from './remote.ts';
 import { turns } from './turns.ts';
 
@@ -39,6 +39,8 @@ const { url } = await start(parsed.config, createLogger(parsed.config.logLevel),
     }
   },
 });
+
+stopPretenuring();
 
 export interface Progress {
   claimed: number;

@@ -7,6 +7,7 @@ import type { Logger } from '../ports/index.ts';
 import type { Running } from './app.ts';
 import type { Config } from './config.ts';
 import { configured, readFile } from './configured.ts';
+import { stopPretenuring } from './pretenuring.ts';
 import { systemClock } from './system-clock.ts';
 import { createSupervisor, forkWorker, linkToSupervisor, type StartMessage, WORKER_MARK } from './workers/index.ts';
 
@@ -27,6 +28,7 @@ export async function main({ force }: { force: boolean }): Promise<void> {
       if (config.workers > 1) return supervise(config, log, files);
       const { start } = await import('./app.ts');
       const running = await start(config, log);
+      stopPretenuring();
       const stop = stopping(running, log);
       process.on('SIGTERM', stop);
       process.on('SIGINT', stop);
@@ -65,6 +67,7 @@ async function runWorker(): Promise<void> {
   await configured(
     async (config, log) => {
       const running = await start({ ...config, ...ports }, log, {}, { siblings: link.siblings, isFirst });
+      stopPretenuring();
       const stop = stopping(running, log, link.close);
       process.on('SIGTERM', stop);
       process.on('SIGINT', stop);
