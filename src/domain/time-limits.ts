@@ -44,8 +44,11 @@ export const RATE_LIMIT_TOKEN_MS = SECOND_MS;
  * `RATE_LIMIT_PREFETCH_MS`.
  */
 export const RATE_LIMIT_READ_PORTION_MS = 20;
-/** An integration is given no more background refreshes than it can work off within this time. */
-export const REFRESH_BACKLOG_MS = 3 * SECOND_MS;
+/**
+ * Background refreshes that wait for rate-limit tokens are as many as can begin within this time: what waits is in memory, and
+ * survives collections of garbage. More is looked for when half of it has begun.
+ */
+export const REFRESH_BACKLOG_MS = 100;
 
 // One refresh.
 

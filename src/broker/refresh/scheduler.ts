@@ -84,11 +84,11 @@ export function startScheduler({
 
   /**
    * Begins as many of an integration as it has capacity for. When enough of them have ended, more are begun before the next
-   * tick. `least`: with capacity for fewer, it does nothing.
+   * tick, by a refill.
    */
-  async function beginDue(integration: string, least: number): Promise<void> {
-    const capacity = Math.min(rateLimiter.capacity(integration), circuitBreakers.capacity(integration));
-    if (capacity < least) return;
+  async function beginDue(integration: string, isRefill: boolean): Promise<void> {
+    const capacity = Math.min(rateLimiter.capacity(integration, isRefill), circuitBreakers.capacity(integration));
+    if (capacity < 1) return;
     const now = clock.now();
     const due = await store.dueConnections(integration, now, capacity, [...(begun.get(integration) ?? [])]);
     if (isStopped) return;
@@ -125,18 +125,14 @@ export function startScheduler({
     await resolveUnresolved();
     if (isHeld() || isStopped) return;
     const due = await store.dueIntegrations(clock.now());
-    for (const { integration } of due) if (!isStopped) await beginDue(integration, 1);
+    for (const { integration } of due) if (!isStopped) await beginDue(integration, false);
   }
 
   async function refill(): Promise<void> {
     const integrations = [...toRefill];
     toRefill.clear();
     if (isHeld()) return;
-    for (const integration of integrations) {
-      // Each look passes those that are under way: it is worth it for half as many.
-      const underWay = begun.get(integration)?.size ?? 0;
-      if (!isStopped) await beginDue(integration, Math.max(1, Math.floor(underWay / 2)));
-    }
+    for (const integration of integrations) if (!isStopped) await beginDue(integration, true);
   }
 
   const hold = () => {

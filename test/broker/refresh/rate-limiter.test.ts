@@ -220,11 +220,33 @@ describe('stopping', () => {
   });
 });
 
-test('capacity: what keeps the integration busy for a few seconds, less what is queued', () => {
+test('capacity: what waits is what can begin soon, less what is queued', () => {
   const { rateLimiter, run } = setUp();
-  expect(rateLimiter.capacity('acme')).toBe(4);
-  for (const key of ['a', 'b', 'c', 'd', 'e']) run(key).catch(() => undefined);
+  expect(rateLimiter.capacity('acme')).toBe(2);
+  for (const key of ['a', 'b', 'c']) run(key).catch(() => undefined);
   expect(rateLimiter.capacity('acme')).toBe(0);
-  expect(rateLimiter.capacity('other')).toBe(4);
-  expect(limiterWith({ concurrency: 100, perSecond: 2 }).capacity('acme')).toBe(6);
+  expect(rateLimiter.capacity('other')).toBe(2);
+  expect(limiterWith({ concurrency: 100, perSecond: 200 }).capacity('acme')).toBe(20);
+  expect(limiterWith({ concurrency: 100, perSecond: 2 }).capacity('acme')).toBe(4);
+});
+
+test('capacity: none for a refill while half of what may wait does', async () => {
+  const { rateLimiter, run, begins, end } = setUp({ concurrency: 4, perSecond: 100_000 });
+  for (const key of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) run(key).catch(() => undefined);
+  await begins('a', 'b', 'c', 'd');
+  expect(rateLimiter.capacity('acme')).toBe(1);
+  expect(rateLimiter.capacity('acme', true)).toBe(0);
+  end('a');
+  await begins('a', 'b', 'c', 'd', 'e');
+  expect(rateLimiter.capacity('acme', true)).toBe(2);
+});
+
+test('capacity: of several endpoints, what waits for one of them leaves room for the others', async () => {
+  const { rateLimiter, run, begins, end } = setUp({ concurrency: 4, perSecond: 100_000 });
+  run('o0', 'read', 'acme', 'other').catch(() => undefined);
+  await begins('o0');
+  end('o0');
+  for (const key of ['n1', 'n2', 'n3', 'n4', 'n5', 'n6']) run(key).catch(() => undefined);
+  await begins('o0', 'n1', 'n2');
+  expect(rateLimiter.capacity('acme')).toBe(2);
 });

@@ -38,8 +38,11 @@ export interface RateLimiter {
   run<T>(place: RequestPlace, priority: Priority, work: (isSlow: () => void) => Promise<T>): Promise<T>;
   /** A reader waits for this background work now: it moves to the `read` queue. No effect on work that has begun. */
   prioritize(integration: string, key: string): void;
-  /** How much more background work to queue for an integration now: enough to keep it busy for a few seconds. */
-  capacity(integration: string): number;
+  /**
+   * How much more background work to queue for an integration now: enough to keep it busy until more is looked for.
+   * `isRefill`: none while half of what may wait does, since each look into the store passes it.
+   */
+  capacity(integration: string, isRefill?: boolean): number;
   /** No more work begins: what is queued rejects with `RateLimiterStopped`, what has begun continues. */
   stop(): void;
   /** How much work has begun and not ended. */
@@ -55,6 +58,9 @@ export class RateLimiterStopped extends Error {
 
 /** Slow work that gives its place to other work, for each place that there is. More of it keeps its place. */
 const SLOW_PER_PLACE = 3;
+
+/** Background work that may wait, however low the rate is. */
+const MIN_BACKLOG = 4;
 
 /** The part of a burst that background work leaves to readers, of this process and others. */
 const RESERVED_FOR_READS = 1 / 4;
@@ -96,7 +102,10 @@ interface Parts extends RefreshLimits {
 export function createRateLimiter({ store, clock, concurrency, perSecond }: Parts): RateLimiter {
   const queues = new Map<string, Queue>();
   let isStopped = false;
-  const maxBacklog = Math.min(2 * concurrency, Math.ceil((perSecond * REFRESH_BACKLOG_MS) / 1_000));
+  const inBacklogTime = Math.ceil((perSecond * REFRESH_BACKLOG_MS) / 1_000);
+  const maxBacklog = Math.min(concurrency, Math.max(MIN_BACKLOG, inBacklogTime));
+  /** What can begin soon; of several endpoints, also what waits for one of them and leaves its places to the others. */
+  const mayWait = ({ onlyEndpoint }: Queue): number => (onlyEndpoint === null ? 2 * concurrency : maxBacklog);
   const inPrefetchTime = Math.floor((perSecond * RATE_LIMIT_PREFETCH_MS) / 1_000);
   const maxPrefetch = Math.max(1, Math.min(concurrency, inPrefetchTime));
   const readLimits: BucketLimits = { perSecond, burst: concurrency, reserve: 0 };
@@ -243,11 +252,13 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
       advance(queue);
     },
 
-    capacity(integration) {
+    capacity(integration, isRefill = false) {
       const queue = queues.get(integration);
       if (!queue) return maxBacklog;
+      const [waiting, most] = [waitingIn(queue), mayWait(queue)];
+      if (isRefill && waiting > most / 2) return 0;
       const working = concurrency - places(queue);
-      return Math.max(0, maxBacklog - working - waitingIn(queue));
+      return Math.max(0, Math.min(most, 2 * concurrency - working) - waiting);
     },
 
     stop() {
