@@ -287,7 +287,10 @@ async function fillCache(): Promise<void> {
     VALETKEY_CONFIG: declared,
   };
   const filling = 'fill-cache.js';
-  write(filling, [...BROKER_START, "process.on('exit', () => fs.writeFileSync(cache, script.createCachedData()));"]);
+  // V8 refuses what was made under other flags than those of a start, one of which a running broker takes off.
+  const flags = "process.getBuiltinModule('v8').setFlagsFromString('--allocation-site-pretenuring');";
+  const keep = 'fs.writeFileSync(cache, script.createCachedData());';
+  write(filling, [...BROKER_START, `process.on('exit', () => { ${flags} ${keep} });`]);
   const broker = spawn(process.execPath, [join(outdir, filling)], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(broker, 'exit');
   createInterface(broker.stdout).on('line', async (line) => {
