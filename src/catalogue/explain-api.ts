@@ -12,9 +12,11 @@ export function explainApi({ api, rate_limits: limits }: Provider): string[] {
 function describeApi({ other_hosts: hosts, whoami, pagination, idempotency }: ProviderApi): string[] {
   return [
     ...Object.entries(hosts).map(([alias, url]) => `Host ${alias}: ${url}`),
-    ...whoami.map(({ method, path, host, endpoint, only, billed }) => {
+    ...whoami.map(({ method, path, host, endpoint, only, billed }, at) => {
       const call = endpoint ?? `${path || 'the base URL'}${host === undefined ? '' : ` at ${host}`}`;
-      const modes = only === undefined ? '' : ` (${only.join(', ')})`;
+      // The first one that is of the mode is called.
+      const others = at > 0 ? ' (all other modes)' : '';
+      const modes = only === undefined ? others : ` (${only.join(', ')})`;
       return `A check calls ${method} ${call}${modes}${billed ? ', which is charged for' : ''}.`;
     }),
     ...(pagination ? [`Lists go on by ${PAGES[pagination.style]}.`] : []),
