@@ -14,8 +14,8 @@ function describeApi({ other_hosts: hosts, whoami, pagination, idempotency }: Pr
     ...Object.entries(hosts).map(([alias, url]) => `Host ${alias}: ${url}`),
     ...whoami.map(({ method, path, host, endpoint, only, billed }, at) => {
       const call = endpoint ?? `${path || 'the base URL'}${host === undefined ? '' : ` at ${host}`}`;
-      // The first one that is of the mode is called.
-      const others = at > 0 ? ' (all other modes)' : '';
+      // The first one that fits the mode, the scopes and what was captured is called.
+      const others = at > 0 ? ' where none before it fits' : '';
       const modes = only === undefined ? others : ` (${only.join(', ')})`;
       return `A check calls ${method} ${call}${modes}${billed ? ', which is charged for' : ''}.`;
     }),

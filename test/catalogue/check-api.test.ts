@@ -47,7 +47,7 @@ test('API of an entry: valid', () => {
     'Calls of the API',
     '  Host files: https://files.{region}.acme.test',
     '  A check calls GET /teams/{team}?fields=id (oauth2_code).',
-    '  A check calls POST the base URL at files (all other modes).',
+    '  A check calls POST the base URL at files where none before it fits.',
     '  Lists go on by the URL of the next page.',
     '  Repeated requests are safe with the header Idempotency-Key.',
     '  Its limits are counted for all connections with the same team.',
