@@ -1,8 +1,12 @@
 // When the times of the store are corrected: at the start, and after the clock was set back.
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { createSetBackClock } from '../../../src/broker/connections/set-back-clock.ts';
+import { startTestBroker } from '../../support/broker.ts';
+import { expectOk } from '../../support/contract.ts';
+import { startScriptedServer } from '../../support/scripted-server.ts';
 
 const HOUR = 3_600_000;
+const SOON = { timeout: 30_000, interval: 20 };
 
 function setup({ failed = 0 } = {}) {
   const asked: string[] = [];
@@ -65,4 +69,30 @@ test('times are corrected after the clock was set back, and not as it goes on, a
   state.isDown = false;
   expect((await corrected()).slice(1)).toEqual(['failed', 'due after undefined', 'due after con_9']);
   expect(await corrected()).toEqual([]);
+});
+
+test('a refresh that failed while the clock was an hour ahead is tried again as soon as it is set back', async () => {
+  let aheadMs = HOUR;
+  let isDown = true;
+  const provider = await startScriptedServer(async () =>
+    isDown
+      ? { status: 503, body: {} }
+      : { body: { access_token: 'at-2', refresh_token: 'rt-2', token_type: 'Bearer', expires_in: 3_600 } },
+  );
+  const clock = { now: () => Date.now() + aheadMs, monotonic: () => performance.now() };
+  const { ask, stop } = await startTestBroker({}, undefined, { clock, outboxEveryMs: 20 });
+  onTestFinished(async () => {
+    await stop();
+    await provider.close();
+  });
+  const params = { authorization_url: `${provider.url}/authorize`, token_url: `${provider.url}/token` };
+  const setup = { provider: 'generic-oauth2', client_id: 'c', client_secret: 's', params };
+  expectOk(await ask('PUT', '/v1/integrations/acme', setup), 201);
+  const credentials = { refresh_token: 'rt-1' };
+  const { id } = expectOk(await ask('POST', '/v1/connections', { integration: 'acme', owner: 'o', credentials }), 201);
+  const shown = async () => (await ask('GET', `/v1/connections/${id}`)).body;
+  await expect.poll(shown, SOON).toMatchObject({ last_refresh_error: { code: 'http_503' } });
+  isDown = false;
+  aheadMs = 0;
+  await expect.poll(shown, SOON).toMatchObject({ generation: 2, last_refresh_error: null });
 });
