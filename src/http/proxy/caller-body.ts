@@ -6,6 +6,7 @@ import { CALLER_LINGER_MS, REQUEST_TIMEOUT_MS } from '../../domain/time-limits.t
 import type { Clock } from '../../ports/index.ts';
 import { arrivingChunks } from './arriving-chunks.ts';
 import { CALLER_PACE, type CallerPace, createCallerPace, type PaceLimits } from './caller-pace.ts';
+import type { NotePassed } from './passed-chunks.ts';
 
 /** Bytes: a body that is not longer has to be here within the time of any other request. */
 const SMALL = 64 * 1_024;
@@ -15,13 +16,14 @@ export function callerBody(
   request: IncomingMessage,
   response: ServerResponse,
   clock: Pick<Clock, 'monotonic'>,
+  notePassed: NotePassed,
   limits = CALLER_PACE,
 ): CallerBody | null {
   const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
   if (coding === undefined && (length === undefined || /^0+$/.test(length))) return null;
   const bytes = coding === undefined ? Number(length) : undefined;
   const pace = createCallerPace(paceOf(bytes, limits), clock, () => request.destroy());
-  return { length: bytes, chunks: chunksOf(request, response, pace) };
+  return { length: bytes, chunks: chunksOf(request, response, pace, notePassed) };
 }
 
 function paceOf(length: number | undefined, limits: PaceLimits): PaceLimits {
@@ -38,14 +40,22 @@ export const isCodedTwice = ({ headers: { 'transfer-encoding': coding = '' } }: 
 const waitsForContinue = ({ headers, httpVersion }: IncomingMessage): boolean =>
   httpVersion === '1.1' && /(?:^|\W)100-continue(?:$|\W)/i.test(headers.expect ?? '');
 
-function chunksOf(request: IncomingMessage, response: ServerResponse, pace: CallerPace): AsyncIterable<Uint8Array> {
+function chunksOf(
+  request: IncomingMessage,
+  response: ServerResponse,
+  pace: CallerPace,
+  notePassed: NotePassed,
+): AsyncIterable<Uint8Array> {
   // A reader that stops leaves the connection open: an answer may still be written.
   return tapped(arrivingChunks(request), {
     start() {
       if (waitsForContinue(request) && !response.headersSent) response.writeContinue();
     },
     ask: pace.wait,
-    chunk: (chunk) => pace.moved(chunk.length),
+    chunk: (chunk) => {
+      pace.moved(chunk.length);
+      notePassed(chunk);
+    },
     over: pace.end,
   });
 }

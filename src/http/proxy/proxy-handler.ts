@@ -13,8 +13,10 @@ import { type Admission, credentialOf } from '../middleware/authentication.ts';
 import type { LogFailure } from '../middleware/error-logging.ts';
 import { clientContext, newRequestId } from '../middleware/request-context.ts';
 import { afterRequest, callerBody, isCodedTwice } from './caller-body.ts';
+import { createPassedChunks } from './passed-chunks.ts';
 import { asksForUpgrade, parseProxied, routeOf } from './proxied-request.ts';
 import { createBodyWriter } from './response-body.ts';
+import { collectYoung } from './young-collection.ts';
 
 export { isProxied } from './proxied-request.ts';
 
@@ -41,7 +43,8 @@ const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PAT
 
 export function createProxyHandler(parts: Parts): FastHandler {
   const { proxy, fastPath, admit, telemetry, auditBuffer, logFailure, addressOf, clock } = parts;
-  const writeBody = createBodyWriter({ batched: fastPath.batched, clock });
+  const notePassed = createPassedChunks(collectYoung);
+  const writeBody = createBodyWriter({ batched: fastPath.batched, clock, notePassed });
 
   function counted({ method = '', url = '' }: IncomingMessage, status: number, started: number): void {
     const seconds = (clock.monotonic() - started) / 1_000;
@@ -87,7 +90,7 @@ export function createProxyHandler(parts: Parts): FastHandler {
         ...parsed,
         method: request.method ?? 'GET',
         headers: request.rawHeaders,
-        body: callerBody(request, response, clock),
+        body: callerBody(request, response, clock, notePassed),
         ending,
         onInterim: (status, headers) => writeInterim(response, status, headers),
       });

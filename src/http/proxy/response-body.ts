@@ -4,6 +4,7 @@ import type { Clock, UpstreamBody } from '../../ports/index.ts';
 import type { WriteBatch } from '../fast-path/write-batch.ts';
 import { afterRequest } from './caller-body.ts';
 import { CALLER_PACE, type CallerPace, createCallerPace, type PaceLimits } from './caller-pace.ts';
+import type { NotePassed } from './passed-chunks.ts';
 
 /** Bytes of a body that is written in one piece with the head, if all of it is here. */
 const MAX_WHOLE = 16 * 1_024;
@@ -19,10 +20,11 @@ interface Parts {
   /** How small answers are written. */
   batched: WriteBatch;
   clock: Pick<Clock, 'monotonic'>;
+  notePassed: NotePassed;
   limits?: PaceLimits;
 }
 
-export function createBodyWriter({ batched, clock, limits = CALLER_PACE }: Parts): WriteBody {
+export function createBodyWriter({ batched, clock, notePassed, limits = CALLER_PACE }: Parts): WriteBody {
   return (request, response, body) => {
     let pace: CallerPace | undefined;
     const waitForCaller = () => {
@@ -53,6 +55,7 @@ export function createBodyWriter({ batched, clock, limits = CALLER_PACE }: Parts
         hasBegun = true;
         written += chunk.length;
         const goesOn = response.write(chunk);
+        notePassed(chunk);
         if (!goesOn) waitForCaller();
         return goesOn;
       },

@@ -52,7 +52,7 @@ async function serve(
   clock = { monotonic: () => performance.now() },
 ): Promise<{ url: string; response: Promise<ServerResponse> }> {
   const { promise, resolve } = Promise.withResolvers<ServerResponse>();
-  const writeBody = createBodyWriter({ batched: (write) => write(), clock, limits });
+  const writeBody = createBodyWriter({ batched: (write) => write(), clock, notePassed: () => undefined, limits });
   server = createServer((request, response) => {
     response.writeHead(200, { 'content-length': LARGE.length });
     writeBody(request, response, body);
