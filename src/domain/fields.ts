@@ -79,25 +79,42 @@ const PLACEHOLDER = /\{([a-z][a-z0-9_]*)\}/g;
 export const placeholders = (template: string): string[] =>
   [...template.matchAll(PLACEHOLDER)].map(([, name]) => name!);
 
+/** The templates of the catalogue, and those of integrations. */
+const MAX_SPLIT = 2_000;
+const split = new Map<string, readonly string[]>();
+
+/** Texts and names in turn, the first a text. */
+function partsOf(template: string): readonly string[] {
+  let parts = split.get(template);
+  if (!parts) {
+    if (split.size >= MAX_SPLIT) split.clear();
+    parts = template.split(PLACEHOLDER);
+    split.set(template, parts);
+  }
+  return parts;
+}
+
 /** Fills `{name}` in; undefined when a value is missing. */
-export function fill(template: string, values: Values, encode = (value: string) => value): string | undefined {
+export function fill(template: string, values: Values, encode?: (value: string) => string): string | undefined {
   // Most have none, and each refresh fills a dozen.
   if (!template.includes('{')) return template;
-  let isMissing = false;
-  const text = template.replace(PLACEHOLDER, (_, name: string) => {
-    if (Object.hasOwn(values, name)) return encode(values[name]!);
-    isMissing = true;
-    return '';
-  });
-  return isMissing ? undefined : text;
+  const parts = partsOf(template);
+  let text = parts[0]!;
+  for (let i = 1; i < parts.length; i += 2) {
+    const name = parts[i]!;
+    if (!Object.hasOwn(values, name)) return undefined;
+    const value = values[name]!;
+    text += (encode ? encode(value) : value) + parts[i + 1]!;
+  }
+  return text;
 }
 
 /** Fills each template; those with a missing value are omitted. */
 export function fillAll(templates: Values, values: Values): Values {
-  return Object.fromEntries(
-    Object.entries(templates).flatMap(([name, template]) => {
-      const text = fill(template, values);
-      return text === undefined ? [] : [[name, text]];
-    }),
-  );
+  const filled: Values = {};
+  for (const name of Object.keys(templates)) {
+    const text = fill(templates[name]!, values);
+    if (text !== undefined) filled[name] = text;
+  }
+  return filled;
 }
