@@ -120,9 +120,10 @@ export interface ProviderClient {
   ): Promise<ProviderResult<TokenResponse>>;
   /**
    * Does what `refresh` needs and can be done before anything is claimed (discovery), so that little is left to do between
-   * the claim and the request. A fault: `refresh` would end with it, without having sent anything.
+   * the claim and the request. A fault: `refresh` would end with it, without having sent anything. Undefined: there is nothing to
+   * be done.
    */
-  prepare(target: Target): Promise<ProviderFault | undefined>;
+  prepare(target: Target): Promise<ProviderFault | undefined> | undefined;
   /**
    * Runs the look-ups of the catalogue with an access token that was obtained elsewhere: what they capture, and whose it
    * is. Never rejects.

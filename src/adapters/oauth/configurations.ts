@@ -30,6 +30,8 @@ export interface Configurations {
    * and as `misconfigured` when the client's private key or certificate cannot be used.
    */
   get(target: Target<TokenMode>): Promise<ProviderResult<Configured>>;
+  /** The same at once, of a target that nothing is discovered for; undefined: `get` says. */
+  known(target: Target<TokenMode>): Configured | undefined;
 }
 
 /** `refreshDeadlineMs`: of a request that spends a refresh token. */
@@ -43,6 +45,8 @@ export function createConfigurations(
   const cache = new WeakMap<Target, Configured & { discovered: Metadata }>();
 
   return {
+    known: (target) => (target.issuer === null && !target.source ? cache.get(target) : undefined),
+
     async get(target) {
       const found = target.source
         ? ({ ok: true, value: metadataOf(target.source) } as const)

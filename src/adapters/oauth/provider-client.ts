@@ -77,10 +77,9 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
       return { captured, account: account ?? (found.accountUnavailable ? 'unavailable' : undefined) };
     },
 
-    async prepare(target) {
-      if (!isCode(target.auth)) return undefined;
-      const configured = await configurations.get(asCodeTarget(target));
-      return configured.ok ? undefined : configured.fault;
+    prepare(target) {
+      if (!isCode(target.auth) || configurations.known(asCodeTarget(target))) return undefined;
+      return configurations.get(asCodeTarget(target)).then((it) => (it.ok ? undefined : it.fault));
     },
 
     refresh: (target, request) => livingFromRequest(clock, () => refreshOrMint(target, request)),
@@ -119,6 +118,8 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
     // Where the grant comes from, and nowhere else: what the resource says by now does not matter.
     const { source } = parseStoredCredentials(request.credentials.credentials);
     const codeTarget = targetAt(asCodeTarget(target), source);
+    const known = configurations.known(codeTarget);
+    if (known) return refresh(codeTarget, known, request);
     // A failure here is before the refresh token was sent: nothing is spent.
     const configured = await configurations.get(codeTarget);
     return configured.ok ? refresh(codeTarget, configured.value, request) : configured;
@@ -141,13 +142,7 @@ function neverRejecting(clock: Clock, client: ProviderClient): ProviderClient {
   return {
     authorizationUrl: guarded('authorization request', client.authorizationUrl),
     exchange: guarded('code exchange', client.exchange),
-    async prepare(target) {
-      try {
-        return await client.prepare(target);
-      } catch (error) {
-        return faultOf('discovery', target, error);
-      }
-    },
+    prepare: (target) => client.prepare(target)?.catch((error) => faultOf('discovery', target, error)),
     lookUp: (target, accessToken, known) =>
       client.lookUp(target, accessToken, known).catch(() => ({ captured: known, account: 'unavailable' as const })),
     refresh: guarded('refresh', client.refresh),

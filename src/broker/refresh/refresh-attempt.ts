@@ -247,9 +247,9 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     const secondAfterMs = secondRequestAfter(windowMs, parts.slowMs);
     const isSlowAnyway = secondAfterMs !== undefined && parts.responseTimes.isSlowerThan(endpoint, secondAfterMs);
     const { answer, other, isOtherLater } = await spend({
-      request: async () =>
+      request: () =>
         unready
-          ? { ok: false, fault: unready }
+          ? Promise.resolve({ ok: false, fault: unready })
           : parts.responseTimes.measure(endpoint, () => provider.refresh(claimedTarget, request)),
       slowMs: parts.slowMs,
       onSlow() {

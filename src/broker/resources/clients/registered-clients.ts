@@ -19,7 +19,7 @@ interface Parts {
 
 /** As that of the provider. */
 export function refreshWithRegisteredClients({ provider, registrations, log }: Parts): ProviderClient['refresh'] {
-  return async (target, request) => {
+  const refreshAsRegistered: ProviderClient['refresh'] = async (target, request) => {
     const answer = await provider.refresh(target, request);
     const { credentials } = request.credentials;
     const { source } = answer.ok ? { source: undefined } : parseStoredCredentials(credentials);
@@ -37,4 +37,7 @@ export function refreshWithRegisteredClients({ provider, registrations, log }: P
     const second = await provider.refresh(target, { ...request, credentials: again });
     return second.ok ? { ok: true, value: { ...second.value, source: renewed } } : second;
   };
+  // Most are stored without where they come from.
+  return (target, request) =>
+    (request.credentials.credentials === null ? provider.refresh : refreshAsRegistered)(target, request);
 }
