@@ -33,7 +33,7 @@ export function openChangeFeed(
   { holder, tellApplied }: Pick<Liveness, 'holder' | 'tellApplied'>,
   now: () => number = () => performance.now(),
 ): SqliteChangeFeed {
-  const insert = client.prepare('insert into changes (kind, id, generation) values (@kind, @id, @generation)');
+  const insert = client.prepare('insert into changes (kind, id, generation) values (?, ?, ?)');
   const since = client.prepare<[number, number], Row>(
     'select seq, kind, id, generation from changes where seq > ? and seq < ? order by seq',
   );
@@ -53,7 +53,9 @@ export function openChangeFeed(
   return {
     append(changes) {
       for (const change of changes) {
-        const { lastInsertRowid } = insert.run({ id: null, generation: null, ...change });
+        const id = 'id' in change ? change.id : null;
+        const generation = 'generation' in change ? change.generation : null;
+        const { lastInsertRowid } = insert.run(change.kind, id, generation);
         unanswered ??= { seq: Number(lastInsertRowid), at: now() };
       }
       ours += changes.length;
@@ -65,7 +67,7 @@ export function openChangeFeed(
       if (readRest.size > 0) setImmediate(() => [...readRest].forEach((read) => void read()));
     },
 
-    addBarrier: () => Number(insert.run({ kind: BARRIER, id: holder, generation: null }).lastInsertRowid),
+    addBarrier: () => Number(insert.run(BARRIER, holder, null).lastInsertRowid),
 
     async subscribe(listener) {
       let seen = { version: dataVersion.get(), ours };
