@@ -33,15 +33,25 @@ function stepOf(text: string): Step {
 }
 
 function valueAt(value: unknown, steps: readonly Step[], from: number): unknown {
-  const { name, index } = steps[from]!;
-  const found = name === '' ? value : isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
-  const further = (one: unknown): unknown => (from + 1 === steps.length ? one : valueAt(one, steps, from + 1));
-  if (index === undefined) return further(found);
-  if (!Array.isArray(found)) return undefined;
-  if (index === '') return found.map(further).filter((one) => one !== undefined);
-  return further(
-    /^\d+$/.test(index) ? found[Number(index)] : found.find((one) => isObject(one) && one[index] === true),
-  );
+  let current = value;
+  for (let i = from; i < steps.length; i++) {
+    const { name, index } = steps[i]!;
+    const found = name === '' ? current : memberOf(current, name);
+    if (index === '') return Array.isArray(found) ? ofEach(found, steps, i + 1) : undefined;
+    current = index === undefined ? found : elementOf(found, index);
+  }
+  return current;
+}
+
+const memberOf = (value: unknown, name: string): unknown =>
+  isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+
+const ofEach = (list: unknown[], steps: readonly Step[], from: number): unknown[] =>
+  list.map((one) => valueAt(one, steps, from)).filter((one) => one !== undefined);
+
+function elementOf(list: unknown, index: string): unknown {
+  if (!Array.isArray(list)) return undefined;
+  return /^\d+$/.test(index) ? list[Number(index)] : list.find((one) => isObject(one) && one[index] === true);
 }
 
 /** The value at the first path that has one. */

@@ -239,7 +239,9 @@ const checkContext = (kid: string): EncryptionContext => ({ row: `key_checks/${k
 
 function additionalData(envelope: Envelope, kid: string, { row, column, bound = [] }: EncryptionContext): Buffer {
   if (envelope === 'v1') return Buffer.from(JSON.stringify(['v1', kid, row, column]));
-  const parts = ['v2', kid, row, column, ...bound];
+  const own: (string | null)[] = ['v2', kid, row, column];
+  // Not spread into a literal, which V8 then makes for three times as many.
+  const parts = own.concat(bound);
   // Of texts without a NUL, JSON is canonical already.
   const json = JSON.stringify(parts);
   return Buffer.from(json.includes('\\u0000') ? canonicalJson(parts) : json);
