@@ -48,27 +48,41 @@ export const isBatch = ({ action, outcome, owner, connectionId, detail }: Classi
   detail?.startsWith('[') === true &&
   isReadAction(action);
 
+/** Reads that are to be divided: what each has in common with others, when it was, and its owner. */
+export interface DivisibleReads {
+  common: ArrayLike<ReadsInCommon>;
+  at: ArrayLike<number>;
+  owner: ArrayLike<string>;
+}
+
 /**
- * Batches of a caller's reads, each of which is stored as one entry. Reads of a batch lie within a few seconds, and are
- * neighbours by their owners, so that the pages of the index that find them are few. They are in the order of their times.
+ * Divides the reads from a place up to another into batches, which are lists of places, each of which is stored as one entry. Reads of a batch have the same in common, lie
+ * within a few seconds, and are neighbours by their owners, so that the pages of the index that find them are few. They are in the
+ * order of their times.
  */
-export function batchesOf({ common, reads }: ReadsOfCaller): ReadsOfCaller[] {
-  const spans = new Map<number, NotedRead[]>();
-  for (const read of reads) {
-    const span = Math.floor(read.at / AUDIT_BATCH_SPAN_MS);
-    const others = spans.get(span);
-    if (others) others.push(read);
-    else spans.set(span, [read]);
+export function batchesOf({ common, at, owner }: DivisibleReads, from: number, to: number): number[][] {
+  const callers = new Map<ReadsInCommon, Map<number, number[]>>();
+  for (let place = from; place < to; place++) {
+    const spans = getOrAdd(callers, common[place]!, () => new Map<number, number[]>());
+    getOrAdd(spans, Math.floor(at[place]! / AUDIT_BATCH_SPAN_MS), () => []).push(place);
   }
-  const batches: ReadsOfCaller[] = [];
-  for (const alike of spans.values()) {
-    if (alike.length > MAX_READS) alike.sort((a, b) => (a.owner < b.owner ? -1 : a.owner > b.owner ? 1 : 0));
-    for (let i = 0; i < alike.length; i += MAX_READS) {
-      const some = alike.slice(i, i + MAX_READS).sort((a, b) => a.at - b.at);
-      batches.push({ common, reads: some });
+  const batches: number[][] = [];
+  const byOwner = (a: number, b: number) => (owner[a]! < owner[b]! ? -1 : owner[a]! > owner[b]! ? 1 : 0);
+  for (const spans of callers.values())
+    for (const alike of spans.values()) {
+      if (alike.length > MAX_READS) alike.sort(byOwner);
+      for (let i = 0; i < alike.length; i += MAX_READS)
+        batches.push(alike.slice(i, i + MAX_READS).sort((a, b) => at[a]! - at[b]!));
     }
-  }
   return batches;
+}
+
+function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
 }
 
 /** What is stored of a batch: one entry. Its id is to be of the time of its first read. */

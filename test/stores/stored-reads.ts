@@ -1,6 +1,6 @@
 // Entries of the audit log as the buffer stores them: allowed reads of connections in batches, anything else as it is.
 import type { AuditEntry } from '../../src/domain/audit.ts';
-import { batchesOf, isReadAction, type NotedRead, type ReadsOfCaller, storedAs } from '../../src/domain/audit-reads.ts';
+import { batchesOf, isReadAction, type ReadsInCommon, storedAs } from '../../src/domain/audit-reads.ts';
 
 const isRead = ({ action, outcome, integration, owner, connectionId, detail, changed }: AuditEntry): boolean =>
   isReadAction(action) &&
@@ -13,21 +13,25 @@ const isRead = ({ action, outcome, integration, owner, connectionId, detail, cha
 
 /** A batch has the id of its first read. */
 export function storedReads(entries: readonly AuditEntry[]): AuditEntry[] {
-  const groups = new Map<string, ReadsOfCaller>();
-  const ids = new Map<NotedRead, string>();
-  for (const entry of entries.filter(isRead)) {
-    const { id, at, owner, connectionId, requestId, clientRequestId, traceId, count, detail, changed, ...common } =
-      entry;
+  const groups = new Map<string, ReadsInCommon>();
+  const reads = entries.filter(isRead).map((entry) => {
+    const { id, owner, connectionId, detail, changed, at, requestId, clientRequestId, traceId, count, ...rest } = entry;
+    const key = JSON.stringify(rest);
+    const common = groups.get(key) ?? rest;
+    groups.set(key, common);
     const read = { at, owner: owner!, connectionId: connectionId!, requestId, clientRequestId, traceId, count };
-    ids.set(read, id);
-    const key = JSON.stringify(common);
-    const group = groups.get(key) ?? { common, reads: [] };
-    group.reads.push(read);
-    groups.set(key, group);
-  }
-  const batches = [...groups.values()].flatMap(batchesOf);
+    return { id, common, read };
+  });
+  const columns = {
+    common: reads.map(({ common }) => common),
+    at: reads.map(({ read }) => read.at),
+    owner: reads.map(({ read }) => read.owner),
+  };
+  const batches = batchesOf(columns, 0, reads.length).map((places) => places.map((place) => reads[place]!));
   return [
     ...entries.filter((entry) => !isRead(entry)),
-    ...batches.map((batch) => storedAs(batch, ids.get(batch.reads[0]!)!)),
+    ...batches.map((batch) =>
+      storedAs({ common: batch[0]!.common, reads: batch.map(({ read }) => read) }, batch[0]!.id),
+    ),
   ];
 }

@@ -207,15 +207,7 @@ export function createAccess({ auditBuffer, clock }: { auditBuffer: AuditBuffer;
     noteRead(call, action, subject) {
       const { integration, owner, connectionId, detail } = subject;
       if (integration && owner && connectionId && !detail && isReadAction(action)) {
-        readsOf(call, action, integration).note(connectionId, () => ({
-          at: clock.now(),
-          owner,
-          connectionId,
-          requestId: call.requestId,
-          clientRequestId: call.client?.requestId ?? null,
-          traceId: call.client?.traceId ?? null,
-          count: 1,
-        }));
+        readsOf(call, action, integration).note(connectionId, owner, call, clock.now);
         return;
       }
       const kind = subject.detail ? `${action} ${subject.detail}` : action;

@@ -28,8 +28,7 @@ const {
 });
 
 function noteRead(buffer: AuditBuffer, n: number): void {
-  const read = { at, owner: `user:${n}`, connectionId: `con_${n}`, requestId, clientRequestId, traceId, count };
-  buffer.reads('caller', () => common).note(read.connectionId, () => read);
+  buffer.reads('caller', () => common).note(`con_${n}`, `user:${n}`, { requestId }, () => at);
 }
 
 /** Without their ids, which those in batches have by their batch. */
@@ -117,17 +116,7 @@ test('audit buffer: reads of a batch are of one group, and of ten seconds', asyn
   const store = { appendAudit: async (entries: AuditEntry[]) => void written.push(...entries), touchKeys };
   const buffer = createAuditBuffer({ store, log });
   const note = (actor: string, n: number, at: number) =>
-    buffer
-      .reads(actor, () => ({ ...common, actor }))
-      .note(`con_${n}`, () => ({
-        at,
-        owner: 'o',
-        connectionId: `con_${n}`,
-        requestId,
-        clientRequestId,
-        traceId,
-        count: 1,
-      }));
+    buffer.reads(actor, () => ({ ...common, actor })).note(`con_${n}`, 'o', { requestId }, () => at);
   const times = [0, 1, 9_999, 10_000, 10_001];
   for (const [n, after] of times.entries()) note('clr_1', n, NOW + after);
   note('clr_2', 0, NOW);

@@ -5,7 +5,7 @@ import type { ReadsInCommon } from '../../../domain/audit-reads.ts';
 import { AUDIT_FLUSH_INTERVAL_MS } from '../../../domain/time-limits.ts';
 import type { Logger, Store } from '../../../ports/index.ts';
 import { createNotedReads, type ReadGroup } from './buffered/noted-reads.ts';
-import { dropOldest, type Portion, portionsOf, sizeOf, takeSome, type Unwritten } from './buffered/portions.ts';
+import { allOf, dropOldest, type Portion, portionsOf, sizeOf, takeSome, type Unwritten } from './buffered/portions.ts';
 
 export type { ReadGroup } from './buffered/noted-reads.ts';
 
@@ -70,7 +70,7 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
   async function write(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
-    taken = { entries: [...taken.entries, ...entries.values()], reads: [...taken.reads, ...noted.take()] };
+    taken = { entries: [...taken.entries, ...entries.values()], reads: [...taken.reads, allOf(noted.take())] };
     const keys = [...uses].map(([keyId, at]) => ({ keyId, at }));
     entries = new Map();
     uses = new Map();

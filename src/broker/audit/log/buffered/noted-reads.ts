@@ -1,20 +1,21 @@
 // Reads that were noted and are not written yet. They come by the thousand, and most are of the caller of the one before: what
-// they have in common is made once, and each is only what it does not have in common with the others.
+// they have in common is made once.
 import { LRUCache } from 'lru-cache';
-import type { NotedRead, ReadsInCommon, ReadsOfCaller } from '../../../../domain/audit-reads.ts';
+import type { ReadsInCommon } from '../../../../domain/audit-reads.ts';
 import { upTo } from '../../../../domain/cache-bounds.ts';
+import { ReadColumns, type ReadRequest } from './read-columns.ts';
 
 /** Reads of one caller, from one address, of one kind, at one integration. May be kept and used for as long as one likes. */
 export interface ReadGroup {
-  /** Adds to the count of the connection's read, if there is one since the last flush. `make` is called only for the first one. */
-  note(connectionId: string, make: () => NotedRead): void;
+  /** Adds to the count of the connection's read, if there is one since the last flush. `now` is called only for the first one. */
+  note(connectionId: string, owner: string, request: ReadRequest, now: () => number): void;
 }
 
 export interface NotedReads {
   /** `make` is called only if the group is not known. */
   group(key: string, make: () => ReadsInCommon): ReadGroup;
   /** Returns all that was noted, and begins again. */
-  take(): ReadsOfCaller[];
+  take(): ReadColumns;
   /** Reads that were noted since then. */
   size(): number;
 }
@@ -25,27 +26,21 @@ const MAX_GROUPS = 1_000;
 /** `onNoted` is called after each read that is not only counted. */
 export function createNotedReads(onNoted: () => void): NotedReads {
   const groups = new LRUCache<string, ReadGroup>(upTo(MAX_GROUPS));
-  /** What takes the reads of each group that has any. */
-  const waiting = new Set<() => ReadsOfCaller>();
-  let size = 0;
+  let columns = new ReadColumns();
+  /** Where the read of each connection is, in the groups that have any. */
+  const noted = new Set<Map<string, number>>();
 
   function createGroup(common: ReadsInCommon): ReadGroup {
-    let reads = new Map<string, NotedRead>();
-    const take = () => {
-      const taken = [...reads.values()];
-      reads = new Map();
-      return { common, reads: taken };
-    };
+    const places = new Map<string, number>();
     return {
-      note(connectionId, make) {
-        const first = reads.get(connectionId);
-        if (first) {
-          first.count++;
+      note(connectionId, owner, request, now) {
+        const known = places.get(connectionId);
+        if (known !== undefined) {
+          columns.repeat(known);
           return;
         }
-        reads.set(connectionId, make());
-        waiting.add(take);
-        size++;
+        places.set(connectionId, columns.add(common, connectionId, owner, request, now()));
+        noted.add(places);
         onNoted();
       },
     };
@@ -60,11 +55,12 @@ export function createNotedReads(onNoted: () => void): NotedReads {
       return group;
     },
     take() {
-      const taken = Array.from(waiting, (take) => take());
-      waiting.clear();
-      size = 0;
+      const taken = columns;
+      columns = new ReadColumns();
+      for (const places of noted) places.clear();
+      noted.clear();
       return taken;
     },
-    size: () => size,
+    size: () => columns.size,
   };
 }

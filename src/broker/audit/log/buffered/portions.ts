@@ -1,31 +1,43 @@
 // What a flush of the audit buffer has to write, divided into portions: each is one write.
 import type { AuditEntry } from '../../../../domain/audit.ts';
-import { batchesOf, type ReadsOfCaller, storedAs } from '../../../../domain/audit-reads.ts';
+import { batchesOf, storedAs } from '../../../../domain/audit-reads.ts';
 import { newIdAt } from '../../../secrets/index.ts';
+import type { ReadColumns } from './read-columns.ts';
 
 /** Reads in one write, where each is in a batch with others: about as much work, since each may be at another place of the index. */
 const READS = 64;
 /** An entry that is a row of its own takes as long as so many reads. */
 const ROW = 2;
 
-export interface Unwritten {
-  entries: AuditEntry[];
-  reads: ReadsOfCaller[];
+/** Some of the reads that were taken at once. */
+export interface ReadRange {
+  columns: ReadColumns;
+  from: number;
+  to: number;
 }
 
+export interface Unwritten {
+  entries: AuditEntry[];
+  reads: ReadRange[];
+}
+
+export const allOf = (columns: ReadColumns): ReadRange => ({ columns, from: 0, to: columns.size });
+
 export const sizeOf = ({ entries, reads }: Unwritten): number =>
-  reads.reduce((sum, one) => sum + one.reads.length, entries.length);
+  reads.reduce((sum, { from, to }) => sum + to - from, entries.length);
 
 /** Takes up to `most` entries, the oldest of their kind. */
 export function takeSome(from: Unwritten, most: number): Unwritten {
   const entries = from.entries.splice(0, most);
-  const reads: ReadsOfCaller[] = [];
+  const reads: ReadRange[] = [];
   for (let left = most - entries.length; left > 0; ) {
     const [first] = from.reads;
     if (!first) break;
-    const some = first.reads.length <= left ? from.reads.shift()! : { ...first, reads: first.reads.splice(0, left) };
-    reads.push(some);
-    left -= some.reads.length;
+    const to = Math.min(first.to, first.from + left);
+    reads.push({ ...first, to });
+    left -= to - first.from;
+    first.from = to;
+    if (first.from === first.to) from.reads.shift();
   }
   return { entries, reads };
 }
@@ -44,10 +56,12 @@ export interface Portion {
 }
 
 export function portionsOf({ entries, reads }: Unwritten): Portion[] {
-  const batches = reads.flatMap(batchesOf).map((batch) => {
-    const id = newIdAt('evt', batch.reads[0]!.at);
-    return { size: batch.reads.length, entry: () => storedAs(batch, id) };
-  });
+  const batches = reads.flatMap(({ columns, from, to }) =>
+    batchesOf(columns, from, to).map((places) => {
+      const id = newIdAt('evt', columns.at[places[0]!]!);
+      return { size: places.length, entry: () => storedAs(columns.readsAt(places), id) };
+    }),
+  );
   const portions: (typeof batches)[] = [];
   let work = READS;
   for (const one of [...entries.map((entry) => ({ size: 1, entry: () => entry })), ...batches]) {
