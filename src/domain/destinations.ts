@@ -28,6 +28,8 @@ export function redirections(
   if (from !== to) return [{ name, from, to }];
   // The catalogue does not have it any more, so nothing is known of where it sent them.
   if (!before.provider) return [{ name, from: null, to }];
+  // As with most of a declarative file that is applied with each start.
+  if (before.provider === after.provider && textOf(before.settings) === textOf(after.settings)) return [];
   const [old, now] = [destinationsOf(before.provider, before.settings), destinationsOf(after.provider, after.settings)];
   const known = new Set([...old.values()].map(originOf));
   const moved = [...now].flatMap(([name, to]) => {
@@ -36,6 +38,9 @@ export function redirections(
   });
   return [...moved, ...uncovered(old, now)];
 }
+
+const textOf = ({ clientId, keyId, params, overrides }: Settings): string =>
+  JSON.stringify([clientId, keyId, params, overrides]);
 
 /** An override that is gone: what it replaced goes where the entry, its parameters or the issuer's metadata say again. */
 function uncovered(old: ReadonlyMap<string, string>, now: ReadonlyMap<string, string>): Redirection[] {
