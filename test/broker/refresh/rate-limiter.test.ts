@@ -226,7 +226,7 @@ test('capacity: what waits is what can begin soon, less what is queued', () => {
   for (const key of ['a', 'b', 'c']) run(key).catch(() => undefined);
   expect(rateLimiter.capacity('acme')).toBe(0);
   expect(rateLimiter.capacity('other')).toBe(2);
-  expect(limiterWith({ concurrency: 100, perSecond: 200 }).capacity('acme')).toBe(20);
+  expect(limiterWith({ concurrency: 100, perSecond: 200 }).capacity('acme')).toBe(30);
   expect(limiterWith({ concurrency: 100, perSecond: 2 }).capacity('acme')).toBe(4);
 });
 
