@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -97,16 +97,19 @@ it('bundle: the broker is ASCII, of which V8 takes a byte for each letter', () =
 
 it.each([
   ['of another version', (path: string) => writeFileSync(path, Buffer.alloc(4_096))],
-  ['cut off', (path: string) => truncateSync(path, 100_000)],
-  ['missing', (path: string) => rmSync(path)],
+  ['cut off', (path: string, whole: Buffer) => writeFileSync(path, whole.subarray(0, 100_000))],
+  ['missing', () => undefined],
+  ['not readable', (path: string) => void mkdirSync(path)],
 ])('bundle: starts with compiled code that is %s, and stops on SIGTERM', async (state, spoil) => {
   const path = join(image.folder, 'dist/code/main.cache');
   const kept = readFileSync(path);
-  spoil(path);
+  rmSync(path);
+  spoil(path, kept);
   try {
     const broker = await startBundle(state.replaceAll(' ', '-'));
     expect(await broker.stop()).toBe(0);
   } finally {
+    rmSync(path, { recursive: true, force: true });
     writeFileSync(path, kept);
   }
 });
