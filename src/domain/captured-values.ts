@@ -38,6 +38,9 @@ export function capturedValues({
 
 /** Whether a refresh leaves them as they are: then nothing is written. */
 export const keepsCapturedValues = (before: Source, after: Source): boolean => {
+  const isSameAccount =
+    before.account?.id === after.account?.id && before.identity?.subject === after.identity?.subject;
+  if (before.captured === after.captured && isSameAccount) return true;
   const [one, other] = [refreshedValues(before), refreshedValues(after)];
   const keys = Object.keys(one);
   return keys.length === Object.keys(other).length && keys.every((key) => one[key] === other[key]);

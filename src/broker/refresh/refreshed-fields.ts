@@ -29,12 +29,15 @@ export function rotationFrom(
     nextRefreshAt: refreshAt,
     reauthDueAt: endsAt ?? endOfUnrefreshable(now, idleIn, refreshAt),
     lastRefreshedAt: now,
-    captured: { ...connection.captured, ...response.captured },
+    // The same object where nothing is captured: then nobody compares it.
+    captured: isEmpty(response.captured) ? connection.captured : { ...connection.captured, ...response.captured },
     identity: response.identity ?? connection.identity,
     account: withName(toldAccount(response) ?? connection.account, connection.account),
     updatedAt: now,
   };
 }
+
+const isEmpty = (values: object): boolean => Object.keys(values).length === 0;
 
 /** All but the tokens and their times is as it was: which is true of nearly every refresh. */
 export const changesTimesOnly = (connection: Connection, change: RefreshedFields): boolean =>
