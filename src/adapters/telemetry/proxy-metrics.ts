@@ -47,11 +47,13 @@ export function createProxyMetrics(registers: Registry[]): ProxyMetrics {
     aggregator: 'max',
     registers,
   });
-  const proxied = createBulk<Parameters<Telemetry['proxied']>>(([integration, method, outcome, seconds, made]) => {
-    const isStatus = /^\d{3}$/.test(outcome);
-    calls.inc({ integration, method, outcome: isStatus ? `${outcome[0]}xx` : outcome });
-    attempts.inc({ integration }, made);
-    durations.observe({ integration }, seconds);
+  const proxied = createBulk<Parameters<Telemetry['proxied']>>((events) => {
+    for (const [integration, method, outcome, seconds, made] of events) {
+      const isStatus = /^\d{3}$/.test(outcome);
+      calls.inc({ integration, method, outcome: isStatus ? `${outcome[0]}xx` : outcome });
+      attempts.inc({ integration }, made);
+      durations.observe({ integration }, seconds);
+    }
   });
   return {
     upstreamLimited: (integration, scope, outcome) => upstreamLimits.inc({ integration, scope, outcome }),
