@@ -1,4 +1,5 @@
 // The audit buffer: what it writes at once, and what it repeats.
+import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { type AuditBuffer, createAuditBuffer } from '../../../src/broker/audit/log/audit-buffer.ts';
@@ -159,4 +160,35 @@ test('audit buffer: what the store does not take is dropped from the oldest read
   // In a portion when the store refused them, these are the first.
   expect(left).toContain('con_0 1');
   expect(left).toContain('con_50008 1');
+});
+
+test('audit buffer: a read has the ids, the time and the count that it was noted with, among many others', async () => {
+  const written: AuditEntry[] = [];
+  const store = { appendAudit: async (entries: AuditEntry[]) => void written.push(...entries), touchKeys };
+  const buffer = createAuditBuffer({ store, log });
+  const group = buffer.reads('caller', () => common);
+  const client = { requestId: 'of-the-client', traceId: '0af7651916cd43dd8448eb211c80319c' };
+  const requests = Array.from({ length: 100 }, (_, n) => ({
+    // Not all of them are UUIDs, and most clients tell nothing.
+    requestId: n % 7 === 0 ? `short-${n}` : randomUUID(),
+    client: n % 5 === 0 ? client : undefined,
+  }));
+  for (const [n, request] of requests.entries()) group.note(`con_${n}`, `user:${n}`, request, () => NOW + n);
+  for (let n = 0; n < 100; n += 3) group.note(`con_${n}`, `user:${n}`, { requestId: 'a later one' }, () => NOW + 500);
+  await buffer.flush();
+  const read = written.flatMap(entriesOf).map(({ id, ...rest }) => rest);
+  expect(read.sort((a, b) => a.at - b.at)).toEqual(
+    requests.map(({ requestId, client }, n) => ({
+      ...common,
+      at: NOW + n,
+      owner: `user:${n}`,
+      connectionId: `con_${n}`,
+      requestId,
+      clientRequestId: client?.requestId ?? null,
+      traceId: client?.traceId ?? null,
+      detail: null,
+      changed: null,
+      count: n % 3 === 0 ? 2 : 1,
+    })),
+  );
 });
