@@ -29,7 +29,7 @@ export function rotationFrom(
     nextRefreshAt: refreshAt,
     reauthDueAt: endsAt ?? endOfUnrefreshable(now, idleIn, refreshAt),
     lastRefreshedAt: now,
-    // The same object where nothing is captured: then nobody compares it.
+    // The same object where nothing is captured: then its members are not compared.
     captured: isEmpty(response.captured) ? connection.captured : { ...connection.captured, ...response.captured },
     identity: response.identity ?? connection.identity,
     account: withName(toldAccount(response) ?? connection.account, connection.account),
