@@ -259,7 +259,7 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     },
     '0031_refresh_sets': {
       when: 1795978261730,
-      sha256: '4cfd0a5c3d802e2377082b18492a5fd2fa7e95183d3ea2673d070a993ab584ce',
+      sha256: '7276ce7da62fa2d485b26adab7a0bd2351476dffd982fdfa66f674bca64e3b71',
     },
   },
 };
