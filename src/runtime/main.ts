@@ -7,9 +7,9 @@ import type { Logger } from '../ports/index.ts';
 import type { Running } from './app.ts';
 import type { Config } from './config.ts';
 import { configured, readFile } from './configured.ts';
-import { stopPretenuring } from './pretenuring.ts';
 import { systemClock } from './system-clock.ts';
 import { createSupervisor, forkWorker, linkToSupervisor, type StartMessage, WORKER_MARK } from './workers/index.ts';
+import { growYoungGenerationLater, stopPretenuring } from './young-generation.ts';
 
 /**
  * Runs the broker until SIGTERM or SIGINT: alone, or as the supervisor of worker processes. `force`: also on a database that was
@@ -29,6 +29,7 @@ export async function main({ force }: { force: boolean }): Promise<void> {
       const { start } = await import('./app.ts');
       const running = await start(config, log);
       stopPretenuring();
+      growYoungGenerationLater();
       const stop = stopping(running, log);
       process.on('SIGTERM', stop);
       process.on('SIGINT', stop);
@@ -68,6 +69,7 @@ async function runWorker(): Promise<void> {
     async (config, log) => {
       const running = await start({ ...config, ...ports }, log, {}, { siblings: link.siblings, isFirst });
       stopPretenuring();
+      growYoungGenerationLater();
       const stop = stopping(running, log, link.close);
       process.on('SIGTERM', stop);
       process.on('SIGINT', stop);

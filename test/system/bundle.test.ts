@@ -91,6 +91,19 @@ it('bundle: has the compiled code of what a start runs, which V8 accepts', () =>
   expect(new Script(source, { filename: 'main.cjs', cachedData }).cachedDataRejected).toBe(false);
 });
 
+it('bundle: a start and the first requests leave the young generation of the heap small', async () => {
+  const broker = await startBundle('young');
+  try {
+    expect((await broker.ask('GET', '/v1/connections')).status).toBe(200);
+    const metrics = await (await fetch(`${broker.url}/metrics`)).text();
+    const size = /^nodejs_heap_space_size_total_bytes\{space="new"\} (\d+)/m.exec(metrics)?.[1];
+    expect(Number(size)).toBeGreaterThan(0);
+    expect(Number(size)).toBeLessThan(4 * 2 ** 20);
+  } finally {
+    await broker.stop();
+  }
+});
+
 it('bundle: the broker is ASCII, of which V8 takes a byte for each letter', () => {
   expect(readFileSync(join(image.folder, 'dist/code/main.cjs'), 'utf8')).not.toMatch(/[\u0080-\uffff]/);
 });
