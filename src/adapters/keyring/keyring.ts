@@ -263,17 +263,18 @@ function parse(ciphertext: string): Parsed {
   return { envelope: envelope as Envelope, kid, nonce: Buffer.from(nonce, 'base64url'), encrypted };
 }
 
+const LETTERS = /^[\w-]*$/;
+
 /**
  * Whether the text is the one that base64url has for these bytes, which were decoded from it. Decoding is lenient: it skips what is
- * no letter, so that there are fewer bytes than the text has room for; it takes the letters of base64, and any unused bits, which
- * are in the last letters. To encode all of the bytes again takes longer than the rest of parsing.
+ * no letter; it takes the letters of base64, characters beyond Latin-1 by their lower byte, and any unused bits, which are in the
+ * last letters. To encode all of the bytes again takes longer than the rest of parsing.
  */
 function isCanonical(encoded: string, bytes: Buffer): boolean {
   const whole = bytes.length - (bytes.length % 3);
   return (
     encoded.length === Math.ceil((bytes.length * 4) / 3) &&
-    !encoded.includes('+') &&
-    !encoded.includes('/') &&
+    LETTERS.test(encoded) &&
     encoded.endsWith(bytes.toString('base64url', whole))
   );
 }

@@ -183,6 +183,16 @@ describe('decrypt', () => {
       expect(codeOf(() => ring.decrypt(spelling as Ciphertext, grant))).toBe('malformed');
   });
 
+  it('accepts no letter that decoding would take for another one', () => {
+    const from = ciphertext.lastIndexOf('.') + 1;
+    for (let i = from; i < ciphertext.length; i++)
+      for (const more of [0x80, 0x100, 0x4e00, 0xff00]) {
+        const letter = String.fromCharCode(ciphertext.charCodeAt(i) + more);
+        const spelling = ciphertext.slice(0, i) + letter + ciphertext.slice(i + 1);
+        expect(codeOf(() => ring.decrypt(spelling as Ciphertext, grant))).toBe('malformed');
+      }
+  });
+
   it('throws only VaultError, for any input', () => {
     const nearly = fc
       .tuple(fc.constantFrom('v1', 'v2', 'v3', ''), fc.constantFrom('k1', 'k2', ''), anyText, anyText)
