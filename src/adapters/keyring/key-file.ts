@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   fsyncSync,
@@ -15,29 +16,34 @@ import {
 import { dirname } from 'node:path';
 import { generateKey } from './keyring.ts';
 
+/** Not waiting for the other end of a named pipe. A link is followed: secrets are mounted as links. */
+const READ = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
 export type KeyFile = { ok: true; keys: string; created: boolean } | { ok: false; issues: string[] };
 
 /**
  * Reads a key file, and creates it with one new key and mode 0600 when there is none. `keys` is in the form of
- * `VALETKEY_KEYS`, not parsed yet. Issues: the file or its folder cannot be used, or other users may read it.
+ * `VALETKEY_KEYS`, not parsed yet. Issues: the file or its folder cannot be used, it is no file, or other users may
+ * read it.
  */
 export function readOrCreateKeyFile(path: string): KeyFile {
   try {
     const created = createKeyFile(path);
-    const keys = readPrivateFile(path);
-    return keys === undefined
-      ? { ok: false, issues: [`other users may read the key file ${path}: run chmod 600 ${path}`] }
-      : { ok: true, keys, created };
+    const read = readPrivateFile(path);
+    return 'issue' in read ? { ok: false, issues: [read.issue] } : { ok: true, keys: read.keys, created };
   } catch (error) {
     return { ok: false, issues: [`cannot use the key file ${path}: ${(error as NodeJS.ErrnoException).code}`] };
   }
 }
 
-/** Undefined when its group or other users may read or write it. */
-function readPrivateFile(path: string): string | undefined {
-  const file = openSync(path, 'r');
+function readPrivateFile(path: string): { keys: string } | { issue: string } {
+  const file = openSync(path, READ);
   try {
-    return (fstatSync(file).mode & 0o077) === 0 ? readFileSync(file, 'utf8').trim() : undefined;
+    const found = fstatSync(file);
+    if (!found.isFile()) return { issue: `the key file ${path} is no regular file` };
+    if ((found.mode & 0o077) !== 0)
+      return { issue: `other users may read the key file ${path}: run chmod 600 ${path}` };
+    return { keys: readFileSync(file, 'utf8').trim() };
   } finally {
     closeSync(file);
   }

@@ -1,7 +1,17 @@
 // The key ring: a ciphertext decrypts only for its own row and column, and parsing the ring and its file leaks no keys.
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -363,7 +373,23 @@ describe('the key file', () => {
     expect(readOrCreateKeyFile(path)).toEqual({ ok: false, issues: [expect.stringContaining(path)] });
     const callerCache = join(folder, 'directory');
     mkdirSync(callerCache, { mode: 0o700 });
-    expect(readOrCreateKeyFile(callerCache)).toEqual({ ok: false, issues: [expect.stringContaining('EISDIR')] });
+    expect(readOrCreateKeyFile(callerCache)).toEqual({
+      ok: false,
+      issues: [expect.stringContaining('no regular file')],
+    });
+  });
+
+  it('may be a link to a file, as secrets are mounted, and is no named pipe, whose other end no one waits for', () => {
+    const [file, link, pipe] = ['private', 'link', 'pipe'].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ];
+    writeFileSync(file, K1, { mode: 0o600 });
+    symlinkSync(file, link);
+    execFileSync('mkfifo', ['-m', '600', pipe]);
+    expect(readOrCreateKeyFile(link)).toEqual({ ok: true, keys: K1, created: false });
+    expect(readOrCreateKeyFile(pipe)).toEqual({ ok: false, issues: [`the key file ${pipe} is no regular file`] });
   });
 });
 
