@@ -25,6 +25,7 @@ import {
   committedAs,
   committedFields,
   credentialColumns,
+  dueAsBefore,
   failureEntry,
   failureOf,
   hasReasonOf,
@@ -108,6 +109,7 @@ export function createRefreshStore(
         holder: null,
         attempt: sql`case when ${leases.attempt} is null then null else ${placeholderFor(leases.attempt, 'attempt')}::text end`,
         startedAt: sql`case when ${leases.attempt} is null then null else ${placeholderFor(leases.startedAt, 'startedAt')}::bigint end`,
+        dueAt: dueAsBefore(leases),
       })
       .where(and(ofLease, eq(leases.fence, sql.placeholder('fence'))))
       .prepare(name('give_back')),

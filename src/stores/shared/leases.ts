@@ -206,6 +206,15 @@ export const RELEASED = { holder: null } as const;
 /** Of a claim that is under way: its holder stays. */
 export const WITHOUT_INTENT = { attempt: null, startedAt: null } as const;
 export const RESOLVED = { ...RELEASED, ...WITHOUT_INTENT } as const;
+/**
+ * Of a claim that is given back, and had put the connection off. Not earlier than the claim: a process does not look again at
+ * what was due before the place it has come to. Null stays null: what is not active is never due.
+ */
+export function dueAsBefore({ dueAt, startedAt }: Record<'dueAt' | 'startedAt', Column>): SQL {
+  const before = sql`(select case when next_refresh_at > ${startedAt} then next_refresh_at else ${startedAt} end
+    from connections where id = connection_id and status = 'active')`;
+  return sql`case when ${dueAt} > ${before} then ${before} else ${dueAt} end`;
+}
 /** A refresh in flight holds the old fence: its answer is superseded. */
 export const fencedOff = (leases: Record<'fence', Column>) => ({ ...RESOLVED, fence: sql`${leases.fence} + 1` });
 

@@ -11,6 +11,7 @@ import {
   committedAs,
   committedFields,
   credentialColumns,
+  dueAsBefore,
   failureEntry,
   failureOf,
   hasReasonOf,
@@ -182,6 +183,7 @@ export function createRefreshStore(
           holder: null,
           attempt: sql`iif(${leases.attempt} is null, null, ${sql.placeholder('attempt')})`,
           startedAt: sql`iif(${leases.attempt} is null, null, ${sql.placeholder('startedAt')})`,
+          dueAt: dueAsBefore(leases),
         })
         .where(and(ofLease, eq(leases.fence, sql.placeholder('fence')))),
     ),

@@ -420,6 +420,17 @@ export function refreshes(at: Opened): void {
       expect(await at.store.claim(connection.id, aClaim({ attempt: 'att_3' }))).toBe('busy');
     });
 
+    test('is given back, and due again at once', async () => {
+      const { connection } = await connected(at.store, { nextRefreshAt: NOW - 1_000 });
+      // So late that it falls to any process.
+      const due = async () =>
+        (await at.store.dueConnections('slack', NOW + DUE_FOR_OTHERS_MS, 10)).map(({ dueAt }) => dueAt);
+      const first = await claimed(connection.id, aClaim({ now: NOW }));
+      expect(await due()).toEqual([]);
+      await at.store.releaseUnsent(connection.id, first);
+      expect(await due()).toEqual([NOW]);
+    });
+
     test('is given back with what it has inherited', async () => {
       const { id, held } = await claimedNew();
       await at.store.recordRefreshFailure(id, held, aFailure({ resolved: false }), anEntry());
