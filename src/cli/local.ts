@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { backupCommand } from './backup.ts';
 import { globalsOf } from './broker.ts';
 import { example } from './example.ts';
-import { Failure } from './failure.ts';
+import { Failure, misused } from './failure.ts';
 import type { Io } from './io.ts';
 import { migrateDataCommand } from './migrate-data.ts';
 import { signingKeyCommands } from './signing-keys.ts';
@@ -44,7 +44,8 @@ export function localCommands(program: Command, io: Io): void {
     );
   example(generate.option('--kid <id>', 'the id of the key'), 'valetkey keys generate --kid 2027').action(
     async ({ kid }: { kid?: string }) => {
-      const { generateKey } = await import('../runtime/keys.ts');
+      const { generateKey, isKid } = await import('../runtime/keys.ts');
+      if (kid !== undefined && !isKid(kid)) throw misused('--kid: 1 to 32 letters, digits, dashes or underscores');
       io.out(generateKey(kid));
     },
   );

@@ -11,7 +11,7 @@ import { SetupError } from './setup-error.ts';
 import { systemClock } from './system-clock.ts';
 import { openUsedStore } from './used-store.ts';
 
-export { generateKey } from '../adapters/keyring/keyring.ts';
+export { generateKey, isKid } from '../adapters/keyring/keyring.ts';
 
 /** What it accepts, `proveKeys` finds out. Rejects with `SetupError`. */
 export async function openKeyRing({ keys }: Config, log: Logger): Promise<KeyRing> {

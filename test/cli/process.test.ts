@@ -55,6 +55,15 @@ test.concurrent('keys generate: prints a key that the broker accepts, with the g
   expect(parseKeyRing(out.trim()).ok).toBe(true);
 });
 
+test.concurrent('keys generate: an id that no key may have is named, without a stack', async () => {
+  for (const kid of ['two words', 'a:b', '', 'k'.repeat(33)]) {
+    const { code, out, err } = await valetkey(['keys', 'generate', '--kid', kid]);
+    expect({ code, out }).toEqual({ code: 64, out: '' });
+    expect(err).toMatch(/^--kid: 1 to 32 letters/);
+    expect(err).not.toContain('    at ');
+  }
+});
+
 test.concurrent('connections import: only the result is on stdout', async () => {
   const taken = await valetkey(['connections', 'import', 'acme', 'ada'], '{"access_token":"a-secret-token"}');
   expect(taken).toMatchObject({ code: 0, err: '' });

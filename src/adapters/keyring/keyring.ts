@@ -91,8 +91,7 @@ function parseEntry(entry: string): RingKey | { issue: string } {
   if (trimmed === '') return { issue: 'is empty: is there a comma too many?' };
   const [kid, encoded, ...rest] = trimmed.split(':');
   if (encoded === undefined || rest.length > 0) return { issue: 'is not of the form kid:key' };
-  if (!KID.test(kid!))
-    return { issue: 'has a bad kid: 1 to 32 letters, digits, dashes or underscores go before the :' };
+  if (!isKid(kid!)) return { issue: 'has a bad kid: 1 to 32 letters, digits, dashes or underscores go before the :' };
   if (/[+/=]/.test(encoded)) return { issue: 'is base64; base64url has - for +, _ for / and no =' };
   const bytes = Buffer.from(encoded, 'base64url');
   try {
@@ -105,9 +104,11 @@ function parseEntry(entry: string): RingKey | { issue: string } {
   }
 }
 
+export const isKid = (text: string): boolean => KID.test(text);
+
 /** A new entry for `VALETKEY_KEYS`. Its output is a secret. */
 export function generateKey(kid = `k${nodeRandomBytes(4).toString('hex')}`): string {
-  if (!KID.test(kid)) throw new RangeError('a kid has 1 to 32 letters, digits, dashes or underscores');
+  if (!isKid(kid)) throw new RangeError('a kid has 1 to 32 letters, digits, dashes or underscores');
   return `${kid}:${nodeRandomBytes(KEY_BYTES).toString('base64url')}`;
 }
 
