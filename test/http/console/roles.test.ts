@@ -81,6 +81,17 @@ describe('console: roles and routes', () => {
     }
   });
 
+  it.each(['viewer', 'operator', 'admin'])(
+    'leads a %s from the set-up of an integration to no page that refuses',
+    async (role) => {
+      const browser = await entered(role);
+      const { html } = await browser.get('/console/integrations/acme/set-up');
+      const links = [...html.matchAll(/href="(\/console[^"#]*)"/g)].map(([, path]) => path!);
+      expect(links.includes('/console/callers/new')).toBe(role === 'admin');
+      for (const path of new Set(links)) expect((await browser.get(path)).status, path).toBe(200);
+    },
+  );
+
   it.each(['viewer', 'operator', 'admin'])('answers a %s on every page, and never with a defect', async (role) => {
     const browser = await entered(role);
     for (const { method, path } of routes.filter(({ method: one }) => one === 'GET')) {

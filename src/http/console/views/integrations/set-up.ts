@@ -37,7 +37,7 @@ export const setUpPage = (base: string, visit: Visit, setUp: SetUp): Html => htm
   ${tryIt(base, visit, setUp)}
   <section class="card" aria-labelledby="snippets">
     <h2 id="snippets">In your services</h2>
-    <p>A service needs a key of its own: <a href="${base}/console/callers/new">create a caller</a> that may use
+    <p>A service needs a key of its own: ${may(visit, 'admin') ? html`<a href="${base}/console/callers/new">create a caller</a>` : 'ask an admin for a caller'} that may use
       <code>${setUp.integration.id}</code>, and put its key into <code>VALETKEY_KEY</code>.</p>
     ${snippets({ ...setUp, id: setUp.integration.id, url: setUp.callersUrl, returnOrigin: setUp.integration.returnOrigins[0] })}
   </section>`;
