@@ -66,7 +66,7 @@ export function faultDetails(fault: Fault): FaultDetails {
     case 'step_up_exhausted':
       return {
         detail:
-          'This connection was authorized again for further scopes three times within an hour. If the server still wants more, it is not the owner who can give it: look at what it asks for.',
+          'The owner has authorized this connection three times within an hour. If the server still wants more, it is not the owner who can give it: look at what it asks for.',
         members: { connection_id: fault.connection_id },
         headers: retryAfter(fault.retryAfter),
       };
