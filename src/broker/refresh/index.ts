@@ -119,7 +119,17 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
       await clientFaults.start();
       if (!ahead) return;
       void failedRetries.start();
-      scheduler = startScheduler({ store, refresher, rateLimiter, circuitBreakers, mayLoseCommits, clock, log });
+      const { targets } = parts;
+      scheduler = startScheduler({
+        store,
+        refresher,
+        rateLimiter,
+        circuitBreakers,
+        targets,
+        mayLoseCommits,
+        clock,
+        log,
+      });
     },
     async recommitLost() {
       scheduler?.hold();

@@ -4,9 +4,12 @@ import { LRUCache } from 'lru-cache';
 import { isInDoubt } from '../../domain/backoff.ts';
 import { upTo } from '../../domain/cache-bounds.ts';
 import type { Connection } from '../../domain/connection.ts';
+import { Refusal } from '../../domain/errors.ts';
 import { SCHEDULER_HOLD_MS, SCHEDULER_TICK_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../ports/index.ts';
+import type { Targets } from '../integrations/index.ts';
 import type { CircuitBreakers } from './failures/circuits/circuit-breaker.ts';
+import { hasSeveralEndpoints } from './failures/token-endpoint.ts';
 import type { RateLimiter } from './limits/rate-limiter.ts';
 import type { Refresher } from './refresher.ts';
 
@@ -22,6 +25,7 @@ interface Parts {
   refresher: Pick<Refresher, 'refreshAhead' | 'resolve'>;
   rateLimiter: Pick<RateLimiter, 'capacity'>;
   circuitBreakers: Pick<CircuitBreakers, 'capacity'>;
+  targets: Pick<Targets, 'known'>;
   /** After a failed tick it holds: the store may come back without the last commits. */
   mayLoseCommits: boolean;
   clock: Clock;
@@ -37,6 +41,7 @@ export function startScheduler({
   refresher,
   rateLimiter,
   circuitBreakers,
+  targets,
   mayLoseCommits,
   clock,
   log,
@@ -83,11 +88,23 @@ export function startScheduler({
   }
 
   /**
+   * How many may be sent as far as its circuits are concerned. Where all that are known are open, others may be due at an endpoint
+   * that nothing was sent to yet: those that are not permitted are put off, to get at them.
+   */
+  async function permittedBy(integration: string): Promise<number> {
+    const permitted = circuitBreakers.capacity(integration);
+    if (permitted === Number.POSITIVE_INFINITY) return permitted;
+    const found = await targets.known(integration);
+    return !(found instanceof Refusal) && hasSeveralEndpoints(found) ? Number.POSITIVE_INFINITY : permitted;
+  }
+
+  /**
    * Begins as many of an integration as it has capacity for. When enough of them have ended, more are begun before the next
    * tick, by a refill.
    */
   async function beginDue(integration: string, isRefill: boolean): Promise<void> {
-    const capacity = Math.min(rateLimiter.capacity(integration, isRefill), circuitBreakers.capacity(integration));
+    const permitted = await permittedBy(integration);
+    const capacity = Math.min(rateLimiter.capacity(integration, isRefill), permitted);
     if (capacity < 1) return;
     const now = clock.now();
     const due = await store.dueConnections(integration, now, capacity, [...(begun.get(integration) ?? [])]);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Logger } from '../../../src/ports/index.ts';
+import type { Tuning } from '../../../src/runtime/app.ts';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectOk, expectProblem } from '../../support/contract.ts';
 import {
@@ -20,6 +21,8 @@ let server: ScriptedServer;
 let answer: (request: ReceivedRequest, owner: string) => ScriptedResponse;
 let alerts: object[];
 let providers: string;
+let tuning: Tuning;
+let log: Logger;
 
 /** Each tenant has a path of its own. */
 const ENTRY = {
@@ -45,10 +48,11 @@ beforeEach(async () => {
   const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
   server = await startScriptedServer((request) => answer(request, ownerOf(request)));
   const ignore = () => {};
-  const log: Logger = { debug: ignore, info: ignore, warn: ignore, error: (fields) => void alerts.push(fields) };
+  log = { debug: ignore, info: ignore, warn: ignore, error: (fields) => void alerts.push(fields) };
   providers = mkdtempSync(join(tmpdir(), 'valetkey-providers-'));
   writeFileSync(join(providers, 'tenants.json'), JSON.stringify(ENTRY));
-  broker = await startTestBroker({ VALETKEY_PROVIDERS_DIR: providers }, undefined, { clock, refreshAhead: false }, log);
+  tuning = { clock, refreshAhead: false };
+  broker = await startTestBroker({ VALETKEY_PROVIDERS_DIR: providers }, undefined, tuning, log);
 });
 afterEach(async () => {
   await server.close();
@@ -168,6 +172,23 @@ describe('noisy tenants, at endpoints of their own', () => {
     expect(text.match(/^valetkey_circuit_breaker_state\{.*$/gm)).toEqual([
       'valetkey_circuit_breaker_state{integration="acme"} 1',
     ]);
+  });
+
+  test('one that is down before any other was asked: those of others are refreshed in the background', async () => {
+    await broker.stop();
+    broker = await startTestBroker(
+      { VALETKEY_PROVIDERS_DIR: providers },
+      undefined,
+      { ...tuning, refreshAhead: true },
+      log,
+    );
+    await put('acme', { provider: 'tenants', client_id: 'c', client_secret: 's', params: { base: server.url } });
+    answer = ({ path }, owner) => (path.startsWith('/noisy') ? { status: 503 } : tokensFor(owner));
+    await connectMany(names(70, 'n'), params('noisy'));
+    await expect.poll(() => alerts, SOON).toHaveLength(1);
+    const before = issued;
+    await connectMany(names(10, 'q'), params('quiet'));
+    await expect.poll(() => issued - before, SOON).toBe(10);
   });
 
   test('one owner that is told to wait: the others are served', async () => {

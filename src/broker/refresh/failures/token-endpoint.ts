@@ -1,6 +1,10 @@
 // The token endpoint that a refresh is sent to: what its circuit is known by.
+import { isCode, protectedResourceOf } from '../../../domain/auth-modes.ts';
+import { placeholders } from '../../../domain/fields.ts';
+import { connectionFields } from '../../../domain/provider.ts';
 import type { Target } from '../../../domain/target.ts';
 import { withoutQuery } from '../../../domain/urls.ts';
+import type { ResolvedIntegration } from '../../integrations/index.ts';
 
 const known = new WeakMap<Target, string>();
 
@@ -16,4 +20,16 @@ export function tokenEndpoint(target: Target): string {
   const endpoint = withoutQuery(endpoints.refresh ?? endpoints.token ?? issuer ?? resource ?? '') ?? '';
   known.set(target, endpoint);
   return endpoint;
+}
+
+/** Whether connections of this integration may have token endpoints of their own, of which some are not known yet. */
+export function hasSeveralEndpoints({ integration, provider, auth }: ResolvedIntegration): boolean {
+  const template =
+    (isCode(auth) ? auth.refresh.url : undefined) ??
+    integration.overrides.token_url ??
+    ('token_url' in auth ? auth.token_url : undefined) ??
+    ('issuer' in auth ? auth.issuer : undefined) ??
+    protectedResourceOf(auth)?.url;
+  const ofConnections = connectionFields(provider, auth);
+  return template !== undefined && placeholders(template).some((name) => Object.hasOwn(ofConnections, name));
 }
