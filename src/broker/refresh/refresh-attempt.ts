@@ -278,9 +278,10 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     const isExpected = retried !== undefined || unresolved !== null;
     const verdict = await report(permission, admitted, answer, { isExpected, isLate, isWithheld });
     if (!answer.ok) return outcomes.failed(held, { ...verdict!, key: admitted.key, retried }, sent);
-    const result = await outcomes.succeeded(held, answer.value, spent);
-    if (other) track(id, isOtherLater ? keepLater(held, spent, answer.value, other) : other, windowMs);
-    return result;
+    const kept = outcomes.succeeded(held, answer.value, spent);
+    // From now on: a reader may see the new token before its commit is on the disk, and have it refreshed.
+    if (other) track(id, isOtherLater ? kept.then(() => keepLater(held, spent, answer.value, other)) : other, windowMs);
+    return kept;
   }
 
   return {
