@@ -14,6 +14,8 @@ export interface FairQueue<T> {
   /** All of them, the groups one after the other. */
   all(): T[];
   readonly size: number;
+  /** How many of a group. */
+  sizeOf(group: string): number;
 }
 
 export function createFairQueue<T>(): FairQueue<T> {
@@ -64,5 +66,6 @@ export function createFairQueue<T>(): FairQueue<T> {
     get size() {
       return size;
     },
+    sizeOf: (group) => groups.get(group)?.length ?? 0,
   };
 }

@@ -19,6 +19,7 @@ import type { CircuitBreakers } from './failures/circuits/circuit-breaker.ts';
 import type { DeadGrantBreaker } from './failures/dead-grant-breaker.ts';
 import type { FailureEvidence } from './failures/failure-evidence.ts';
 import { createFailureJudge } from './failures/failure-verdict.ts';
+import { hasSeveralEndpoints } from './failures/token-endpoint.ts';
 import { type RateLimiter, RateLimiterStopped } from './limits/rate-limiter.ts';
 import { createResponseTimes } from './limits/response-times.ts';
 import { createRetryAfterPacing } from './limits/retry-after-pacing.ts';
@@ -135,7 +136,8 @@ export function createRefresher(parts: RefresherParts): Refresher {
           isSlow();
           flights.isSlow(id);
         });
-      const place = { integration: connection.integration, endpoint: key.endpoint, key: id };
+      const isOneOfSeveral = hasSeveralEndpoints(resolved);
+      const place = { integration: connection.integration, endpoint: key.endpoint, isOneOfSeveral, key: id };
       const result = await rateLimiter.run(place, priority, run).catch((error: unknown) => {
         if (!(error instanceof RateLimiterStopped)) throw error;
         return unavailable(connection, 'stopping', 'the broker is stopping', MIN_RETRY_AFTER_MS);

@@ -18,7 +18,7 @@ import {
 let moved: number;
 let broker: TestBroker;
 let server: ScriptedServer;
-let answer: (request: ReceivedRequest, owner: string) => ScriptedResponse;
+let answer: (request: ReceivedRequest, owner: string) => ScriptedResponse | Promise<ScriptedResponse>;
 let alerts: object[];
 let providers: string;
 let tuning: Tuning;
@@ -44,6 +44,7 @@ const ENTRY = {
 
 beforeEach(async () => {
   moved = 0;
+  issued = 0;
   alerts = [];
   const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
   server = await startScriptedServer((request) => answer(request, ownerOf(request)));
@@ -61,7 +62,7 @@ afterEach(async () => {
 
 /** Refresh tokens are `<owner>.<n>`. */
 const ownerOf = ({ form }: ReceivedRequest) => (form.get('refresh_token') ?? '').split('.')[0] ?? '';
-let issued = 0;
+let issued: number;
 const tokensFor = (owner: string): ScriptedResponse => ({
   body: {
     access_token: `at-${++issued}`,
@@ -189,6 +190,29 @@ describe('noisy tenants, at endpoints of their own', () => {
     const before = issued;
     await connectMany(names(10, 'q'), params('quiet'));
     await expect.poll(() => issued - before, SOON).toBe(10);
+  });
+
+  test('one that is slow before any other was asked: those of others are refreshed in the background meanwhile', async () => {
+    await broker.stop();
+    const ahead = {
+      ...tuning,
+      refreshAhead: true,
+      refreshWait: { slowMs: 600_000, deadlineMs: 900_000, graceMs: 1_000 },
+    };
+    broker = await startTestBroker({ VALETKEY_PROVIDERS_DIR: providers }, undefined, ahead, log);
+    await put('acme', { provider: 'tenants', client_id: 'c', client_secret: 's', params: { base: server.url } });
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    answer = async ({ path }, owner) => {
+      if (path.startsWith('/noisy')) await released;
+      return tokensFor(owner);
+    };
+    await connectMany(names(100, 'n'), params('noisy'));
+    await expect.poll(() => server.received.length, SOON).toBe(16);
+    await connectMany(names(10, 'q'), params('quiet'));
+    await expect.poll(() => issued, SOON).toBe(10);
+    expect(server.received).toHaveLength(26);
+    release();
+    await expect.poll(() => issued, SOON).toBe(110);
   });
 
   test('one owner that is told to wait: the others are served', async () => {

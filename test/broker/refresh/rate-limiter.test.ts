@@ -220,6 +220,30 @@ describe('stopping', () => {
   });
 });
 
+test('tokens: none are taken for what waits behind others at its endpoint', async () => {
+  const takes: number[] = [];
+  const counting: Pick<Store, 'takeFromBucket'> = {
+    takeFromBucket: (bucket, count, limits) => {
+      takes.push(count);
+      return store.takeFromBucket(bucket, count, limits);
+    },
+  };
+  const rateLimiter = createRateLimiter({ store: counting, clock, concurrency: 4, perSecond: 1 });
+  const begun: string[] = [];
+  const run = (key: string) =>
+    rateLimiter.run({ ...at(key, 'noisy'), isOneOfSeveral: true }, 'background', () => {
+      begun.push(key);
+      return new Promise<void>(() => undefined);
+    });
+  for (const key of ['a', 'b', 'c', 'd', 'e']) run(key).catch(() => undefined);
+  await expect.poll(() => begun, AT_ONCE).toEqual(['a', 'b']);
+  await settled();
+  const before = takes.length;
+  rateLimiter.prioritize('acme', 'd');
+  await settled();
+  expect(takes).toHaveLength(before);
+});
+
 test('capacity: what waits is what can begin soon, less what is queued', () => {
   const { rateLimiter, run } = setUp();
   expect(rateLimiter.capacity('acme')).toBe(2);
@@ -248,5 +272,5 @@ test('capacity: of several endpoints, what waits for one of them leaves room for
   end('o0');
   for (const key of ['n1', 'n2', 'n3', 'n4', 'n5', 'n6']) run(key).catch(() => undefined);
   await begins('o0', 'n1', 'n2');
-  expect(rateLimiter.capacity('acme')).toBe(2);
+  expect(rateLimiter.capacity('acme')).toBe(4);
 });

@@ -22,8 +22,18 @@ export function tokenEndpoint(target: Target): string {
   return endpoint;
 }
 
+const several = new WeakMap<ResolvedIntegration, boolean>();
+
 /** Whether connections of this integration may have token endpoints of their own, of which some are not known yet. */
-export function hasSeveralEndpoints({ integration, provider, auth }: ResolvedIntegration): boolean {
+export function hasSeveralEndpoints(found: ResolvedIntegration): boolean {
+  const before = several.get(found);
+  if (before !== undefined) return before;
+  const has = namesConnections(found);
+  several.set(found, has);
+  return has;
+}
+
+function namesConnections({ integration, provider, auth }: ResolvedIntegration): boolean {
   const template =
     (isCode(auth) ? auth.refresh.url : undefined) ??
     integration.overrides.token_url ??

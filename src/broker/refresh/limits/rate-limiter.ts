@@ -26,6 +26,8 @@ export interface RequestPlace {
   integration: string;
   /** The token endpoint. */
   endpoint: string;
+  /** Whether other connections of the integration may have other ones; if left out, that shows when one is seen. */
+  isOneOfSeveral?: boolean;
   key: string;
 }
 
@@ -61,6 +63,9 @@ const SLOW_PER_PLACE = 3;
 
 /** Background work that may wait, however low the rate is. */
 const MIN_BACKLOG = 4;
+
+/** Work that waits behind others at its endpoint, so that those at other endpoints are looked for. */
+const MAX_HELD_BACK = 1_000;
 
 /** The part of a burst that background work leaves to readers, of this process and others. */
 const RESERVED_FOR_READS = 1 / 4;
@@ -104,8 +109,6 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
   let isStopped = false;
   const inBacklogTime = Math.ceil((perSecond * REFRESH_BACKLOG_MS) / 1_000);
   const maxBacklog = Math.min(concurrency, Math.max(MIN_BACKLOG, inBacklogTime));
-  /** What can begin soon; of several endpoints, also what waits for one of them and leaves its places to the others. */
-  const mayWait = ({ onlyEndpoint }: Queue): number => (onlyEndpoint === null ? 2 * concurrency : maxBacklog);
   const inPrefetchTime = Math.floor((perSecond * RATE_LIMIT_PREFETCH_MS) / 1_000);
   const maxPrefetch = Math.max(1, Math.min(concurrency, inPrefetchTime));
   const readLimits: BucketLimits = { perSecond, burst: concurrency, reserve: 0 };
@@ -128,7 +131,7 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
     return open;
   }
 
-  function queueOf({ integration, endpoint }: RequestPlace): Queue {
+  function queueOf({ integration, endpoint, isOneOfSeveral = false }: RequestPlace): Queue {
     let queue = queues.get(integration);
     if (!queue) {
       queue = {
@@ -147,11 +150,21 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
       };
       queues.set(integration, queue);
     }
-    if (queue.onlyEndpoint !== endpoint) queue.onlyEndpoint = null;
+    if (isOneOfSeveral || queue.onlyEndpoint !== endpoint) queue.onlyEndpoint = null;
     return queue;
   }
 
   const waitingIn = ({ waiting }: Queue): number => waiting.size('read') + waiting.size('background');
+
+  /** What waits for a place or a token, and not for others at its endpoint, which has its share. */
+  function readyIn(queue: Queue, priority: Priority): number {
+    let ready = queue.waiting.size(priority);
+    if (queue.onlyEndpoint !== null) return ready;
+    const mayBegin = mayBeginAt(queue);
+    for (const endpoint of queue.endpoints.keys())
+      if (!mayBegin(endpoint)) ready -= queue.waiting.sizeAt(endpoint, priority);
+    return ready;
+  }
 
   function advance(queue: Queue): void {
     if (queue.tokens > 0 && clock.monotonic() > queue.tokensExpireAt) {
@@ -167,17 +180,17 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
       queue.tokens--;
       next.begin();
     }
-    const isWaiting = waitingIn(queue) > 0 && places(queue) > 0;
-    if (isWaiting && !queue.isTaking) void take(queue);
+    if (queue.isTaking || places(queue) <= 0) return;
+    if (readyIn(queue, 'read') + readyIn(queue, 'background') > 0) void take(queue);
   }
 
   /** Takes rate-limit tokens from the store. If it fails, all queued work fails: nothing runs without a token. */
   async function take(queue: Queue): Promise<void> {
-    const forRead = queue.waiting.size('read') > 0;
+    const forRead = readyIn(queue, 'read') > 0;
     if (queue.timer && (!forRead || queue.isEmptyForReads)) return;
     clearTimeout(queue.timer);
     queue.timer = undefined;
-    const usable = Math.min(queue.waiting.size(forRead ? 'read' : 'background'), places(queue));
+    const usable = Math.min(readyIn(queue, forRead ? 'read' : 'background'), places(queue));
     queue.isTaking = true;
     try {
       const limits = forRead ? readLimits : backgroundLimits;
@@ -255,10 +268,12 @@ export function createRateLimiter({ store, clock, concurrency, perSecond }: Part
     capacity(integration, isRefill = false) {
       const queue = queues.get(integration);
       if (!queue) return maxBacklog;
-      const [waiting, most] = [waitingIn(queue), mayWait(queue)];
-      if (isRefill && waiting > most / 2) return 0;
+      const ready = readyIn(queue, 'read') + readyIn(queue, 'background');
+      if (isRefill && ready > maxBacklog / 2) return 0;
       const working = concurrency - places(queue);
-      return Math.max(0, Math.min(most, 2 * concurrency - working) - waiting);
+      const mayBecomeReady = Math.min(maxBacklog, 2 * concurrency - working) - ready;
+      const heldBack = waitingIn(queue) - ready;
+      return Math.max(0, Math.min(mayBecomeReady, MAX_HELD_BACK - heldBack));
     },
 
     stop() {

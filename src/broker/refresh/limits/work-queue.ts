@@ -21,6 +21,7 @@ export interface WorkQueue {
   /** Moves background work to the reads. */
   prioritize(key: string): void;
   size(priority: Priority): number;
+  sizeAt(endpoint: string, priority: Priority): number;
   removeAll(): QueuedWork[];
 }
 
@@ -36,6 +37,7 @@ export function createWorkQueue(): WorkQueue {
       if (work && waiting.background.remove(work.endpoint, work)) push('read', work);
     },
     size: (priority) => waiting[priority].size,
+    sizeAt: (endpoint, priority) => waiting[priority].sizeOf(endpoint),
     removeAll() {
       const works = Object.values(waiting).flatMap((queue) => queue.all());
       waiting.read = createFairQueue();
