@@ -56,9 +56,9 @@ export interface DivisibleReads {
 }
 
 /**
- * Divides the reads from a place up to another into batches, which are lists of places, each of which is stored as one entry. Reads of a batch have the same in common, lie
- * within a few seconds, and are neighbours by their owners, so that the pages of the index that find them are few. They are in the
- * order of their times.
+ * Divides the reads from a place up to another into batches, which are lists of places, each of which is stored as one entry. Reads
+ * of a batch have the same in common, lie within a few seconds, and are neighbours by their owners, so that the pages of the index
+ * that find them are few. They are in the order of their times.
  */
 export function batchesOf({ common, at, owner }: DivisibleReads, from: number, to: number): number[][] {
   const callers = new Map<ReadsInCommon, Map<number, number[]>>();

@@ -96,9 +96,9 @@ export interface RefreshStore {
   postponeDue(ids: readonly string[], now: number): Promise<void>;
   /**
    * Makes active connections of these integrations due `now` that failed last by then, and would be due later; that they were
-   * to wait is forgotten. The same for those of any integration that failed in the future: the clock was ahead. Their number, and the cursor of the next page: of the active connections that have failed, of any
-   * integration, each page examines `limit`. One that another operation is changing may be left out. Repeated, it does the
-   * same.
+   * to wait is forgotten. The same for those of any integration that failed in the future: the clock was ahead. Their number,
+   * and the cursor of the next page: of the active connections that have failed, of any integration, each page examines `limit`.
+   * One that another operation is changing may be left out. Repeated, it does the same.
    */
   retryFailed(
     expired: readonly ExpiredFailures[],

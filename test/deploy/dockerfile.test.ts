@@ -40,7 +40,7 @@ describe('the Dockerfile', () => {
     expect(after.filter(({ name }) => name === 'RUN')).toEqual([]);
   });
 
-  it('builds as the runtime user in the same folder, so that the compile cache is valid', () => {
+  it('builds as the runtime user in the same folder', () => {
     const building = instructions.slice(0, -shipped.length);
     const all = (name: string, lines = instructions) => lines.filter((one) => one.name === name);
     expect(all('USER', building).map(({ rest }) => rest)).toEqual([only('USER')]);

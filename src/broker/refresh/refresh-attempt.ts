@@ -42,8 +42,8 @@ export interface RefreshAttempts {
   /**
    * `lostAt`: the refresh token may have been spent at this time (ms), and the response was lost. `isSlow` is called when the
    * provider takes long. `busy`: another process holds the lease. `changed`: the integration was changed since it was admitted, and
-   * nothing was sent. Rejects with `StoreError` when the store fails: then
-   * nothing was spent, or the intent stays on record; with `RateLimiterStopped` after `stop`: then nothing was spent.
+   * nothing was sent. Rejects with `StoreError` when the store fails: then nothing was spent, or the intent stays on record; with
+   * `RateLimiterStopped` after `stop`: then nothing was spent.
    */
   run(
     admitted: Admitted,

@@ -38,7 +38,10 @@ interface Parts {
   log: Logger;
   /** Called once: the first worker serves. */
   onListening: (ready: ReadyMessage) => void;
-  /** Set by tests: how often workers are pinged, how long they may be silent, the first pause of a worker that keeps ending, and how long a stop may take. */
+  /**
+   * Set by tests: how often workers are pinged, how long they may be silent, the first pause of a worker that keeps ending, and how
+   * long a stop may take.
+   */
   tuning?: { pingEveryMs?: number; unresponsiveMs?: number; restartMs?: number; stopMs?: number };
 }
 
