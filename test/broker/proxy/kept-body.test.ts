@@ -7,6 +7,7 @@ import { keepBody } from '../../../src/broker/proxy/sending/kept-body.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage: () => void = runInNewContext('gc');
+setFlagsFromString('--no-expose-gc');
 
 /** Chunks of a byte each, and at the end how many of them are in memory still. */
 function bytesOneByOne(count: number) {
