@@ -15,7 +15,7 @@ import { loadCatalogue } from './src/catalogue/load.ts';
 /** The built-in providers as text, a line each, parsed when they are asked for. In code, it would stay in memory, twice. */
 const CATALOGUE = 'catalogue.jsonl';
 /** A thread of its own, beside the code that starts it. */
-const CHECKPOINT_WORKER = 'src/stores/sqlite/checkpoint-worker.ts';
+const BACKGROUND_WORKER = 'src/stores/sqlite/background-worker.ts';
 
 const BROKER_ENTRY = 'src/main.ts';
 /** What the image runs: one script. */
@@ -150,8 +150,8 @@ const broker = await build({
 asciiOnly(join(outdir, BROKER));
 const sender = await build({ ...scripts, ...entries('code', SENDER) });
 await build({ ...scripts, ...entries('code', PARSE_ENTRY) });
-await build({ ...modules, ...entries('code', CHECKPOINT_WORKER, ...others) });
-const cli = await build({ ...modules, ...entries('code/cli', 'src/cli.ts', CHECKPOINT_WORKER) });
+await build({ ...modules, ...entries('code', BACKGROUND_WORKER, ...others) });
+const cli = await build({ ...modules, ...entries('code/cli', 'src/cli.ts', BACKGROUND_WORKER) });
 
 // An older Node would name an export that it does not have.
 const START = [

@@ -44,8 +44,8 @@ export const sealContext = (id: string) => ({ row: `audit_seals/${id}`, column: 
 /** What is encrypted of a seal: its hash, and whether a head was stored with it. The first seals had none. */
 export const sealProof = (hash: string, hasHead: boolean): string => (hasHead ? `${hash} head` : hash);
 
-/** In this order, for ever; those of a later version come after them. */
-const MEMBERS = Object.keys({
+/** Of an entry, in the order in which they are hashed, for ever; those of a later version come after them. */
+export const ENTRY_MEMBERS = Object.keys({
   id: true,
   at: true,
   action: true,
@@ -72,7 +72,7 @@ const MEMBERS = Object.keys({
 /** Without members that are null: entries keep their text when later versions add members. */
 export function entryText(entry: StoredAuditEntry): string {
   const told: unknown[] = [];
-  for (const name of MEMBERS) if (entry[name] !== null) told.push(name, entry[name]);
+  for (const name of ENTRY_MEMBERS) if (entry[name] !== null) told.push(name, entry[name]);
   return JSON.stringify(told);
 }
 

@@ -1,9 +1,6 @@
 // The audit log in SQLite.
-import type { Database } from 'better-sqlite3';
 import { and, asc, desc, getTableColumns, gt, inArray, isNull, lt, or, sql } from 'drizzle-orm';
-import type { AuditEntry } from '../../domain/audit.ts';
-import { isBatch, ownersIn, weekOf } from '../../domain/audit-reads.ts';
-import { ANCHOR, HEAD } from '../../domain/audit-seal.ts';
+import { weekOf } from '../../domain/audit-reads.ts';
 import type { AuditFilter, AuditStore } from '../../ports/index.ts';
 import { type AuditRange, type Contains, inAuditRange, matchesEntry } from '../shared/audit-filters.ts';
 import { type AuditStatements, auditPage } from '../shared/audit-pages.ts';
@@ -12,34 +9,6 @@ import { auditReads, audit as log } from './schema.ts';
 
 /** All but its place in the hash chain. */
 export const { position: _, ...entryColumns } = getTableColumns(log);
-
-/** One writer at a time: places are in the order of the commits. Also after all entries of a time were deleted. */
-const NEXT_POSITION = `select 1 + max(
-  coalesce((select max(position) from audit), 0),
-  coalesce((select to_position from audit_seals where id < '${ANCHOR}' order by id desc limit 1), 0),
-  coalesce((select to_position from audit_seals where id = '${HEAD}'), 0))`;
-
-/** All owners of a batch: a JSON list. */
-export const ADD_READS = `insert into audit_reads (week, owner, entry)
-  select ?, value, ? from json_each(?) where true on conflict do nothing`;
-
-/**
- * Writes an entry inside an operation, and of a batch of reads the rows that find it. Without drizzle's mapping, which does
- * nothing here.
- */
-export function auditWriter(client: Database): (entry: AuditEntry) => void {
-  const columns = Object.entries(entryColumns);
-  const names = columns.map(([, { name }]) => name).join(', ');
-  const insert = client.prepare(
-    `insert into audit (${names}, position) values (${columns.map(([key]) => `@${key}`).join(', ')}, (${NEXT_POSITION}))
-     on conflict (id) do nothing`,
-  );
-  const find = client.prepare<[number, string, string]>(ADD_READS);
-  return (entry) => {
-    insert.run(entry);
-    if (isBatch(entry)) find.run(weekOf(entry.at), entry.id, JSON.stringify(ownersIn(entry)));
-  };
-}
 
 /** The newest entries of a range, of which those that match; and the last one that was examined. */
 export function auditStep(
@@ -113,14 +82,11 @@ export const OF_WEEK = `select entry from audit_reads where week = ? and owner =
   order by entry desc limit ?`;
 
 export function createAuditStore(access: SqliteAccess): AuditStore {
-  const { orm, read, write, writeAside, recordEntry } = access;
+  const { orm, read, write, recordElsewhere } = access;
   const statements = statementsOf(access);
   return {
     appendAudit: async (entries) => {
-      if (entries.length === 0) return;
-      await writeAside(() => {
-        for (const entry of entries) recordEntry(entry);
-      });
+      if (entries.length > 0) await recordElsewhere(entries);
     },
     missingAuditEntries: (ids) =>
       read(() => {

@@ -25,6 +25,8 @@ export interface SqliteAccess {
   record(audit: AuditEntry | undefined, ...changes: StoreChange[]): void;
   /** Inside an operation: its audit entry alone. */
   recordEntry(audit: AuditEntry): void;
+  /** Audit entries that no request waits for, in a commit of their own: see `GroupCommit.writeElsewhere`. Rejects with `StoreError`. */
+  recordElsewhere(entries: readonly AuditEntry[]): Promise<void>;
   events: Pick<SqliteEventWriter, 'write' | 'audienceChanged' | 'judgeCallersBy'>;
   /** See `EventStore.onEvents`. */
   onEvents(listener: (types: EventType[]) => void): () => void;

@@ -20,7 +20,7 @@ import {
 } from '../../ports/index.ts';
 import { batchesIn } from '../shared/migrated-reads.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
-import { ADD_READS } from './audit.ts';
+import { ADD_READS } from './audit-writer.ts';
 import { openDatabase, pathOf } from './database.ts';
 import { storeError } from './group-commit.ts';
 import { schemaState } from './migrations.ts';

@@ -1,4 +1,5 @@
 // Group commit: the operations that are waiting share one transaction, and so one fsync, which another thread waits for.
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Database, Statement } from 'better-sqlite3';
 import { startDeadline } from '../../domain/deadline.ts';
 import {
@@ -28,6 +29,18 @@ interface WriteOptions {
   /** Called before the promise is fulfilled. */
   durable?: () => void;
 }
+
+/** What has been committed, and is not known to be on the disk. */
+interface Unsynced {
+  settle: () => void;
+  reject: (error: StoreError) => void;
+}
+
+interface PendingElsewhere extends PromiseWithResolvers<void> {
+  commit: (begins: () => void) => Promise<ElsewhereOutcome>;
+}
+/** `busy`: another process has locked the database. Undefined: the thread has ended. */
+type ElsewhereOutcome = 'done' | 'busy' | { failed: string } | undefined;
 
 interface PendingWrite {
   /** Runs the operation, and returns what settles its promise once it is durable. */
@@ -67,10 +80,16 @@ export class GroupCommit {
   #durable: (() => void)[] = [];
   /** The turn that comes. */
   #next: { isAwaited: boolean; cancel: () => void } | undefined;
-  /** The last commit is in the log, and not yet on the disk. */
+  /** To be committed by another thread, one at a time. */
+  #elsewhere: PendingElsewhere[] = [];
+  /** The first of them waits for its turn there, or is under way. */
+  #asked: Promise<void> | undefined;
+  /** It is under way: nothing is committed here meanwhile. */
+  #isElsewhere = false;
+  /** In the log, since the last sync began. */
+  #unsynced: Unsynced[] = [];
+  /** What was in the log is brought to the disk. */
   #syncing: Promise<void> | undefined;
-  /** Commits that are in the log, and not yet on the disk. */
-  #unsynced = 0;
   /** Cancels the wait for the disk, which begins with the first that comes meanwhile. */
   #stopWaiting: (() => void) | undefined;
   #isDiskSilent = false;
@@ -126,9 +145,27 @@ export class GroupCommit {
         };
       };
       this.#pending.push({ run, isAwaited, isPatient, reject });
-      if (this.#syncing) this.#stopWaiting ??= startDeadline(this.#parts.giveUpMs, () => this.#refuseWaiting());
+      this.#wait();
       this.#schedule();
     });
+  }
+
+  /**
+   * What another thread commits, with a connection of its own, into the log. `commit` calls `begins` when it is its turn there: from
+   * then on until `commit` is fulfilled, nothing is committed here, where it would only block the event loop. The promise is
+   * fulfilled when that is on the disk. Rejects with `StoreError`: then it may have had an effect, or may still have it.
+   */
+  writeElsewhere(commit: PendingElsewhere['commit']): Promise<void> {
+    if (this.#closed) return Promise.reject(new StoreError('the store is closed'));
+    if (this.#isDiskSilent) return Promise.reject(diskSilent());
+    const write = { commit, ...Promise.withResolvers<void>() };
+    this.#elsewhere.push(write);
+    const cancel = startDeadline(this.#parts.giveUpMs, () => {
+      this.#elsewhere = this.#elsewhere.filter((one) => one !== write);
+      write.reject(diskSilent());
+    });
+    this.#schedule();
+    return write.promise.finally(cancel);
   }
 
   /**
@@ -139,10 +176,25 @@ export class GroupCommit {
     if (this.#closed) return;
     this.#closed = true;
     this.#next?.cancel();
+    for (const { reject } of this.#elsewhere.splice(0)) reject(new StoreError('the store is closed'));
+    if (this.#isElsewhere) await this.#asked;
     this.#client.pragma(`busy_timeout = ${SQLITE_BUSY_GIVE_UP_MS}`);
     while (this.#pending.length > 0) this.#commit();
-    await this.#syncing;
+    while (this.#syncing || this.#unsynced.length > 0) await this.#sync();
     for (const settle of this.#durable.splice(0)) settle();
+  }
+
+  /** What is to be committed waits for the disk, or for another thread, which waits for it. */
+  #wait(): void {
+    if (this.#syncing || this.#isElsewhere)
+      this.#stopWaiting ??= startDeadline(this.#parts.giveUpMs, () => this.#refuseWaiting());
+  }
+
+  #waitNoLonger(): void {
+    this.#stopWaiting?.();
+    this.#stopWaiting = undefined;
+    this.#isDiskSilent = false;
+    this.#isAhead = false;
   }
 
   /** Otherwise they would only become more, and their clients have hung up. */
@@ -159,14 +211,67 @@ export class GroupCommit {
     });
   }
 
+  #isCommitDue(): boolean {
+    return this.#pending.length > 0 && !this.#isElsewhere && (!this.#syncing || this.#isAhead);
+  }
+
+  #isSyncDue(): boolean {
+    return this.#unsynced.length > 0 && !this.#syncing;
+  }
+
   /** Nothing is committed until the last commit is on the disk, unless that takes very long. */
   #schedule(): void {
-    const isCommitDue = this.#pending.length > 0 && (!this.#syncing || this.#isAhead);
-    if (this.#closed || (this.#durable.length === 0 && !isCommitDue)) return;
-    const isAwaited = this.#durable.length > 0 || this.#pending.some((one) => one.isAwaited);
+    if (this.#closed) return;
+    const isCommitDue = this.#isCommitDue();
+    if (!isCommitDue) this.#askElsewhere();
+    if (this.#durable.length === 0 && !isCommitDue && !this.#isSyncDue()) return;
+    const isAwaited = this.#durable.length > 0 || (isCommitDue && this.#pending.some((one) => one.isAwaited));
     if (this.#next && (this.#next.isAwaited || !isAwaited)) return;
     this.#next?.cancel();
     this.#next = { isAwaited, cancel: this.#call(isAwaited) };
+  }
+
+  /** While nothing is to be committed here. */
+  #askElsewhere(): void {
+    if (this.#asked) return;
+    const write = this.#elsewhere.shift();
+    if (write) this.#asked = this.#commitElsewhere(write);
+  }
+
+  async #commitElsewhere({ commit, resolve, reject }: PendingElsewhere): Promise<void> {
+    const until = this.#parts.now() + SQLITE_BUSY_GIVE_UP_MS;
+    try {
+      let outcome = await this.#whileNothingIsCommitted(commit);
+      while (outcome === 'busy' && this.#parts.now() < until) {
+        await pause(SQLITE_BUSY_RETRY_MS);
+        outcome = await this.#whileNothingIsCommitted(commit);
+      }
+      if (outcome === 'done') {
+        this.#unsynced.push({ settle: resolve, reject });
+        this.#parts.onCommit();
+      } else reject(new StoreError(notDone(outcome)));
+    } catch (cause) {
+      reject(storeError(cause));
+    }
+    this.#asked = undefined;
+    this.#schedule();
+  }
+
+  async #whileNothingIsCommitted(commit: PendingElsewhere['commit']): Promise<ElsewhereOutcome> {
+    try {
+      return await commit(() => this.#beginElsewhere());
+    } finally {
+      this.#isElsewhere = false;
+      if (!this.#syncing) this.#waitNoLonger();
+      this.#schedule();
+    }
+  }
+
+  #beginElsewhere(): void {
+    if (this.#closed) throw new StoreError('the store is closed');
+    if (this.#isLogInDoubt) this.#emptyLog();
+    this.#isElsewhere = true;
+    if (this.#pending.length > 0) this.#wait();
   }
 
   #call(isAwaited: boolean): () => void {
@@ -189,7 +294,10 @@ export class GroupCommit {
    * their writers write at once, shares it.
    */
   #turn(): void {
-    if (this.#durable.length === 0 && (!this.#syncing || this.#isAhead)) this.#commit();
+    if (this.#durable.length === 0) {
+      if (this.#isCommitDue()) this.#commit();
+      if (this.#isSyncDue()) void this.#sync();
+    }
     const settlers = this.#durable.splice(0, SETTLED_PER_TURN);
     for (const settle of settlers) settle();
     if (settlers.length > 0 && this.#durable.length === 0) this.#parts.onAnswered();
@@ -224,7 +332,7 @@ export class GroupCommit {
       const settlers = this.#runTogether(batch) ?? this.#runAgain(batch);
       if (!settlers) return;
       this.#sql.commit.run();
-      this.#syncing = this.#bringToDisk(batch, settlers, this.#syncing);
+      for (const [i, settle] of settlers.entries()) this.#unsynced.push({ settle, reject: batch[i]!.reject });
       this.#parts.onCommit();
     } catch (cause) {
       if (this.#client.inTransaction) this.#sql.rollback.run();
@@ -232,29 +340,31 @@ export class GroupCommit {
     }
   }
 
-  #refuse(batch: PendingWrite[], cause: unknown): void {
+  #refuse(batch: Pick<Unsynced, 'reject'>[], cause: unknown): void {
     const error = storeError(cause);
     for (const { reject } of batch) reject(error);
     this.#parts.onAnswered();
   }
 
-  /** `before`: the commit has not waited until the disk has the one before it, only this does. */
-  async #bringToDisk(batch: PendingWrite[], settlers: (() => void)[], before?: Promise<void>): Promise<void> {
-    this.#unsynced++;
+  /** One at a time. */
+  #sync(): Promise<void> {
+    this.#syncing ??= this.#bringToDisk();
+    return this.#syncing;
+  }
+
+  /** All that is in the log. */
+  async #bringToDisk(): Promise<void> {
+    const some = this.#unsynced.splice(0);
     try {
-      if (before) await before;
       if (this.#isLogInDoubt) throw new StoreError('the disk has failed');
       await this.#parts.sync();
-      this.#durable.push(...settlers);
+      this.#durable.push(...some.map(({ settle }) => settle));
     } catch (cause) {
       this.#isLogInDoubt = true;
-      this.#refuse(batch, cause);
+      this.#refuse([...some, ...this.#unsynced.splice(0)], cause);
     }
-    if (--this.#unsynced === 0) this.#syncing = undefined;
-    this.#stopWaiting?.();
-    this.#stopWaiting = undefined;
-    this.#isDiskSilent = false;
-    this.#isAhead = false;
+    this.#syncing = undefined;
+    this.#waitNoLonger();
     this.#schedule();
   }
 
@@ -320,6 +430,11 @@ export class GroupCommit {
       return { cause };
     }
   }
+}
+
+function notDone(outcome: Exclude<ElsewhereOutcome, 'done'>): string {
+  if (outcome === 'busy') return 'database is locked';
+  return outcome?.failed ?? 'the thread of the store has ended';
 }
 
 const diskSilent = () => new StoreError('the disk does not answer');

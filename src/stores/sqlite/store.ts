@@ -6,8 +6,10 @@ import { createInstants } from '../shared/instants.ts';
 import { createListeners } from '../shared/listeners.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
 import { createAgentSessionStore } from './agent-sessions.ts';
-import { auditWriter, createAuditStore } from './audit.ts';
+import { createAuditStore } from './audit.ts';
 import { createAuditSealStore } from './audit-seals.ts';
+import { auditWriter } from './audit-writer.ts';
+import { createBackgroundThread } from './background-thread.ts';
 import { createBarrier } from './barrier.ts';
 import { createCallerStore } from './callers.ts';
 import { createCaptureStore } from './captures.ts';
@@ -60,7 +62,8 @@ export async function openSqlite(
 ): Promise<Store> {
   const client = openDatabase(url, migrations);
   compileWhenRun(client);
-  const checkpoints = createCheckpoints(client);
+  const thread = createBackgroundThread(client.name);
+  const checkpoints = createCheckpoints(client, thread);
   const log = createLogSync(client);
   const commits = new GroupCommit(client, {
     onCommit: checkpoints.committed,
@@ -99,6 +102,10 @@ export async function openSqlite(
       if (audit) eventWriter.ofAudit(audit);
     },
     recordEntry: writeAudit,
+    recordElsewhere: (entries) =>
+      thread.isRunning()
+        ? commits.writeElsewhere((begins) => thread.run({ kind: 'append', entries }, begins))
+        : commits.write(() => entries.forEach(writeAudit), { isAwaited: false }),
     events: eventWriter,
     onEvents: eventListeners.add,
   };
@@ -143,7 +150,8 @@ export async function openSqlite(
     close: async () => {
       await commits.finish();
       changeFeed.stop();
-      await checkpoints.stop();
+      checkpoints.stop();
+      await thread.stop();
       log.close();
       client.close();
       liveness.stop();

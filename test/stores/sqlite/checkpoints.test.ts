@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { Worker } from 'node:worker_threads';
 import Sqlite, { type Database } from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
+import { createBackgroundThread } from '../../../src/stores/sqlite/background-thread.ts';
 import { createCheckpoints } from '../../../src/stores/sqlite/checkpoints.ts';
 import { openDatabase } from '../../../src/stores/sqlite/database.ts';
 import { GroupCommit } from '../../../src/stores/sqlite/group-commit.ts';
@@ -23,24 +24,29 @@ function aPath(): string {
   return join(folder, 'valetkey.db');
 }
 
-const THREAD = new URL('../../../src/stores/sqlite/checkpoint-worker.ts', import.meta.url);
+const THREAD = new URL('../../../src/stores/sqlite/background-worker.ts', import.meta.url);
 
 function opened(path = aPath(), threadOf = (workerData: unknown) => new Worker(THREAD, { workerData })) {
   const client = openDatabase(`file:${path}`);
   onTestFinished(() => void client.close());
   client.exec('create table filling (bytes)');
   const threads: Worker[] = [];
-  const checkpoints = createCheckpoints(client, (name) => {
+  const background = createBackgroundThread(client.name, (name) => {
     const thread = threadOf({ path: name });
     thread.unref();
     threads.push(thread);
     return thread;
   });
-  onTestFinished(() => checkpoints.stop());
+  const checkpoints = createCheckpoints(client, background);
+  async function stop() {
+    checkpoints.stop();
+    await background.stop();
+  }
+  onTestFinished(stop);
   const commits = new GroupCommit(client, { onCommit: checkpoints.committed });
   const add = client.prepare('insert into filling values (zeroblob(?))');
   const fill = (pages: number) => commits.write(() => void add.run(pages * PAGE));
-  return { path, client, threads, checkpoints, fill };
+  return { path, client, threads, checkpoints, stop, fill };
 }
 
 const left = (client: Database): number => {
@@ -107,7 +113,7 @@ test('checkpoints: without the thread, commits write the log as they did before 
 });
 
 test('checkpoints: a thread that cannot be made is as one that has ended', async () => {
-  const { client, threads, checkpoints, fill } = opened(aPath(), () => {
+  const { client, threads, checkpoints, stop, fill } = opened(aPath(), () => {
     throw new Error('no more threads');
   });
   await fill(ENOUGH_PAGES);
@@ -115,17 +121,17 @@ test('checkpoints: a thread that cannot be made is as one that has ended', async
   await fill(3_500);
   expect(left(client)).toBe(0);
   expect(await checkpoints.truncate()).toBe(true);
-  await checkpoints.stop();
+  await stop();
   expect(threads).toEqual([]);
 });
 
 test('checkpoints: a store that is closed leaves no log behind, and its thread ends', async () => {
   const path = aPath();
-  const { client, threads, checkpoints, fill } = opened(path);
+  const { client, threads, stop, fill } = opened(path);
   await fill(ENOUGH_PAGES);
   await expect.poll(() => left(client)).toBe(0);
   const gone = once(threads[0]!, 'exit');
-  await checkpoints.stop();
+  await stop();
   await gone;
   client.close();
   expect(existsSync(`${path}-wal`)).toBe(false);

@@ -254,6 +254,117 @@ test('a commit that no request waits for comes later, or with the next one that 
   expect(words()).toEqual(['a', 'b', 'c', 'd', 'e']);
 });
 
+/** Another thread, which commits when the test says. */
+function createThread(of = commits) {
+  const asked: { word: string; begins: () => void; answer: (outcome: 'done' | 'busy' | undefined) => void }[] = [];
+  const write = (word: string) =>
+    of.writeElsewhere(
+      (begins) => new Promise((answer) => asked.push({ word, begins, answer })) as Promise<'done' | 'busy' | undefined>,
+    );
+  return {
+    asked,
+    write,
+    /** Begins the last that was asked for; the returned function ends it. */
+    begin() {
+      const { word, begins, answer } = asked.at(-1)!;
+      begins();
+      watcher.exec('BEGIN IMMEDIATE');
+      return () => {
+        watcher.prepare('insert into words values (?)').run(word);
+        watcher.exec('COMMIT');
+        answer('done');
+      };
+    },
+  };
+}
+
+test('another thread: nothing is committed here while it commits, and what waits comes next', async () => {
+  const { asked, write, begin } = createThread();
+  const aside = [write('a'), write('b')];
+  expect(asked).toHaveLength(1);
+  // It is not its turn there.
+  expect(await commits.write(() => add('c'))).toBe(1);
+  const end = begin();
+  const mine = commits.write(() => add('d'));
+  // Nothing blocks on the lock: this connection would wait for a millisecond, and then say that it is taken.
+  for (let n = 0; n < 5; n++) await turn();
+  expect(words()).toEqual(['c']);
+  end();
+  expect(await mine).toBe(1);
+  expect(words()).toEqual(['a', 'c', 'd']);
+  await expect.poll(() => asked.length).toBe(2);
+  begin()();
+  await Promise.all(aside);
+  expect(words()).toEqual(['a', 'b', 'c', 'd']);
+});
+
+test('another thread: what it has committed is fulfilled by the next sync, and refused when that fails', async () => {
+  const { asked: synced, commits } = createDisk();
+  const { asked, write, begin } = createThread(commits);
+  const done: string[] = [];
+  const first = commits.write(() => add('a')).then(() => done.push('a'));
+  await turn();
+  const aside = write('b').then(() => done.push('b'));
+  begin()();
+  for (let n = 0; n < 5; n++) await turn();
+  expect([words(), done, synced.length]).toEqual([['a', 'b'], [], 1]);
+  synced[0]!.resolve();
+  await first;
+  expect(done).toEqual(['a']);
+  await expect.poll(() => synced.length).toBe(2);
+  synced[1]!.resolve();
+  await aside;
+  expect(done).toEqual(['a', 'b']);
+  const refused = write('c').catch(String);
+  expect(asked).toHaveLength(2);
+  begin()();
+  await expect.poll(() => synced.length).toBe(3);
+  const during = write('d').catch(String);
+  const end = begin();
+  synced[2]!.reject(new Error('EIO: i/o error, fdatasync'));
+  expect(await refused).toContain('fdatasync');
+  // The next sync would say that all is well.
+  end();
+  expect(await during).toContain('the disk has failed');
+  expect(synced).toHaveLength(3);
+});
+
+test('another thread: one that does not answer, is gone, or finds the database locked, loses no write of this one', async () => {
+  commits = new GroupCommit(client, { giveUpMs: 300 });
+  const { asked, write, begin } = createThread(commits);
+  const lost = write('a').catch(String);
+  asked[0]!.answer(undefined);
+  expect(await lost).toContain('the thread of the store has ended');
+  const locked = write('b');
+  asked[1]!.answer('busy');
+  await expect.poll(() => asked.length, { interval: 5 }).toBe(3);
+  begin()();
+  await locked;
+  const hanging = write('c').catch(String);
+  const end = begin();
+  await expect(commits.write(() => add('d'))).rejects.toThrow('the disk does not answer');
+  expect(await hanging).toContain('the disk does not answer');
+  end();
+  await turn();
+  expect(await commits.write(() => add('e'))).toBe(1);
+  expect(words()).toEqual(['b', 'c', 'e']);
+});
+
+test('another thread: finish waits for a commit that it has begun, and refuses what it has not', async () => {
+  const { asked, write, begin } = createThread();
+  const begun = write('a');
+  const waiting = write('b').catch(String);
+  const end = begin();
+  const mine = commits.write(() => add('c'));
+  const finished = commits.finish();
+  expect(await waiting).toContain('closed');
+  end();
+  await Promise.all([begun, mine, finished]);
+  expect(words()).toEqual(['a', 'c']);
+  expect(asked).toHaveLength(1);
+  await expect(write('d')).rejects.toThrow('closed');
+});
+
 test('a write is fulfilled when other connections can see it', async () => {
   const written = commits.write(() => add('a'));
   expect(words()).toEqual([]);

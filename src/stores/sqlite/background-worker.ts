@@ -1,0 +1,51 @@
+// What runs in the thread of `background-thread.ts`.
+import { parentPort, workerData } from 'node:worker_threads';
+import Sqlite from 'better-sqlite3';
+import type { AuditEntry } from '../../domain/audit.ts';
+import { auditWriter } from './audit-writer.ts';
+import type { BackgroundOutcome, BackgroundTask } from './background-thread.ts';
+
+const port = parentPort!;
+// It waits for no lock: who holds one is in the middle of something.
+const client = new Sqlite((workerData as { path: string }).path, { fileMustExist: true, timeout: 0 });
+// Its commits go into the log alone, as those of the store, and it writes the log into the file when it is told to.
+client.pragma('synchronous = NORMAL');
+client.pragma('wal_autocheckpoint = 0');
+client.pragma('secure_delete = ON');
+
+const begin = client.prepare('BEGIN IMMEDIATE');
+const commit = client.prepare('COMMIT');
+const append = auditWriter(client);
+
+port.on('message', (task: BackgroundTask | 'close') => {
+  if (task === 'close') {
+    client.close();
+    port.close();
+    return;
+  }
+  port.postMessage(outcomeOf(task));
+});
+
+function outcomeOf(task: BackgroundTask): BackgroundOutcome {
+  try {
+    return task.kind === 'checkpoint' ? checkpoint(task.mode) : appendAll(task.entries);
+  } catch (error) {
+    if (client.inTransaction) client.exec('ROLLBACK');
+    const { code, message } = error as { code?: string; message: string };
+    return code?.startsWith('SQLITE_BUSY') ? 'busy' : { failed: message };
+  }
+}
+
+/** Writes the log into the file. */
+function checkpoint(mode: string): BackgroundOutcome {
+  const [result] = client.pragma(`wal_checkpoint(${mode})`) as [{ busy: number }];
+  return result.busy === 0 ? 'done' : 'busy';
+}
+
+/** In one commit, which is not on the disk yet. */
+function appendAll(entries: readonly AuditEntry[]): BackgroundOutcome {
+  begin.run();
+  for (const entry of entries) append(entry);
+  commit.run();
+  return 'done';
+}

@@ -1,0 +1,130 @@
+// The audit log as the thread writes it: the same entries in the same order as the connection of the store, whatever becomes of it.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import Sqlite from 'better-sqlite3';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import type { AuditEntry } from '../../../src/domain/audit.ts';
+import { createBackgroundThread } from '../../../src/stores/sqlite/background-thread.ts';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
+import { createMigratedFile } from '../../support/sqlite-file.ts';
+import { anEntry } from '../builders.ts';
+import { storedReads } from '../stored-reads.ts';
+
+async function aFile(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'valetkey-thread-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'valetkey.db');
+  await createMigratedFile(path);
+  return path;
+}
+
+const SCRIPT = new URL('../../../src/stores/sqlite/background-worker.ts', import.meta.url);
+
+function aThread(path: string) {
+  const workers: Worker[] = [];
+  const thread = createBackgroundThread(path, () => {
+    workers.push(new Worker(SCRIPT, { workerData: { path } }));
+    return workers.at(-1)!;
+  });
+  onTestFinished(thread.stop);
+  return { thread, workers };
+}
+
+let written = 0;
+/** A batch, as the audit buffer appends it. */
+function someReads(): AuditEntry[] {
+  written++;
+  const reads = Array.from({ length: 64 }, (_, n) =>
+    anEntry({
+      id: `evt_${String(written).padStart(8, '0')}_${String(n).padStart(2, '0')}`,
+      action: 'token.read',
+      owner: `user:${n}`,
+      connectionId: `con_${n}`,
+      detail: null,
+      changed: null,
+    }),
+  );
+  return storedReads(reads);
+}
+
+const everything = (path: string) => {
+  const client = new Sqlite(path, { readonly: true });
+  const rows = {
+    audit: client.prepare('select * from audit order by position').all() as { id: string; position: number }[],
+    reads: client.prepare('select * from audit_reads order by week, owner, entry').all(),
+  };
+  client.close();
+  return rows;
+};
+
+test('background thread: writes entries and what finds them as the store itself does, each once', async () => {
+  const [mine, its] = [await aFile(), await aFile()];
+  const every = anEntry({ action: 'connection.created', session: 'ses_1', agentId: 'a', agentName: 'n', purpose: 'p' });
+  const entries = [...someReads(), every, ...someReads(), anEntry({ id: 'evt_1' })];
+  const store = await openSqlite(`file:${mine}`);
+  await store.appendAudit(entries);
+  await store.close();
+  const { thread } = aThread(its);
+  for (let n = 0; n < 2; n++) expect(await thread.run({ kind: 'append', entries })).toBe('done');
+  await thread.stop();
+  expect(everything(its)).toEqual(everything(mine));
+  expect(everything(its).audit.map(({ position }) => position)).toEqual([1, 2, 3, 4]);
+});
+
+test('background thread: entries are written as a whole or not at all, and a locked database is not waited for', async () => {
+  const path = await aFile();
+  const { thread } = aThread(path);
+  const broken = { ...anEntry(), action: null } as unknown as AuditEntry;
+  expect(await thread.run({ kind: 'append', entries: [...someReads(), broken] })).toEqual({
+    failed: expect.stringContaining('NOT NULL'),
+  });
+  expect(everything(path)).toEqual({ audit: [], reads: [] });
+  const other = new Sqlite(path);
+  other.exec('BEGIN IMMEDIATE');
+  expect(await thread.run({ kind: 'append', entries: someReads() })).toBe('busy');
+  other.close();
+  expect(await thread.run({ kind: 'append', entries: someReads() })).toBe('done');
+});
+
+test('background thread: a task that may not begin is not done, and the next one is; the end of the thread is told', async () => {
+  const path = await aFile();
+  const { thread, workers } = aThread(path);
+  const onGone = vi.fn();
+  thread.onGone(onGone);
+  const refused = thread.run({ kind: 'append', entries: someReads() }, () => {
+    throw new Error('not now');
+  });
+  await expect(refused).rejects.toThrow('not now');
+  expect(await thread.run({ kind: 'append', entries: someReads() })).toBe('done');
+  expect(everything(path).audit).toHaveLength(1);
+  await workers[0]!.terminate();
+  expect(await thread.run({ kind: 'append', entries: someReads() })).toBe(undefined);
+  expect([thread.isRunning(), thread.isGone(), onGone.mock.calls.length]).toEqual([false, true, 1]);
+});
+
+test('background thread: a store with much to write appends by it, beside its own commits, and loses and repeats nothing', async () => {
+  const path = await aFile();
+  const store = await openSqlite(`file:${path}`);
+  onTestFinished(store.close);
+  const appended: AuditEntry[] = [];
+  const commitAll = (batches: number) =>
+    Promise.all([
+      ...Array.from({ length: batches }, () => {
+        const reads = someReads();
+        appended.push(...reads);
+        return store.appendAudit(reads);
+      }),
+      ...Array.from({ length: batches }, () => store.ping()),
+    ]);
+  const posted = vi.spyOn(Worker.prototype, 'postMessage');
+  onTestFinished(() => posted.mockRestore());
+  const appends = () => posted.mock.calls.filter(([task]) => task.kind === 'append').length;
+  // The first checkpoint starts it.
+  while (appends() < 20) await commitAll(20);
+  await commitAll(50);
+  const { audit } = everything(path);
+  expect(audit.map(({ id }) => id).toSorted()).toEqual(appended.map(({ id }) => id).toSorted());
+  expect(audit.map(({ position }) => position)).toEqual(audit.map((_, i) => i + 1));
+});
