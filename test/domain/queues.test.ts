@@ -52,16 +52,41 @@ describe('caller queue', () => {
   });
 });
 
-test('slow start: each success makes a place, a failure gives its place back', () => {
-  const slow = createSlowStart({ first: 1, until: 3 });
-  expect([slow.enter(), slow.enter()]).toEqual([true, false]);
-  slow.leave(false);
-  expect([slow.enter(), slow.enter()]).toEqual([true, false]);
-  slow.leave(true);
-  expect([slow.enter(), slow.enter(), slow.enter()]).toEqual([true, true, false]);
-  expect(slow.isOver()).toBe(false);
-  slow.leave(true);
-  expect(slow.isOver()).toBe(true);
+describe('slow start', () => {
+  const startOf = (callers: { hasOthers: (caller: string) => boolean }, first: number, until: number) => {
+    const slow = createSlowStart({ first, until }, callers);
+    const enter = (caller = 'a', isBackground = false) => {
+      const isFree = slow.isFree(caller, isBackground);
+      if (isFree) slow.take(caller);
+      return isFree;
+    };
+    return { slow, enter };
+  };
+
+  test('each success makes a place, a failure gives its place back', () => {
+    const { slow, enter } = startOf({ hasOthers: () => false }, 1, 3);
+    expect([enter(), enter()]).toEqual([true, false]);
+    slow.giveBack('a', false);
+    expect([enter(), enter()]).toEqual([true, false]);
+    slow.giveBack('a', true);
+    expect([enter(), enter(), enter()]).toEqual([true, true, false]);
+    expect(slow.isOver()).toBe(false);
+    slow.giveBack('a', true);
+    expect(slow.isOver()).toBe(true);
+  });
+
+  test('none takes the last place while there are others, nor a call in the background', () => {
+    const { slow, enter } = startOf({ hasOthers: () => true }, 2, 9);
+    expect([enter('a'), enter('a'), enter('b', true), enter('b'), enter('c')]).toEqual([
+      true,
+      false,
+      false,
+      true,
+      false,
+    ]);
+    slow.giveBack('b', true);
+    expect([enter('b', true), enter('b'), enter('a')]).toEqual([true, true, false]);
+  });
 });
 
 test('local bucket: holds a burst, refills at its rate, keeps a reserve, and a clock that goes back adds nothing', () => {

@@ -16,8 +16,10 @@ const log = { debug: () => undefined, info: () => undefined, warn: () => undefin
 beforeEach(() => {
   now = 1_000_000;
   random = 1;
+  const clock = { monotonic: () => now };
   breakers = createUpstreamBreakers({
-    circuits: (policy) => circuitBreakers({ clock: { monotonic: () => now }, log, random: () => random, policy }),
+    circuits: (policy) => circuitBreakers({ clock, log, random: () => random, policy }),
+    clock,
   });
 });
 
@@ -225,6 +227,36 @@ test('recovery: few calls at once, and more with each that works', () => {
   }
   expect(counts).toEqual([2, 4, 8, 16, 200, 200]);
   expect(breakers.states()).toEqual([]);
+});
+
+test('recovery: one caller leaves a place to another that has called meanwhile', () => {
+  const of = (caller: string, connection: string) => breakers.admit(place(connection, HOST, caller));
+  const isSent = (permit: BreakerPermit | Refusal) => !(permit instanceof Refusal);
+  for (const caller of ['many', 'many', 'one', 'one', 'one']) {
+    const permit = of(caller, `con_of_${caller}`);
+    if (!(permit instanceof Refusal)) permit.release('failed');
+  }
+  expect(breakers.blocked(place('con_of_one', HOST, 'one'))).toBeDefined();
+  now += 10_000;
+  const probe = of('many', 'con_1');
+  if (!(probe instanceof Refusal)) probe.release('ok');
+  // Two slow uploads.
+  expect([of('many', 'con_1'), of('many', 'con_2'), of('one', 'con_3')].map(isSent)).toEqual([true, false, true]);
+});
+
+test('recovery: one connection leaves a place to the others of its caller', () => {
+  fail(5);
+  expect(retryAfter('con_2')).toBe(10);
+  now += 10_000;
+  call('ok', 'con_1');
+  const slow = sent('con_1');
+  expect(retryAfter('con_1')).toBe(1);
+  sent('con_2');
+  // Alone again, it has all of them.
+  slow.release('ok');
+  now += 600_000;
+  for (const _ of [1, 2]) sent('con_1');
+  expect(retryAfter('con_1')).toBe(1);
 });
 
 test('recovery: a host that fails again is open again', () => {

@@ -44,7 +44,7 @@ beforeEach(async () => {
   const circuits: UpstreamBreakersParts['circuits'] = (policy) =>
     circuitBreakers({ clock, log, random: () => 1, policy });
   const upstream = { send: async () => ({ status: 200, statusText: '', headers: [], ...answer() }) };
-  guard = createCallGuard({ upstream, limits, breakers: createUpstreamBreakers({ circuits }), clock });
+  guard = createCallGuard({ upstream, limits, breakers: createUpstreamBreakers({ circuits, clock }), clock });
 });
 afterEach(async () => {
   await limits.stop();

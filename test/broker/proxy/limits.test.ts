@@ -170,6 +170,25 @@ describe('a refusal', () => {
     expect(count('sent')).toBe(40);
   });
 
+  test('is followed by calls of several callers: the slow ones of one leave a place to the others', async () => {
+    const of = (caller: string) => place({ caller, limits: dialect({ scope: 'integration' }) });
+    await sent(of('one'));
+    await call(429, { 'retry-after': '2' }, of('many'));
+    const many = Array.from({ length: 5 }, () => waiting(of('many')));
+    await pass(2.1);
+    const background = waiting(of('other'), upTo(60, { isBackground: true }));
+    await settled();
+    expect(many.map(({ is }) => is)).toEqual(['sent', ...Array(4).fill('waiting')]);
+    // Its call of before the refusal, which is still under way, holds no place.
+    const one = await sent(of('one'));
+    one.learn(reading(200));
+    await settled();
+    // Three places now: none has them all.
+    expect([background.is, many.filter(({ is }) => is === 'sent').length]).toEqual(['waiting', 2]);
+    await sent(of('one'));
+    expect(await refused(of('one'))).toEqual(['integration', 1]);
+  });
+
   test('keeps no one for longer than an hour, whatever it says', async () => {
     await call(429, { 'retry-after': '999999' });
     expect(await refused()).toEqual(['connection', 3_600]);

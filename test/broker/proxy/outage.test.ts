@@ -59,7 +59,7 @@ test.each([
     const api = startApi();
     const circuits: UpstreamBreakersParts['circuits'] = (policy) =>
       circuitBreakers({ clock, log, random: () => 1, policy });
-    const breakers = createUpstreamBreakers({ circuits });
+    const breakers = createUpstreamBreakers({ circuits, clock });
     const guard = createCallGuard({ upstream: api, limits, breakers, clock });
     const place = (i: number) => ({
       integration: { id: 'acme', rate: null, version: 1, createdAt: 1 },
@@ -122,7 +122,7 @@ test('a refusal with 5xx that is a limit blocks its bucket, and opens no breaker
   const api = startApi();
   const circuits: UpstreamBreakersParts['circuits'] = (policy) =>
     circuitBreakers({ clock, log, random: () => 1, policy });
-  const breakers = createUpstreamBreakers({ circuits });
+  const breakers = createUpstreamBreakers({ circuits, clock });
   const guard = createCallGuard({ upstream: api, limits, breakers, clock });
   const { ProviderRateLimits } = await import('../../../src/domain/api-dialect.ts');
   const entry = ProviderRateLimits.parse({ scope: 'connection', status: [429, 503] });

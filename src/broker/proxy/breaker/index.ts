@@ -8,6 +8,7 @@ import {
   UPSTREAM_BREAKER_PAUSE_MIN_MS,
   UPSTREAM_BREAKER_WINDOW_MS,
 } from '../../../domain/time-limits.ts';
+import type { Clock } from '../../../ports/index.ts';
 import {
   type BreakerPermit,
   type CircuitKey,
@@ -69,11 +70,12 @@ const MAX_SHOWN = 100;
 
 export interface UpstreamBreakersParts {
   circuits: (policy: typeof OF_ALL | typeof OF_CALLER) => HostCircuits;
+  clock: Pick<Clock, 'monotonic'>;
 }
 
-export function createUpstreamBreakers({ circuits }: UpstreamBreakersParts): UpstreamBreakers {
-  const all = createRecoveringCircuits(circuits(OF_ALL));
-  const own = createRecoveringCircuits(circuits(OF_CALLER));
+export function createUpstreamBreakers({ circuits, clock }: UpstreamBreakersParts): UpstreamBreakers {
+  const all = createRecoveringCircuits(circuits(OF_ALL), clock);
+  const own = createRecoveringCircuits(circuits(OF_CALLER), clock);
   /** Of a place that calls come from again and again. */
   const keys = new WeakMap<BreakerPlace, { ofAll: CircuitKey; ofOwn: CircuitKey }>();
 

@@ -1,11 +1,13 @@
-// Circuits that recover slowly: when a probe has worked, few calls go at once, and more with each that succeeds.
+// Circuits that recover slowly: when a probe has worked, few calls go at once, and more with each that succeeds. Callers leave
+// one another a place, or the connections of one caller.
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../../domain/cache-bounds.ts';
 import type { Integration } from '../../../domain/integration.ts';
 import type { CircuitView } from '../../../domain/limits-state.ts';
+import { createRecentCallers, type RecentCallers } from '../../../domain/recent-callers.ts';
 import { createSlowStart, type SlowStart } from '../../../domain/slow-start.ts';
 import { MIN_RETRY_AFTER_MS } from '../../../domain/time-limits.ts';
-import type { ProviderFault } from '../../../ports/index.ts';
+import type { Clock, ProviderFault } from '../../../ports/index.ts';
 
 /** What came of a call. `failed`: a 5xx, no connection, or no answer in time. A 4xx shows that the host works: `ok`. */
 export type UpstreamOutcome = 'ok' | 'failed';
@@ -21,7 +23,7 @@ export type Place = Pick<Integration, 'id' | 'version' | 'createdAt'>;
 export interface CircuitKey {
   integration: Place;
   endpoint: string;
-  /** Whose failures are counted together. */
+  /** Whose failures are counted together, and who leaves others a place when it recovers. */
   connection: string;
 }
 
@@ -73,8 +75,10 @@ interface Recovery {
   slow: SlowStart;
 }
 
-export function createRecoveringCircuits(circuits: HostCircuits): RecoveringCircuits {
+export function createRecoveringCircuits(circuits: HostCircuits, clock: Pick<Clock, 'monotonic'>): RecoveringCircuits {
   const recoveries = new LRUCache<string, Recovery>(upTo(MAX_RECOVERIES));
+  /** Who has called while a circuit was not closed. */
+  const callers = new LRUCache<string, RecentCallers>(upTo(MAX_RECOVERIES));
   const nameOf = ({ integration, endpoint }: CircuitKey) => `${integration.id}\n${endpoint}`;
 
   function recoveryOf(key: CircuitKey): SlowStart | undefined {
@@ -82,19 +86,36 @@ export function createRecoveringCircuits(circuits: HostCircuits): RecoveringCirc
     return known && isSame(known.integration, key.integration) ? known.slow : undefined;
   }
 
+  function callersOf(key: CircuitKey): RecentCallers {
+    const known = callers.get(nameOf(key));
+    if (known) return known;
+    const made = createRecentCallers(clock);
+    callers.set(nameOf(key), made);
+    return made;
+  }
+
   return {
-    blocked: (key) => circuits.blocked(key)?.retryIn,
+    blocked(key) {
+      const retryIn = circuits.blocked(key)?.retryIn;
+      if (retryIn !== undefined) callersOf(key).note(key.connection);
+      return retryIn;
+    },
 
     admit(key) {
       const permit = circuits.admit(key);
       if ('retryIn' in permit) {
+        callersOf(key).note(key.connection);
         recoveries.delete(nameOf(key));
         return permit.retryIn;
       }
       const recovery = recoveryOf(key);
-      if (recovery && !recovery.enter()) {
-        circuits.release(permit);
-        return MIN_RETRY_AFTER_MS;
+      if (recovery) {
+        callersOf(key).note(key.connection);
+        if (!recovery.isFree(key.connection, false)) {
+          circuits.release(permit);
+          return MIN_RETRY_AFTER_MS;
+        }
+        recovery.take(key.connection);
       }
       let isReleased = false;
       return {
@@ -102,7 +123,7 @@ export function createRecoveringCircuits(circuits: HostCircuits): RecoveringCirc
           if (isReleased) return;
           isReleased = true;
           if (recovery) {
-            recovery.leave(outcome === 'ok');
+            recovery.giveBack(key.connection, outcome === 'ok');
             const name = nameOf(key);
             if (recovery.isOver() && recoveries.peek(name)?.slow === recovery) recoveries.delete(name);
           }
@@ -112,7 +133,7 @@ export function createRecoveringCircuits(circuits: HostCircuits): RecoveringCirc
             recoveries.set(nameOf(key), {
               integration: key.integration,
               endpoint: key.endpoint,
-              slow: createSlowStart(RECOVERY),
+              slow: createSlowStart(RECOVERY, callersOf(key)),
             });
         },
       };

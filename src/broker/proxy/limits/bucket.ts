@@ -4,11 +4,12 @@ import { type CallerQueue, createCallerQueue, type Queued } from '../../../domai
 import type { UpstreamLimitScope } from '../../../domain/errors.ts';
 import type { LimitReading } from '../../../domain/limit-reading.ts';
 import type { LimitView } from '../../../domain/limits-state.ts';
+import { createPlaces, RESERVED } from '../../../domain/places.ts';
+import { createRecentCallers } from '../../../domain/recent-callers.ts';
 import { createSlowStart, type SlowStart } from '../../../domain/slow-start.ts';
 import { LIMIT_DEFAULT_WAIT_MAX_MS, LIMIT_UNREFUSED_MAX_MS, LIMIT_WAIT_MIN_MS } from '../../../domain/time-limits.ts';
 import type { Clock } from '../../../ports/index.ts';
 import type { BucketName } from './bucket-names.ts';
-import { createPlaces, RESERVED } from './places.ts';
 import type { RateTokens } from './rate-tokens.ts';
 
 /** A call that has begun. */
@@ -93,7 +94,8 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
   /** The API tells what remains, which is truer than a documented rate. */
   let isTold = false;
   let resume: SlowStart | undefined;
-  const places = createPlaces(clock);
+  const callers = createRecentCallers(clock);
+  const places = createPlaces(callers);
   /** Of these, those whose answer has not begun: it does not count them yet. */
   let unanswered = 0;
   let sequence = 0;
@@ -112,24 +114,24 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
     return until - now;
   }
 
-  const hasPlace = (caller: string, isBackground: boolean): boolean =>
-    places.isFree(bucket.settings.places, caller, isBackground);
+  function hasPlace(caller: string, isBackground: boolean): boolean {
+    if (resume?.isOver()) resume = undefined;
+    if (!places.isFree(bucket.settings.places, caller, isBackground)) return false;
+    return !resume || resume.isFree(caller, isBackground);
+  }
 
   /** The call, milliseconds to wait, or what it waits for besides. */
   function begin(caller: string, isBackground: boolean): Begun | number | 'place' | 'token' {
     const ms = untilFree(isBackground);
     if (ms > 0) return ms;
-    if (resume?.isOver()) resume = undefined;
-    if (!hasPlace(caller, isBackground) || (resume && !resume.enter())) return 'place';
-    if (!isTold && bucket.settings.tokens && !bucket.settings.tokens.take(isBackground)) {
-      resume?.leave(false);
-      return 'token';
-    }
+    if (!hasPlace(caller, isBackground)) return 'place';
+    if (!isTold && bucket.settings.tokens && !bucket.settings.tokens.take(isBackground)) return 'token';
     if (window) window.left--;
-    return call(caller, ++sequence, resume);
+    return call(caller, ++sequence);
   }
 
-  function call(caller: string, mine: number, entered: SlowStart | undefined): Begun {
+  function call(caller: string, mine: number): Begun {
+    const entered = resume;
     let isAnswered = false;
     let hasLeft = false;
     /** Once, before what the answer says is noted. */
@@ -137,9 +139,10 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
       if (isAnswered) return;
       isAnswered = true;
       unanswered--;
-      entered?.leave(!isRefused && mine > refusedSequence);
+      entered?.giveBack(caller, !isRefused && mine > refusedSequence);
     };
     places.take(caller);
+    entered?.take(caller);
     unanswered++;
     return {
       learn(reading) {
@@ -242,7 +245,7 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
     if (!isKnown) {
       refusals++;
       refusedSequence = sequence;
-      resume = createSlowStart(RESUME);
+      resume = createSlowStart(RESUME, callers);
     }
     // Nothing says how long: twice as long each time. Those that were under way say nothing new.
     if (source !== 'default') block(waitMs);
@@ -262,7 +265,7 @@ export function createBucket({ name, blockedElsewhere, tell, clock }: Parts): Bu
   const bucket: Bucket = {
     settings: { places: undefined, tokens: undefined },
     beginNow(caller, isBackground) {
-      places.note(caller);
+      callers.note(caller);
       const isFirst = queues.urgent.size === 0 && (!isBackground || queues.background.size === 0);
       if (!isFirst || isAsking) return undefined;
       const begun = begin(caller, isBackground);
