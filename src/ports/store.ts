@@ -168,6 +168,8 @@ export interface MisdatedStore {
    * whose refresh failed in the future: `retryFailed`.
    */
   correctDueTimes(now: number, page: PageRequest): Promise<{ corrected: number; next: string | null }>;
+  /** The same for deliveries of events, of which each page examines `limit` that are open. `after` is the `next` of a page. */
+  correctDeliveries(now: number, page: PageRequest): Promise<{ corrected: number; next: string | null }>;
 }
 
 export interface HousekeepingStore {

@@ -37,6 +37,7 @@ export interface HousekeepingParts {
     | 'wipeDeleted'
     | 'correctTimes'
     | 'correctDueTimes'
+    | 'correctDeliveries'
     | 'retryFailed'
   >;
   endedCandidates: Pick<EndedCandidates, 'destroyAll'>;

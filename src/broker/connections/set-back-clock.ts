@@ -12,7 +12,7 @@ export interface SetBackClock {
 }
 
 interface Parts {
-  store: Pick<Store, 'correctTimes' | 'correctDueTimes' | 'retryFailed'>;
+  store: Pick<Store, 'correctTimes' | 'correctDueTimes' | 'correctDeliveries' | 'retryFailed'>;
   clock: Clock;
   log: Logger;
   /** Between two pages, for the other users of the store. */
@@ -30,12 +30,12 @@ export function createSetBackClock({ store, clock, log, pause, isStopped }: Part
   let todo: 'start' | 'set_back' | undefined = 'start';
 
   async function all(
-    page: (after: string | undefined) => Promise<{ n: number; next: string | null }>,
+    page: (after: string | undefined) => Promise<{ corrected: number; next: string | null }>,
   ): Promise<number> {
     let total = 0;
     for (let after: string | null | undefined; after !== null && !isStopped(); ) {
-      const { n, next } = await page(after);
-      total += n;
+      const { corrected, next } = await page(after);
+      total += corrected;
       after = next;
       if (next !== null) await pause(SWEEP_PAUSE_MS);
     }
@@ -50,21 +50,19 @@ export function createSetBackClock({ store, clock, log, pause, isStopped }: Part
       if (todo === undefined) return;
       const others = await store.correctTimes(clock.now());
       const failed = await all(async (after) => {
-        const { retried: n, next } = await store.retryFailed([], clock.now(), { limit: PAGE, after });
-        return { n, next };
+        const { retried, next } = await store.retryFailed([], clock.now(), { limit: PAGE, after });
+        return { corrected: retried, next };
       });
+      const deliveries = await all((after) => store.correctDeliveries(clock.now(), { limit: PAGE, after }));
       // All connections are examined only if there is a reason: there may be millions.
-      const mayBePutOff = todo === 'set_back' || failed + others > 0;
+      const mayBePutOff = todo === 'set_back' || failed + deliveries + others > 0;
       const putOff = !mayBePutOff
         ? 0
-        : await all(async (after) => {
-            const { corrected: n, next } = await store.correctDueTimes(clock.now(), { limit: PAGE, after });
-            return { n, next };
-          });
+        : await all((after) => store.correctDueTimes(clock.now(), { limit: PAGE, after }));
       todo = undefined;
-      if (failed + putOff + others > 0)
+      if (failed + putOff + deliveries + others > 0)
         log.warn(
-          { connections: failed + putOff, others },
+          { connections: failed + putOff, deliveries, others },
           'the clock was ahead and was set back: what it had put off for too long is due now',
         );
     },

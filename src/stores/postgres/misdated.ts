@@ -1,7 +1,14 @@
 // Times that a clock has stored which was ahead and was set back since, in PostgreSQL.
 import { and, gt, isNotNull, sql } from 'drizzle-orm';
 import type { MisdatedStore } from '../../ports/index.ts';
-import { FURTHEST } from '../shared/misdated.ts';
+import {
+  type DeliveryPlace,
+  deliveryCursor,
+  deliveryPlace,
+  dueDelivery,
+  FURTHEST,
+  misdatedDelivery,
+} from '../shared/misdated.ts';
 import type { PostgresAccess } from './client.ts';
 import { clientRegistrations, jobs, pendingRevocations, rateBuckets, receivedWebhooks } from './schema.ts';
 
@@ -13,6 +20,13 @@ const PAGE = `
 /** Not one that another replica has moved on meanwhile. */
 const MAKE_DUE = `
   update leases set due_at = $1::bigint where connection_id = any($2::text[]) and due_at > $1::bigint + ${FURTHEST.claim}`;
+
+/** Open deliveries, page by page. */
+export const DELIVERIES = `
+  select id, status from deliveries
+  where status <> 'delivered' and (status, id) > ($1, $2) order by status, id limit $3`;
+const MAKE_DELIVERIES_DUE = `
+  update deliveries set ${dueDelivery('$1::bigint')} where id = any($2::text[]) and ${misdatedDelivery('$1::bigint')}`;
 
 export const createMisdatedStore = ({
   autocommit,
@@ -45,5 +59,14 @@ export const createMisdatedStore = ({
       const ids = rows.filter(({ misdated }) => misdated).map(({ id }) => id);
       if (ids.length > 0) await orm.$client.query(MAKE_DUE, [at, ids]);
       return { corrected: ids.length, next: rows.length < limit ? null : rows.at(-1)!.id };
+    }),
+  correctDeliveries: (now, { limit, after }) =>
+    autocommit(async (orm) => {
+      const { status, id } = deliveryPlace(after);
+      const { rows } = await orm.$client.query<DeliveryPlace>(DELIVERIES, [status, id, limit]);
+      const ids = rows.map((row) => row.id);
+      const { rowCount } = await orm.$client.query(MAKE_DELIVERIES_DUE, [Math.floor(now), ids]);
+      const last = rows.length < limit ? undefined : rows.at(-1);
+      return { corrected: rowCount ?? 0, next: last ? deliveryCursor(last) : null };
     }),
 });

@@ -3,10 +3,12 @@ import {
   BACKGROUND_BACKOFF_MAX_MS,
   CLAIMED_DUE_AGAIN_MS,
   CLOCK_SKEW_MAX_MS,
+  DELIVERY_CLAIM_MS,
   JOB_RETRY_MAX_MS,
   LIMIT_WAIT_MAX_MS,
   REGISTRATION_CLAIM_MS,
 } from '../../domain/time-limits.ts';
+import { HELD } from '../../domain/webhook-endpoint.ts';
 
 /** Milliseconds. */
 export const FURTHEST = {
@@ -16,3 +18,27 @@ export const FURTHEST = {
   block: LIMIT_WAIT_MAX_MS + CLOCK_SKEW_MAX_MS,
   registration: REGISTRATION_CLAIM_MS + CLOCK_SKEW_MAX_MS,
 } as const;
+
+/** Of a row of `deliveries`, with `now` as SQL: a clock that was ahead made it, attempted it or claimed it. */
+export const misdatedDelivery = (now: string): string => `
+  next_at > ${now} + ${CLOCK_SKEW_MAX_MS} and next_at < ${HELD} and (attempts = 0
+    or last_attempt_at > ${now} + ${CLOCK_SKEW_MAX_MS}
+    or claimed_until > ${now} + ${DELIVERY_CLAIM_MS + CLOCK_SKEW_MAX_MS})`;
+
+/** It is due; one that may be on its way, when a claim that is made now would end. */
+export const dueDelivery = (now: string): string => `
+  next_at = ${now} + case when claimed_until is null then 0 else ${DELIVERY_CLAIM_MS} end,
+  claimed_until = case when claimed_until is null then null else ${now} + ${DELIVERY_CLAIM_MS} end`;
+
+/** The order of `deliveries_by_status`, in which the open ones are the last. */
+export interface DeliveryPlace {
+  status: string;
+  id: string;
+}
+
+export function deliveryPlace(cursor = 'failing '): DeliveryPlace {
+  const [status = '', id = ''] = cursor.split(' ');
+  return { status, id };
+}
+
+export const deliveryCursor = ({ status, id }: DeliveryPlace): string => `${status} ${id}`;

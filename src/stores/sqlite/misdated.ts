@@ -1,9 +1,21 @@
 // Times that a clock has stored which was ahead and was set back since, in SQLite.
 import { and, gt, isNotNull } from 'drizzle-orm';
 import type { MisdatedStore } from '../../ports/index.ts';
-import { FURTHEST } from '../shared/misdated.ts';
+import {
+  type DeliveryPlace,
+  deliveryCursor,
+  deliveryPlace,
+  dueDelivery,
+  FURTHEST,
+  misdatedDelivery,
+} from '../shared/misdated.ts';
 import type { SqliteAccess } from './client.ts';
 import { clientRegistrations, jobs, pendingRevocations, rateBuckets, receivedWebhooks } from './schema.ts';
+
+/** Open deliveries, page by page. */
+export const DELIVERIES = `
+  select id, status, ${misdatedDelivery('@now')} as misdated from deliveries
+  where status <> 'delivered' and (status, id) > (@status, @id) order by status, id limit @limit`;
 
 export function createMisdatedStore({ orm, write }: Pick<SqliteAccess, 'orm' | 'write'>): MisdatedStore {
   const page = orm.$client.prepare<[object], { id: string; misdated: 0 | 1 }>(`
@@ -11,6 +23,8 @@ export function createMisdatedStore({ orm, write }: Pick<SqliteAccess, 'orm' | '
       select 1 from connections c where c.id = connection_id and c.status = 'active' and c.next_refresh_at <= @now) as misdated
     from leases where connection_id > @after order by connection_id limit @limit`);
   const makeDue = orm.$client.prepare<[object]>('update leases set due_at = @now where connection_id = @id');
+  const deliveries = orm.$client.prepare<[object], DeliveryPlace & { misdated: 0 | 1 | null }>(DELIVERIES);
+  const makeDeliveryDue = orm.$client.prepare<[object]>(`update deliveries set ${dueDelivery('@now')} where id = @id`);
   return {
     correctTimes: (now) =>
       write(() => {
@@ -38,6 +52,14 @@ export function createMisdatedStore({ orm, write }: Pick<SqliteAccess, 'orm' | '
         const misdated = examined.filter((one) => one.misdated === 1);
         for (const { id } of misdated) makeDue.run({ id, now });
         return { corrected: misdated.length, next: examined.length < limit ? null : examined.at(-1)!.id };
+      }),
+    correctDeliveries: (now, { limit, after }) =>
+      write(() => {
+        const examined = deliveries.all({ now, limit, ...deliveryPlace(after) });
+        const misdated = examined.filter((one) => one.misdated === 1);
+        for (const { id } of misdated) makeDeliveryDue.run({ id, now });
+        const last = examined.length < limit ? undefined : examined.at(-1);
+        return { corrected: misdated.length, next: last ? deliveryCursor(last) : null };
       }),
   };
 }

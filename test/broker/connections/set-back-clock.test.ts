@@ -4,13 +4,17 @@ import { createSetBackClock } from '../../../src/broker/connections/set-back-clo
 import { startTestBroker } from '../../support/broker.ts';
 import { expectOk } from '../../support/contract.ts';
 import { startScriptedServer } from '../../support/scripted-server.ts';
+import { startWebhookReceiver, status } from '../../support/webhook-receiver.ts';
 
 const HOUR = 3_600_000;
 const SOON = { timeout: 30_000, interval: 20 };
 
-function setup({ failed = 0 } = {}) {
+const DELIVERIES = ['deliveries after undefined', 'deliveries after failing dlv_9'];
+const DUE = ['due after undefined', 'due after con_9'];
+
+function setup({ failed = 0, deliveries = 0 } = {}) {
   const asked: string[] = [];
-  const state = { now: 10 * HOUR, monotonic: 0, failed, isDown: false };
+  const state = { now: 10 * HOUR, monotonic: 0, failed, deliveries, isDown: false };
   const nothing = { retried: 0, corrected: 0, next: null };
   const clock = { now: () => state.now, monotonic: () => state.monotonic };
   const log = { debug() {}, info() {}, error() {}, warn: () => void asked.push('warned') };
@@ -24,6 +28,10 @@ function setup({ failed = 0 } = {}) {
       async retryFailed() {
         asked.push('failed');
         return { ...nothing, retried: state.failed };
+      },
+      async correctDeliveries(_, { after }) {
+        asked.push(`deliveries after ${after}`);
+        return { ...nothing, corrected: state.deliveries, next: after === undefined ? 'failing dlv_9' : null };
       },
       async correctDueTimes(_, { after }) {
         asked.push(`due after ${after}`);
@@ -45,10 +53,10 @@ function setup({ failed = 0 } = {}) {
 
 test('times are corrected once at the start, and all connections examined only where there is a sign of it', async () => {
   const clean = setup();
-  expect(await clean.corrected()).toEqual(['times 10', 'failed']);
+  expect(await clean.corrected()).toEqual(['times 10', 'failed', ...DELIVERIES]);
   expect(await clean.corrected()).toEqual([]);
-  const { corrected } = setup({ failed: 1 });
-  expect(await corrected()).toEqual(['times 10', 'failed', 'due after undefined', 'due after con_9', 'warned']);
+  for (const sign of [{ failed: 1 }, { deliveries: 1 }])
+    expect(await setup(sign).corrected()).toEqual(['times 10', 'failed', ...DELIVERIES, ...DUE, 'warned']);
 });
 
 test('times are corrected after the clock was set back, and not as it goes on, ahead, or back by a little', async () => {
@@ -67,7 +75,7 @@ test('times are corrected after the clock was set back, and not as it goes on, a
   state.isDown = true;
   await expect(corrected()).rejects.toThrow('down');
   state.isDown = false;
-  expect((await corrected()).slice(1)).toEqual(['failed', 'due after undefined', 'due after con_9']);
+  expect((await corrected()).slice(1)).toEqual(['failed', ...DELIVERIES, ...DUE]);
   expect(await corrected()).toEqual([]);
 });
 
@@ -95,4 +103,24 @@ test('a refresh that failed while the clock was an hour ahead is tried again as 
   isDown = false;
   aheadMs = 0;
   await expect.poll(shown, SOON).toMatchObject({ generation: 2, last_refresh_error: null });
+});
+
+test('a delivery that failed while the clock was an hour ahead is attempted again as soon as it is set back', async () => {
+  let aheadMs = HOUR;
+  const receiver = await startWebhookReceiver();
+  receiver.answer('/hooks', status(503));
+  const clock = { now: () => Date.now() + aheadMs, monotonic: () => performance.now() };
+  const { ask, stop } = await startTestBroker({}, undefined, { clock, outboxEveryMs: 20, deliverEveryMs: 20 });
+  onTestFinished(async () => {
+    await stop();
+    await receiver.close();
+  });
+  const endpoint = { url: `${receiver.url}/hooks` };
+  const { id } = expectOk(await ask('POST', '/v1/webhook-endpoints', endpoint), 201);
+  expectOk(await ask('POST', `/v1/webhook-endpoints/${id}/test`), 202);
+  const shown = async () => (await ask('GET', `/v1/deliveries?endpoint=${id}`)).body.data;
+  await expect.poll(shown, SOON).toMatchObject([{ status: 'failing', attempts: 1 }]);
+  receiver.answer('/hooks', status(204));
+  aheadMs = 0;
+  await expect.poll(shown, SOON).toMatchObject([{ status: 'delivered', attempts: 2 }]);
 });

@@ -64,6 +64,7 @@ async function purges(tombstoneDays: number | null, portions: { purged: number; 
       wipeDeleted: async () => true,
       correctTimes: async () => 0,
       correctDueTimes: async () => ({ corrected: 0, next: null }),
+      correctDeliveries: async () => ({ corrected: 0, next: null }),
       retryFailed: async () => ({ retried: 0, next: null }),
       async purgeTombstones(before, { after, limit }) {
         asked.push({ days: (now - before) / DAY, after, limit });

@@ -1,8 +1,21 @@
 // The contract of the store: times that a clock has stored which was ahead, and was set back since.
 import { expect, test } from 'vitest';
 import type { Connection } from '../../../src/domain/connection.ts';
-import { DUE_FOR_OTHERS_MS } from '../../../src/domain/time-limits.ts';
-import { aJob, anEntry, anIntegration, aReceivedWebhook, aRevocation, connected, NOW } from '../builders.ts';
+import { DELIVERY_CLAIM_MS, DUE_FOR_OTHERS_MS } from '../../../src/domain/time-limits.ts';
+import { HELD } from '../../../src/domain/webhook-endpoint.ts';
+import {
+  aCiphertext,
+  aJob,
+  anEndpoint,
+  anEntry,
+  anEvent,
+  anIntegration,
+  aReceivedWebhook,
+  aRevocation,
+  connected,
+  FIRST,
+  NOW,
+} from '../builders.ts';
 import type { Opened } from './index.ts';
 
 const HOUR = 3_600_000;
@@ -64,6 +77,48 @@ export function misdated(at: Opened): void {
     expect([corrected, pages]).toEqual([2, 2]);
     expect((await dueNow()).sort()).toEqual(putOff.map(({ id }) => id).sort());
     for (const before of putOff) expect(await at.store.connection(before.id)).toEqual(before);
+  });
+
+  test('deliveries that were made, attempted or claimed in the future are due, page by page; others wait', async () => {
+    const ahead = NOW + HOUR;
+    const { id } = anEndpoint();
+    await at.store.addWebhookEndpoint(anEndpoint({ id, ordered: true }), anEntry());
+    const tell = (connectionId: string, madeAt: number) =>
+      at.store.addEvents([anEvent({ connectionId, at: madeAt })], undefined);
+    const claim = async (now: number) =>
+      (await at.store.claimDeliveries(id, now, now + DELIVERY_CLAIM_MS, 9)).map(({ delivery }) => delivery.id);
+    const fail = (one: string, failedAt: number, nextAt: number) => {
+      const answer = { httpStatus: 500, error: 'http_500', response: aCiphertext('last_response') };
+      return at.store.settleDeliveries([{ id: one, outcome: { status: 'failing', at: failedAt, nextAt, ...answer } }]);
+    };
+    for (const connection of ['attempted', 'claimed']) await tell(connection, ahead);
+    const [attempted] = await claim(ahead);
+    await fail(attempted!, ahead, ahead + 60_000);
+    await tell('new', ahead);
+    // After the clock was set back:
+    for (const connection of ['failing', 'under way', 'under way']) await tell(connection, NOW);
+    const [failing] = await claim(NOW);
+    await fail(failing!, NOW, NOW + 20 * HOUR);
+
+    let corrected = 0;
+    let pages = 0;
+    for (let after: string | null | undefined; after !== null; pages++) {
+      const page = await at.store.correctDeliveries(NOW, { limit: 2, after });
+      corrected += page.corrected;
+      after = page.next;
+    }
+    expect([corrected, pages]).toEqual([3, 4]);
+    const { data } = await at.store.deliveries({ endpoint: id }, FIRST);
+    expect(data.map(({ connectionId, nextAt }) => [connectionId, nextAt]).reverse()).toEqual([
+      ['attempted', NOW],
+      ['claimed', NOW + DELIVERY_CLAIM_MS],
+      ['new', NOW],
+      ['failing', NOW + 20 * HOUR],
+      ['under way', NOW + DELIVERY_CLAIM_MS],
+      ['under way', HELD],
+    ]);
+    expect(await claim(NOW)).toHaveLength(2);
+    expect(await claim(NOW + DELIVERY_CLAIM_MS)).toHaveLength(4);
   });
 
   test('a refresh that failed in the future is due, and waits for nothing', async () => {

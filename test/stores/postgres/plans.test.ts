@@ -11,6 +11,7 @@ import { dueDeliveries, dueEndpoints, firstOpen } from '../../../src/stores/post
 import { deliveryStep } from '../../../src/stores/postgres/delivery-lists.ts';
 import { DUE_CONNECTIONS, dueIntegrations } from '../../../src/stores/postgres/due-connections.ts';
 import { eventsBetween } from '../../../src/stores/postgres/events.ts';
+import { DELIVERIES } from '../../../src/stores/postgres/misdated.ts';
 import { endingConnections } from '../../../src/stores/postgres/notices.ts';
 import { lastRefreshAt, recentlyDead } from '../../../src/stores/postgres/refreshes.ts';
 import { tombstonesAfter } from '../../../src/stores/postgres/revocations.ts';
@@ -217,6 +218,13 @@ test('tombstones from one id on, by the index of connections that are not active
   if (!hasPostgres()) return;
   const [plan] = await plansOf((orm) => [tombstonesAfter(orm, 'con_n00000100', 500)]);
   expect(plan).toContain('connections_not_active');
+  expect(plan).not.toMatch(/Seq Scan|Sort/);
+});
+
+test('a page of the open deliveries, by the index of their status', async () => {
+  if (!hasPostgres()) return;
+  const [plan] = await plansOf(() => [{ toSQL: () => ({ sql: DELIVERIES, params: ['failing', '', 500] }) }]);
+  expect(plan).toMatch(/Index (?:Only )?Scan using deliveries_by_status/);
   expect(plan).not.toMatch(/Seq Scan|Sort/);
 });
 

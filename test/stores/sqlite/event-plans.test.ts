@@ -6,6 +6,7 @@ import { openDatabase } from '../../../src/stores/sqlite/database.ts';
 import { dueDeliveries, dueEndpoints, firstOpen } from '../../../src/stores/sqlite/deliveries.ts';
 import { COUNT_DELIVERIES, deliveryStep, OLDEST_DELIVERY } from '../../../src/stores/sqlite/delivery-lists.ts';
 import { eventsBetween } from '../../../src/stores/sqlite/events.ts';
+import { DELIVERIES } from '../../../src/stores/sqlite/misdated.ts';
 import { endingConnections } from '../../../src/stores/sqlite/notices.ts';
 import { NOW } from '../builders.ts';
 
@@ -50,6 +51,13 @@ test.each([
     expect(first).toContain(index);
     expect(steps.filter((step) => step.includes('B-TREE'))).toEqual([]);
   }
+});
+
+test('a page of the open deliveries is a part of one index', () => {
+  const place = { now: NOW, status: 'failing', id: '', limit: 500 };
+  expect(planOf(DELIVERIES, [place])).toEqual([
+    'SEARCH deliveries USING INDEX deliveries_by_status ((status,id)>(?,?))',
+  ]);
 });
 
 test('counts of deliveries only search a covering index', () => {
