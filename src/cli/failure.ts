@@ -23,4 +23,17 @@ export class Failure extends Error {
   }
 }
 
+/** With `--json`: what the broker has said, or a problem of the command itself, whose `code` tells the exit code. */
+export function problemOf({ problem, code, message }: Failure): Record<string, unknown> {
+  const { name, title } = OWN_PROBLEMS.get(code) ?? FAILED;
+  return problem ?? { type: `urn:valetkey:problem:${name}`, title, detail: message, code: name };
+}
+
+const FAILED = { name: 'failed', title: 'The command failed' };
+const OWN_PROBLEMS = new Map<number, typeof FAILED>([
+  [EXIT.usage, { name: 'usage', title: 'The command line is not valid' }],
+  [EXIT.unreachable, { name: 'unreachable', title: 'No broker answers at the URL' }],
+  [EXIT.interrupted, { name: 'interrupted', title: 'Interrupted by Ctrl-C' }],
+]);
+
 export const misused = (message: string): Failure => new Failure(message, EXIT.usage);

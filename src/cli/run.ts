@@ -13,7 +13,7 @@ import { connectionCommands } from './connections.ts';
 import { consoleCommands } from './console.ts';
 import { deliveryCommands } from './deliveries.ts';
 import { eventsCommand } from './events.ts';
-import { EXIT, EXIT_CODES, Failure } from './failure.ts';
+import { EXIT_CODES, Failure, misused, problemOf } from './failure.ts';
 import { integrationCommands } from './integrations.ts';
 import type { Io } from './io.ts';
 import { jobCommands } from './jobs.ts';
@@ -42,14 +42,23 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     else await program.parseAsync(withHelp(argv), { from: 'user' });
     return 0;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage;
-    if (!(error instanceof Failure)) throw error;
-    const { message, problem, code } = error;
-    if (problem && program.opts<{ json?: boolean }>().json) io.note(visibleJson(JSON.stringify(problem)));
-    else if (message !== '') io.note(message.split('\n').map(visibleText).join('\n'));
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    const failure = error instanceof CommanderError ? misused(reasonOf(error)) : error;
+    if (!(failure instanceof Failure)) throw failure;
+    const { message, code } = failure;
+    if (message === '') return code;
+    if (isJson(program)) io.note(visibleJson(JSON.stringify(problemOf(failure))));
+    // Commander has printed its own.
+    else if (failure === error) io.note(message.split('\n').map(visibleText).join('\n'));
     return code;
   }
 }
+
+const isJson = (program: Command): boolean => program.opts<{ json?: boolean }>().json === true;
+
+/** Without a subcommand, commander shows the help, and says nothing. */
+const reasonOf = ({ code, message }: CommanderError): string =>
+  code === 'commander.help' ? 'a command is missing; use --help for usage' : message.replace(/^error: /, '');
 
 /** Of this installation, which may be another one than that of the broker: `valetkey status` tells that. */
 async function printVersion(io: Io): Promise<void> {
@@ -74,7 +83,12 @@ export function commandTree(io: Io): Command {
     .option('--version', 'print the version')
     .helpCommand(false)
     .exitOverride()
-    .configureOutput({ writeOut: (text) => io.out(text.trimEnd()), writeErr: (text) => io.note(text.trimEnd()) })
+    .configureOutput({
+      writeOut: (text) => io.out(text.trimEnd()),
+      writeErr: (text) => {
+        if (!isJson(program)) io.note(text.trimEnd());
+      },
+    })
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(use --help for usage)')
     .addHelpText('after', `\n${ENVIRONMENT}\n\n${EXIT_CODES}\n\nEach command has examples: valetkey <command> --help`);

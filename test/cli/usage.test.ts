@@ -38,10 +38,21 @@ test.each([
   [['audit', '--since', 'yesterday'], /"yesterday" is not a time: use one such as/],
   [['completion', 'tcsh'], /Allowed choices are bash, zsh, fish/],
   [['whoami', '--url', 'localhost:1'], /the URL of the broker is not valid/],
-])('%j: exit code 64, and a message that says what is wrong', async (args, words) => {
+])('%j: exit code 64, and a message that says what is wrong, with --json as a problem', async (args, words) => {
   const { code, out, err } = await valetkey(args);
   expect({ code, out }).toEqual({ code: 64, out: '' });
   expect(err).toMatch(words);
+  for (const all of [
+    ['--json', ...args],
+    [...args, '--json'],
+  ]) {
+    const asJson = await valetkey(all);
+    expect([asJson.code, asJson.out]).toEqual([64, '']);
+    const { type, code: name, detail } = JSON.parse(asJson.err) as Json;
+    expect([type, name]).toEqual(['urn:valetkey:problem:usage', 'usage']);
+    expect(detail).toMatch(args.join() === 'connections' ? /^a command is missing; use --help/ : words);
+    expect(detail).not.toMatch(/^error:/);
+  }
 });
 
 test('help: all commands, the environment and the exit codes; for a command, examples', async () => {
@@ -158,4 +169,21 @@ test('--json: an error is the problem itself', async () => {
   const { code, out, err } = await valetkey(['connections', 'show', 'con_nothing', '--json']);
   expect({ code, out }).toEqual({ code: 1, out: '' });
   expect(JSON.parse(err)).toMatchObject({ code: 'not_found', status: 404 });
+});
+
+test.each([
+  [['providers', 'show', 'none'], {}, 1, 'failed', /there is no provider "none"/],
+  [['whoami'], { VALETKEY_KEY: '' }, 1, 'failed', /set VALETKEY_KEY/],
+  [['whoami'], { VALETKEY_URL: 'http://127.0.0.1:1' }, 69, 'unreachable', /no broker answers/],
+] as const)('--json: %j with %j is a problem of the command itself', async (args, env, exit, name, detail) => {
+  const at = createTerminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey, ...env });
+  const { code, out, err } = await at([...args, '--json']);
+  expect({ code, out }).toEqual({ code: exit, out: '' });
+  const problem = { type: `urn:valetkey:problem:${name}`, title: expect.any(String), code: name };
+  expect(JSON.parse(err)).toEqual({ ...problem, detail: expect.stringMatching(detail) });
+});
+
+test('--json: help is help', async () => {
+  const help = await valetkey(['connections', '--help', '--json']);
+  expect(help).toMatchObject({ code: 0, err: '', out: expect.stringMatching(/^Usage: valetkey connections/) });
 });

@@ -99,6 +99,8 @@ export function commandTable(program: Command): string {
     '',
     `Options of every command: ${program.options.map(({ flags, description }) => `${code(flags)} ${description}`).join('; ')}.`,
     '',
+    'With `--json`, an error is one line on stderr: the [problem](errors.md) of the broker, or one of the command itself with `type`, `title`, `detail` and a `code`: `usage` (exit code 64), `unreachable` (69), `interrupted` (130) or `failed`.',
+    '',
     'At a terminal, lists are tables; elsewhere each row is a line of tab-separated fields, never truncated. Keys and secrets are never arguments, which other users of the machine can see: they come from the environment, a file or stdin.',
     '',
     '```text',
