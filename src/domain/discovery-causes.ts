@@ -40,6 +40,12 @@ export const DISCOVERY_CAUSES = {
     'The authorization server does not take clients that it does not know.',
     'Register a client there by hand with the redirect URI that is named, and set client_id of the integration.',
   ),
+  public_url_not_https: {
+    summary:
+      'The authorization server reads the client from a document, and that of this deployment is not at an https URL.',
+    fixableBy: 'operator',
+    how: 'Set VALETKEY_PUBLIC_URL to an https URL that the server reaches, or register a client there by hand.',
+  },
   signing_alg_unsupported: {
     summary:
       'The authorization server wants client assertions of another algorithm than the one that this deployment signs with.',

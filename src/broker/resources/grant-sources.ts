@@ -120,7 +120,8 @@ export function createGrantSources({ discovery, registrations, clientAssertions,
     const hosted = rule?.client_metadata_url;
     const elsewhere = hosted === undefined ? undefined : fill(hosted, values);
     const documentOf = (method: DocumentMethod) => elsewhere ?? uris.documentUrl(found, server.issuer, method);
-    if (server.client_id_metadata_document_supported === true && isClientId(documentOf('none'))) {
+    const takesDocuments = server.client_id_metadata_document_supported === true;
+    if (takesDocuments && isClientId(documentOf('none'))) {
       const alg = wantsAssertion(server) ? await clientAssertions.algorithm() : undefined;
       if (alg === undefined) return { ok: true, value: { kind: 'document', id: documentOf('none') } };
       const accepted = server.token_endpoint_auth_signing_alg_values_supported ?? [alg];
@@ -130,7 +131,11 @@ export function createGrantSources({ discovery, registrations, clientAssertions,
     }
     if (server.registration_endpoint !== undefined)
       return registrations.clientFor({ integration, server, redirectUri, owner });
-    return { ok: false, fault: noClient(server, isPerIssuer(found) ? undefined : redirectUri) };
+    const byHand = handMade(isPerIssuer(found) ? undefined : redirectUri);
+    return {
+      ok: false,
+      fault: takesDocuments ? notHttps(server, documentOf('none'), byHand) : noClient(server, byHand),
+    };
   }
 
   return {
@@ -190,14 +195,23 @@ const noAlgorithm = ({ issuer }: ServerMetadata, alg: string, accepted: readonly
 });
 
 /** Without a redirect URI: a client that is registered by hand is one of an integration of this server alone. */
-const noClient = ({ issuer }: ServerMetadata, redirectUri: string | undefined): ProviderFault => ({
+const handMade = (redirectUri: string | undefined): string =>
+  redirectUri === undefined
+    ? 'register a client there by hand, for an integration of this server alone, with the redirect URI and the client_id of that one'
+    : `register a client there by hand, with the redirect URI ${redirectUri}, and set the integration's client_id`;
+
+const noClient = ({ issuer }: ServerMetadata, byHand: string): ProviderFault => ({
   kind: 'misconfigured',
   code: 'client_not_registered',
-  detail: `the authorization server ${issuer} takes neither client id metadata documents nor registrations: register a client there by hand, ${
-    redirectUri === undefined
-      ? 'for an integration of this server alone, with the redirect URI and the client_id of that one'
-      : `with the redirect URI ${redirectUri}, and set the integration's client_id`
-  }`,
+  detail: `the authorization server ${issuer} takes neither client id metadata documents nor registrations: ${byHand}`,
+  retryAfter: undefined,
+  outcomeUnknown: false,
+});
+
+const notHttps = ({ issuer }: ServerMetadata, document: string, byHand: string): ProviderFault => ({
+  kind: 'misconfigured',
+  code: 'public_url_not_https',
+  detail: `the authorization server ${issuer} takes no registrations, only client id metadata documents at an https URL, and that of this broker is ${document}: set VALETKEY_PUBLIC_URL to an https URL that the server reaches, or ${byHand}`,
   retryAfter: undefined,
   outcomeUnknown: false,
 });

@@ -26,7 +26,7 @@ beforeEach(() => {
   discover = async () => answer;
 });
 
-function sourcesOf(more: Parameters<typeof anIntegration>[0] = {}) {
+function sourcesOf(more: Parameters<typeof anIntegration>[0] = {}, publicUrl = 'https://broker.example') {
   const params = { server_url: SERVER, ...more?.params };
   const integration = { ...anIntegration({ provider: 'mcp', overrides: {}, ...more, params }), version: 1 };
   const auth = authMode(provider, params)!;
@@ -36,7 +36,7 @@ function sourcesOf(more: Parameters<typeof anIntegration>[0] = {}) {
     },
     registrations: { clientFor: () => Promise.reject(new Error('nothing is registered here')) },
     clientAssertions: { algorithm: () => Promise.reject(new Error('nothing is signed here')) },
-    uris: redirectUris('https://broker.example'),
+    uris: redirectUris(publicUrl),
     clock: { now: () => now, monotonic: () => now },
   });
   return {
@@ -61,6 +61,31 @@ it('a client secret without its issuer, of an integration from before it was req
     const source = await other.sources.find(other.found, other.target, { owner: 'ada' });
     expect(source).toMatchObject({ ok: true, value: { source: { client: { kind: 'integration' } } } });
   }
+});
+
+it('where no client can be had, the fault names why: what the server takes, or that the broker is not at https', async () => {
+  const none = { clientId: '', clientSecret: null };
+  const answered = (more: object) => {
+    discover = async () => ({ ok: true, value: { resource: SERVER, server: { ...server, ...more }, scopes: [] } });
+  };
+  const find = async (publicUrl: string, given: Parameters<typeof sourcesOf>[0] = {}) => {
+    const { sources, found, target } = sourcesOf({ ...none, ...given }, publicUrl);
+    return sources.find(found, target, { owner: 'ada' });
+  };
+  const http = 'http://broker.example';
+  const byHand = `${http}/oauth2/callback/slack`;
+  const fault = (code: string, ...words: string[]) => ({
+    ok: false,
+    fault: { kind: 'misconfigured', code, detail: expect.stringMatching(words.join('.*')) },
+  });
+  answered({});
+  expect(await find(http)).toMatchObject(fault('client_not_registered', 'takes neither', byHand));
+  answered({ client_id_metadata_document_supported: true });
+  const document = `at an https URL, .* ${http}/oauth2/clients/slack.json`;
+  expect(await find(http)).toMatchObject(fault('public_url_not_https', document, 'VALETKEY_PUBLIC_URL', byHand));
+  expect(await find('https://broker.example')).toMatchObject({ ok: true });
+  const elsewhere = { params: { client_metadata_url: 'https://clients.example/doc.json' } };
+  expect(await find(http, elsewhere)).toMatchObject({ ok: true });
 });
 
 it('challenges have the metadata read once for all that come together, and a few times a minute in all', async () => {
