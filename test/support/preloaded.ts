@@ -1,13 +1,16 @@
-// Code that a process of a test runs before its own: faster timers, a disk that hangs.
+// Code that a process of a test runs before its own: a faster stop, a disk that hangs.
 
 /** Environment variables with which a process of Node runs this first. */
 export const preloaded = (...code: string[]): { NODE_OPTIONS: string } => ({
   NODE_OPTIONS: code.map((part) => `--import=data:text/javascript,${encodeURIComponent(part)}`).join(' '),
 });
 
-/** Timers fire so many times sooner. */
-export const fasterTimers = (times: number): string =>
-  `const timer=setTimeout;globalThis.setTimeout=(run,ms,...more)=>timer(run,ms/${times},...more)`;
+/** From SIGTERM on, timers fire so many times sooner: before, a busy machine would be late for some of them. */
+export const fasterStop = (times: number): string => `
+  let sooner = 1;
+  process.once('SIGTERM', () => { sooner = ${times}; });
+  const timer = setTimeout;
+  globalThis.setTimeout = (run, ms, ...more) => timer(run, ms / sooner, ...more);`;
 
 /**
  * While a file of this path exists, whoever brings a file to the disk hangs, in a system call that does not return: a thread
