@@ -94,6 +94,14 @@ export class StoreBusyError extends StoreError {
   override name = 'StoreBusyError';
 }
 
+/** The store was closed: to try again is of no use. */
+export class StoreClosedError extends StoreError {
+  override name = 'StoreClosedError';
+  constructor() {
+    super('the store is closed');
+  }
+}
+
 /** What operations of this process have waited for connections to the database; where they need none of their own, zeros. */
 export interface DatabaseWaits {
   /** Operations that wait now. */

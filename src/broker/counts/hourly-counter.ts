@@ -2,7 +2,7 @@
 import type { AuditEntry } from '../../domain/audit.ts';
 import { type HourlyCount, type HourlyMetric, hourOf } from '../../domain/hourly-counts.ts';
 import { AUDIT_FLUSH_INTERVAL_MS } from '../../domain/time-limits.ts';
-import type { Clock, Logger, Store } from '../../ports/index.ts';
+import { type Clock, type Logger, type Store, StoreClosedError } from '../../ports/index.ts';
 
 /** Kept while the store cannot be written to; what is beyond is not counted, and the log says so. */
 const MAX_COUNTS = 20_000;
@@ -54,6 +54,8 @@ export function createHourlyCounter({ store, clock, log }: Parts): HourlyCounter
         batch.splice(0, BATCH);
       }
     } catch (error) {
+      // At the end of a stop: the process ends.
+      if (error instanceof StoreClosedError) return;
       for (const one of batch) add(one);
       log.error({ err: error, kept: counts.size, uncounted }, 'hourly counts: flush failed, will retry');
       uncounted = 0;

@@ -13,7 +13,7 @@ import {
   POSTGRES_CONFLICT_BACKOFF_MS,
   POSTGRES_STATEMENT_TIMEOUT_MS,
 } from '../../domain/time-limits.ts';
-import { type StoreChange, StoreError } from '../../ports/index.ts';
+import { type StoreChange, StoreClosedError, StoreError } from '../../ports/index.ts';
 import { createListeners } from '../shared/listeners.ts';
 import { isAnswer, isBroken, isForeignName, isWorthRetrying, storeError } from './errors.ts';
 import { createEventWriter } from './event-writer.ts';
@@ -113,7 +113,7 @@ export function createAccess({ pool, waits, names, liveness, monotonic, onChange
   });
 
   async function track<T>(work: (operation: Operation) => Promise<T>): Promise<T> {
-    if (isClosed) throw new StoreError('the store is closed');
+    if (isClosed) throw new StoreClosedError();
     if (liveness.isDown()) throw new StoreError(DOWN);
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const operation: Operation = {

@@ -9,7 +9,7 @@ import {
   SQLITE_DISK_GIVE_UP_MS,
   SQLITE_UNSYNCED_AFTER_MS,
 } from '../../domain/time-limits.ts';
-import { StoreError } from '../../ports/index.ts';
+import { StoreClosedError, StoreError } from '../../ports/index.ts';
 
 /** Operations in one commit at most: more would block the event loop and other processes for too long. */
 const MAX_BATCH = 64;
@@ -135,7 +135,7 @@ export class GroupCommit {
    */
   write<T>(operation: () => T, { isAwaited = true, isPatient = false, durable }: WriteOptions = {}): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (this.#closed) return reject(new StoreError('the store is closed'));
+      if (this.#closed) return reject(new StoreClosedError());
       if (this.#isDiskSilent && !isPatient) return reject(diskSilent());
       const run = () => {
         const value = operation();

@@ -6,7 +6,7 @@ import { type AuditBuffer, createAuditBuffer } from '../../../src/broker/audit/l
 import { firstId } from '../../../src/broker/secrets/ids.ts';
 import type { AuditEntry } from '../../../src/domain/audit.ts';
 import { entriesOf } from '../../../src/domain/audit-reads.ts';
-import { StoreError } from '../../../src/ports/index.ts';
+import { StoreClosedError, StoreError } from '../../../src/ports/index.ts';
 import { anEntry, NOW } from '../../stores/builders.ts';
 
 const log = createLogger('silent');
@@ -160,6 +160,24 @@ test('audit buffer: what the store does not take is dropped from the oldest read
   // In a portion when the store refused them, these are the first.
   expect(left).toContain('con_0 1');
   expect(left).toContain('con_50008 1');
+});
+
+test('audit buffer: that the store is closed is said once, however much is noted afterwards', async () => {
+  const said: unknown[] = [];
+  const refuse = () => Promise.reject(new StoreClosedError());
+  const buffer = createAuditBuffer({
+    store: { appendAudit: refuse, touchKeys: refuse },
+    log: { ...log, error: (fields: object, message: string) => void said.push({ ...fields, message }) },
+  });
+  for (let n = 0; n < 3; n++) {
+    noteRead(buffer, n);
+    buffer.used('key_1', NOW + n);
+    await buffer.flush();
+  }
+  expect(said).toEqual([
+    { message: expect.stringContaining('the store is closed'), err: expect.any(StoreClosedError), unwritten: 1 },
+  ]);
+  expect(buffer.state()).toEqual({ waiting: 3, lost: 0 });
 });
 
 test('audit buffer: a read has the ids, the time and the count that it was noted with, among many others', async () => {

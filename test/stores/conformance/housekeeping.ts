@@ -1,6 +1,6 @@
 // The contract of the store: key checks, expiry, ping, closing.
 import { expect, test } from 'vitest';
-import { StoreError } from '../../../src/ports/index.ts';
+import { StoreClosedError, StoreError } from '../../../src/ports/index.ts';
 import { aCiphertext, aFlow, anEntry, anIntegration, aSession, NOW } from '../builders.ts';
 import type { Opened } from './index.ts';
 
@@ -99,6 +99,13 @@ export function housekeeping(at: Opened): void {
     await closed;
     await expect(store.ping()).rejects.toBeInstanceOf(StoreError);
     await expect(store.integration('slack')).rejects.toBeInstanceOf(StoreError);
+    const count = { hour: 0, integration: 'slack', metric: 'read', outcome: 'ok', count: 1 } as const;
+    for (const late of [
+      store.appendAudit([anEntry()]),
+      store.touchKeys([{ keyId: 'key_1', at: NOW }]),
+      store.addHourlyCounts([count]),
+    ])
+      await expect(late).rejects.toBeInstanceOf(StoreClosedError);
     expect(await at.store.integration('slack')).toBeDefined();
     await store.close();
   });

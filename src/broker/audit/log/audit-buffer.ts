@@ -3,7 +3,7 @@ import { setTimeout as nextTimer } from 'node:timers/promises';
 import type { AuditEntry } from '../../../domain/audit.ts';
 import type { ReadsInCommon } from '../../../domain/audit-reads.ts';
 import { AUDIT_FLUSH_INTERVAL_MS } from '../../../domain/time-limits.ts';
-import type { Logger, Store } from '../../../ports/index.ts';
+import { type Logger, type Store, StoreClosedError } from '../../../ports/index.ts';
 import { createNotedReads, type ReadGroup } from './buffered/noted-reads.ts';
 import { allOf, dropOldest, type Portion, portionsOf, sizeOf, takeSome, type Unwritten } from './buffered/portions.ts';
 
@@ -52,10 +52,13 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
   /** Each is one write, and stays as it is until that has succeeded: who repeats it writes nothing twice. */
   let portions: Portion[] = [];
   let lost = 0;
+  /** It is logged once: a stop that hangs may leave parts behind that still note. */
+  let isStoreClosed = false;
 
   const noted = createNotedReads(flushInTime);
   const waiting = () => entries.size + noted.size();
   const inPortions = () => portions.reduce((sum, { size }) => sum + size, 0);
+  const unwritten = () => waiting() + sizeOf(taken) + inPortions();
 
   // Does not keep the process alive: a stop flushes, and what the store refuses then is lost anyway.
   const flushLater = () => {
@@ -65,6 +68,16 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
   function flushInTime(): void {
     if (waiting() >= FLUSH_AT) void flush();
     else flushLater();
+  }
+
+  function failed(err: unknown, what: string, counts = {}): void {
+    if (!(err instanceof StoreClosedError)) {
+      log.error({ err, ...counts }, `audit buffer: ${what}, will retry`);
+      flushLater();
+    } else if (!isStoreClosed) {
+      isStoreClosed = true;
+      log.error({ err, unwritten: unwritten() }, 'audit buffer: the store is closed, nothing more is written');
+    }
   }
 
   async function write(): Promise<void> {
@@ -77,19 +90,14 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
     // Handled apart from the entries: if this fails, entries that were appended must not be appended again.
     const touched = store.touchKeys(keys).catch((error: unknown) => {
       for (const { keyId, at } of keys) if (!uses.has(keyId)) uses.set(keyId, at);
-      log.error({ err: error }, 'audit buffer: writing the last use of keys failed, will retry');
-      flushLater();
+      failed(error, 'writing the last use of keys failed');
     });
     try {
       await writePortions();
     } catch (error) {
       const dropped = dropOldest(taken, sizeOf(taken) + inPortions() - MAX_ENTRIES);
       lost += dropped;
-      log.error(
-        { err: error, kept: sizeOf(taken) + inPortions(), lost: dropped },
-        'audit buffer: flush failed, will retry',
-      );
-      flushLater();
+      failed(error, 'flush failed', { kept: sizeOf(taken) + inPortions(), lost: dropped });
     }
     await touched;
   }
@@ -149,6 +157,6 @@ export function createAuditBuffer({ store, log, onWritten }: Parts): AuditBuffer
       flushLater();
     },
     flush,
-    state: () => ({ waiting: waiting() + sizeOf(taken) + inPortions(), lost }),
+    state: () => ({ waiting: unwritten(), lost }),
   };
 }
