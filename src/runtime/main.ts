@@ -110,7 +110,9 @@ function endWithin(ms: number): void {
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), ms).unref();
 }
 
-/** At any log level: supervisors and tests wait for this line. */
+/** At any log level and at once: supervisors and tests wait for this line, and the first look for what is due comes after it. */
 function logListening({ url, internalUrl: internal_url, publicUrl: public_url }: Omit<Running, 'stop'>): void {
-  createLogger('info').info({ event: 'listening', url, internal_url, public_url }, 'listening');
+  const log = createLogger('info');
+  log.info({ event: 'listening', url, internal_url, public_url }, 'listening');
+  log.flush();
 }

@@ -22,11 +22,16 @@ const REDACTED = new Set([
 /** Levels of nesting that are written; deeper values are left out. */
 const MAX_DEPTH = 4;
 
+export interface FlushableLogger extends Logger {
+  /** Writes its lines now, for a line that someone waits for: what else the turn of the event loop has to do may take long. */
+  flush(): void;
+}
+
 /**
  * `level`: a pino level. `to`: stdout, or stderr (2) where stdout carries a command's answer. `worker`: which of several processes
  * that write to the same stream, for a member of each line.
  */
-export function createLogger(level: string, to: 1 | 2 = 1, worker?: number): Logger {
+export function createLogger(level: string, to: 1 | 2 = 1, worker?: number): FlushableLogger {
   const options: LoggerOptions = {
     level,
     base: worker === undefined ? null : { worker },
@@ -46,7 +51,7 @@ const ATOMIC_BYTES = 4_096;
  * logs many lines a turn, and a write for each costs as much as a database statement. `most`: bytes of one write, unless one line
  * has more.
  */
-function batchedDestination(to: 1 | 2, most: number): { write(line: string): void } {
+function batchedDestination(to: 1 | 2, most: number): { write(line: string): void; flush(): void } {
   const file = openLogStream(to);
   let buffer = '';
   let exitHandled = false;
@@ -59,6 +64,7 @@ function batchedDestination(to: 1 | 2, most: number): { write(line: string): voi
     file.flushSync();
   };
   return {
+    flush,
     write(line) {
       if (!exitHandled) process.once('exit', flushAtExit);
       exitHandled = true;

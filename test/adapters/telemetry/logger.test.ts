@@ -1,5 +1,6 @@
 // The logger, run in a process whose output is read.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -52,6 +53,18 @@ test('circular object: cut off', () => {
 test('process exit: the last lines are written', () => {
   expect(lines(`log.info({}, 'message'); process.exit()`)).toMatchObject([{ msg: 'message' }]);
   expect(lines(`log.info({}, 'one'); setImmediate(() => { log.info({}, 'two'); process.exit(); })`)).toHaveLength(2);
+});
+
+test('flush: a line is written while the turn of the event loop goes on', async () => {
+  const source = `import { createLogger } from ${JSON.stringify(LOGGER)};
+    const log = createLogger('info');
+    log.info({}, 'message');
+    log.flush();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source]);
+  const [line] = await once(child.stdout, 'data');
+  child.kill('SIGKILL');
+  expect(JSON.parse(line)).toMatchObject({ msg: 'message' });
 });
 
 test('many lines in one turn of the event loop: in order and complete', () => {
