@@ -44,6 +44,11 @@ const LATE = [
   'worker_threads',
   'zlib',
 ];
+/**
+ * Modules of Node that a start loads. Node has compiled them, and V8 refuses that code under other flags than it was made under:
+ * they are loaded before a start sets its own. `cluster`, `dns` and what these load are what listening needs.
+ */
+const EARLY = ['cluster', 'crypto', 'dns', 'http', 'os', 'perf_hooks', 'timers/promises'];
 /** Libraries in CommonJS that load all of themselves, and the files of what is used of them, which are loaded when it is. */
 const PARTS: Record<string, Record<string, string>> = {
   'prom-client': {
@@ -81,6 +86,17 @@ const instead = (folder: string, paths: string[]): Plugin => ({
     }));
     // For exemplars of prom-client, which no metric has.
     onLoad({ filter: /\/@opentelemetry\/api\// }, () => ({ contents: 'module.exports = {};' }));
+    // Streams and transports of pino, which no log has. They load Node's worker threads; to find out for them who called pino, V8
+    // looks for the ends of all lines of the bundle.
+    onLoad({ filter: /\/pino\/lib\/(caller|transport)\.js$/ }, () => ({
+      contents: 'module.exports = () => undefined;',
+    }));
+    onLoad({ filter: /\/pino\/lib\/tools\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace(
+        "{ isMainThread } = require('worker_threads')",
+        'isMainThread = true',
+      ),
+    }));
     // Its native part stays in its package.
     onLoad({ filter: /\/better-sqlite3\/lib\/binding\.js$/ }, ({ path }) => ({
       contents: `const find = require; const __dirname = find('path').join(find.resolve('better-sqlite3/package.json'), '../lib');\n${readFileSync(path, 'utf8')}`,
@@ -145,7 +161,12 @@ const broker = await build({
     js: `(typeof module === 'undefined' ? {} : module).exports = (function (exports, require, module, ${PATH}) {'use strict';`,
   },
   footer: { js: '})' },
-  define: { 'import.meta.url': `${PATH}.url`, 'import.meta.dirname': `${PATH}.folder` },
+  define: {
+    'import.meta.url': `${PATH}.url`,
+    'import.meta.dirname': `${PATH}.folder`,
+    // Asked whether this is a browser. Node's loads its worker threads.
+    navigator: 'undefined',
+  },
 });
 asciiOnly(join(outdir, BROKER));
 const sender = await build({ ...scripts, ...entries('code', SENDER) });
@@ -163,7 +184,7 @@ const START = [
 /**
  * Another version of Node ignores what V8 made of the code. With source maps, Node has to load the code: it reads no maps of scripts.
  * What a start allocates stays, for the most part: V8 would make the young generation 16 MB for it. Not before it has compiled the
- * script, since it compares its flags.
+ * script and Node's modules, since it compares its flags.
  */
 const BROKER_START = [
   "const [fs, module, path, v8, vm] = ['fs', 'module', 'path', 'v8', 'vm'].map(process.getBuiltinModule);",
@@ -177,6 +198,7 @@ const BROKER_START = [
   '}',
   "const compile = () => new vm.Script(fs.readFileSync(filename, 'latin1'), { filename, cachedData: compiled() });",
   'const script = process.sourceMapsEnabled ? undefined : compile();',
+  `${JSON.stringify(EARLY)}.forEach(process.getBuiltinModule);`,
   "v8.setFlagsFromString('--semi-space-growth-factor=1');",
   'const run = script ? script.runInThisContext() : require(filename);',
   `run({}, require, {}, { url: new URL('${BROKER}', import.meta.url).href, folder: path.dirname(filename) });`,

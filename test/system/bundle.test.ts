@@ -104,6 +104,53 @@ it('bundle: a start and the first requests leave the young generation of the hea
   }
 });
 
+/** `before` runs in its process, first. */
+function spawnBundle(database: string, before: string) {
+  const options = [
+    '--import',
+    `data:text/javascript,${encodeURIComponent(before)}`,
+    join(image.folder, 'dist/main.js'),
+  ];
+  const env = { PATH: process.env.PATH, VALETKEY_PORT: '0', VALETKEY_DATABASE_URL: `file:./${database}.db` };
+  return spawn(process.execPath, options, { cwd: elsewhere, env });
+}
+
+it('bundle: what a start loads of Node is loaded before V8 gets other flags, under which it refuses what Node has compiled', async () => {
+  const child = spawnBundle(
+    'early',
+    `const v8 = process.getBuiltinModule('v8');
+    const { setFlagsFromString } = v8;
+    let early;
+    v8.setFlagsFromString = (flags) => {
+      early ??= new Set(process.moduleLoadList);
+      setFlagsFromString(flags);
+    };
+    process.once('SIGTERM', () => {
+      console.error(JSON.stringify(process.moduleLoadList.filter((name) => !early.has(name))));
+      process.exit();
+    });`,
+  );
+  child.stdout.on('data', (lines) => String(lines).includes('"event":"listening"') && child.kill('SIGTERM'));
+  const [names] = await once(child.stderr, 'data');
+  const late = (JSON.parse(names) as string[]).filter((name) => name.startsWith('NativeModule '));
+  // Small ones, which are loaded by the first use of a function.
+  expect(late.filter((name) => !/ process$|\/async_local_storage\/|\/util\/comparisons$/.test(name))).toEqual([]);
+});
+
+it('bundle: the line that it listens is written in the turn of the event loop in which it does', async () => {
+  const child = spawnBundle(
+    'line',
+    `const { on } = process;
+    process.on = (event, ...given) => {
+      if (event === 'SIGINT') process.nextTick(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
+      return on.call(process, event, ...given);
+    };`,
+  );
+  const gone = once(child, 'exit');
+  createInterface(child.stdout).on('line', (line) => line.includes('"event":"listening"') && child.kill('SIGKILL'));
+  expect(await gone).toEqual([null, 'SIGKILL']);
+});
+
 it('bundle: the broker is ASCII, of which V8 takes a byte for each letter', () => {
   expect(readFileSync(join(image.folder, 'dist/code/main.cjs'), 'utf8')).not.toMatch(/[\u0080-\uffff]/);
 });
