@@ -1,5 +1,6 @@
 // The time limit of whole requests, but for those whose bodies are streamed: a client that sends too slowly is answered 408.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { InFlight } from '../domain/in-flight.ts';
 
 export interface RequestTimeouts {
   /** From now on the request has to arrive within the limit, also after it was answered. */
@@ -9,8 +10,7 @@ export interface RequestTimeouts {
 
 /** `everyMs`: how often requests that have exceeded the limit are looked for. */
 export function createRequestTimeouts(limitMs: number, everyMs: number): RequestTimeouts {
-  /** In the order in which they began. */
-  const arriving = new Map<IncomingMessage, { response: ServerResponse; until: number }>();
+  const arriving = new InFlight<{ request: IncomingMessage; response: ServerResponse; until: number }>();
 
   function close(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
@@ -21,9 +21,10 @@ export function createRequestTimeouts(limitMs: number, everyMs: number): Request
 
   const sweep = setInterval(() => {
     const now = performance.now();
-    for (const [request, { response, until }] of arriving) {
+    for (const entry of arriving) {
+      const { request, response, until } = entry.item;
       if (until > now) break;
-      arriving.delete(request);
+      arriving.remove(entry);
       if (!request.complete && !request.destroyed) close(request, response);
     }
   }, everyMs);
@@ -33,9 +34,9 @@ export function createRequestTimeouts(limitMs: number, everyMs: number): Request
     watch(request, response) {
       const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
       if (coding === undefined && (length === undefined || length === '0')) return;
-      arriving.set(request, { response, until: performance.now() + limitMs });
+      const entry = arriving.add({ request, response, until: performance.now() + limitMs });
       response.once('close', () => {
-        if (request.complete) arriving.delete(request);
+        if (request.complete) arriving.remove(entry);
       });
     },
     stop: () => clearInterval(sweep),

@@ -1,8 +1,10 @@
 // The listener: what becomes of connections whose client sends too slowly, or what no client sends.
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Listener, listen } from '../../src/http/listener.ts';
+import { collectAll, collectYoung, oldBytes } from '../support/collections.ts';
 
 let listener: Listener;
 beforeAll(async () => {
@@ -64,4 +66,37 @@ test.each([
 test('an upgrade is not made: the answer is the usual one', async () => {
   const upgrade = 'connection: upgrade, close\r\nupgrade: websocket\r\n';
   expect(await sendSlowly(`GET / HTTP/1.1\r\nhost: x\r\n${upgrade}\r\n`)).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+test('requests with bodies that were answered: the collections of young objects let go of them', async () => {
+  const [waves, atOnce, bytesEach] = [25, 8, 80_000];
+  const server = await listen('127.0.0.1', 0);
+  await server.handle({
+    fastRoutes: () => undefined,
+    framework: (request, response) => {
+      Object.assign(request, { ballast: new Array<number>(bytesEach / 8).fill(0.5) });
+      // Once all of them are in flight.
+      request.on('end', () => setImmediate(() => response.end())).resume();
+    },
+  });
+  const { hostname, port } = new URL(server.url);
+  const clients = Array.from({ length: atOnce }, () => connect(Number(port), hostname));
+  const wave = () =>
+    Promise.all(
+      clients.map((client) => {
+        client.write(`${POST}content-length: 1\r\n\r\na`);
+        return once(client, 'data');
+      }),
+    );
+  await wave();
+  collectAll();
+  const before = oldBytes();
+  for (let i = 0; i < waves; i++) {
+    await wave();
+    collectYoung();
+  }
+  const kept = oldBytes() - before;
+  for (const client of clients) client.destroy();
+  await server.stop(0);
+  expect(kept).toBeLessThan((waves * atOnce * bytesEach) / 10);
 });
