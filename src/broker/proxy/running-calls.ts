@@ -1,5 +1,6 @@
 // Calls that run: which connection each is of, so that the end of a grant ends them too, by whichever replica it was ended. The
 // same where their caller may not make them any more.
+import { InFlight } from '../../domain/in-flight.ts';
 import { INVALIDATION_RETRY_MS } from '../../domain/time-limits.ts';
 import type { Logger, Store } from '../../ports/index.ts';
 
@@ -33,7 +34,7 @@ export interface RunningCallsParts {
 }
 
 export function createRunningCalls({ store, log }: RunningCallsParts): RunningCalls {
-  const running = new Map<string, Set<RunningCall>>();
+  const running = new Map<string, InFlight<RunningCall>>();
   let isStopped = false;
 
   async function check(ids: readonly string[]): Promise<void> {
@@ -43,7 +44,7 @@ export function createRunningCalls({ store, log }: RunningCallsParts): RunningCa
       for (const id of some) {
         const status = rows.get(id)?.status ?? 'revoked';
         if (status !== 'revoked' && status !== 'on_hold') continue;
-        for (const { ending } of running.get(id) ?? []) ending.abort(GRANT_ENDED);
+        for (const { item } of running.get(id) ?? []) item.ending.abort(GRANT_ENDED);
       }
     }
   }
@@ -62,10 +63,11 @@ export function createRunningCalls({ store, log }: RunningCallsParts): RunningCa
 
   return {
     add(id, call) {
-      const calls = running.get(id) ?? new Set();
-      running.set(id, calls.add(call));
+      const calls = running.get(id) ?? new InFlight();
+      running.set(id, calls);
+      const entry = calls.add(call);
       return () => {
-        calls.delete(call);
+        calls.remove(entry);
         if (calls.size === 0 && running.get(id) === calls) running.delete(id);
       };
     },
@@ -74,7 +76,7 @@ export function createRunningCalls({ store, log }: RunningCallsParts): RunningCa
     },
     callersChanged() {
       for (const calls of running.values())
-        for (const { ending, stillMay } of calls) if (!stillMay()) ending.abort(CALLER_ENDED);
+        for (const { item } of calls) if (!item.stillMay()) item.ending.abort(CALLER_ENDED);
     },
     stop() {
       isStopped = true;
