@@ -28,41 +28,35 @@ interface Invalidation {
   /** Reads with a lower ticket began before the last notification, which was of this generation or of a lower one. */
   notedAt: ReadTicket;
   notedGeneration: number;
-  /** When it was last changed: by tickets, and in milliseconds. */
-  ticket: ReadTicket;
-  at: number;
 }
 
-/** `max`: connections that are remembered. `now`: milliseconds of a clock that only goes forward. */
+const NONE: Invalidation = { minGeneration: -1, notedAt: 0, notedGeneration: -1 };
+
+/** `max`: connections that are remembered, up to twice as many. `now`: milliseconds of a clock that only goes forward. */
 export function createRecentInvalidations(max: number, now: () => number): RecentInvalidations {
-  /** In the order of their last change. */
-  const recent = new Map<string, Invalidation>();
+  // Forgotten all together: a map whose oldest entries were deleted one by one takes long to find the oldest that is left.
+  let recent = new Map<string, Invalidation>();
+  let recentSince = now();
+  let older = recent;
+  /** The last change that `older` knows of. */
+  let olderUpTo: ReadTicket = 0;
   let changes = 0;
   /** Reads with a lower ticket began before a change that concerns all, or that was forgotten. */
   let admittedFrom: ReadTicket = 0;
 
-  function set(
-    id: string,
-    change: (ticket: ReadTicket, before: Invalidation | undefined) => Partial<Invalidation>,
-  ): void {
-    const ticket = ++changes;
-    const before = recent.get(id);
-    const next = {
-      minGeneration: -1,
-      notedAt: 0,
-      notedGeneration: -1,
-      ...before,
-      ...change(ticket, before),
-      ticket,
-      at: now(),
-    };
-    recent.delete(id);
-    recent.set(id, next);
-    for (const [oldest, { ticket: last, at }] of recent) {
-      if (recent.size <= max && next.at - at <= INVALIDATION_TTL_MS) break;
-      recent.delete(oldest);
-      admittedFrom = last;
-    }
+  const of = (id: string): Invalidation => recent.get(id) ?? older.get(id) ?? NONE;
+
+  function forgetOlder(): void {
+    admittedFrom = Math.max(admittedFrom, olderUpTo);
+    older = recent;
+    olderUpTo = changes;
+    recent = new Map();
+    recentSince = now();
+  }
+
+  function set(id: string, invalidation: Invalidation): void {
+    if (recent.size >= max || now() - recentSince > INVALIDATION_TTL_MS) forgetOlder();
+    recent.set(id, invalidation);
   }
 
   return {
@@ -71,23 +65,23 @@ export function createRecentInvalidations(max: number, now: () => number): Recen
       changes++;
     },
     raise(id, minGeneration) {
-      set(id, (_, before) => ({ minGeneration: Math.max(minGeneration, before?.minGeneration ?? -1) }));
+      changes++;
+      const before = of(id);
+      set(id, { ...before, minGeneration: Math.max(minGeneration, before.minGeneration) });
     },
     note(id, generation) {
-      set(id, (notedAt, before) => ({
-        notedAt,
-        notedGeneration: Math.max(generation, before?.notedGeneration ?? -1),
-      }));
+      const notedAt = ++changes;
+      const before = of(id);
+      set(id, { ...before, notedAt, notedGeneration: Math.max(generation, before.notedGeneration) });
     },
     noteAll() {
       admittedFrom = ++changes;
     },
     admits(id, generation, ticket) {
       if (ticket < admittedFrom) return false;
-      const known = recent.get(id);
-      if (!known) return true;
-      const isNewer = ticket >= known.notedAt || generation > known.notedGeneration;
-      return isNewer && generation >= known.minGeneration;
+      const { minGeneration, notedAt, notedGeneration } = of(id);
+      const isNewer = ticket >= notedAt || generation > notedGeneration;
+      return isNewer && generation >= minGeneration;
     },
   };
 }

@@ -108,6 +108,17 @@ describe('token cache', () => {
     }
   });
 
+  it('ignores a row that was read before changes were missed, when an earlier invalidation is forgotten', () => {
+    const tokenCache = createTokenCache({ size: { entries: 10 } });
+    tokenCache.invalidate(served().connection, 2);
+    const old = served();
+    const ticket = tokenCache.ticket();
+    tokenCache.invalidateReads();
+    for (let i = 0; i < 10; i++) tokenCache.invalidate(served().connection, 2);
+    tokenCache.put(old, ticket);
+    expect(tokenCache.get(old.connection.id)).toBeUndefined();
+  });
+
   it('ignores a row that was read before its invalidation, however long ago that was', () => {
     let now = 0;
     const tokenCache = createTokenCache({ clock: { monotonic: () => now } });
