@@ -7,8 +7,8 @@ import { type ChangeRow, changeFrom } from '../shared/changes.ts';
 import type { Liveness } from './liveness.ts';
 
 export interface SqliteChangeFeed extends Pick<Store, 'subscribe'> {
-  /** Inside an operation. */
-  append(changes: StoreChange[]): void;
+  /** Inside an operation. `isKnown`: this process has in memory what they bring, so only others need to read them. */
+  append(changes: StoreChange[], isKnown?: boolean): void;
   /** Inside an operation: the number of a barrier, up to which other processes then tell that they have applied all. */
   addBarrier(): number;
   /**
@@ -40,8 +40,9 @@ export function openChangeFeed(
   const newest = client.prepare<[], number | null>('select max(seq) from changes').pluck();
   const dataVersion = client.prepare<[], number>('pragma data_version').pluck();
   const subscriptions = new Set<ChangeFeed>();
-  /** Counts the changes of this connection, which `data_version` leaves out. */
+  /** Count the changes of this connection, which `data_version` leaves out. */
   let ours = 0;
+  let known = 0;
   /** The first change of this process whose writer has not been answered, and since when. */
   let unanswered: { seq: number; at: number } | undefined;
   /** What reads on for those of whom a poll has left some changes. */
@@ -51,14 +52,15 @@ export function openChangeFeed(
     unanswered && now() - unanswered.at < SQLITE_UNANSWERED_CHANGES_MS ? unanswered.seq : Number.MAX_SAFE_INTEGER;
 
   return {
-    append(changes) {
+    append(changes, isKnown = false) {
       for (const change of changes) {
         const id = 'id' in change ? change.id : null;
         const generation = 'generation' in change ? change.generation : null;
         const { lastInsertRowid } = insert.run(change.kind, id, generation);
         unanswered ??= { seq: Number(lastInsertRowid), at: now() };
       }
-      ours += changes.length;
+      if (isKnown) known += changes.length;
+      else ours += changes.length;
     },
 
     answered() {
@@ -70,7 +72,7 @@ export function openChangeFeed(
     addBarrier: () => Number(insert.run(BARRIER, holder, null).lastInsertRowid),
 
     async subscribe(listener) {
-      let seen = { version: dataVersion.get(), ours };
+      let seen = { version: dataVersion.get(), ours, known };
       let position = newest.get() ?? 0;
       let readAt = now();
       /** Fulfilled when everything that was reported is applied. */
@@ -86,7 +88,9 @@ export function openChangeFeed(
       }
       function poll(): void {
         const isLate = now() - readAt > CHANGE_FEED_STALE_MS;
-        const current = { version: dataVersion.get(), ours };
+        // Before it is asked whether others have written: then all up to here is known, if they have not.
+        const last = known === seen.known ? null : newest.get();
+        const current = { version: dataVersion.get(), ours, known };
         const isNew = readRest.has(pollSafely) || current.version !== seen.version || current.ours !== seen.ours;
         const until = readable();
         const rows = isNew || isLate ? since.all(position, until) : [];
@@ -94,7 +98,7 @@ export function openChangeFeed(
         else readRest.delete(pollSafely);
         seen = current;
         readAt = now();
-        position = rows.at(-1)?.seq ?? position;
+        position = rows.at(-1)?.seq ?? (isNew ? position : (last ?? position));
         const changes = rows.flatMap(({ kind, ...row }) => (kind === BARRIER ? [] : [changeFrom({ ...row, kind })]));
         if (isLate) report([{ kind: 'everything' }]);
         else if (changes.length > 0) report(changes);

@@ -23,6 +23,8 @@ export interface SqliteAccess {
    * is, with its deliveries.
    */
   record(audit: AuditEntry | undefined, ...changes: StoreChange[]): void;
+  /** The same for a change without an entry, of which this process has in memory what it brings: only others hear of it. */
+  recordKnown(change: StoreChange): void;
   /** Inside an operation: its audit entry alone. */
   recordEntry(audit: AuditEntry): void;
   /** Audit entries that no request waits for, in a commit of their own: see `GroupCommit.writeElsewhere`. Rejects with `StoreError`. */

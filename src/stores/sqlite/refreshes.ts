@@ -91,7 +91,7 @@ export function createRefreshStore(
   liveness: Liveness,
   instants: Instants,
 ): Omit<RefreshStore, 'countDue'> {
-  const { orm, read, write, writePatiently, record } = access;
+  const { orm, read, write, writePatiently, record, recordKnown } = access;
   const observer = createLeaseObserver();
   /** Another process holds the lease, is alive, and has not held it for too long. */
   const isBusy = (id: string, lease: { holder: string | null; fence: number }, monotonic: number): boolean =>
@@ -243,8 +243,9 @@ export function createRefreshStore(
         if (!held.keepsValues || before.generation !== held.generation) refreshCapturedValues(orm, id);
         if (audit.integration !== null)
           replaceTokenDigests(orm, { id, integration: audit.integration }, credentials.tokenDigests);
-        const entry = routine && recorded === 'changes' ? undefined : commitEntry(audit, before);
-        record(entry, { kind: 'connection', id, generation: before.generation + 1 });
+        const made = { kind: 'connection', id, generation: before.generation + 1 } as const;
+        if (routine && recorded === 'changes') recordKnown(made);
+        else record(commitEntry(audit, before), made);
         return committedAs(before);
       }),
 

@@ -101,6 +101,7 @@ export async function openSqlite(
       changeFeed.append(changes);
       if (audit) eventWriter.ofAudit(audit);
     },
+    recordKnown: (change) => changeFeed.append([change], true),
     recordEntry: writeAudit,
     recordElsewhere: (entries) =>
       thread.isRunning()

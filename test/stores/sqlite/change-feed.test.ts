@@ -69,3 +69,19 @@ test('while the disk is slow, they are read nevertheless: those of others are am
   expect(poll()).toEqual([]);
   expect(poll(SQLITE_UNANSWERED_CHANGES_MS)).toEqual([1, 2]);
 });
+
+test('an own change that is known here is passed over, and one that another process makes beside it is not', async () => {
+  const { own, foreign, poll } = await setUp();
+  own.append(refreshed(1), true);
+  own.answered();
+  expect(poll()).toEqual([]);
+  foreign.append(refreshed(2));
+  own.append(refreshed(3), true);
+  own.answered();
+  expect(poll()).toContain(2);
+  own.append(refreshed(4), true);
+  own.append(refreshed(5));
+  own.answered();
+  expect(poll()).toContain(5);
+  expect(poll()).toEqual([]);
+});
