@@ -15,7 +15,7 @@ type MayStillSend = OutboundRequest['mayStillSend'];
 
 /** Sends a token request in the provider's dialect. `form` has the standard parameters. Rejects as `Outbound` does. */
 export type SendTokenRequest = (
-  url: string,
+  url: string | URL,
   headers: Record<string, string>,
   form: URLSearchParams,
   mayStillSend: MayStillSend,
@@ -68,7 +68,6 @@ export function createTokenRequests(parts: Parts): RequestTokens | undefined {
   const alias = mutualTls ? metadata.mtls_endpoint_aliases?.token_endpoint : undefined;
   const endpoint = URL.parse(alias ?? metadata.token_endpoint ?? '');
   if (endpoint === null || !/^https?:$/.test(endpoint.protocol)) return undefined;
-  const url = endpoint.href;
   const headers = { accept: 'application/json', 'content-type': FORM, ...proof.headers };
   const self = { client_id: parts.clientId };
 
@@ -77,7 +76,7 @@ export function createTokenRequests(parts: Parts): RequestTokens | undefined {
     form.set('grant_type', grantType);
     const proving = proof.toBody?.(metadata, self, form, new Headers());
     if (proving) await proving;
-    const answer = await readTokenResponse(send(url, headers, form, mayStillSend), auth.token_answer);
+    const answer = await readTokenResponse(send(endpoint, headers, form, mayStillSend), auth.token_answer);
     if (answer instanceof WholeResponse) throw await refusalOf(answer);
     return answer;
   };

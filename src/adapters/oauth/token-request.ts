@@ -6,11 +6,11 @@ import type { Target } from '../../domain/target.ts';
 import type { OutboundRequest } from '../outbound/outbound.ts';
 
 export interface TokenRequest extends OutboundRequest {
-  url: string;
+  url: string | URL;
 }
 
 /** `form`: the standard parameters and the catalogue's. */
-export type ToDialect = (url: string, headers: Record<string, string>, form: URLSearchParams) => TokenRequest;
+export type ToDialect = (url: string | URL, headers: Record<string, string>, form: URLSearchParams) => TokenRequest;
 
 /** What the catalogue changes of the token requests to a target, worked out once: a target has many of them. */
 export function createTokenDialect(target: Target<TokenMode>): ToDialect {
@@ -53,7 +53,7 @@ export const renameParameters = (form: URLSearchParams, names: Record<string, st
 
 /** A request with these parameters in the query (GET), as JSON or as a form. */
 export function buildTokenRequest(
-  url: string,
+  url: string | URL,
   method: 'GET' | 'POST',
   body: 'form' | 'json',
   headers: Record<string, string>,

@@ -75,7 +75,7 @@ export function createOutbound({
   });
 
   const request = (to: string | URL, init: OutboundRequest = {}): Promise<WholeResponse> => {
-    const url = URL.parse(`${to}`);
+    const url = typeof to === 'string' ? URL.parse(to) : to;
     const route = url === null ? 'must be an https URL' : routeTo(url);
     if (url === null || typeof route === 'string')
       return Promise.reject(new OutboundError('blocked', `${url?.host ?? 'the URL'} ${route}`, false));
