@@ -119,7 +119,7 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
     const { source } = parseStoredCredentials(request.credentials.credentials);
     const codeTarget = targetAt(asCodeTarget(target), source);
     const known = configurations.known(codeTarget);
-    if (known) return refresh(codeTarget, known, request);
+    if (known) return await refresh(codeTarget, known, request);
     // A failure here is before the refresh token was sent: nothing is spent.
     const configured = await configurations.get(codeTarget);
     return configured.ok ? refresh(codeTarget, configured.value, request) : configured;

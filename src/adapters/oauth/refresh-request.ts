@@ -28,6 +28,8 @@ interface Parts {
   clock: Clock;
 }
 
+const NO_ID_TOKEN = { idToken: undefined, identity: undefined };
+
 export interface TokenRefresh {
   /** As `ProviderClient.refresh`, for connections that were made in a browser. Throws when the credentials have nothing to spend. */
   refresh(
@@ -86,7 +88,12 @@ export function createTokenRefresh({ outbound, verifyIdTokenSignature, dpopKeys,
         }),
       };
     }
-    const checked = await checkIdToken(target, configured, original, request);
+    const { issuer } = target;
+    const idToken = at(original.body, 'id_token');
+    const checked =
+      issuer === null || idToken === undefined || idToken === null
+        ? NO_ID_TOKEN
+        : await checkIdToken(target, issuer, configured, idToken, request);
     if (checked === 'other_identity') {
       const detail = 'the refresh answered for another issuer or subject';
       return { ok: false, fault: fault('identity_changed', 'identity_changed', detail) };
@@ -103,18 +110,16 @@ export function createTokenRefresh({ outbound, verifyIdTokenSignature, dpopKeys,
   return { refresh };
 
   async function checkIdToken(
-    target: Target,
+    { clientId }: Target,
+    issuer: string,
     { metadata }: Configured,
-    { body }: Original,
+    idToken: unknown,
     { identity }: RefreshRequest,
   ): Promise<Pick<TokenResponse, 'idToken' | 'identity'> | 'other_identity'> {
-    const none = { idToken: undefined, identity: undefined };
-    const idToken = at(body, 'id_token');
-    if (target.issuer === null || idToken === undefined || idToken === null) return none;
-    const expected = { issuer: target.issuer, clientId: target.clientId, jwksUri: metadata.jwks_uri, now: clock.now() };
+    const expected = { issuer, clientId, jwksUri: metadata.jwks_uri, now: clock.now() };
     const checked = await validateRefreshedIdToken(idToken, identity, expected, verifyIdTokenSignature);
     if (checked.verdict === 'other_identity') return checked.verdict;
-    return checked.verdict === 'valid' ? checked : none;
+    return checked.verdict === 'valid' ? checked : NO_ID_TOKEN;
   }
 }
 

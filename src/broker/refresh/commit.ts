@@ -162,7 +162,7 @@ export function createCommitter(parts: Parts): RefreshCommitter {
     async adopt(connection, fence, inDoubt) {
       const { id, generation, issuedAt } = connection;
       const lost = recentCommits?.after(connection);
-      if (!lost) return rescueReplay.adopt(connection, fence, inDoubt);
+      if (!lost) return await rescueReplay.adopt(connection, fence, inDoubt);
       const outcome = await commitToStore({ ...lost, held: { fence, generation }, replaces: { issuedAt } });
       log.error(
         { attempt: lost.attempt, connection: id, outcome },

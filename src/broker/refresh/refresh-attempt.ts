@@ -17,7 +17,6 @@ import type {
   Logger,
   ProviderClient,
   ProviderFault,
-  ProviderResult,
   RefreshRequest,
   Store,
   TokenResponse,
@@ -99,29 +98,29 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
   const { store, vault, provider, targets, circuitBreakers, committer, concurrentRefreshes, outcomes, clock, log } =
     parts;
 
-  /** What the answer says of the endpoint, and what the failure counts for this connection. */
-  async function report(
+  /** What the failure says of the endpoint, and what it counts for this connection. */
+  async function reportFailure(
     permission: Permission,
     { resolved, key }: Admitted,
-    answer: ProviderResult<unknown>,
+    fault: ProviderFault,
     { isExpected, isLate, isWithheld }: { isExpected: boolean; isLate: boolean; isWithheld: boolean },
-  ): Promise<Verdict | undefined> {
-    const { permit } = permission;
-    if (!answer.ok) {
-      const verdict = await parts.judge(key, resolved, answer.fault, isExpected);
-      // That it is slow has been reported; and what was not sent says nothing.
-      if (isWithheld || (isLate && answer.fault.kind === 'transient')) return verdict;
-      permission.isReported = true;
-      circuitBreakers.report(permit, verdict.report);
-      return verdict;
-    }
+  ): Promise<Verdict> {
+    const verdict = await parts.judge(key, resolved, fault, isExpected);
+    // That it is slow has been reported; and what was not sent says nothing.
+    if (isWithheld || (isLate && fault.kind === 'transient')) return verdict;
+    permission.isReported = true;
+    circuitBreakers.report(permission.permit, verdict.report);
+    return verdict;
+  }
+
+  /** What the answer says of the endpoint. */
+  function reportSuccess(permission: Permission, { resolved, key }: Admitted, isLate: boolean): void {
     permission.isReported = true;
     // The circuit may have opened because this answer was missing.
     if (isLate && circuitBreakers.openFor(key, 'outage') !== undefined) circuitBreakers.close(key);
     parts.evidence.succeeded(key);
-    circuitBreakers.report(permit, 'answered');
+    circuitBreakers.report(permission.permit, 'answered');
     parts.deadGrants.succeeded(key, resolved);
-    return undefined;
   }
   /** Claims under which nothing was sent, and which could not be given back. */
   const unsent = new LRUCache<string, Pick<Claimed, 'fence' | 'unresolved'>>(upTo(MAX_REMEMBERED));
@@ -275,9 +274,12 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       return 'withheld';
     }
     parts.reached?.('answered');
-    const isExpected = retried !== undefined || unresolved !== null;
-    const verdict = await report(permission, admitted, answer, { isExpected, isLate, isWithheld });
-    if (!answer.ok) return outcomes.failed(held, { ...verdict!, key: admitted.key, retried }, sent);
+    if (!answer.ok) {
+      const isExpected = retried !== undefined || unresolved !== null;
+      const verdict = await reportFailure(permission, admitted, answer.fault, { isExpected, isLate, isWithheld });
+      return outcomes.failed(held, { ...verdict, key: admitted.key, retried }, sent);
+    }
+    reportSuccess(permission, admitted, isLate);
     const kept = outcomes.succeeded(held, answer.value, spent);
     // From now on: a reader may see the new token before its commit is on the disk, and have it refreshed.
     if (other) track(id, isOtherLater ? kept.then(() => keepLater(held, spent, answer.value, other)) : other, windowMs);

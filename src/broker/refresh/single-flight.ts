@@ -39,7 +39,7 @@ interface Flight {
 export function createSingleFlight(rateLimiter: Pick<RateLimiter, 'prioritize'>): SingleFlight {
   /** The newest of each connection. */
   const flights = new Map<string, Flight>();
-  const underWay = new Set<Promise<RefreshResult>>();
+  const underWay = new Set<Flight>();
 
   function join(running: Flight, id: string, priority: Priority): Promise<RefreshResult> {
     if (priority === 'read' && running.of) rateLimiter.prioritize(running.of.integration, id);
@@ -47,15 +47,19 @@ export function createSingleFlight(rateLimiter: Pick<RateLimiter, 'prioritize'>)
   }
 
   function begin(id: string, refresh: () => Promise<RefreshResult>): Promise<RefreshResult> {
-    const result = Promise.resolve()
-      .then(refresh)
-      .finally(() => {
-        underWay.delete(result);
-        if (flights.get(id)?.result === result) flights.delete(id);
-      });
-    underWay.add(result);
-    flights.set(id, { result, isSlow: false });
-    return result;
+    async function run(): Promise<RefreshResult> {
+      await undefined;
+      try {
+        return await refresh();
+      } finally {
+        underWay.delete(flight);
+        if (flights.get(id) === flight) flights.delete(id);
+      }
+    }
+    const flight: Flight = { result: run(), isSlow: false };
+    underWay.add(flight);
+    flights.set(id, flight);
+    return flight.result;
   }
 
   function tooSlow(id: string): Refusal {
@@ -92,7 +96,7 @@ export function createSingleFlight(rateLimiter: Pick<RateLimiter, 'prioritize'>)
     },
     count: () => underWay.size,
     async drain() {
-      await Promise.allSettled([...underWay]);
+      await Promise.allSettled(Array.from(underWay, ({ result }) => result));
     },
   };
 }

@@ -34,11 +34,12 @@ export interface Spent {
  */
 export async function spend({ request, slowMs, onSlow, secondAfterMs, maySendAgain }: Spending): Promise<Spent> {
   const stopSlow = startDeadline(slowMs, onSlow);
-  if (secondAfterMs === undefined) return { answer: await request().finally(stopSlow) };
-  const { promise: secondIsDue, resolve } = Promise.withResolvers<'due'>();
-  const stopSecond = startDeadline(secondAfterMs, () => resolve('due'));
-  let isFirstOpen = true;
+  let stopSecond: (() => void) | undefined;
   try {
+    if (secondAfterMs === undefined) return { answer: await request() };
+    const { promise: secondIsDue, resolve } = Promise.withResolvers<'due'>();
+    stopSecond = startDeadline(secondAfterMs, () => resolve('due'));
+    let isFirstOpen = true;
     const first = request().finally(() => {
       isFirstOpen = false;
     });
@@ -55,7 +56,7 @@ export async function spend({ request, slowMs, onSlow, secondAfterMs, maySendAga
     return await Promise.any(granted).catch(async () => ({ answer: together(await first, await second) }));
   } finally {
     stopSlow();
-    stopSecond();
+    stopSecond?.();
   }
 }
 
