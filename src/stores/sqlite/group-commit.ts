@@ -156,7 +156,7 @@ export class GroupCommit {
    * fulfilled when that is on the disk. Rejects with `StoreError`: then it may have had an effect, or may still have it.
    */
   writeElsewhere(commit: PendingElsewhere['commit']): Promise<void> {
-    if (this.#closed) return Promise.reject(new StoreError('the store is closed'));
+    if (this.#closed) return Promise.reject(new StoreClosedError());
     if (this.#isDiskSilent) return Promise.reject(diskSilent());
     const write = { commit, ...Promise.withResolvers<void>() };
     this.#elsewhere.push(write);
@@ -176,7 +176,7 @@ export class GroupCommit {
     if (this.#closed) return;
     this.#closed = true;
     this.#next?.cancel();
-    for (const { reject } of this.#elsewhere.splice(0)) reject(new StoreError('the store is closed'));
+    for (const { reject } of this.#elsewhere.splice(0)) reject(new StoreClosedError());
     if (this.#isElsewhere) await this.#asked;
     this.#client.pragma(`busy_timeout = ${SQLITE_BUSY_GIVE_UP_MS}`);
     while (this.#pending.length > 0) this.#commit();
@@ -268,7 +268,7 @@ export class GroupCommit {
   }
 
   #beginElsewhere(): void {
-    if (this.#closed) throw new StoreError('the store is closed');
+    if (this.#closed) throw new StoreClosedError();
     if (this.#isLogInDoubt) this.#emptyLog();
     this.#isElsewhere = true;
     if (this.#pending.length > 0) this.#wait();
