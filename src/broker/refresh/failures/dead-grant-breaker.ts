@@ -100,7 +100,7 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
     try {
       return await work();
     } catch (error) {
-      log.error({ err: error, integration }, 'dead grants: the store failed, they are not tried again');
+      log.error({ err: error, integration }, 'dead grants: the store failed, they are not tried again now');
       return undefined;
     }
   }
@@ -181,10 +181,15 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
       const episode = episodes.get(name);
       if (!episode || isOpen(key)) return;
       episodes.delete(name);
-      void believed(key.integration.id, async () => {
+      const work = believed(key.integration.id, async () => {
         while (
           (await reactivate(await deadSince(key, resolved, episode.since, 'endpoint'), key.integration.id)) === PAGE
         );
+        return true;
+      });
+      // Where the store has failed, the next success does it.
+      void work.then((isDone) => {
+        if (!isDone && !episodes.has(name)) episodes.set(name, episode);
       });
     },
 
