@@ -111,7 +111,7 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
     revoke: createRevocation({ outbound, configurations, clock }).revoke,
   });
 
-  async function refreshOrMint(target: Target, request: RefreshRequest): Promise<ProviderResult<TokenResponse>> {
+  function refreshOrMint(target: Target, request: RefreshRequest): Promise<ProviderResult<TokenResponse>> {
     if (isStatic(target.auth)) throw new Error(`a connection in the mode ${target.auth.mode} is never refreshed`);
     if (!isCode(target.auth))
       return withSendGate(request.mayStillSend, () => mint(target as Target<MintedMode>, request));
@@ -119,7 +119,13 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
     const { source } = parseStoredCredentials(request.credentials.credentials);
     const codeTarget = targetAt(asCodeTarget(target), source);
     const known = configurations.known(codeTarget);
-    if (known) return await refresh(codeTarget, known, request);
+    return known ? refresh(codeTarget, known, request) : configureAndRefresh(codeTarget, request);
+  }
+
+  async function configureAndRefresh(
+    codeTarget: Target<CodeMode>,
+    request: RefreshRequest,
+  ): Promise<ProviderResult<TokenResponse>> {
     // A failure here is before the refresh token was sent: nothing is spent.
     const configured = await configurations.get(codeTarget);
     return configured.ok ? refresh(codeTarget, configured.value, request) : configured;

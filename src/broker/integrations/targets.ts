@@ -28,7 +28,7 @@ export interface Targets {
    */
   find(id: string): Promise<ResolvedIntegration | Refusal>;
   /** The same from memory, if it was found since the last change that is known here. */
-  known(id: string): Promise<ResolvedIntegration | Refusal>;
+  known(id: string): ResolvedIntegration | Promise<ResolvedIntegration | Refusal>;
   /** Undefined: any integration may have changed. What is read meanwhile is not remembered. */
   changed(id: string | undefined): void;
   /**
@@ -123,16 +123,16 @@ export function createTargets({ store, vault, catalogue, clock }: Parts): Target
     return reading;
   }
 
+  async function findAndRemember(id: string): Promise<ResolvedIntegration | Refusal> {
+    const before = changes;
+    const found = await find(id);
+    if (before === changes && !(found instanceof Refusal)) integrations.set(id, found);
+    return found;
+  }
+
   return {
     find,
-    async known(id) {
-      const known = integrations.get(id);
-      if (known) return known;
-      const before = changes;
-      const found = await find(id);
-      if (before === changes && !(found instanceof Refusal)) integrations.set(id, found);
-      return found;
-    },
+    known: (id) => integrations.get(id) ?? findAndRemember(id),
     changed(id) {
       changes++;
       reads.clear();

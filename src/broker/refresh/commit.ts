@@ -46,7 +46,7 @@ export interface RefreshCommitter {
     connection: Pick<Connection, 'id' | 'generation' | 'issuedAt'>,
     fence: number,
     inDoubt: boolean,
-  ): Promise<boolean>;
+  ): false | Promise<boolean>;
   /**
    * One last replay, and one last try of what is durable nowhere; what stays in the rescue file is found at the next start.
    */
@@ -96,6 +96,19 @@ export function createCommitter(parts: Parts): RefreshCommitter {
   }
   const rescueReplay = createRescueReplay({ commit: commitToStore, store, rescue, log });
   const stopping = new AbortController();
+
+  async function commitAgain(
+    lost: PendingCommit,
+    { id, generation, issuedAt }: Pick<Connection, 'id' | 'generation' | 'issuedAt'>,
+    fence: number,
+  ): Promise<true> {
+    const outcome = await commitToStore({ ...lost, held: { fence, generation }, replaces: { issuedAt } });
+    log.error(
+      { attempt: lost.attempt, connection: id, outcome },
+      'recent commits: the store lost one, committed again',
+    );
+    return true;
+  }
 
   /** The connection was revoked while the provider answered: the received tokens must not stay alive there. */
   function revocationOf({
@@ -159,16 +172,9 @@ export function createCommitter(parts: Parts): RefreshCommitter {
       }
     },
 
-    async adopt(connection, fence, inDoubt) {
-      const { id, generation, issuedAt } = connection;
+    adopt(connection, fence, inDoubt) {
       const lost = recentCommits?.after(connection);
-      if (!lost) return await rescueReplay.adopt(connection, fence, inDoubt);
-      const outcome = await commitToStore({ ...lost, held: { fence, generation }, replaces: { issuedAt } });
-      log.error(
-        { attempt: lost.attempt, connection: id, outcome },
-        'recent commits: the store lost one, committed again',
-      );
-      return true;
+      return lost ? commitAgain(lost, connection, fence) : rescueReplay.adopt(connection, fence, inDoubt);
     },
 
     rescuedFor: rescueReplay.pendingOf,

@@ -88,7 +88,8 @@ export function createRefreshAdmission(parts: Parts): RefreshAdmission {
           ? await concurrentRefreshes.readNewer(id, seenGeneration)
           : undefined;
       if (newer instanceof Refusal || newer?.ofUnknownAge === false) return newer;
-      const resolved = await targets.known(connection.integration);
+      const known = targets.known(connection.integration);
+      const resolved = known instanceof Promise ? await known : known;
       if (resolved instanceof Refusal) return refusalOf(connection) ?? resolved;
       const refused = refusalOf(connection) ?? tooEarly(connection, resolved, conditions);
       if (refused) return refused;

@@ -224,7 +224,8 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       { ...fields, generation: connection.generation, unresolved: unresolved?.attempt },
       'refresh: lease claimed, intent recorded',
     );
-    if (await committer.adopt(connection, fence, unresolved !== null)) return concurrentRefreshes.result(connection);
+    const adopting = committer.adopt(connection, fence, unresolved !== null);
+    if (adopting && (await adopting)) return concurrentRefreshes.result(connection);
     const claimedTarget = targets.targetOf(resolved, connection);
     const hasLookups = pendingLookups(claimedTarget, connection.captured).length > 0;
     const spent = decryptRenewalSecrets(vault, connection, claimed.credentials, auth, hasLookups);
@@ -266,7 +267,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       },
     });
     // An answer is committed under the newest claim, also if it came while that was made, or if that may have failed.
-    await reclaimed?.catch(() => renewHeld().catch(() => false));
+    if (reclaimed) await reclaimed.catch(() => renewHeld().catch(() => false));
     const isWithheld = !answer.ok && answer.fault.code === 'withheld' && !answer.fault.outcomeUnknown;
     if (isWithheld && (isStopped || !isLast || !targets.isCurrent(resolved))) {
       log.warn(fields, 'refresh: request withheld, it came too late to its claim, or its integration was changed');
@@ -283,7 +284,7 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     const kept = outcomes.succeeded(held, answer.value, spent);
     // From now on: a reader may see the new token before its commit is on the disk, and have it refreshed.
     if (other) track(id, isOtherLater ? kept.then(() => keepLater(held, spent, answer.value, other)) : other, windowMs);
-    return kept;
+    return await kept;
   }
 
   return {
@@ -299,7 +300,8 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
       const permission: Permission = { permit, isReported: false };
       try {
         const target = targets.targetOf(resolved, connection);
-        const unready = await provider.prepare(target);
+        const preparing = provider.prepare(target);
+        const unready = preparing && (await preparing);
         for (let claims = 1; ; claims++) {
           const isLast = claims === MAX_CLAIMS;
           const result = await claimAndSend(admitted, target, permission, retried, unready, isLast, isSlow);

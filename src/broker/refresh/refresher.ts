@@ -138,10 +138,13 @@ export function createRefresher(parts: RefresherParts): Refresher {
         });
       const isOneOfSeveral = hasSeveralEndpoints(resolved);
       const place = { integration: connection.integration, endpoint: key.endpoint, isOneOfSeveral, key: id };
-      const result = await rateLimiter.run(place, priority, run).catch((error: unknown) => {
+      let result: Awaited<ReturnType<typeof run>>;
+      try {
+        result = await rateLimiter.run(place, priority, run);
+      } catch (error) {
         if (!(error instanceof RateLimiterStopped)) throw error;
         return unavailable(connection, 'stopping', 'the broker is stopping', MIN_RETRY_AFTER_MS);
-      });
+      }
       // While it waited: it goes to the new place, or is not refreshed any more.
       if (result === 'changed') return attempt(id, priority, conditions);
       if (result !== 'busy') return result;

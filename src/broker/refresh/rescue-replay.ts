@@ -20,7 +20,7 @@ export interface RescueReplay {
     connection: Pick<Connection, 'id' | 'generation' | 'issuedAt'>,
     fence: number,
     inDoubt: boolean,
-  ): Promise<boolean>;
+  ): false | Promise<boolean>;
   /** The entry of this connection that waits for its replay. */
   pendingOf(connectionId: string): PendingCommit | undefined;
   /** How many entries wait for their replay, or can never be replayed into this database. */
@@ -113,6 +113,18 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
     await rescue.add(pending);
   }
 
+  async function adoptEntry(
+    connection: Pick<Connection, 'id' | 'generation' | 'issuedAt'>,
+    fence: number,
+  ): Promise<boolean> {
+    const { id, generation, issuedAt } = connection;
+    const { responses } = await rescue.all();
+    const entry = responses.findLast((one) => one.connectionId === id && isSuccessorOf(one, connection));
+    if (!entry) return false;
+    await settle({ ...entry, held: { fence, generation }, replaces: { issuedAt } });
+    return true;
+  }
+
   return {
     async add(pending) {
       await write(pending);
@@ -131,15 +143,7 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
       await replay();
     },
     replay,
-    async adopt(connection, fence, inDoubt) {
-      const { id, generation, issuedAt } = connection;
-      if (!inDoubt && !leftToAdopt.has(id)) return false;
-      const { responses } = await rescue.all();
-      const entry = responses.findLast((one) => one.connectionId === id && isSuccessorOf(one, connection));
-      if (!entry) return false;
-      await settle({ ...entry, held: { fence, generation }, replaces: { issuedAt } });
-      return true;
-    },
+    adopt: (connection, fence, inDoubt) => (inDoubt || leftToAdopt.has(connection.id)) && adoptEntry(connection, fence),
     pendingOf: (connectionId) => waiting.get(connectionId),
     count: () => waiting.size + stuck.size,
     async stop() {
