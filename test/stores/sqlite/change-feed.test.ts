@@ -8,7 +8,9 @@ import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { SQLITE_CHANGE_POLL_MS, SQLITE_UNANSWERED_CHANGES_MS } from '../../../src/domain/time-limits.ts';
 import type { Change } from '../../../src/ports/index.ts';
 import { openChangeFeed } from '../../../src/stores/sqlite/change-feed.ts';
+import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { createMigratedFile } from '../../support/sqlite-file.ts';
+import { anEntry, connected, NOW, someCredentials, someRefreshedFields } from '../builders.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }));
 afterEach(() => void vi.useRealTimers());
@@ -84,4 +86,27 @@ test('an own change that is known here is passed over, and one that another proc
   own.answered();
   expect(poll()).toContain(5);
   expect(poll()).toEqual([]);
+});
+
+test('a routine refresh is reported to the other processes, and not to the one that made it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'valetkey-changes-'));
+  const url = `file:${join(folder, 'valetkey.db')}`;
+  const [store, other] = [await openSqlite(url), await openSqlite(url)];
+  onTestFinished(async () => {
+    await Promise.all([store.close(), other.close()]);
+    rmSync(folder, { recursive: true });
+  });
+  const { connection } = await connected(store, { failures: 0, lastRefreshError: null });
+  const { id, generation } = connection;
+  const [own, others]: [Change[], Change[]] = [[], []];
+  await store.subscribe((changes) => void own.push(...changes));
+  await other.subscribe((changes) => void others.push(...changes));
+  const claimed = await store.claim(id, { attempt: 'att_1', generation, now: NOW, monotonic: 0 });
+  if (typeof claimed === 'string') throw new Error(claimed);
+  const held = { fence: claimed.fence, generation, isRoutine: true, keepsValues: true };
+  await store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry(), 'changes');
+  await turn();
+  vi.advanceTimersByTime(SQLITE_CHANGE_POLL_MS);
+  expect(others).toEqual([{ kind: 'connection', id, generation: generation + 1 }]);
+  expect(own).toEqual([]);
 });
