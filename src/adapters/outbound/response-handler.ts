@@ -24,18 +24,21 @@ interface HandledRequest {
   isCutOff?: boolean;
 }
 
-/** Handles one request: settles its promise once. */
+/**
+ * Handles one request: settles its promise once, and then refers to nothing of it. What undici has of requests that have ended
+ * lets their handlers survive collections of young objects: 5 kB each, with all that a refresh had in memory.
+ */
 export class ResponseHandler implements Dispatcher.DispatchHandler {
   readonly #host: string;
   readonly #maxBytes: number;
-  readonly #resolve: (response: WholeResponse) => void;
-  readonly #reject: (error: OutboundError) => void;
-  readonly #mayStillSend: (() => boolean) | undefined;
+  /** Undefined once it is settled. */
+  #promise: Pick<HandledRequest, 'resolve' | 'reject'> | undefined;
+  #mayStillSend: (() => boolean) | undefined;
   readonly #isProxied: boolean;
   readonly #isCutOff: boolean;
   #controller: Dispatcher.DispatchController | undefined;
   #error: OutboundError | undefined;
-  #stopTimeout: () => void = () => {};
+  #stopTimeout: (() => void) | undefined;
   #status = 0;
   #headers: ResponseHeaders = {};
   #chunks: Buffer[] = [];
@@ -44,8 +47,7 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   constructor({ host, maxBytes, resolve, reject, mayStillSend, isProxied = false, isCutOff = false }: HandledRequest) {
     this.#host = host;
     this.#maxBytes = maxBytes;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    this.#promise = { resolve, reject };
     this.#mayStillSend = mayStillSend;
     this.#isProxied = isProxied;
     this.#isCutOff = isCutOff;
@@ -95,23 +97,24 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
 
   /** What is left of the body is not read. */
   #cutOff(): void {
-    this.#stopTimeout();
+    this.#stopTimeout?.();
     const error = new OutboundError('too_large', `${this.#host} ${this.#tooLarge}`, true);
     this.#error = error;
-    void this.#decode(this.#body(), true).then(({ response }) => this.#resolve(response));
+    void this.#decode(this.#body(), true).then(({ response }) => this.#settle(({ resolve }) => resolve(response)));
     this.#controller?.abort(error);
   }
 
   onResponseEnd(): void {
     if (this.#error) return;
-    this.#stopTimeout();
+    this.#stopTimeout?.();
     const bytes = this.#body();
-    if (isPlain(bytes, this.#headers['content-encoding'])) return void this.#resolve(this.#response(bytes, false));
+    if (isPlain(bytes, this.#headers['content-encoding']))
+      return void this.#settle(({ resolve }) => resolve(this.#response(bytes, false)));
     void this.#decode(bytes).then(({ response, tooLarge }) => {
-      if (!tooLarge || this.#isCutOff) return this.#resolve(response);
+      if (!tooLarge || this.#isCutOff) return void this.#settle(({ resolve }) => resolve(response));
       const error = new OutboundError('too_large', `${this.#host} ${this.#tooLarge}`, true);
       error.received = response.ok ? response : undefined;
-      this.#reject(error);
+      this.#settle(({ reject }) => reject(error));
     });
   }
 
@@ -140,29 +143,41 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   }
 
   #fail(code: OutboundError['code'], what: string): void {
-    const error = new OutboundError(code, `${this.#host} ${what}`, this.#controller !== undefined);
+    const controller = this.#controller;
+    const error = new OutboundError(code, `${this.#host} ${what}`, controller !== undefined);
     this.#rejectWith(error);
-    this.#controller?.abort(error);
+    controller?.abort(error);
   }
 
   #refusedByProxy(): void {
+    const controller = this.#controller;
     const error = proxyError(this.#host, 407);
     this.#rejectWith(error);
-    this.#controller?.abort(error);
+    controller?.abort(error);
   }
 
   #rejectWith(error: OutboundError): void {
     if (this.#error) return;
     this.#error = error;
     error.status = this.#status || undefined;
-    this.#stopTimeout();
+    this.#stopTimeout?.();
     const body = this.#body();
     this.#chunks = [];
     const isSuccess = this.#status >= 200 && this.#status < 300;
-    if (!isSuccess || body.length === 0) return void this.#reject(error);
+    if (!isSuccess || body.length === 0) return void this.#settle(({ reject }) => reject(error));
     void this.#decode(body, true).then(({ response }) => {
       error.received = response;
-      this.#reject(error);
+      this.#settle(({ reject }) => reject(error));
     });
+  }
+
+  #settle(how: (promise: Pick<HandledRequest, 'resolve' | 'reject'>) => void): void {
+    if (this.#promise) how(this.#promise);
+    this.#promise = undefined;
+    this.#mayStillSend = undefined;
+    this.#controller = undefined;
+    this.#stopTimeout = undefined;
+    this.#headers = {};
+    this.#chunks = [];
   }
 }
