@@ -150,6 +150,8 @@ export const OWN_FAULT_AFTER_MS = 3 * MINUTE_MS;
 export const OWN_FAULT_OF_ENDPOINT_AFTER_MS = 15 * MINUTE_MS;
 /** Dead grants within this time are counted together. */
 export const DEAD_GRANTS_WINDOW_MS = MINUTE_MS;
+/** From the response to a refresh until its verdict is stored, in a process that is slow. */
+export const DEAD_GRANTS_RECORDED_MS = 10 * SECOND_MS;
 /** Unlikely many dead grants are doubted for this long, then believed. */
 export const DEAD_GRANTS_DOUBT_MS = 15 * MINUTE_MS;
 /** Dead grants that no success has followed are tried again when their integration is changed, if they are not older. */

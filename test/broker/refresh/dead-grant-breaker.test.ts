@@ -1,5 +1,5 @@
-// The dead-grant breaker while its store fails. What it judges is in blame.test.ts.
-import { expect, test } from 'vitest';
+// The dead-grant breaker: what is tried again after a success. What it judges is in blame.test.ts.
+import { expect, onTestFinished, test } from 'vitest';
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { createAccess } from '../../../src/broker/audit/access.ts';
 import { createAuditBuffer } from '../../../src/broker/audit/log/audit-buffer.ts';
@@ -9,6 +9,7 @@ import { tokenEndpoint } from '../../../src/broker/refresh/failures/token-endpoi
 import { loadCatalogue } from '../../../src/catalogue/load.ts';
 import { authMode } from '../../../src/domain/provider.ts';
 import { NO_SECRETS, resolveTarget } from '../../../src/domain/target.ts';
+import { DEAD_GRANTS_RECORDED_MS } from '../../../src/domain/time-limits.ts';
 import { StoreError } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anIntegration, connected, NOW } from '../../stores/builders.ts';
@@ -20,14 +21,16 @@ const integration = { ...anIntegration({ overrides: {} }), version: 1 };
 const resolved = { integration, provider, auth: authMode(provider, integration.params)! };
 const target = resolveTarget(provider, integration, NO_SECRETS, {});
 
-test('dead grants that were believed are tried again with the next success, if the store failed at the first one', async () => {
+async function setup() {
   const store = await openSqlite(await emptyDatabase());
-  let isDown = false;
+  onTestFinished(() => store.close());
+  const state = { isDown: false, now: NOW };
+  const clock = { now: () => state.now, monotonic: () => state.now };
   const log = createLogger('silent');
-  const clock = { now: () => NOW, monotonic: () => NOW };
   const breaker = createDeadGrantBreaker({
     store: {
-      recentlyDead: (...asked) => (isDown ? Promise.reject(new StoreError('down')) : store.recentlyDead(...asked)),
+      recentlyDead: (...asked) =>
+        state.isDown ? Promise.reject(new StoreError('down')) : store.recentlyDead(...asked),
       reactivate: store.reactivate,
       lastRefreshAt: store.lastRefreshAt,
     },
@@ -38,22 +41,51 @@ test('dead grants that were believed are tried again with the next success, if t
     clock,
     log,
   });
-  const dead = async () =>
-    (await connected(store, { status: 'needs_reauth', reason: 'grant_revoked', updatedAt: NOW })).connection.id;
   const keyOf = (connection: string) => ({ integration, endpoint: tokenEndpoint(target), connection });
+  const dead = async () => {
+    const given = { status: 'needs_reauth', reason: 'grant_revoked', updatedAt: state.now } as const;
+    return (await connected(store, given)).connection.id;
+  };
   const status = async (id: string) => (await store.connection(id))?.status;
-
   const many = [await dead(), await dead(), await dead(), await dead(), await dead()];
   for (const id of many) await breaker.doubts(keyOf(id), resolved, false);
   expect(await Promise.all(many.map(status))).toEqual(many.map(() => 'active'));
-  // Another process has believed this one meanwhile.
+  return {
+    state,
+    /** One that another process has believed. */
+    dead,
+    status,
+    /** What follows from it has happened. */
+    async succeed() {
+      breaker.succeeded(keyOf(many[0]!), resolved);
+      for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+test('dead grants that were believed are tried again with the next success, if the store failed at the first one', async () => {
+  const { state, dead, status, succeed } = await setup();
   const late = await dead();
-  isDown = true;
-  breaker.succeeded(keyOf(many[0]!), resolved);
-  await new Promise((resolve) => setImmediate(resolve));
-  isDown = false;
+  state.isDown = true;
+  await succeed();
+  state.isDown = false;
   expect(await status(late)).toBe('needs_reauth');
-  breaker.succeeded(keyOf(many[0]!), resolved);
+  await succeed();
   await expect.poll(() => status(late)).toBe('active');
-  await store.close();
+});
+
+test('one that another process believed before the first success, and stored after it, is tried again; later ones are not', async () => {
+  const { state, dead, status, succeed } = await setup();
+  await succeed();
+  const late = await dead();
+  await succeed();
+  expect(await status(late)).toBe('needs_reauth');
+  state.now += DEAD_GRANTS_RECORDED_MS + 1;
+  const own = [await dead()];
+  await succeed();
+  await expect.poll(() => status(late)).toBe('active');
+  own.push(await dead());
+  state.now += DEAD_GRANTS_RECORDED_MS;
+  await succeed();
+  expect(await Promise.all(own.map(status))).toEqual(['needs_reauth', 'needs_reauth']);
 });

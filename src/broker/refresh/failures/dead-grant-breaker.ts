@@ -6,6 +6,7 @@ import type { Connection } from '../../../domain/connection.ts';
 import { type ReauthReason, Refusal } from '../../../domain/errors.ts';
 import {
   DEAD_GRANTS_DOUBT_MS,
+  DEAD_GRANTS_RECORDED_MS,
   DEAD_GRANTS_RETRY_MS,
   DEAD_GRANTS_WINDOW_MS,
   MIN_RETRY_AFTER_MS,
@@ -41,12 +42,14 @@ const OF_REFUSAL: ReadonlySet<Connection['reason']> = new Set<Connection['reason
   'credentials_rejected',
 ]);
 
-/** From the first doubt until a success. */
+/** From the first doubt until a success, and a little longer. */
 interface Episode {
   /** Those that were found dead after this are tried again after it (ms since the epoch). */
   since: number;
   /** It has lasted too long: what is found dead now is believed. */
   isOver: boolean;
+  /** The first success (ms since the epoch). */
+  succeededAt: number | undefined;
 }
 
 interface Parts {
@@ -155,7 +158,8 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
     for (const scope of ['endpoint', 'integration'] as const) {
       const since = await unlikelySince(key, resolved, scope);
       if (since === undefined) continue;
-      if (!episode) episodes.set(nameOf(key), { since, isOver: false });
+      if (!episode || episode.succeededAt !== undefined)
+        episodes.set(nameOf(key), { since, isOver: false, succeededAt: undefined });
       await reactivate(await deadSince(key, resolved, since, scope), id);
       return true;
     }
@@ -180,16 +184,24 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
       const name = nameOf(key);
       const episode = episodes.get(name);
       if (!episode || isOpen(key)) return;
-      episodes.delete(name);
+      const now = clock.now();
+      // At the first success, and once more: another process may only then record one that it has believed before.
+      const until = (episode.succeededAt ?? now) + DEAD_GRANTS_RECORDED_MS;
+      if (episode.succeededAt === undefined) Object.assign(episode, { isOver: false, succeededAt: now });
+      else if (now < until) return;
+      else episodes.delete(name);
+      const { since } = episode;
       const work = believed(key.integration.id, async () => {
-        while (
-          (await reactivate(await deadSince(key, resolved, episode.since, 'endpoint'), key.integration.id)) === PAGE
-        );
-        return true;
+        for (;;) {
+          const rows = await deadSince(key, resolved, since, 'endpoint');
+          const recorded = rows.filter(({ updatedAt }) => updatedAt <= until);
+          if ((await reactivate(recorded, key.integration.id)) < PAGE) return true;
+        }
       });
       // Where the store has failed, the next success does it.
       void work.then((isDone) => {
-        if (!isDone && !episodes.has(name)) episodes.set(name, episode);
+        if (!isDone && (episodes.get(name) ?? episode) === episode)
+          episodes.set(name, { ...episode, succeededAt: undefined });
       });
     },
 
