@@ -27,26 +27,33 @@ async function setup() {
   const state = { isDown: false, now: NOW };
   const clock = { now: () => state.now, monotonic: () => state.now };
   const log = createLogger('silent');
-  const breaker = createDeadGrantBreaker({
-    store: {
-      recentlyDead: (...asked) =>
-        state.isDown ? Promise.reject(new StoreError('down')) : store.recentlyDead(...asked),
-      reactivate: store.reactivate,
-      lastRefreshAt: store.lastRefreshAt,
-    },
-    targets: { find: async () => resolved, targetOf: () => target },
-    circuitBreakers: { openFor: () => undefined, close: () => undefined },
-    evidence: createFailureEvidence({ clock }),
-    access: createAccess({ auditBuffer: createAuditBuffer({ store, log }), clock }),
-    clock,
-    log,
-  });
+  const create = () =>
+    createDeadGrantBreaker({
+      store: {
+        recentlyDead: (...asked) =>
+          state.isDown ? Promise.reject(new StoreError('down')) : store.recentlyDead(...asked),
+        reactivate: store.reactivate,
+        lastRefreshAt: store.lastRefreshAt,
+      },
+      targets: { find: async () => resolved, targetOf: () => target },
+      circuitBreakers: { openFor: () => undefined, close: () => undefined },
+      evidence: createFailureEvidence({ clock }),
+      access: createAccess({ auditBuffer: createAuditBuffer({ store, log }), clock }),
+      clock,
+      log,
+    });
+  const breaker = create();
   const keyOf = (connection: string) => ({ integration, endpoint: tokenEndpoint(target), connection });
-  const dead = async () => {
-    const given = { status: 'needs_reauth', reason: 'grant_revoked', updatedAt: state.now } as const;
+  const dead = async (more: { id?: string } = {}) => {
+    const given = { status: 'needs_reauth', reason: 'grant_revoked', updatedAt: state.now, ...more } as const;
     return (await connected(store, given)).connection.id;
   };
   const status = async (id: string) => (await store.connection(id))?.status;
+  return { store, state, create, breaker, keyOf, dead, status };
+}
+
+async function afterDoubt() {
+  const { state, breaker, keyOf, dead, status } = await setup();
   const many = [await dead(), await dead(), await dead(), await dead(), await dead()];
   for (const id of many) await breaker.doubts(keyOf(id), resolved, false);
   expect(await Promise.all(many.map(status))).toEqual(many.map(() => 'active'));
@@ -64,7 +71,7 @@ async function setup() {
 }
 
 test('dead grants that were believed are tried again with the next success, if the store failed at the first one', async () => {
-  const { state, dead, status, succeed } = await setup();
+  const { state, dead, status, succeed } = await afterDoubt();
   const late = await dead();
   state.isDown = true;
   await succeed();
@@ -75,7 +82,7 @@ test('dead grants that were believed are tried again with the next success, if t
 });
 
 test('one that another process believed before the first success, and stored after it, is tried again; later ones are not', async () => {
-  const { state, dead, status, succeed } = await setup();
+  const { state, dead, status, succeed } = await afterDoubt();
   await succeed();
   const late = await dead();
   await succeed();
@@ -88,4 +95,20 @@ test('one that another process believed before the first success, and stored aft
   state.now += DEAD_GRANTS_RECORDED_MS;
   await succeed();
   expect(await Promise.all(own.map(status))).toEqual(['needs_reauth', 'needs_reauth']);
+});
+
+test('five that two processes believed at the same moment, before either had stored one, are tried again', async () => {
+  const { create, keyOf, dead, status } = await setup();
+  const ids = ['con_1', 'con_2', 'con_3', 'con_4', 'con_5'];
+  const [one, other] = [create(), create()];
+  const by = (i: number) => (i < 3 ? one : other);
+  for (const [i, id] of ids.entries()) expect(await by(i).doubts(keyOf(id), resolved, false)).toBe(false);
+  for (const [i, id] of ids.entries()) {
+    await dead({ id });
+    await by(i).recorded(keyOf(id), { id, generation: 1 }, 'grant_revoked');
+  }
+  // This process had noted the fifth already.
+  expect(await Promise.all(ids.map(status))).toEqual(['active', 'active', 'active', 'active', 'needs_reauth']);
+  other.succeeded(keyOf('con_1'), resolved);
+  await expect.poll(() => status('con_5')).toBe('active');
 });

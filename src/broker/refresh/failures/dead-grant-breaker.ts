@@ -24,7 +24,7 @@ export interface DeadGrantBreaker {
    * token may have been spent, which counts only while others are doubted. Never rejects.
    */
   doubts(key: CircuitKey, resolved: ResolvedIntegration, isExpected: boolean): Promise<boolean>;
-  /** A dead grant was believed and recorded; the breaker may have opened meanwhile. Never rejects. */
+  /** A dead grant was believed and recorded; the breaker may have opened meanwhile, or others were recorded. Never rejects. */
   recorded(key: CircuitKey, connection: Pick<Connection, 'id' | 'generation'>, reason: ReauthReason): Promise<void>;
   /** After the circuit was told. Those that were believed while the breaker was open are tried again. */
   succeeded(key: CircuitKey, resolved: ResolvedIntegration): void;
@@ -155,6 +155,13 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
       if (episode) await reactivate(await deadSince(key, resolved, episode.since, 'endpoint'), id);
       return true;
     }
+    return areUnlikely(key, resolved);
+  }
+
+  /** Whether they are unlikely many: then those that were believed are active again. */
+  async function areUnlikely(key: CircuitKey, resolved: ResolvedIntegration): Promise<boolean> {
+    const { id } = key.integration;
+    const episode = episodes.get(nameOf(key));
     for (const scope of ['endpoint', 'integration'] as const) {
       const since = await unlikelySince(key, resolved, scope);
       if (since === undefined) continue;
@@ -175,9 +182,15 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
 
     async recorded(key, { id, generation }, reason) {
       const isFinal = evidence.deadCount(key) >= REFUSALS || !OF_REFUSAL.has(reason);
-      if (isFinal || !isOpen(key)) return;
+      if (isFinal) return;
       const { integration } = key;
-      await believed(integration.id, () => reactivate([{ id, generation, reason }], integration.id));
+      await believed(integration.id, async () => {
+        if (isOpen(key)) return void (await reactivate([{ id, generation, reason }], integration.id));
+        if (episodes.get(nameOf(key))?.isOver) return;
+        // Other processes may have recorded some at the same moment: the last one finds all of them.
+        const resolved = await targets.find(integration.id);
+        if (!(resolved instanceof Refusal)) await areUnlikely(key, resolved);
+      });
     },
 
     succeeded(key, resolved) {
