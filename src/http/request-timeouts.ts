@@ -14,7 +14,8 @@ export function createRequestTimeouts(limitMs: number, everyMs: number): Request
 
   function close(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
-    if (!response.headersSent && socket.writable)
+    // One that waits behind the answer to an earlier request has no socket: nothing is written into that.
+    if (!response.headersSent && response.socket?.writable)
       socket.write('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n');
     socket.destroySoon();
   }

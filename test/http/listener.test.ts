@@ -21,8 +21,8 @@ beforeAll(async () => {
 afterAll(() => listener.stop(0));
 
 /** Sends this, and then one piece more again and again; what was answered when the broker closes the connection. */
-function sendSlowly(first: string, piece = ''): Promise<string> {
-  const { hostname, port } = new URL(listener.url);
+function sendSlowly(first: string, piece = '', to = listener): Promise<string> {
+  const { hostname, port } = new URL(to.url);
   return new Promise((resolve) => {
     let answer = '';
     const socket = connect(Number(port), hostname, () => socket.write(first));
@@ -66,6 +66,24 @@ test.each([
 test('an upgrade is not made: the answer is the usual one', async () => {
   const upgrade = 'connection: upgrade, close\r\nupgrade: websocket\r\n';
   expect(await sendSlowly(`GET / HTTP/1.1\r\nhost: x\r\n${upgrade}\r\n`)).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+test('a request behind another one that sends too slowly: nothing is written into the answer to the other one', async () => {
+  const server = await listen('127.0.0.1', 0, '', {
+    headersTimeout: 200,
+    requestTimeout: 100,
+    connectionsCheckingInterval: 20,
+  });
+  await server.handle({
+    fastRoutes: () => undefined,
+    framework: ({ method }, response) => {
+      if (method === 'GET') response.writeHead(200, { 'content-length': 10 }).write('begun');
+    },
+  });
+  const first = `GET / HTTP/1.1\r\nhost: x\r\n\r\n${POST}content-length: 10\r\n\r\nhalf`;
+  const answer = await sendSlowly(first, '', server);
+  await server.stop(0);
+  expect(answer).toMatch(/\r\n\r\nbegun$/);
 });
 
 test('requests with bodies that were answered: the collections of young objects let go of them', async () => {
