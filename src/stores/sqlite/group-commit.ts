@@ -38,6 +38,9 @@ interface Unsynced {
 
 interface PendingElsewhere extends PromiseWithResolvers<void> {
   commit: (begins: () => void) => Promise<ElsewhereOutcome>;
+  /** Another process had locked the database, the last time. */
+  isLocked: boolean;
+  isRefused: boolean;
 }
 /** `busy`: another process has locked the database. Undefined: the thread has ended. */
 type ElsewhereOutcome = 'done' | 'busy' | { failed: string } | undefined;
@@ -158,11 +161,12 @@ export class GroupCommit {
   writeElsewhere(commit: PendingElsewhere['commit']): Promise<void> {
     if (this.#closed) return Promise.reject(new StoreClosedError());
     if (this.#isDiskSilent) return Promise.reject(diskSilent());
-    const write = { commit, ...Promise.withResolvers<void>() };
+    const write: PendingElsewhere = { commit, isLocked: false, isRefused: false, ...Promise.withResolvers<void>() };
     this.#elsewhere.push(write);
     const cancel = startDeadline(this.#parts.giveUpMs, () => {
       this.#elsewhere = this.#elsewhere.filter((one) => one !== write);
-      write.reject(diskSilent());
+      write.isRefused = true;
+      write.reject(write.isLocked ? new StoreError('database is locked') : diskSilent());
     });
     this.#schedule();
     return write.promise.finally(cancel);
@@ -238,18 +242,20 @@ export class GroupCommit {
     if (write) this.#asked = this.#commitElsewhere(write);
   }
 
-  async #commitElsewhere({ commit, resolve, reject }: PendingElsewhere): Promise<void> {
-    const until = this.#parts.now() + SQLITE_BUSY_GIVE_UP_MS;
+  async #commitElsewhere(write: PendingElsewhere): Promise<void> {
+    const { commit, resolve, reject } = write;
     try {
       let outcome = await this.#whileNothingIsCommitted(commit);
-      while (outcome === 'busy' && this.#parts.now() < until) {
+      while (outcome === 'busy' && !write.isRefused) {
+        write.isLocked = true;
         await pause(SQLITE_BUSY_RETRY_MS);
         outcome = await this.#whileNothingIsCommitted(commit);
       }
+      write.isLocked = false;
       if (outcome === 'done') {
         this.#unsynced.push({ settle: resolve, reject });
         this.#parts.onCommit();
-      } else reject(new StoreError(notDone(outcome)));
+      } else if (outcome !== 'busy') reject(new StoreError(outcome?.failed ?? 'the thread of the store has ended'));
     } catch (cause) {
       reject(storeError(cause));
     }
@@ -430,11 +436,6 @@ export class GroupCommit {
       return { cause };
     }
   }
-}
-
-function notDone(outcome: Exclude<ElsewhereOutcome, 'done'>): string {
-  if (outcome === 'busy') return 'database is locked';
-  return outcome?.failed ?? 'the thread of the store has ended';
 }
 
 const diskSilent = () => new StoreError('the disk does not answer');

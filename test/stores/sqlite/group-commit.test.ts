@@ -340,7 +340,14 @@ test('another thread: one that does not answer, is gone, or finds the database l
   await expect.poll(() => asked.length, { interval: 5 }).toBe(3);
   begin()();
   await locked;
+  const stillLocked = write('x').catch(String);
+  const answerBusy = setInterval(() => asked.at(-1)!.answer('busy'), 5);
+  expect(await stillLocked).toContain('database is locked');
+  clearInterval(answerBusy);
+  for (const { answer } of asked) answer('busy');
   const hanging = write('c').catch(String);
+  // The one that was refused is not tried again.
+  await expect.poll(() => asked.at(-1)!.word, { interval: 5 }).toBe('c');
   const end = begin();
   await expect(commits.write(() => add('d'))).rejects.toThrow('the disk does not answer');
   expect(await hanging).toContain('the disk does not answer');
