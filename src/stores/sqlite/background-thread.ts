@@ -1,6 +1,6 @@
-// A thread with a connection of its own, for what the event loop would wait for: it writes the write-ahead log into the file of
-// the database (`checkpoints.ts`), and the audit buffer into the audit log (`audit.ts`). A quiet broker has none: the first
-// checkpoint starts it.
+// A thread with a connection of its own, for what the event loop would wait for: one writes the write-ahead log into the file of
+// the database (`checkpoints.ts`), one what the audit buffer has into the audit log (`audit.ts`). A quiet broker has none: the
+// first checkpoint starts them.
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { AuditEntry } from '../../domain/audit.ts';

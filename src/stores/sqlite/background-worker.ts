@@ -23,7 +23,9 @@ port.on('message', (task: BackgroundTask | 'close') => {
     port.close();
     return;
   }
-  port.postMessage(outcomeOf(task));
+  const outcome = outcomeOf(task);
+  // In a turn of its own: a thread that is ended goes on to the end of its turn, in which statements may do nothing.
+  setImmediate(() => port.postMessage(outcome));
 });
 
 function outcomeOf(task: BackgroundTask): BackgroundOutcome {

@@ -1,7 +1,7 @@
 // Group commit: the operations that are waiting share one transaction, and so one fsync, which another thread waits for.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Database, Statement } from 'better-sqlite3';
-import { startDeadline } from '../../domain/deadline.ts';
+import { startDeadline, withDeadline } from '../../domain/deadline.ts';
 import {
   GROUP_COMMIT_BUDGET_MS,
   SQLITE_BUSY_GIVE_UP_MS,
@@ -181,7 +181,8 @@ export class GroupCommit {
     this.#closed = true;
     this.#next?.cancel();
     for (const { reject } of this.#elsewhere.splice(0)) reject(new StoreClosedError());
-    if (this.#isElsewhere) await this.#asked;
+    // One that hangs holds the lock: what is pending is refused then, and kept elsewhere.
+    if (this.#isElsewhere) await withDeadline(this.#parts.giveUpMs, this.#asked!, () => undefined);
     this.#client.pragma(`busy_timeout = ${SQLITE_BUSY_GIVE_UP_MS}`);
     while (this.#pending.length > 0) this.#commit();
     while (this.#syncing || this.#unsynced.length > 0) await this.#sync();
@@ -216,7 +217,7 @@ export class GroupCommit {
   }
 
   #isCommitDue(): boolean {
-    return this.#pending.length > 0 && !this.#isElsewhere && (!this.#syncing || this.#isAhead);
+    return this.#pending.length > 0 && (this.#isAhead || (!this.#isElsewhere && !this.#syncing));
   }
 
   #isSyncDue(): boolean {
@@ -245,13 +246,12 @@ export class GroupCommit {
   async #commitElsewhere(write: PendingElsewhere): Promise<void> {
     const { commit, resolve, reject } = write;
     try {
-      let outcome = await this.#whileNothingIsCommitted(commit);
-      while (outcome === 'busy' && !write.isRefused) {
-        write.isLocked = true;
-        await pause(SQLITE_BUSY_RETRY_MS);
-        outcome = await this.#whileNothingIsCommitted(commit);
-      }
-      write.isLocked = false;
+      let outcome: ElsewhereOutcome;
+      do {
+        if (write.isLocked) await pause(SQLITE_BUSY_RETRY_MS);
+        outcome = write.isRefused ? 'busy' : await this.#whileNothingIsCommitted(commit);
+        write.isLocked = outcome === 'busy';
+      } while (write.isLocked && !write.isRefused);
       if (outcome === 'done') {
         this.#unsynced.push({ settle: resolve, reject });
         this.#parts.onCommit();

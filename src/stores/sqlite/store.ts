@@ -1,5 +1,6 @@
 // The store on an embedded SQLite file, composed of its parts.
 import { drizzle } from 'drizzle-orm/better-sqlite3';
+import type { AuditEntry } from '../../domain/audit.ts';
 import type { EventType } from '../../domain/events.ts';
 import type { Store } from '../../ports/index.ts';
 import { createInstants } from '../shared/instants.ts';
@@ -62,8 +63,10 @@ export async function openSqlite(
 ): Promise<Store> {
   const client = openDatabase(url, migrations);
   compileWhenRun(client);
-  const thread = createBackgroundThread(client.name);
-  const checkpoints = createCheckpoints(client, thread);
+  // Two: a checkpoint takes as long as the disk likes.
+  const checkpointer = createBackgroundThread(client.name);
+  const appender = createBackgroundThread(client.name);
+  const checkpoints = createCheckpoints(client, checkpointer);
   const log = createLogSync(client);
   const commits = new GroupCommit(client, {
     onCommit: checkpoints.committed,
@@ -89,6 +92,18 @@ export async function openSqlite(
       { isPatient, durable: () => types.length > 0 && eventListeners.tell(types) },
     );
   }
+  /** From the first checkpoint on: a quiet broker has no threads. Entries are known by their ids, so a second try repeats nothing. */
+  async function recordElsewhere(entries: readonly AuditEntry[]): Promise<void> {
+    if (checkpointer.isRunning() && !appender.isGone()) {
+      const commit = (begins: () => void) => appender.run({ kind: 'append', entries }, begins);
+      const isWritten = await commits.writeElsewhere(commit).then(
+        () => true,
+        () => false,
+      );
+      if (isWritten) return;
+    }
+    await commits.write(() => entries.forEach(writeAudit), { isAwaited: false });
+  }
   const access: SqliteAccess = {
     orm,
     read: rejectingWith(storeError)((query) => query()),
@@ -103,10 +118,7 @@ export async function openSqlite(
     },
     recordKnown: (change) => changeFeed.append([change], true),
     recordEntry: writeAudit,
-    recordElsewhere: (entries) =>
-      thread.isRunning()
-        ? commits.writeElsewhere((begins) => thread.run({ kind: 'append', entries }, begins))
-        : commits.write(() => entries.forEach(writeAudit), { isAwaited: false }),
+    recordElsewhere,
     events: eventWriter,
     onEvents: eventListeners.add,
   };
@@ -152,7 +164,7 @@ export async function openSqlite(
       await commits.finish();
       changeFeed.stop();
       checkpoints.stop();
-      await thread.stop();
+      await Promise.all([checkpointer.stop(), appender.stop()]);
       log.close();
       client.close();
       liveness.stop();

@@ -104,27 +104,68 @@ test('background thread: a task that may not begin is not done, and the next one
   expect([thread.isRunning(), thread.isGone(), onGone.mock.calls.length]).toEqual([false, true, 1]);
 });
 
-test('background thread: a store with much to write appends by it, beside its own commits, and loses and repeats nothing', async () => {
+type Task = { kind: 'checkpoint' | 'append' } | 'close';
+
+/** A store, and what is asked of its threads: `answer` may do so in their place, and return true. */
+async function aStore(answer: (worker: Worker, kind: 'checkpoint' | 'append') => boolean = () => false) {
   const path = await aFile();
   const store = await openSqlite(`file:${path}`);
   onTestFinished(store.close);
+  const asked = { checkpoint: 0, append: 0 };
+  const post = Worker.prototype.postMessage;
+  const posted = vi.spyOn(Worker.prototype, 'postMessage').mockImplementation(function (this: Worker, task: Task) {
+    if (task !== 'close') asked[task.kind]++;
+    if (task === 'close' || !answer(this, task.kind)) post.call(this, task);
+  });
+  onTestFinished(() => posted.mockRestore());
   const appended: AuditEntry[] = [];
-  const commitAll = (batches: number) =>
-    Promise.all([
-      ...Array.from({ length: batches }, () => {
+  return {
+    asked,
+    /** Beside commits of the store itself. */
+    async append(batches: number) {
+      const each = Array.from({ length: batches }, () => {
         const reads = someReads();
         appended.push(...reads);
-        return store.appendAudit(reads);
-      }),
-      ...Array.from({ length: batches }, () => store.ping()),
-    ]);
-  const posted = vi.spyOn(Worker.prototype, 'postMessage');
-  onTestFinished(() => posted.mockRestore());
-  const appends = () => posted.mock.calls.filter(([task]) => task.kind === 'append').length;
+        return Promise.all([store.appendAudit(reads), store.ping()]);
+      });
+      await Promise.all(each);
+    },
+    expectEachOnce() {
+      const { audit } = everything(path);
+      expect(audit.map(({ id }) => id).toSorted()).toEqual(appended.map(({ id }) => id).toSorted());
+      expect(audit.map(({ position }) => position)).toEqual(audit.map((_, i) => i + 1));
+    },
+  };
+}
+
+test('background thread: a store with much to write appends by it, beside its own commits, and loses and repeats nothing', async () => {
+  const { asked, append, expectEachOnce } = await aStore();
   // The first checkpoint starts it.
-  while (appends() < 20) await commitAll(20);
-  await commitAll(50);
-  const { audit } = everything(path);
-  expect(audit.map(({ id }) => id).toSorted()).toEqual(appended.map(({ id }) => id).toSorted());
-  expect(audit.map(({ position }) => position)).toEqual(audit.map((_, i) => i + 1));
+  while (asked.append < 20) await append(20);
+  await append(50);
+  expectEachOnce();
+});
+
+test('background thread: a checkpoint that hangs holds up nothing that is appended', async () => {
+  let isHanging = true;
+  const hung: Worker[] = [];
+  const { asked, append, expectEachOnce } = await aStore((worker, kind) => {
+    const hangs = kind === 'checkpoint' && isHanging;
+    if (hangs) hung.push(worker);
+    return hangs;
+  });
+  while (asked.append < 20) await append(20);
+  expectEachOnce();
+  expect(hung).toHaveLength(1);
+  isHanging = false;
+  hung[0]!.emit('message', 'done');
+});
+
+test('background thread: what it cannot write, the store writes itself', async () => {
+  const { asked, append, expectEachOnce } = await aStore((worker, kind) => {
+    if (kind === 'append') worker.emit('message', { failed: 'database or disk is full' });
+    return kind === 'append';
+  });
+  while (asked.append < 20) await append(20);
+  expectEachOnce();
 });

@@ -357,6 +357,23 @@ test('another thread: one that does not answer, is gone, or finds the database l
   expect(words()).toEqual(['b', 'c', 'e']);
 });
 
+test('another thread: an answer that was spent does not wait for one that hangs, nor does finish', async () => {
+  // Other processes are given up after five seconds of this clock.
+  const now = () => 50 * performance.now();
+  commits = new GroupCommit(client, { now, giveUpMs: 50, unsyncedAfterMs: 50 });
+  const { write, begin } = createThread();
+  void write('a').catch(() => undefined);
+  const end = begin();
+  const refused = commits.write(() => add('b')).catch(String);
+  const patient = commits.write(() => add('c'), { isPatient: true }).catch(String);
+  expect(await refused).toContain('the disk does not answer');
+  // It holds the lock of the database: who waits for it is told in the end, and keeps the answer elsewhere.
+  expect(await patient).toContain('database is locked');
+  await commits.finish();
+  end();
+  expect(words()).toEqual(['a']);
+});
+
 test('another thread: finish waits for a commit that it has begun, and refuses what it has not', async () => {
   const { asked, write, begin } = createThread();
   const begun = write('a');
