@@ -176,7 +176,10 @@ export interface MisdatedStore {
    * whose refresh failed in the future: `retryFailed`.
    */
   correctDueTimes(now: number, page: PageRequest): Promise<{ corrected: number; next: string | null }>;
-  /** The same for deliveries of events, of which each page examines `limit` that are open. `after` is the `next` of a page. */
+  /**
+   * The same for deliveries of events, of which each page examines `limit` that are open. `after` is the `next` of a page. One that was
+   * attempted in the future keeps its wait, counted from `now`.
+   */
   correctDeliveries(now: number, page: PageRequest): Promise<{ corrected: number; next: string | null }>;
 }
 

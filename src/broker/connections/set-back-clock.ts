@@ -63,7 +63,7 @@ export function createSetBackClock({ store, clock, log, pause, isStopped }: Part
       if (failed + putOff + deliveries + others > 0)
         log.warn(
           { connections: failed + putOff, deliveries, others },
-          'the clock was ahead and was set back: what it had put off for too long is due now',
+          'the clock was ahead and was set back: what it had put off for too long is due now, or after the wait that was meant',
         );
     },
   };

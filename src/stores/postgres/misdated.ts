@@ -2,10 +2,10 @@
 import { and, gt, isNotNull, sql } from 'drizzle-orm';
 import type { MisdatedStore } from '../../ports/index.ts';
 import {
+  correctedDelivery,
   type DeliveryPlace,
   deliveryCursor,
   deliveryPlace,
-  dueDelivery,
   FURTHEST,
   misdatedDelivery,
 } from '../shared/misdated.ts';
@@ -25,8 +25,8 @@ const MAKE_DUE = `
 export const DELIVERIES = `
   select id, status from deliveries
   where status <> 'delivered' and (status, id) > ($1, $2) order by status, id limit $3`;
-const MAKE_DELIVERIES_DUE = `
-  update deliveries set ${dueDelivery('$1::bigint')} where id = any($2::text[]) and ${misdatedDelivery('$1::bigint')}`;
+const CORRECT_DELIVERIES = `
+  update deliveries set ${correctedDelivery('$1::bigint')} where id = any($2::text[]) and ${misdatedDelivery('$1::bigint')}`;
 
 export const createMisdatedStore = ({
   autocommit,
@@ -65,7 +65,7 @@ export const createMisdatedStore = ({
       const { status, id } = deliveryPlace(after);
       const { rows } = await orm.$client.query<DeliveryPlace>(DELIVERIES, [status, id, limit]);
       const ids = rows.map((row) => row.id);
-      const { rowCount } = await orm.$client.query(MAKE_DELIVERIES_DUE, [Math.floor(now), ids]);
+      const { rowCount } = await orm.$client.query(CORRECT_DELIVERIES, [Math.floor(now), ids]);
       const last = rows.length < limit ? undefined : rows.at(-1);
       return { corrected: rowCount ?? 0, next: last ? deliveryCursor(last) : null };
     }),

@@ -25,10 +25,20 @@ export const misdatedDelivery = (now: string): string => `
     or last_attempt_at > ${now} + ${CLOCK_SKEW_MAX_MS}
     or claimed_until > ${now} + ${DELIVERY_CLAIM_MS + CLOCK_SKEW_MAX_MS})`;
 
-/** It is due; one that may be on its way, when a claim that is made now would end. */
-export const dueDelivery = (now: string): string => `
-  next_at = ${now} + case when claimed_until is null then 0 else ${DELIVERY_CLAIM_MS} end,
-  claimed_until = case when claimed_until is null then null else ${now} + ${DELIVERY_CLAIM_MS} end`;
+/**
+ * What was attempted is due after the wait that it had then, which a `Retry-After` may have set, from now on: a second correction
+ * changes nothing. One that may be on its way is due when a claim that is made now would end; all else at once.
+ */
+export const correctedDelivery = (now: string): string => {
+  const isAttempted = `attempts > 0 and last_attempt_at > ${now} + ${CLOCK_SKEW_MAX_MS}`;
+  return `
+  next_at = ${now} + case
+    when claimed_until is not null then ${DELIVERY_CLAIM_MS}
+    when ${isAttempted} and next_at > last_attempt_at then next_at - last_attempt_at
+    else 0 end,
+  claimed_until = case when claimed_until is null then null else ${now} + ${DELIVERY_CLAIM_MS} end,
+  last_attempt_at = case when ${isAttempted} then ${now} else last_attempt_at end`;
+};
 
 /** The order of `deliveries_by_status`, in which the open ones are the last. */
 export interface DeliveryPlace {

@@ -2,10 +2,10 @@
 import { and, gt, isNotNull } from 'drizzle-orm';
 import type { MisdatedStore } from '../../ports/index.ts';
 import {
+  correctedDelivery,
   type DeliveryPlace,
   deliveryCursor,
   deliveryPlace,
-  dueDelivery,
   FURTHEST,
   misdatedDelivery,
 } from '../shared/misdated.ts';
@@ -24,7 +24,9 @@ export function createMisdatedStore({ orm, write }: Pick<SqliteAccess, 'orm' | '
     from leases where connection_id > @after order by connection_id limit @limit`);
   const makeDue = orm.$client.prepare<[object]>('update leases set due_at = @now where connection_id = @id');
   const deliveries = orm.$client.prepare<[object], DeliveryPlace & { misdated: 0 | 1 | null }>(DELIVERIES);
-  const makeDeliveryDue = orm.$client.prepare<[object]>(`update deliveries set ${dueDelivery('@now')} where id = @id`);
+  const correctDelivery = orm.$client.prepare<[object]>(
+    `update deliveries set ${correctedDelivery('@now')} where id = @id`,
+  );
   return {
     correctTimes: (now) =>
       write(() => {
@@ -57,7 +59,7 @@ export function createMisdatedStore({ orm, write }: Pick<SqliteAccess, 'orm' | '
       write(() => {
         const examined = deliveries.all({ now, limit, ...deliveryPlace(after) });
         const misdated = examined.filter((one) => one.misdated === 1);
-        for (const { id } of misdated) makeDeliveryDue.run({ id, now });
+        for (const { id } of misdated) correctDelivery.run({ id, now });
         const last = examined.length < limit ? undefined : examined.at(-1);
         return { corrected: misdated.length, next: last ? deliveryCursor(last) : null };
       }),

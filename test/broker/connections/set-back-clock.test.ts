@@ -1,6 +1,7 @@
 // When the times of the store are corrected: at the start, and after the clock was set back.
 import { expect, onTestFinished, test } from 'vitest';
 import { createSetBackClock } from '../../../src/broker/connections/set-back-clock.ts';
+import { DELIVERY_RETRIES_MS } from '../../../src/domain/time-limits.ts';
 import { startTestBroker } from '../../support/broker.ts';
 import { expectOk } from '../../support/contract.ts';
 import { startScriptedServer } from '../../support/scripted-server.ts';
@@ -105,7 +106,7 @@ test('a refresh that failed while the clock was an hour ahead is tried again as 
   await expect.poll(shown, SOON).toMatchObject({ generation: 2, last_refresh_error: null });
 });
 
-test('a delivery that failed while the clock was an hour ahead is attempted again as soon as it is set back', async () => {
+test('a delivery that failed while the clock was an hour ahead is attempted again after its wait once it is set back', async () => {
   let aheadMs = HOUR;
   const receiver = await startWebhookReceiver();
   receiver.answer('/hooks', status(503));
@@ -122,5 +123,10 @@ test('a delivery that failed while the clock was an hour ahead is attempted agai
   await expect.poll(shown, SOON).toMatchObject([{ status: 'failing', attempts: 1 }]);
   receiver.answer('/hooks', status(204));
   aheadMs = 0;
+  const nextAttempt = async () =>
+    Date.parse(((await shown()) as { next_attempt_at: string }[])[0]!.next_attempt_at) - Date.now();
+  await expect.poll(nextAttempt, SOON).toBeLessThan(2 * DELIVERY_RETRIES_MS[0]);
+  expect(await shown()).toMatchObject([{ status: 'failing', attempts: 1 }]);
+  aheadMs = 2 * DELIVERY_RETRIES_MS[0];
   await expect.poll(shown, SOON).toMatchObject([{ status: 'delivered', attempts: 2 }]);
 });
