@@ -1,5 +1,6 @@
 // The claim rules for a JWT whose signature, times and audience are verified: kinds of tokens are distinguished, so that
 // none is accepted as another (RFC 8725 3.11, 3.12), and claims are compared with what the caller expects.
+import { isTooDeep } from './json-depth.ts';
 import { LOGOUT_EVENT } from './security-events.ts';
 import { isTrustDomain, trustDomainOf } from './spiffe.ts';
 import { CLOCK_TOLERANCE_S } from './time-limits.ts';
@@ -94,25 +95,20 @@ export function verdictValidUntil(claims: VerifiedJwt['claims'], expected: JwtEx
   return expected.maxAge === undefined ? exp : Math.min(exp, (typeof since === 'number' ? since : 0) + expected.maxAge);
 }
 
-/** Levels of nesting: deeper claims could not be serialized again. */
-const MAX_DEPTH = 32;
-
-/** Refuses values that readers could interpret differently: RFC 7519 2 (numbers), 4.1.3 (`aud`); RFC 7797 7 (`b64`). */
+/**
+ * Refuses values that readers could interpret differently: RFC 7519 2 (numbers), 4.1.3 (`aud`); RFC 7797 7 (`b64`). And what nests
+ * too deeply: a verdict has the header and the claims.
+ */
 function checkForm({ header, claims }: VerifiedJwt): JwtFault | undefined {
   const badTime = ['exp', 'nbf', 'iat'].some(
     (name) => ownProperty(claims, name) !== undefined && !isTime(claims[name]),
   );
   const audiences = [ownProperty(claims, 'aud')].flat();
   const encoded = header.b64 === undefined || header.b64 === true;
-  const wellFormed =
-    !badTime && encoded && audiences.every((aud) => typeof aud === 'string') && isShallow(claims, MAX_DEPTH);
+  const isShallow = !isTooDeep(header) && !isTooDeep(claims);
+  const wellFormed = !badTime && encoded && audiences.every((aud) => typeof aud === 'string') && isShallow;
   return wellFormed ? undefined : MALFORMED;
 }
-
-const isShallow = (value: unknown, levels: number): boolean =>
-  typeof value !== 'object' ||
-  value === null ||
-  (levels > 0 && Object.values(value).every((v) => isShallow(v, levels - 1)));
 
 /** No `typ` at all. */
 const UNTYPED = '';

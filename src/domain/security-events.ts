@@ -1,5 +1,7 @@
 // Security events (RFC 8417) of the RISC, CAEP, OAuth and SSF profiles: what they are about, and what is to be done.
 
+import { isTooDeep } from './json-depth.ts';
+
 /** What an event has done to connections. */
 export type SignalEffect =
   /** The grant whose refresh token it names, or all grants of the account, have ended. */
@@ -176,6 +178,7 @@ export function findSetFault(
   // A logout token has a receiver of its own; what has a nonce could be an ID token.
   if (Object.hasOwn(events, LOGOUT_EVENT)) return invalid('a logout token is not a security event token');
   if (own(claims, 'nonce') !== undefined) return invalid('it has a nonce');
+  if (isTooDeep(claims)) return invalid('it nests too deeply');
   if (isTyped && (own(claims, 'exp') !== undefined || own(claims, 'sub') !== undefined))
     return invalid('it has exp or sub, which a security event token must not have');
   const jti = textOf(own(claims, 'jti'));

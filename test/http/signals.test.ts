@@ -1,5 +1,5 @@
 // Signals of providers over HTTP: security events as a vendor documents them, and what they do to connections.
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
+import { createHash, createSign, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,7 +51,7 @@ beforeAll(async () => {
       polled.push({ ...asked, authorization: headers.authorization });
       for (const jti of (asked.ack as string[] | undefined) ?? []) delete toPoll[jti];
       for (const jti of Object.keys((asked.setErrs as object | undefined) ?? {})) delete toPoll[jti];
-      return { body: { sets: asked.maxEvents === 0 ? {} : toPoll, moreAvailable: false } };
+      return { body: withDeep({ sets: asked.maxEvents === 0 ? {} : toPoll, moreAvailable: false }) };
     }
     if (path !== '/token') return { status: 404 };
     if (dead.has(form.get('refresh_token') ?? '')) return { status: 400, body: { error: 'invalid_grant' } };
@@ -106,6 +106,15 @@ const fresh = (name: string) => `${name}-${++made}`;
 
 const sign = (claims: Json, header: Json = {}, key: KeyObject = genuine.privateKey) =>
   new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid: 'k1', ...header }).sign(key);
+
+/** JSON with lists in place of the text DEEP, which no serializer can follow. */
+const withDeep = (value: unknown): string =>
+  JSON.stringify(value).replace('"DEEP"', `${'['.repeat(20_000)}${']'.repeat(20_000)}`);
+function signDeep(claims: Json, header: Json = {}): string {
+  const parts = [{ alg: 'RS256', kid: 'k1', ...header }, claims];
+  const signed = parts.map((part) => Buffer.from(withDeep(part)).toString('base64url')).join('.');
+  return `${signed}.${createSign('sha256').update(signed).sign(genuine.privateKey, 'base64url')}`;
+}
 
 /** As Google documents it: no `typ` that tells, no `exp`, the subject in the event. */
 const risc = (type: string, subject: Json, claims: Json = {}, event: Json = {}) => ({
@@ -397,6 +406,8 @@ describe('a security event token is refused', () => {
     ['with a nonce', 'invalid_request', of({ nonce: 'n' })],
     ['that is a logout token', 'invalid_request', of({ events: { [LOGOUT]: {} }, sub: 'sub' })],
     ['of another type', 'invalid_request', of({}, { typ: 'at+jwt' })],
+    ['that nests too deeply', 'invalid_request', () => signDeep({ ...event(), deep: 'DEEP' })],
+    ['whose algorithm nests too deeply', 'invalid_key', () => signDeep(event(), { alg: 'DEEP' })],
   ])('%s: 400 %s', async (_, err, make) => {
     const { status, body } = await push(await make());
     expect([status, body.err]).toEqual([400, err]);
@@ -469,11 +480,14 @@ describe('SSF and CAEP', () => {
     const one = await connect('ssf');
     const good = ssf(`${RISC}/account-disabled`, one.sub);
     const bad = ssf(`${RISC}/account-disabled`, one.sub, { aud: 'client-x' });
-    toPoll = { [good.jti]: await sign(good, TYPED), [bad.jti]: await sign(bad, TYPED) };
+    toPoll = { none: 'DEEP', [good.jti]: await sign(good, TYPED), [bad.jti]: await sign(bad, TYPED) };
     await expect.poll(() => status(one.id), WAIT).toEqual(['on_hold', 'account_disabled']);
     await expect.poll(() => Object.keys(toPoll), WAIT).toEqual([]);
     const told = polled.find(({ ack }) => ack !== undefined);
-    expect(told).toMatchObject({ ack: [good.jti], setErrs: { [bad.jti]: { err: 'invalid_audience' } } });
+    expect(told).toMatchObject({
+      ack: [good.jti],
+      setErrs: { none: { err: 'invalid_request' }, [bad.jti]: { err: 'invalid_audience' } },
+    });
     expect(new Set(polled.map(({ authorization }) => authorization))).toEqual(new Set(['Bearer poll-token']));
 
     // Elsewhere, the token is not sent.
@@ -543,6 +557,7 @@ describe('back-channel logout', () => {
     ['without jti', () => sign(logoutToken('s', { jti: undefined }))],
     ['without sub and sid', () => sign(logoutToken(undefined))],
     ['that is an ID token', () => sign(logoutToken('s', { events: undefined }))],
+    ['that nests too deeply', async () => signDeep(logoutToken('s', { deep: 'DEEP' }))],
   ])('a token %s: 400', async (_, make) => {
     const { status, body, headers } = await logout(await make());
     expect([status, body.error, headers.get('cache-control')]).toEqual([400, 'invalid_request', 'no-store']);

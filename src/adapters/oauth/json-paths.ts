@@ -1,5 +1,6 @@
 // What is read of JSON responses at the catalogue's paths: captured values, texts, durations.
 
+import { isTooDeep } from '../../domain/json-depth.ts';
 import { at, type Json } from '../../domain/json-path.ts';
 
 /** The value at each path, by name; names without a value, or with one that cannot be stored, are omitted. */
@@ -12,20 +13,13 @@ export const capture = (value: unknown, paths: Record<string, string>): Json =>
 
 /** What is captured is shown with every connection, and no more than this is. */
 const MAX_CAPTURED_LENGTH = 64 * 1024;
-/** Of nested lists and objects. Serializers and databases recurse. */
-const MAX_CAPTURED_DEPTH = 32;
 
 /** As it will be read back from the store: JSON has no infinite numbers. Null: it cannot be stored. */
 function storable(value: unknown): unknown {
-  if (value === undefined || isDeeperThan(value, MAX_CAPTURED_DEPTH)) return null;
+  if (value === undefined || isTooDeep(value)) return null;
   const json = JSON.stringify(value);
   return json.length > MAX_CAPTURED_LENGTH ? null : JSON.parse(json);
 }
-
-const isDeeperThan = (value: unknown, levels: number): boolean =>
-  typeof value === 'object' &&
-  value !== null &&
-  (levels === 0 || Object.values(value).some((one) => isDeeperThan(one, levels - 1)));
 
 export const text = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' ? value : undefined;

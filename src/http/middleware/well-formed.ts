@@ -5,11 +5,10 @@ import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { routePath } from 'hono/route';
 import type { InputIssue } from '../../domain/errors.ts';
+import { JSON_DEPTH_MAX } from '../../domain/json-depth.ts';
 import type { Env } from '../env.ts';
 import { problem, problemResponse } from '../errors/respond.ts';
 
-/** Of nested lists and objects. */
-const MAX_DEPTH = 32;
 /** A request with more faults says no more of them. */
 const MAX_ISSUES = 10;
 
@@ -38,8 +37,8 @@ export function jsonIssues(body: unknown, isValid = isText): InputIssue[] {
     if (typeof value === 'string' && !isValid(value)) issues.push({ path, message: TEXT });
     if (typeof value === 'number' && !Number.isFinite(value)) issues.push({ path, message: 'must be a finite number' });
     if (typeof value !== 'object' || value === null) continue;
-    if (depth === MAX_DEPTH) {
-      issues.push({ path, message: `must not nest deeper than ${MAX_DEPTH} levels` });
+    if (depth === JSON_DEPTH_MAX) {
+      issues.push({ path, message: `must not nest deeper than ${JSON_DEPTH_MAX} levels` });
       continue;
     }
     for (const [name, member] of Object.entries(value).reverse()) {

@@ -240,6 +240,11 @@ describe('format (RFC 8725 3.7; RFC 7519 7.2)', () => {
     expect(await outcome(deep(30))).toBe('active');
     expect(await outcome(deep(40))).toBe('malformed');
     expect(await outcome(deep(5_500))).toBe('malformed');
+    const deepHeader = (levels: number) =>
+      jwt(`{${text(header())},"deep":${'['.repeat(levels)}${']'.repeat(levels)}}`, claims(), key);
+    expect(await outcome(deepHeader(30))).toBe('active');
+    expect(await outcome(deepHeader(40))).toBe('malformed');
+    expect(await outcome(deepHeader(5_500))).toBe('malformed');
   });
 });
 

@@ -79,7 +79,7 @@ export function createSignalPolling(parts: Parts): SignalPolling {
   async function take(receiver: SignalReceiver, sets: Record<string, unknown>): Promise<Answered> {
     const answered: Answered = { ack: [], setErrs: {} };
     for (const [jti, token] of Object.entries(sets).slice(0, MAX_EVENTS)) {
-      const answer = await receiving.receivePolled(receiver, String(token));
+      const answer = await receiving.receivePolled(receiver, typeof token === 'string' ? token : '');
       if (answer.kind === 'taken') answered.ack.push(jti);
       else if (answer.kind === 'refused')
         answered.setErrs[jti] = { err: answer.error, description: answer.description };
