@@ -13,9 +13,9 @@ export async function runAuditVerification(
   log: Logger,
   expected: { id: string; hash: string } | undefined,
 ): Promise<AuditVerification> {
-  const vault = await openKeyRing(config, log);
   const { store } = await openUsedStore(config, log);
   try {
+    const vault = await openKeyRing(config, log);
     const { auditDays } = config;
     const keptSince = auditDays === null ? 0 : systemClock.now() - auditDays * DAY_MS;
     return await verifyAudit({ store, vault, expected, keptSince });

@@ -42,10 +42,11 @@ export async function runKeyRotation(
   log: Logger,
   wait: (ms: number) => Promise<unknown> = pause,
 ): Promise<KeyRotationResult> {
-  const ring = await openKeyRing(config, log);
+  // First, since a key ring may make its file.
   const { store, kids } = await openUsedStore({ databaseUrl: config.databaseUrl }, log);
   let rescue: RescueFile | undefined;
   try {
+    const ring = await openKeyRing(config, log);
     await proveKeys(store, ring);
     if (!kids.includes(ring.encryptionKid)) {
       log.warn(

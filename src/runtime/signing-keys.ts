@@ -21,9 +21,9 @@ export async function withSigningKeys<T>(
   log: Logger,
   work: (opened: OpenSigningKeys) => Promise<T>,
 ): Promise<T> {
-  const vault = await openKeyRing(config, log);
   const { store } = await openUsedStore(config, log);
   try {
+    const vault = await openKeyRing(config, log);
     await proveKeys(store, vault);
     const { access } = createAudit({ store, vault, clock: systemClock, log });
     const parts = { store, vault, access, clock: systemClock, log };

@@ -34,9 +34,9 @@ export async function readUnreadable(
   log: Logger,
   id: string,
 ): ReturnType<typeof readUnreadableResponse> {
-  const vault = await openKeyRing(config, log);
   const { store } = await openUsedStore(config, log);
   try {
+    const vault = await openKeyRing(config, log);
     const clock = { now: () => Date.now(), monotonic: () => performance.now() };
     const { access } = createAudit({ store, vault, clock, log });
     return await readUnreadableResponse({ store, vault, access }, id);
