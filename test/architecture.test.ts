@@ -115,9 +115,9 @@ const layers: Layer[] = [
   {
     name: 'cli',
     files: /^cli(\.ts$|\/)/,
-    may: /^(api|client|cli|catalogue)\/|^(runtime\/(backup|commands|data-migration|keys|main|declarative-file|secret-file)|domain\/visible-text|package-files)\.ts$/,
+    may: /^(api|client|cli|catalogue)\/|^(runtime\/(backup|commands|data-migration|keys|main|setup-error|declarative-file|secret-file)|domain\/visible-text|package-files)\.ts$/,
     typesOnly: /^api\//,
-    lazily: /^((runtime\/(backup|commands|data-migration|keys|main)|package-files)\.ts$|catalogue\/)/,
+    lazily: /^((runtime\/(backup|commands|data-migration|keys|main|setup-error)|package-files)\.ts$|catalogue\/)/,
     rule: 'cli imports only its own parts, how texts of others are shown, the readers of declarative and secret files, the client and the types of api; the catalogue and the runtime when a command needs them',
   },
   {

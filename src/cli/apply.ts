@@ -7,7 +7,7 @@ import type { Applied as AppliedSchema } from '../api/index.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import { inWords as placeInWords, readDeclared } from '../runtime/declarative-file.ts';
 import { deletionOf, inWords, notInFile } from './apply-prune.ts';
-import { type Broker, brokerFor, globalsOf, type Json } from './broker.ts';
+import { type Broker, brokerFor, globalsOf, type Json, listOf } from './broker.ts';
 import { confirm } from './confirmation.ts';
 import { example } from './example.ts';
 import { EXIT, Failure, misused } from './failure.ts';
@@ -90,7 +90,9 @@ function filledIn(text: string, file: string, env: Io['env']): Json {
 
 async function post(broker: Broker, declared: Json, dryRun: boolean): Promise<Applied> {
   try {
-    return (await broker.ask('POST', '/v1/apply', { ...declared, dry_run: dryRun })) as Applied;
+    const answer = await broker.ask('POST', '/v1/apply', { ...declared, dry_run: dryRun });
+    listOf(answer, 'changes');
+    return answer as Applied;
   } catch (error) {
     const { issues, code: problemCode, detail } = (error instanceof Failure && error.problem) || {};
     if (problemCode === 'integration_in_use')

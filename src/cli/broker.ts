@@ -18,18 +18,28 @@ export interface Globals {
 export const globalsOf = (command: Command): Globals => command.optsWithGlobals<Globals>();
 
 export interface Broker {
-  /** The response body; an empty object for 204. Rejects with `Failure`. */
+  /** The response body, an object; an empty one for 204. Rejects with `Failure`. */
   ask(method: string, path: string, body?: unknown): Promise<Json>;
+  /** One page of a list. Rejects with `Failure`. */
+  page(path: string): Promise<Page>;
   /** A call through the proxy: the API's own response, whatever its status. Rejects with `Failure`. */
   call(path: string, init: RequestInit): Promise<Response>;
   /** All rows of a list, page by page, at most `limit`. Rejects with `Failure`. */
   all(path: string, query?: Record<string, string | undefined>, limit?: number): AsyncGenerator<Json, void>;
 }
 
+export interface Page {
+  data: Json[];
+  next_cursor: string | null;
+}
+
 const DEFAULT_URL = 'http://127.0.0.1:8080';
 /** A token read may wait for a refresh at a slow provider. */
 const TIMEOUT_MS = 60_000;
 const MAX_PAGE_SIZE = 500;
+
+/** What an HTTP header can have; line breaks at its end are left out. */
+const HEADER_VALUE = /^[\t -~\u0080-\u00ff]*[\r\n]*$/;
 
 /** Before a key is sent. */
 function requireUsable(text: string, allowHttp: boolean): void {
@@ -70,6 +80,10 @@ export function brokerFor(io: Io, command: Command): Broker {
 
   async function request(path: string, init: RequestInit): Promise<Response> {
     if (!key) throw new Failure('set VALETKEY_KEY to a caller key (or VALETKEY_ADMIN_KEY)');
+    if (!HEADER_VALUE.test(key))
+      throw misused(
+        `${variable} is no caller key: it has a line break, or another character that no HTTP header can have`,
+      );
     requireUsable(url, allowHttp);
     try {
       const headers = new Headers(init.headers);
@@ -86,21 +100,26 @@ export function brokerFor(io: Io, command: Command): Broker {
 
   async function ask(method: string, path: string, body?: unknown): Promise<Json> {
     const response = await send(method, path, body);
-    if (response.status === 204) return {};
+    if (response.status === 204 && method !== 'GET') return {};
     const answer = await readJson(response);
     if (response.ok && answer !== undefined) return answer;
     throw await failureOf(response, answer);
   }
 
-  const readJson = async (response: Response): Promise<Json | undefined> =>
-    (await response.json().catch(() => undefined)) as Json | undefined;
+  async function page(path: string): Promise<Page> {
+    const answer = await ask('GET', path);
+    const { next_cursor } = answer;
+    if (next_cursor !== null && typeof next_cursor !== 'string') throw notBroker('answered without next_cursor');
+    return { data: listOf(answer, 'data'), next_cursor };
+  }
+
+  const readJson = async (response: Response): Promise<Json | undefined> => {
+    const answer: unknown = await response.json().catch(() => undefined);
+    return isObject(answer) ? answer : undefined;
+  };
 
   async function failureOf(response: Response, answer: Json | undefined): Promise<Failure> {
-    if (typeof answer?.code !== 'string')
-      return new Failure(
-        `the server at ${url} is not a Valetkey broker (status ${response.status}); set VALETKEY_URL`,
-        EXIT.unreachable,
-      );
+    if (typeof answer?.code !== 'string') return notBroker(`status ${response.status}`, ` at ${url}`);
     const wait = response.headers.get('retry-after');
     const later = wait === null ? [] : [`Try again in ${wait} seconds.`];
     const lines = [...explained(answer), ...(await advice(answer)), ...later];
@@ -131,6 +150,7 @@ export function brokerFor(io: Io, command: Command): Broker {
 
   return {
     ask,
+    page,
     async call(path, init) {
       const response = await request(path, init);
       const { headers } = response;
@@ -140,16 +160,36 @@ export function brokerFor(io: Io, command: Command): Broker {
     async *all(path: string, query = {}, limit = Number.POSITIVE_INFINITY) {
       const search = queryOf({ ...query, limit: String(Math.min(limit, MAX_PAGE_SIZE)) });
       for (let left = limit; left > 0; ) {
-        const { data, next_cursor: next } = await ask('GET', `${path}?${search}`);
-        const rows = (data as Json[]).slice(0, left);
+        const { data, next_cursor: next } = await page(`${path}?${search}`);
+        const rows = data.slice(0, left);
         yield* rows;
         left -= rows.length;
         if (next === null) return;
-        search.set('cursor', String(next));
+        search.set('cursor', next);
       }
     },
   };
 }
+
+const notBroker = (why: string, where = '') =>
+  new Failure(`the server${where} is not a Valetkey broker (${why}); set VALETKEY_URL`, EXIT.unreachable);
+
+/** A member of an answer that is a list of objects. Throws `Failure`: no broker answers without it. */
+export function listOf(answer: Json, member: string): Json[] {
+  const list = answer[member];
+  if (!Array.isArray(list) || !list.every(isObject)) throw notBroker(`answered without ${member}`);
+  return list;
+}
+
+/** One that is an object. */
+export function objectOf(answer: Json, member: string): Json {
+  const value = answer[member];
+  if (!isObject(value)) throw notBroker(`answered without ${member}`);
+  return value;
+}
+
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Encodes a path segment. */
 export const part = (id: string): string => encodeURIComponent(id);

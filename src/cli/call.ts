@@ -49,7 +49,7 @@ export function callCommand(program: Command, io: Io): void {
     if (method === undefined || path === undefined || !/^[A-Za-z-]{1,32}$/.test(method)) throw misused(USAGE);
     const { target, headers } = routeOf(connection, path);
     for (const line of options.header ?? []) addHeader(headers, line);
-    if (options.host !== undefined) headers.set('valetkey-host', options.host);
+    if (options.host !== undefined) addHeader(headers, `valetkey-host: ${options.host}`);
     if (options.retry !== undefined) headers.set('valetkey-retry', String(options.retry));
     if (options.maxWait !== undefined) headers.set('valetkey-max-wait', String(options.maxWait));
     const body = options.data === undefined ? undefined : await bodyOf(options.data, io);

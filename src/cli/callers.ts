@@ -1,7 +1,7 @@
 // `callers`: internal services, their grants and their keys.
 import type { Command } from 'commander';
 import { visibleText } from '../domain/visible-text.ts';
-import { brokerFor, globalsOf, type Json, part } from './broker.ts';
+import { brokerFor, globalsOf, type Json, listOf, part } from './broker.ts';
 import {
   type CallerOptions,
   callerOptions,
@@ -19,7 +19,7 @@ import { type Columns, printer } from './output.ts';
 const COLUMNS: Columns = {
   ID: (c) => c.id,
   NAME: (c) => c.name,
-  KEYS: (c) => (c.keys as Json[]).map(({ prefix }) => `${prefix}…`),
+  KEYS: (c) => listOf(c, 'keys').map(({ prefix }) => `${prefix}…`),
   GRANTS: (c) => grantsInWords(c.grants),
 };
 
@@ -98,17 +98,12 @@ export function callerCommands(program: Command, io: Io): void {
       });
       if (Object.keys(change).length === 0) throw misused('callers update needs something to change; see --help');
       const broker = brokerFor(io, command);
-      const {
-        name,
-        grants: before,
-        workloads,
-        rate_limit,
-        max_session_ttl,
-        audiences,
-      } = await broker.ask('GET', at(id));
-      const bindings = (workloads as Json[]).map(({ id: _, ...workload }) => workload);
+      const stored = await broker.ask('GET', at(id));
+      const { name, rate_limit, max_session_ttl, audiences } = stored;
+      const before = listOf(stored, 'grants');
+      const bindings = listOf(stored, 'workloads').map(({ id: _, ...workload }) => workload);
       const current = { name, grants: before, workloads: bindings, rate_limit, max_session_ttl, audiences };
-      const added = options.add && grants.length > 0 && { grants: [...(before as Json[]), ...grants] };
+      const added = options.add && grants.length > 0 && { grants: [...before, ...grants] };
       const updated = await broker.ask('PUT', at(id), { ...current, ...change, ...added });
       warn(io, updated);
       await print(command).one(updated);

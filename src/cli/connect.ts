@@ -1,5 +1,6 @@
 // `connect`: creates a connect session, opens it in a browser, and waits for the result.
 import type { Command } from 'commander';
+import { visibleJson } from '../domain/visible-text.ts';
 import { type Broker, brokerFor, globalsOf, type Json, part } from './broker.ts';
 import { example } from './example.ts';
 import { EXIT, Failure, misused } from './failure.ts';
@@ -56,14 +57,21 @@ export function connectCommand(program: Command, io: Io): void {
       }),
     });
     const interrupted = io.interrupted();
-    io.note(`Open this link in a browser and grant access:\n  ${created.url}`);
-    if (options.open) await io.open(String(created.url)).catch(() => io.note('No browser could be opened.'));
+    const { json = false } = globalsOf(command);
+    // To stderr also as JSON: stdout is the connection alone.
+    io.note(
+      json ? visibleJson(JSON.stringify(created)) : `Open this link in a browser and grant access:\n  ${created.url}`,
+    );
+    if (options.open)
+      await io.open(String(created.url)).catch(() => {
+        if (!json) io.note('No browser could be opened.');
+      });
     const session = await waitFor(broker, String(created.id), options.timeout, interrupted, io);
     const connection = await broker
       .ask('GET', `/v1/connections/${part(String(session.connection_id))}`)
       // The caller may be allowed to connect, but not to read connections.
       .catch((): Json => ({ id: session.connection_id, ...whom }));
-    await printer(io, globalsOf(command).json).one(connection);
+    await printer(io, json).one(connection);
   });
 }
 

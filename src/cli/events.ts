@@ -1,15 +1,16 @@
 // `events`: the event feed.
 import { type Command, InvalidArgumentError } from 'commander';
-import { type Broker, brokerFor, globalsOf, type Json, part, queryOf } from './broker.ts';
+import { type Broker, brokerFor, globalsOf, type Json, objectOf, part, queryOf } from './broker.ts';
 import { example } from './example.ts';
 import { EXIT, Failure } from './failure.ts';
 import type { Io } from './io.ts';
 import { wholeNumber } from './options.ts';
 import { type Columns, printer } from './output.ts';
 
-const connectionOf = ({ data }: Json): Json => ((data as Json).connection ?? {}) as Json;
-const integrationOf = ({ data }: Json): unknown => {
-  const { integration } = data as Json;
+const dataOf = (event: Json): Json => objectOf(event, 'data');
+const connectionOf = (event: Json): Json => (dataOf(event).connection ?? {}) as Json;
+const integrationOf = (event: Json): unknown => {
+  const { integration } = dataOf(event);
   return typeof integration === 'object' ? (integration as Json | null)?.id : integration;
 };
 
@@ -19,7 +20,7 @@ const COLUMNS: Columns = {
   INTEGRATION: (e) => connectionOf(e).integration ?? integrationOf(e) ?? '-',
   OWNER: (e) => connectionOf(e).owner ?? '-',
   CONNECTION: (e) => connectionOf(e).id ?? '-',
-  REASON: (e) => (e.data as Json).reason ?? (e.data as Json).error ?? '-',
+  REASON: (e) => dataOf(e).reason ?? dataOf(e).error ?? '-',
   ID: (e) => e.id,
 };
 
@@ -87,15 +88,16 @@ async function* feed(
       limit: String(Math.min(left, MAX_PAGE_SIZE)),
       wait: follow ? String(WAIT_SECONDS) : undefined,
     });
-    const answer = await broker.ask('GET', `/v1/events?${query}`).catch((error: unknown) => {
+    const answer = await broker.page(`/v1/events?${query}`).catch((error: unknown) => {
       if (follow && error instanceof Failure && error.code === EXIT.unreachable) return undefined;
       throw error;
     });
-    const data = (answer?.data ?? []) as Json[];
+    const data = answer?.data ?? [];
     yield* data;
     left -= data.length;
     const isEnd = answer !== undefined && answer.next_cursor === after;
-    if (answer) after = String(answer.next_cursor);
+    if (answer?.next_cursor === null) return;
+    if (answer) after = answer.next_cursor;
     if (!follow && data.length === 0 && isEnd) return;
     if (follow && data.length === 0 && io.now() - asked < PAUSE_MS)
       await io.pause(PAUSE_MS, new AbortController().signal);

@@ -19,8 +19,8 @@ export function localCommands(program: Command, io: Io): void {
     .option('--force', 'start on a database that was migrated to another one, if no broker was ever started there');
   example(serve, 'VALETKEY_ADMIN_KEY=$(openssl rand -hex 32) valetkey serve').action(
     async ({ force = false }: { force?: boolean }) => {
-      const { main } = await import('../runtime/main.ts');
-      await main({ force });
+      const { serve: run } = await import('../runtime/main.ts');
+      await run({ force });
     },
   );
 

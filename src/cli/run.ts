@@ -13,7 +13,7 @@ import { connectionCommands } from './connections.ts';
 import { consoleCommands } from './console.ts';
 import { deliveryCommands } from './deliveries.ts';
 import { eventsCommand } from './events.ts';
-import { EXIT_CODES, Failure, misused, problemOf } from './failure.ts';
+import { EXIT_CODES, Failure, misconfigured, misused, problemOf } from './failure.ts';
 import { integrationCommands } from './integrations.ts';
 import type { Io } from './io.ts';
 import { jobCommands } from './jobs.ts';
@@ -43,15 +43,23 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
-    const failure = error instanceof CommanderError ? misused(reasonOf(error)) : error;
-    if (!(failure instanceof Failure)) throw failure;
+    const failure = await failureOf(error);
+    if (failure === undefined) throw error;
     const { message, code } = failure;
     if (message === '') return code;
     if (isJson(program)) io.note(visibleJson(JSON.stringify(problemOf(failure))));
     // Commander has printed its own.
-    else if (failure === error) io.note(message.split('\n').map(visibleText).join('\n'));
+    else if (!(error instanceof CommanderError)) io.note(message.split('\n').map(visibleText).join('\n'));
     return code;
   }
+}
+
+/** Undefined: a defect. */
+async function failureOf(error: unknown): Promise<Failure | undefined> {
+  if (error instanceof Failure) return error;
+  if (error instanceof CommanderError) return misused(reasonOf(error));
+  const { SetupError } = await import('../runtime/setup-error.ts');
+  return error instanceof SetupError ? misconfigured(error) : undefined;
 }
 
 const isJson = (program: Command): boolean => program.opts<{ json?: boolean }>().json === true;

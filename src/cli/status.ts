@@ -1,6 +1,6 @@
 // `status`: the state of a running broker and of its integrations.
 import type { Command } from 'commander';
-import { brokerFor, globalsOf, type Json } from './broker.ts';
+import { brokerFor, globalsOf, type Json, listOf, objectOf } from './broker.ts';
 import { example } from './example.ts';
 import { explanationOf } from './explanation.ts';
 import { Failure } from './failure.ts';
@@ -11,11 +11,11 @@ const COLUMNS: Columns = {
   INTEGRATION: (i) => i.id,
   PROVIDER: (i) => i.provider,
   CIRCUIT: (i) => i.circuit_breaker,
-  ACTIVE: (i) => (i.connections as Json).active,
-  'NEEDS REAUTH': (i) => (i.connections as Json).needs_reauth,
-  'ON HOLD': (i) => (i.connections as Json).on_hold,
+  ACTIVE: (i) => objectOf(i, 'connections').active,
+  'NEEDS REAUTH': (i) => objectOf(i, 'connections').needs_reauth,
+  'ON HOLD': (i) => objectOf(i, 'connections').on_hold,
   DUE: (i) => i.refreshes_due,
-  FAILING: (i) => (i.connections as Json).failing,
+  FAILING: (i) => objectOf(i, 'connections').failing,
 };
 
 export function statusCommand(program: Command, io: Io): void {
@@ -28,7 +28,7 @@ export function statusCommand(program: Command, io: Io): void {
     if (print.json) print.answer(answer, '');
     else {
       io.note(summary(answer).join('; '));
-      const integrations = answer.integrations as Json[];
+      const integrations = listOf(answer, 'integrations');
       await print.list(COLUMNS, integrations);
       for (const one of integrations) {
         const why = explanationOf(one);
@@ -39,9 +39,10 @@ export function statusCommand(program: Command, io: Io): void {
   });
 }
 
-function summary({ status, version, store, rescued_responses, change_feed_lag, audit, integrations }: Json): string[] {
-  const { dropped } = audit as { dropped: number };
-  const open = (integrations as Json[]).filter(({ circuit_breaker }) => circuit_breaker !== 'closed');
+function summary(answer: Json): string[] {
+  const { status, version, store, rescued_responses, change_feed_lag } = answer;
+  const { dropped } = objectOf(answer, 'audit');
+  const open = listOf(answer, 'integrations').filter(({ circuit_breaker }) => circuit_breaker !== 'closed');
   return [
     `${status}: version ${version}`,
     `store ${store}`,

@@ -1,6 +1,6 @@
 // `webhooks`: list, show, process, handshake.
 import type { Command } from 'commander';
-import { brokerFor, globalsOf, part } from './broker.ts';
+import { brokerFor, globalsOf, listOf, part } from './broker.ts';
 import { example } from './example.ts';
 import type { Io } from './io.ts';
 import { wholeNumber } from './options.ts';
@@ -12,8 +12,8 @@ const COLUMNS: Columns = {
   INTEGRATION: (w) => w.integration,
   STATUS: (w) => w.status,
   REASON: (w) => w.reason,
-  TYPE: (w) => (w.events as { provider_event_type: string | null }[])[0]?.provider_event_type ?? '-',
-  EVENTS: (w) => (w.events as unknown[]).length,
+  TYPE: (w) => listOf(w, 'events')[0]?.provider_event_type ?? '-',
+  EVENTS: (w) => listOf(w, 'events').length,
   SIZE: (w) => w.size,
 };
 const DEFAULT_LIMIT = 100;

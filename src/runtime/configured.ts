@@ -13,29 +13,22 @@ interface Configured {
   worker?: number;
 }
 
-/** Does the work with the configuration of the environment; exit code 78 (EX_CONFIG) if that is not valid, or does not fit. */
+/** Does the work with the configuration of the environment. Rejects with `SetupError` if that is not valid, or does not fit. */
 export async function configured(
   work: (config: Config, log: Logger) => Promise<void>,
   { logTo = 1, readFile: read = readFile, worker }: Configured = {},
 ): Promise<void> {
   const parsed = parseConfig(process.env, read);
-  if (!parsed.ok) return refuse(parsed.issues);
+  if (!parsed.ok) throw new SetupError(parsed.issues);
   const { config, warnings } = parsed;
   const log = createLogger(config.logLevel, logTo, worker);
   if (worker === undefined) for (const warning of warnings) log.warn({}, warning);
   try {
     await work(config, log);
   } catch (error) {
-    if (error instanceof SetupError) return refuse(error.issues);
-    if (error instanceof StoreError) return refuse([`VALETKEY_DATABASE_URL: ${error.message}`]);
+    if (error instanceof StoreError) throw new SetupError([`VALETKEY_DATABASE_URL: ${error.message}`]);
     throw error;
   }
 }
 
 export const readFile = (path: string): string => readFileSync(path, 'utf8');
-
-/** Prints all issues at once; exit code 78 (EX_CONFIG). */
-function refuse(issues: string[]): void {
-  console.error(`Valetkey cannot start:\n${issues.map((issue) => `  - ${issue}`).join('\n')}`);
-  process.exitCode = 78;
-}

@@ -7,15 +7,27 @@ import type { Logger } from '../ports/index.ts';
 import type { Running } from './app.ts';
 import type { Config } from './config.ts';
 import { configured, readFile } from './configured.ts';
+import { SetupError } from './setup-error.ts';
 import { systemClock } from './system-clock.ts';
 import { createSupervisor, forkWorker, linkToSupervisor, type StartMessage, WORKER_MARK } from './workers/index.ts';
 import { growYoungGenerationLater, stopPretenuring } from './young-generation.ts';
 
+/** Serves as a process of its own: prints all issues of its configuration at once, with exit code 78 (EX_CONFIG). */
+export async function main(options: { force: boolean }): Promise<void> {
+  try {
+    await serve(options);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    console.error(error.message);
+    process.exitCode = 78;
+  }
+}
+
 /**
  * Runs the broker until SIGTERM or SIGINT: alone, or as the supervisor of worker processes. `force`: also on a database that was
- * migrated to another one.
+ * migrated to another one. Rejects with `SetupError`.
  */
-export async function main({ force }: { force: boolean }): Promise<void> {
+export async function serve({ force }: { force: boolean }): Promise<void> {
   if (process.env[WORKER_MARK] !== undefined && process.connected) return runWorker();
   const files: StartMessage['files'] = {};
   const readAndKeep = (path: string) => {
@@ -64,22 +76,24 @@ async function runWorker(): Promise<void> {
   const started = await Promise.race([link.started, link.gone]);
   if (!started) return;
   const { worker, isFirst, files, ports } = started;
-  let isRunning = false;
-  await configured(
-    async (config, log) => {
-      const running = await start({ ...config, ...ports }, log, {}, { siblings: link.siblings, isFirst });
-      stopPretenuring();
-      growYoungGenerationLater();
-      const stop = stopping(running, log, link.close);
-      process.on('SIGTERM', stop);
-      process.on('SIGINT', stop);
-      void link.gone.then(() => stop('the supervisor has ended'));
-      isRunning = true;
-      link.ready(running);
-    },
-    { readFile: (path) => files[path] ?? readFile(path), worker },
-  );
-  if (!isRunning) link.close();
+  try {
+    await configured(
+      async (config, log) => {
+        const running = await start({ ...config, ...ports }, log, {}, { siblings: link.siblings, isFirst });
+        stopPretenuring();
+        growYoungGenerationLater();
+        const stop = stopping(running, log, link.close);
+        process.on('SIGTERM', stop);
+        process.on('SIGINT', stop);
+        void link.gone.then(() => stop('the supervisor has ended'));
+        link.ready(running);
+      },
+      { readFile: (path) => files[path] ?? readFile(path), worker },
+    );
+  } catch (error) {
+    link.close();
+    throw error;
+  }
 }
 
 /** What a signal does. A second one does nothing. */

@@ -5,7 +5,7 @@ export class SetupError extends Error {
   override name = 'SetupError';
   readonly issues: string[];
   constructor(issues: string[]) {
-    super(issues.join('\n'));
+    super(`Valetkey cannot start:\n${issues.map((issue) => `  - ${issue}`).join('\n')}`);
     this.issues = issues;
   }
 }

@@ -23,9 +23,8 @@ test('connect: opens the browser, waits, and shows the connection; with --connec
     grantAccess,
   );
   expect(made.code, made.err).toBe(0);
-  expect(made.err).toMatch(
-    /^Open this link in a browser and grant access:\n {2}http:\/\/127\.0\.0\.1:\d+\/connect\/\S+\n$/,
-  );
+  const link = expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/connect\/\S+$/);
+  expect(JSON.parse(made.err)).toMatchObject({ id: expect.stringMatching(/^cs_/), url: link });
   const connection = JSON.parse(made.out) as Json;
   expect(connection).toMatchObject({ integration: 'acme', owner: 'ada', label: 'work', status: 'active' });
   const renewed = await valetkey(['connect', '--connection', String(connection.id)], grantAccess);
@@ -92,7 +91,16 @@ test('connect: keeps waiting when no browser can be opened', async () => {
   const stopped = { interrupted: () => AbortSignal.abort() };
   const { code, err } = await valetkey(['connect', 'acme', 'grace'], stopped);
   expect(code).toBe(130);
-  expect(err).toMatch(/No browser could be opened\.\nstopped waiting/);
+  expect(err).toMatch(
+    /^Open this link in a browser and grant access:\n {2}http:\/\/127\.0\.0\.1:\d+\/connect\/\S+\nNo browser could be opened\.\nstopped waiting/,
+  );
+  const asJson = await valetkey(['connect', 'acme', 'grace', '--json'], stopped);
+  expect([asJson.code, asJson.out]).toEqual([130, '']);
+  const [session, problem] = asJson.err
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Json);
+  expect([session?.url, problem?.code]).toEqual([expect.stringContaining('/connect/'), 'interrupted']);
 });
 
 test('token: prints only the token, its header, or the whole response', async () => {

@@ -127,19 +127,41 @@ test.concurrent('completion: bash completes commands and options with the script
 });
 
 test.concurrent.each(['keys rotate', 'signing-keys list', 'audit verify', 'unreadable-responses list'])(
-  '%s: with a typing error in the database URL, no database is made',
+  '%s: with a typing error in the database URL, no database and no key file is made',
   async (command) => {
     const elsewhere = mkdtempSync(join(folder, 'elsewhere-'));
     const path = join(elsewhere, 'data', 'valetkey.db');
-    const env = { VALETKEY_DATABASE_URL: `file:${path}`, VALETKEY_KEYS: generateKey('k1') };
+    // Without VALETKEY_KEYS: no key file either.
+    const env = { VALETKEY_DATABASE_URL: `file:${path}`, VALETKEY_DATA_DIR: join(elsewhere, 'data') };
     const child = begin([...command.split(' '), '--json'], env);
     const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
     expect({ code, out }).toEqual({ code: 78, out: '' });
-    expect(err).toContain(`VALETKEY_DATABASE_URL: there is no database file at ${path}`);
+    const issue = { path: 'VALETKEY_DATABASE_URL', message: expect.stringContaining(`no database file at ${path}`) };
+    expect(JSON.parse(err.trimEnd().split('\n').at(-1)!)).toMatchObject({ code: 'misconfigured', issues: [issue] });
     expect(readdirSync(elsewhere)).toEqual([]);
   },
   60_000,
 );
+
+test.concurrent('serve and migrate: configuration faults are listed, with --json as a problem, without secrets', async () => {
+  const env = { VALETKEY_KEYS: 'k1:dG9vLXNob3J0LWEtc2VjcmV0', VALETKEY_PORT: 'x' };
+  const refused = async (args: string[], more: Record<string, string>) => {
+    const child = begin(args, more);
+    const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+    expect({ code, out }).toEqual({ code: 78, out: '' });
+    expect(err).not.toContain('dG9vLXNob3J0');
+    return err;
+  };
+  expect(await refused(['serve'], env)).toMatch(/^Valetkey cannot start:\n {2}- VALETKEY_/);
+  const { title, issues, ...problem } = JSON.parse(await refused(['serve', '--json'], env)) as Json;
+  expect(problem).toMatchObject({ type: 'urn:valetkey:problem:misconfigured', code: 'misconfigured' });
+  const paths = (issues as { path: string }[]).map(({ path }) => path);
+  expect([title, paths.toSorted()]).toEqual(['The configuration is not valid', ['VALETKEY_KEYS', 'VALETKEY_PORT']]);
+  const away = { VALETKEY_DATABASE_URL: 'postgres://me:a-secret@127.0.0.1:1/x', VALETKEY_KEYS: generateKey('k1') };
+  const migrated = await refused(['migrate', '--json'], away);
+  expect(JSON.parse(migrated)).toMatchObject({ issues: [{ path: 'VALETKEY_DATABASE_URL' }] });
+  expect(migrated).not.toContain('a-secret');
+}, 60_000);
 
 test.concurrent('audit verify: exit code 0 and the head for a chain that holds, 1 for one that does not', async () => {
   const path = join(folder, 'audited.db');

@@ -93,6 +93,56 @@ describe('no broker', () => {
     expect(gateway.err).toMatch(/is not a Valetkey broker \(status 502\)/);
   });
 
+  test.each([
+    ['null', 200],
+    ['[]', 200],
+    ['"text"', 200],
+    ['{}', 200],
+    ['{"data":[null],"next_cursor":null}', 200],
+    ['{"data":[{}],"next_cursor":0}', 200],
+    ['null', 400],
+    ['', 204],
+  ])('%s with status %i, which no broker answers: exit code 69, without a stack', async (body, status) => {
+    const answering = async () => new Response(status === 204 ? null : body, { status });
+    const env = { VALETKEY_URL: 'http://127.0.0.1:1', VALETKEY_KEY: 'k' };
+    const at = createTerminal(env, { fetch: answering as typeof fetch });
+    const always = [['callers', 'list'], ['callers', 'update', 'x', '--name', 'y'], ['status'], ['events'], ['audit']];
+    const unlessObject = ['callers', 'show', 'x'];
+    for (const args of body.startsWith('{') ? always : [...always, unlessObject]) {
+      const { code, out, err } = await at([...args, ...(args[0] === 'status' ? [] : ['--json'])]);
+      expect([args, code, out]).toEqual([args, 69, '']);
+      expect(err).toContain('is not a Valetkey broker');
+    }
+  });
+
+  test.each([
+    [['callers', 'list'], '{"data":[{}],"next_cursor":null}'],
+    [['events'], '{"data":[{}],"next_cursor":"c"}'],
+    [['webhooks', 'list'], '{"data":[{}],"next_cursor":null}'],
+    [['apply', '-f', '-', '--yes'], '{"data":[],"next_cursor":null}'],
+  ])('%j: rows without what a row has: exit code 69', async (args, body) => {
+    const answering = async () => new Response(body);
+    const at = createTerminal({ VALETKEY_KEY: 'k' }, { fetch: answering as typeof fetch, input: async () => '{}' });
+    expect(await at(args)).toMatchObject({ code: 69, err: expect.stringContaining('is not a Valetkey broker') });
+  });
+
+  test.each(['two\nlines', 'a\u0000b', 'bell\u0007', 'a \u{1f511}'])(
+    'a key that no header can have (%j): exit code 64, and the variable, not the key',
+    async (key) => {
+      const at = createTerminal({ VALETKEY_URL: broker.url, VALETKEY_ADMIN_KEY: key });
+      const { code, err } = await at(['whoami', '--json']);
+      const { code: name, detail } = JSON.parse(err) as Json;
+      expect([code, name]).toEqual([64, 'usage']);
+      expect(detail).toMatch(/^VALETKEY_ADMIN_KEY is no caller key: it has a line break/);
+      expect(detail).not.toContain(key);
+    },
+  );
+
+  test('call: a host that no header can have is a usage error', async () => {
+    const args = ['call', 'con_1', 'GET', '/', '--host', 'two\nlines'];
+    expect(await valetkey(args)).toMatchObject({ code: 64, out: '' });
+  });
+
   test('no key: the message names the variable', async () => {
     const { code, err } = await createTerminal({ VALETKEY_URL: broker.url, VALETKEY_KEY: '' })(['connections', 'list']);
     expect(code).toBe(1);
