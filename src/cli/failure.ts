@@ -49,9 +49,9 @@ const OWN_PROBLEMS = new Map<number, typeof FAILED>([
 ]);
 
 /** A `SetupError`: each issue is `SETTING: what is wrong with it`. With `--json`, they are listed as the broker lists its own. */
-export function misconfigured({ message, issues }: { message: string; issues: string[] }): Failure {
+export function misconfigured({ report, issues }: { report: string; issues: string[] }): Failure {
   const problem = ownProblem(EXIT.misconfigured, issues.join('; '));
-  return new Failure(message, EXIT.misconfigured, { ...problem, issues: issues.map(issueOf) });
+  return new Failure(report, EXIT.misconfigured, { ...problem, issues: issues.map(issueOf) });
 }
 
 function issueOf(issue: string): { path: string; message: string } {

@@ -18,7 +18,7 @@ export async function main(options: { force: boolean }): Promise<void> {
     await serve(options);
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
-    console.error(error.message);
+    console.error(error.report);
     process.exitCode = 78;
   }
 }

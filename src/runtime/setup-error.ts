@@ -5,7 +5,12 @@ export class SetupError extends Error {
   override name = 'SetupError';
   readonly issues: string[];
   constructor(issues: string[]) {
-    super(`Valetkey cannot start:\n${issues.map((issue) => `  - ${issue}`).join('\n')}`);
+    super(issues.join('\n'));
     this.issues = issues;
+  }
+
+  /** All issues at once, in lines for the operator. */
+  get report(): string {
+    return `Valetkey cannot start:\n${this.issues.map((issue) => `  - ${issue}`).join('\n')}`;
   }
 }
