@@ -18,9 +18,7 @@ const INSERT = `insert into audit (${ENTRY_MEMBERS.map(columnOf).join(', ')}, po
 export const ADD_READS = `insert into audit_reads (week, owner, entry)
   select ?, value, ? from json_each(?) where true on conflict do nothing`;
 
-/**
- * Writes an entry inside an operation, and of a batch of reads the rows that find it.
- */
+/** Writes an entry inside an operation, and of a batch of reads the rows that find it. */
 export function auditWriter(client: Database): (entry: AuditEntry) => void {
   const insert = client.prepare<[AuditEntry]>(INSERT);
   const find = client.prepare<[number, string, string]>(ADD_READS);
