@@ -265,7 +265,7 @@ export const SETTINGS = {
     default: '50000',
     without: '',
     description:
-      'How many tokens each process keeps in memory, for ten minutes at most: a number, or `200MB`, the memory that they may take ([sizing](operations.md#sizing)). What is not in memory is read from the database.',
+      'How many tokens each process keeps in memory, for ten minutes at most: a number, or `200MB`, the memory that they may take ([sizing](operations.md#sizing)). What is not in memory is read from the database; while the cache is full, it comes in when it is read for the second time.',
   },
   VALETKEY_AUDIT_DAYS: {
     parser: daysOrForever(36_500),

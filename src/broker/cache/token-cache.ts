@@ -1,4 +1,5 @@
-// The token cache: decrypted tokens by connection, and which connections an owner has. Bounded in entries and in time.
+// The token cache: decrypted tokens by connection, and which connections an owner has. Bounded in entries and in time. When it is
+// full, what is new gets in when it is put for the second time, in the place of what was used longest ago (admission.ts).
 //
 // It changes while reads from the store are under way, whose rows may be older than the change. So an invalidation leaves the
 // minimum generation behind: older rows are not cached any more. Of a change by another replica, the generation does not say
@@ -8,6 +9,7 @@ import { type CacheSize, upTo } from '../../domain/cache-bounds.ts';
 import { type Connection, lifetime } from '../../domain/connection.ts';
 import { CLOCK_SKEW_MAX_MS, TOKEN_CACHE_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock } from '../../ports/index.ts';
+import { createAdmission } from './admission.ts';
 import { createRecentInvalidations, type ReadTicket } from './recent-invalidations.ts';
 
 export type { ReadTicket } from './recent-invalidations.ts';
@@ -47,9 +49,9 @@ export interface TokenCache {
 
   /** To be taken before the store is read, and passed on with what was read. */
   ticket(): ReadTicket;
-  /** Ignored when the row is older than what is known of the connection, or than a change notification. */
+  /** Ignored when the row is older than what is known of the connection, or than a change notification, or when it is not admitted. */
   put(served: ServedToken, ticket: ReadTicket): void;
-  /** Ignored when any owner's connections have changed since the ticket. */
+  /** Ignored when any owner's connections have changed since the ticket, or when it is not admitted. */
   putOwner(ticket: ReadTicket, integration: string, owner: string, connections: readonly Connection[]): void;
 
   /** Drops the token. From now on only rows of at least `minGeneration` are cached. */
@@ -72,6 +74,9 @@ const ENTRY_BYTES = 1_500;
 /** Of an entry, for what has no size of its own. */
 const USUAL_BYTES = 3_500;
 
+const hasRoom = (cache: Pick<LRUCache<string, object>, 'calculatedSize' | 'maxSize'>, size: number) =>
+  cache.calculatedSize + size <= cache.maxSize;
+
 /** `size`: of the tokens; what is known of owners is bounded in proportion. `ttlMs`: how long an entry is kept, however often it is read. */
 export function createTokenCache({
   size = { entries: 50_000 },
@@ -83,11 +88,11 @@ export function createTokenCache({
   clock?: Pick<Clock, 'monotonic'>;
 } = {}): TokenCache {
   const max = 'entries' in size ? size.entries : Math.ceil(size.bytes / USUAL_BYTES);
+  const sizeOf = 'entries' in size ? () => 1 : ({ accessToken }: ServedToken) => ENTRY_BYTES + accessToken.length;
   const lifetimes = { ttl: ttlMs, perf: { now: clock.monotonic } };
   const tokens = new LRUCache<string, ServedToken>({
-    ...('entries' in size
-      ? upTo(max)
-      : { maxSize: size.bytes, sizeCalculation: ({ accessToken }) => ENTRY_BYTES + accessToken.length }),
+    maxSize: 'entries' in size ? size.entries : size.bytes,
+    sizeCalculation: sizeOf,
     ...lifetimes,
   });
   /** The owner's key by connection. */
@@ -100,6 +105,7 @@ export function createTokenCache({
     },
   });
   const invalidations = createRecentInvalidations(max, clock.monotonic);
+  const [admission, ownerAdmission] = [createAdmission(max), createAdmission(max)];
 
   const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;
 
@@ -117,11 +123,14 @@ export function createTokenCache({
     put(served, ticket) {
       const { id, generation } = served.connection;
       if (!invalidations.admits(id, generation, ticket)) return;
-      if (generation >= (tokens.get(id)?.connection.generation ?? -1)) tokens.set(id, served);
+      const cached = tokens.get(id);
+      if (cached && generation < cached.connection.generation) return;
+      if (cached || hasRoom(tokens, sizeOf(served)) || admission.admits(id)) tokens.set(id, served);
     },
     putOwner(ticket, integration, owner, connections) {
       if (ticket !== invalidations.ticket()) return;
       const key = ownerKey(integration, owner);
+      if (!owners.has(key) && !hasRoom(owners, 1) && !ownerAdmission.admits(key)) return;
       owners.set(key, connections);
       for (const { id } of connections) ownerKeys.set(id, key);
     },

@@ -12,6 +12,88 @@ const served = (change: Parameters<typeof aConnection>[0] = {}): ServedToken => 
   ofUnknownAge: false,
 });
 
+const newerThan = ({ connection, ...rest }: ServedToken): ServedToken => ({
+  ...rest,
+  connection: { ...connection, generation: connection.generation + 1 },
+});
+
+describe('a full token cache', () => {
+  const full = (size: CacheSize, entries: number) => {
+    const tokenCache = createTokenCache({ size });
+    const cached = Array.from({ length: entries }, () => served());
+    const put = (one: ServedToken) => tokenCache.put(one, tokenCache.ticket());
+    cached.forEach(put);
+    const cachedOf = (some: ServedToken[]) => some.filter(({ connection }) => tokenCache.get(connection.id)).length;
+    expect(cachedOf(cached)).toBe(entries);
+    return { tokenCache, cached, put, cachedOf };
+  };
+
+  it.each<[CacheSize, number]>([
+    [{ entries: 100 }, 100],
+    [{ bytes: 150_600 }, 100],
+  ])('of %o keeps what it has while others are read once', (size, entries) => {
+    const { cached, put, cachedOf } = full(size, entries);
+    const others = Array.from({ length: 5_000 }, () => served());
+    others.forEach(put);
+    expect(cachedOf(others)).toBe(0);
+    expect(cachedOf(cached)).toBe(entries);
+  });
+
+  it('takes in what is read twice, in the place of what was read longest ago', () => {
+    const { cached, put, cachedOf } = full({ entries: 100 }, 100);
+    const others = Array.from({ length: 10 }, () => served());
+    others.forEach(put);
+    others.forEach(put);
+    expect(cachedOf(others)).toBe(10);
+    expect(cachedOf(cached.slice(0, 10))).toBe(0);
+    expect(cachedOf(cached.slice(10))).toBe(90);
+  });
+
+  it('forgets what was read once, long ago', () => {
+    const { put, cachedOf } = full({ entries: 100 }, 100);
+    const [one, ...others] = Array.from({ length: 2_000 }, () => served());
+    for (const each of [one!, ...others, one!]) put(each);
+    expect(cachedOf([one!])).toBe(0);
+  });
+
+  it('replaces a token that it has, and takes one in where another was dropped', () => {
+    const { tokenCache, cached, put } = full({ entries: 100 }, 100);
+    const newer = newerThan(cached[0]!);
+    put(newer);
+    expect(tokenCache.get(newer.connection.id)).toBe(newer);
+    tokenCache.invalidate(cached[1]!.connection, Number.POSITIVE_INFINITY);
+    const other = served();
+    put(other);
+    expect(tokenCache.get(other.connection.id)).toBe(other);
+  });
+
+  it('takes in what it had until it was too old', async () => {
+    let now = 1;
+    const tokenCache = createTokenCache({ size: { entries: 100 }, ttlMs: 1_000, clock: { monotonic: () => now } });
+    const cached = Array.from({ length: 100 }, () => served());
+    for (const each of cached) tokenCache.put(each, tokenCache.ticket());
+    now += 2_000;
+    // The library looks at the clock once in a millisecond.
+    await expect.poll(() => tokenCache.get(cached[3]!.connection.id)).toBeUndefined();
+    tokenCache.put(cached[3]!, tokenCache.ticket());
+    expect(tokenCache.get(cached[3]!.connection.id)).toBe(cached[3]);
+  });
+
+  it('does the same with the connections of owners', () => {
+    const tokenCache = createTokenCache({ size: { entries: 100 } });
+    const put = (owner: string) => tokenCache.putOwner(tokenCache.ticket(), 'slack', owner, [aConnection({ owner })]);
+    const owners = Array.from({ length: 101 }, (_, n) => `user_${n}`);
+    owners.forEach(put);
+    expect(owners.filter((owner) => tokenCache.ofOwner('slack', owner))).toEqual(owners.slice(0, 100));
+    const again = [aConnection({ owner: 'user_0' }), aConnection({ owner: 'user_0', label: 'work' })];
+    tokenCache.putOwner(tokenCache.ticket(), 'slack', 'user_0', again);
+    expect(tokenCache.ofOwner('slack', 'user_0')).toBe(again);
+    put('user_100');
+    expect(tokenCache.ofOwner('slack', 'user_100')).toBeDefined();
+    expect(tokenCache.ofOwner('slack', 'user_1')).toBeUndefined();
+  });
+});
+
 describe('token cache', () => {
   it('ignores a row that was read before the change notification of its connection', () => {
     const tokenCache = createTokenCache();
@@ -103,6 +185,8 @@ describe('token cache', () => {
     for (const old of [revoked, noted]) {
       tokenCache.put(old, ticket);
       expect(tokenCache.get(old.connection.id)).toBeUndefined();
+      // The cache is full: it takes in what is put twice.
+      tokenCache.put(old, tokenCache.ticket());
       tokenCache.put(old, tokenCache.ticket());
       expect(tokenCache.get(old.connection.id)).toBe(old);
     }
