@@ -18,11 +18,8 @@ export interface BackgroundThread {
   isGone(): boolean;
   /** Calls `listener` when that happens, unless it was stopped. */
   onGone(listener: () => void): void;
-  /**
-   * One task at a time, in order; starts the thread if it is not running. `begins` is called when it is the turn of this one, which
-   * does not happen if it throws. Undefined: the thread is gone, or went meanwhile.
-   */
-  run(task: BackgroundTask, begins?: () => void): Promise<BackgroundOutcome | undefined>;
+  /** One task at a time, in order; starts the thread if it is not running. Undefined: it is gone, or went meanwhile. */
+  run(task: BackgroundTask): Promise<BackgroundOutcome | undefined>;
   /** Fulfilled when the thread has ended. Before the connection that writes is closed, which removes the log. */
   stop(): Promise<void>;
 }
@@ -63,12 +60,10 @@ export function createBackgroundThread(path: string, start: (path: string) => Wo
     onGone(listener) {
       onGone = listener;
     },
-    run(task, begins) {
+    run(task) {
       const outcome = last.then(() => {
         const thread = isStopped ? undefined : running();
-        if (!thread) return undefined;
-        begins?.();
-        return outcomeOf(thread, task);
+        return thread && outcomeOf(thread, task);
       });
       last = outcome.catch(() => undefined);
       return outcome;

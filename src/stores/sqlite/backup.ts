@@ -5,8 +5,8 @@ import { SQLITE_OPEN_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
 import { JOURNAL } from '../shared/migration-journal.ts';
 import { existingPath } from './database.ts';
-import { storeError } from './group-commit.ts';
 import { rescuedRows, writeRescueFile } from './rescue-file.ts';
+import { storeError } from './store-error.ts';
 
 export interface Backup {
   bytes: number;

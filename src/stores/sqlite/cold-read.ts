@@ -3,7 +3,7 @@ import type { Database } from 'better-sqlite3';
 import type { Ciphertext } from '../../domain/connection.ts';
 import type { ConnectionStore, ServedRow, StoreError } from '../../ports/index.ts';
 import { CONNECTION_COLUMNS, type ConnectionRow, connectionOf } from './connection-rows.ts';
-import { storeError } from './group-commit.ts';
+import { storeError } from './store-error.ts';
 
 interface PendingRead {
   id: string;

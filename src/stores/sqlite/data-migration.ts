@@ -22,11 +22,11 @@ import { batchesIn } from '../shared/migrated-reads.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
 import { ADD_READS } from './audit-writer.ts';
 import { openDatabase, pathOf } from './database.ts';
-import { storeError } from './group-commit.ts';
 import { schemaState } from './migrations.ts';
 import { isInUse } from './process-locks.ts';
 import { countRescued } from './rescue-file.ts';
 import * as schema from './schema.ts';
+import { storeError } from './store-error.ts';
 
 const orStoreError = rejectingWith(storeError);
 

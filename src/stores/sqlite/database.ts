@@ -6,9 +6,9 @@ import Sqlite, { type Database } from 'better-sqlite3';
 import { SQLITE_BUSY_TIMEOUT_MS, SQLITE_OPEN_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
 import { PRIVATE, reserveOwnFile } from '../shared/own-files.ts';
-import { storeError } from './group-commit.ts';
 import { assertOurs, MIGRATIONS, migrateFile } from './migrations.ts';
 import { overwriteDeleted, REBUILD_AT_START_BYTES, rebuildOnce } from './secure-delete.ts';
+import { storeError } from './store-error.ts';
 
 /**
  * Opens `file:<path>` or `file::memory:`, and brings its tables up to date. A missing folder is made with mode 0700, the

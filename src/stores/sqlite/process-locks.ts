@@ -6,7 +6,7 @@ import Sqlite, { type Database } from 'better-sqlite3';
 import { isOwnFile } from '../shared/own-files.ts';
 import type { ProcessLocks } from '../shared/process-locks.ts';
 import { reserveBeside } from './database.ts';
-import { storeError } from './group-commit.ts';
+import { storeError } from './store-error.ts';
 
 /** `path`: of the data; the files of the locks lie beside it. Registers this process. Throws `StoreError`. */
 export function openProcessLocks(path: string): ProcessLocks {

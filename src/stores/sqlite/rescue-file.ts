@@ -5,8 +5,8 @@ import { RESCUE_FILE_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import type { PendingCommit, Rescue, RescuedResponses } from '../../ports/index.ts';
 import { assertOwnFile, isOwnFile } from '../shared/own-files.ts';
 import { pathOf, reserveBeside } from './database.ts';
-import { storeError } from './group-commit.ts';
 import { overwriteDeleted, overwriteJournal, rebuildOnce } from './secure-delete.ts';
+import { storeError } from './store-error.ts';
 
 /** Bytes of free pages inside the file: about two hundred answers. */
 const BALLAST = 512 * 1_024;

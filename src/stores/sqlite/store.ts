@@ -31,7 +31,7 @@ import { createDeliveryStore } from './deliveries.ts';
 import { createDeliveryLists } from './delivery-lists.ts';
 import { createEventWriter } from './event-writer.ts';
 import { createEventStore } from './events.ts';
-import { GroupCommit, type GroupCommitParts, storeError } from './group-commit.ts';
+import { GroupCommit, type GroupCommitParts } from './group-commit.ts';
 import { createHoldStore } from './holds.ts';
 import { createHousekeepingStore } from './housekeeping.ts';
 import { createIntegrationStore } from './integrations.ts';
@@ -48,6 +48,7 @@ import { createRevocationStore } from './revocations.ts';
 import { createSecretStore } from './secret-columns.ts';
 import { createSigningKeyStore } from './signing-keys.ts';
 import { compileWhenRun } from './statements.ts';
+import { storeError } from './store-error.ts';
 import { createUnreadableResponseStore } from './unreadable-responses.ts';
 import { createWebhookEndpointStore } from './webhook-endpoints.ts';
 
@@ -95,11 +96,12 @@ export async function openSqlite(
   /** From the first checkpoint on: a quiet broker has no threads. Entries are known by their ids, so a second try repeats nothing. */
   async function recordElsewhere(entries: readonly AuditEntry[]): Promise<void> {
     if (checkpointer.isRunning() && !appender.isGone()) {
-      const commit = (begins: () => void) => appender.run({ kind: 'append', entries }, begins);
-      const isWritten = await commits.writeElsewhere(commit).then(
-        () => true,
-        () => false,
-      );
+      const isWritten = await commits
+        .writeElsewhere(() => appender.run({ kind: 'append', entries }))
+        .then(
+          () => true,
+          () => false,
+        );
       if (isWritten) return;
     }
     await commits.write(() => entries.forEach(writeAudit), { isAwaited: false });
