@@ -69,6 +69,8 @@ export function brokerFor(io: Io, command: Command): Broker {
   const url = given || io.env.VALETKEY_URL || DEFAULT_URL;
   const variable = KEY_VARIABLES.find((name) => io.env[name] || io.env[`${name}_FILE`]) ?? 'VALETKEY_KEY';
   const key = keyIn(io, variable);
+  /** Something did, at this URL: where nothing answers later, it is being restarted. */
+  let hasAnswered = false;
 
   function send(method: string, path: string, body?: unknown): Promise<Response> {
     return request(path, {
@@ -89,13 +91,20 @@ export function brokerFor(io: Io, command: Command): Broker {
       const headers = new Headers(init.headers);
       headers.set('authorization', `Bearer ${key}`);
       // A redirect must not carry the key to another host.
-      return await io.fetch(`${url.replace(/\/+$/, '')}${path}`, { ...init, headers, redirect: 'manual' });
+      const response = await io.fetch(`${url.replace(/\/+$/, '')}${path}`, { ...init, headers, redirect: 'manual' });
+      hasAnswered = true;
+      return response;
     } catch (error) {
-      if ((error as Error).name === 'AbortError') throw new Failure('interrupted', EXIT.interrupted);
-      const isTimeout = (error as Error).name === 'TimeoutError';
-      const how = isTimeout ? `the broker at ${url} did not answer in time` : `no broker answers at ${url}`;
-      throw new Failure(`${how}; set VALETKEY_URL, or start one with: valetkey serve`, EXIT.unreachable);
+      throw unanswered(error as Error);
     }
+  }
+
+  function unanswered({ name }: Error): Failure {
+    if (name === 'AbortError') return new Failure('interrupted', EXIT.interrupted);
+    const isTimeout = name === 'TimeoutError';
+    const how = isTimeout ? `the broker at ${url} did not answer in time` : `no broker answers at ${url}`;
+    const message = `${how}; set VALETKEY_URL, or start one with: valetkey serve`;
+    return new Failure(message, EXIT.unreachable, undefined, isTimeout || hasAnswered);
   }
 
   async function ask(method: string, path: string, body?: unknown): Promise<Json> {
@@ -114,16 +123,20 @@ export function brokerFor(io: Io, command: Command): Broker {
   }
 
   const readJson = async (response: Response): Promise<Json | undefined> => {
-    const answer: unknown = await response.json().catch(() => undefined);
+    const answer: unknown = await response.json().catch((error: Error) => {
+      // Otherwise it broke off.
+      if (!(error instanceof SyntaxError)) throw unanswered(error);
+    });
     return isObject(answer) ? answer : undefined;
   };
 
   async function failureOf(response: Response, answer: Json | undefined): Promise<Failure> {
-    if (typeof answer?.code !== 'string') return notBroker(`status ${response.status}`, ` at ${url}`);
+    const isTransient = response.status === 429 || response.status >= 500;
+    if (typeof answer?.code !== 'string') return notBroker(`status ${response.status}`, ` at ${url}`, isTransient);
     const wait = response.headers.get('retry-after');
     const later = wait === null ? [] : [`Try again in ${wait} seconds.`];
     const lines = [...explained(answer), ...(await advice(answer)), ...later];
-    return new Failure(lines.map(visibleText).join('\n'), EXIT.refused, answer);
+    return new Failure(lines.map(visibleText).join('\n'), EXIT.refused, answer, isTransient);
   }
 
   /** What to do about a problem, if its own text does not say. */
@@ -171,8 +184,10 @@ export function brokerFor(io: Io, command: Command): Broker {
   };
 }
 
-const notBroker = (why: string, where = '') =>
-  new Failure(`the server${where} is not a Valetkey broker (${why}); set VALETKEY_URL`, EXIT.unreachable);
+function notBroker(why: string, where = '', isTransient = false): Failure {
+  const message = `the server${where} is not a Valetkey broker (${why}); set VALETKEY_URL`;
+  return new Failure(message, EXIT.unreachable, undefined, isTransient);
+}
 
 /** A member of an answer that is a list of objects. Throws `Failure`: no broker answers without it. */
 export function listOf(answer: Json, member: string): Json[] {

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { type Broker, brokerFor, globalsOf, type Json, objectOf, part, queryOf } from './broker.ts';
 import { example } from './example.ts';
-import { EXIT, Failure } from './failure.ts';
+import { Failure } from './failure.ts';
 import type { Io } from './io.ts';
 import { wholeNumber } from './options.ts';
 import { type Columns, printer } from './output.ts';
@@ -27,7 +27,7 @@ const COLUMNS: Columns = {
 const DEFAULT_LIMIT = 100;
 const MAX_PAGE_SIZE = 500;
 const WAIT_SECONDS = 25;
-/** Between two questions, if the broker does not wait or does not answer. */
+/** Between two questions, if the broker does not wait, or cannot answer now. */
 const PAUSE_MS = 1_000;
 
 interface Options {
@@ -89,7 +89,7 @@ async function* feed(
       wait: follow ? String(WAIT_SECONDS) : undefined,
     });
     const answer = await broker.page(`/v1/events?${query}`).catch((error: unknown) => {
-      if (follow && error instanceof Failure && error.code === EXIT.unreachable) return undefined;
+      if (follow && error instanceof Failure && error.isTransient) return undefined;
       throw error;
     });
     const data = answer?.data ?? [];

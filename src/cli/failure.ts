@@ -23,10 +23,13 @@ export class Failure extends Error {
   readonly code: number;
   /** The broker's problem (RFC 9457), for `--json`. */
   readonly problem: Record<string, unknown> | undefined;
-  constructor(message: string, code: number = EXIT.refused, problem?: Record<string, unknown>) {
+  /** It may pass: the same request may succeed later. */
+  readonly isTransient: boolean;
+  constructor(message: string, code: number = EXIT.refused, problem?: Record<string, unknown>, isTransient = false) {
     super(message);
     this.code = code;
     this.problem = problem;
+    this.isTransient = isTransient;
   }
 }
 
