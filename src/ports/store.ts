@@ -168,7 +168,8 @@ export interface DeclarativeFileStore {
 export interface MisdatedStore {
   /**
    * Jobs, received webhooks, upstream revocations, claims to register a client and blocked buckets whose time is further away than any
-   * is given: that is over now. Returns how many. From indexes.
+   * is given: that is over now. A webhook endpoint that fails since a time to come fails since now. Returns how many. From indexes, but
+   * for the few endpoints.
    */
   correctTimes(now: number): Promise<number>;
   /**

@@ -10,7 +10,14 @@ import {
   misdatedDelivery,
 } from '../shared/misdated.ts';
 import type { PostgresAccess } from './client.ts';
-import { clientRegistrations, jobs, pendingRevocations, rateBuckets, receivedWebhooks } from './schema.ts';
+import {
+  clientRegistrations,
+  jobs,
+  pendingRevocations,
+  rateBuckets,
+  receivedWebhooks,
+  webhookEndpoints,
+} from './schema.ts';
 
 const PAGE = `
   select connection_id as id, coalesce(due_at > $1::bigint + ${FURTHEST.claim} and exists (
@@ -38,6 +45,7 @@ export const createMisdatedStore = ({
       const isLater = (t: typeof jobs | typeof receivedWebhooks | typeof pendingRevocations, ms: number) =>
         and(isNotNull(t.nextAt), gt(t.nextAt, now + ms));
       const isClaimed = gt(clientRegistrations.claimedUntil, now + FURTHEST.registration);
+      const isFailing = gt(webhookEndpoints.failingSince, now + FURTHEST.failure);
       // By the clock of the server, as they are.
       const isBlocked = sql`${rateBuckets.blockedUntil} > extract(epoch from clock_timestamp()) * 1000 + ${sql.raw(String(FURTHEST.block))}`;
       const changed = [
@@ -48,6 +56,7 @@ export const createMisdatedStore = ({
           .set({ ...due, claimedUntil: null })
           .where(isLater(pendingRevocations, FURTHEST.background)),
         await orm.update(clientRegistrations).set({ claimedUntil: now }).where(isClaimed),
+        await orm.update(webhookEndpoints).set({ failingSince: now }).where(isFailing),
         await orm.update(rateBuckets).set({ blockedUntil: null }).where(isBlocked),
       ];
       return changed.reduce((sum, { rowCount }) => sum + (rowCount ?? 0), 0);

@@ -17,6 +17,7 @@ export const FURTHEST = {
   background: BACKGROUND_BACKOFF_MAX_MS + CLOCK_SKEW_MAX_MS,
   block: LIMIT_WAIT_MAX_MS + CLOCK_SKEW_MAX_MS,
   registration: REGISTRATION_CLAIM_MS + CLOCK_SKEW_MAX_MS,
+  failure: CLOCK_SKEW_MAX_MS,
 } as const;
 
 /** Of a row of `deliveries`, with `now` as SQL: a clock that was ahead made it, attempted it or claimed it. */

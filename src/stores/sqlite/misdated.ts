@@ -10,7 +10,14 @@ import {
   misdatedDelivery,
 } from '../shared/misdated.ts';
 import type { SqliteAccess } from './client.ts';
-import { clientRegistrations, jobs, pendingRevocations, rateBuckets, receivedWebhooks } from './schema.ts';
+import {
+  clientRegistrations,
+  jobs,
+  pendingRevocations,
+  rateBuckets,
+  receivedWebhooks,
+  webhookEndpoints,
+} from './schema.ts';
 
 /** Open deliveries, page by page. */
 export const DELIVERIES = `
@@ -34,6 +41,7 @@ export function createMisdatedStore({ orm, write }: Pick<SqliteAccess, 'orm' | '
         const isLater = (t: typeof jobs | typeof receivedWebhooks | typeof pendingRevocations, ms: number) =>
           and(isNotNull(t.nextAt), gt(t.nextAt, now + ms));
         const isClaimed = gt(clientRegistrations.claimedUntil, now + FURTHEST.registration);
+        const isFailing = gt(webhookEndpoints.failingSince, now + FURTHEST.failure);
         // By the clock of the machine, as they are.
         const isBlocked = gt(rateBuckets.blockedUntil, Date.now() + FURTHEST.block);
         return [
@@ -45,6 +53,7 @@ export function createMisdatedStore({ orm, write }: Pick<SqliteAccess, 'orm' | '
             .where(isLater(pendingRevocations, FURTHEST.background))
             .run(),
           orm.update(clientRegistrations).set({ claimedUntil: now }).where(isClaimed).run(),
+          orm.update(webhookEndpoints).set({ failingSince: now }).where(isFailing).run(),
           orm.update(rateBuckets).set({ blockedUntil: null }).where(isBlocked).run(),
         ].reduce((sum, { changes }) => sum + changes, 0);
       }),

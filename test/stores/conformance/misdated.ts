@@ -42,15 +42,21 @@ export function misdated(at: Opened): void {
     const soonRevoked = aRevocation({ nextAt: NOW + 60_000, integration: 'beta' });
     for (const one of [claimed, soonRevoked]) await at.store.addPendingRevocation(one);
     expect(await claim('reg_1', NOW + HOUR)).toBe('claimed');
+    const ahead = anEndpoint({ failingSince: NOW + HOUR });
+    for (const endpoint of [ahead, anEndpoint({ failingSince: NOW - 1 }), anEndpoint()])
+      await at.store.addWebhookEndpoint(endpoint, anEntry());
     await at.store.blockBucket('api/ahead', 2 * HOUR);
     await at.store.blockBucket('api/soon', 60_000);
 
-    expect(await at.store.correctTimes(NOW)).toBe(5);
+    expect(await at.store.correctTimes(NOW)).toBe(6);
     expect((await at.store.claimJob(NOW, NOW + 1, []))?.id).toBe(late.id);
     expect(await at.store.claimJob(NOW, NOW + 1, [late.id])).toBeUndefined();
     expect((await at.store.claimReceived(NOW, NOW + 60_000, 9)).map(({ id }) => id)).toEqual([webhook.id]);
     expect(await at.store.dueRevocations(NOW)).toEqual([claimed.integration]);
     expect(await claim('reg_2', NOW)).toBe('claimed');
+    // It is disabled when it has failed for days.
+    const endpoints = await at.store.webhookEndpoints(undefined, FIRST);
+    expect(endpoints.data.map((one) => one.failingSince)).toEqual([null, NOW - 1, NOW]);
     expect((await at.store.blockedBuckets(9)).map(({ bucket }) => bucket)).toEqual(['api/soon']);
     expect(await at.store.correctTimes(NOW)).toBe(0);
   });
