@@ -17,11 +17,12 @@ const SECRETS = { secret: randomBytes(32).toString('base64'), previousSecret: nu
 const DONE: WebhookResponse = { kind: 'answered', status: 204, body: '', retryAfterMs: undefined };
 
 /** An engine with one endpoint, and one delivery of it in flight. */
-async function inFlight() {
+async function inFlight(ahead = 0) {
   const store = await openSqlite('file::memory:');
   onTestFinished(() => store.close());
   let at = NOW + 1;
-  const clock = { now: () => at, monotonic: () => at - NOW };
+  let aheadMs = ahead;
+  const clock = { now: () => at + aheadMs, monotonic: () => at - NOW };
   const sent: (WebhookPost & { answer(response: WebhookResponse): void })[] = [];
   const sender = {
     post: (request: WebhookPost) =>
@@ -63,11 +64,14 @@ async function inFlight() {
   const advance = (ms: number) => {
     at += ms;
   };
+  const setClock = (ms: number) => {
+    aheadMs = ms;
+  };
   const status = async () => (await store.deliveries({}, FIRST)).data.map((one) => [one.status, one.attempts]);
   const permit = (now: readonly Permission[] | undefined) => {
     permissions = now;
   };
-  return { store, engine, sent, events, clock, advance, status, permit, endpoint };
+  return { store, engine, sent, events, clock, advance, setClock, status, permit, endpoint };
 }
 
 test('shutdown: an answer within the grace is stored, and nothing more is claimed', async () => {
@@ -114,3 +118,24 @@ test('a caller that has lost the permission, or is gone, is sent nothing more: t
   expect(sent).toHaveLength(1);
   await engine.stop();
 });
+
+test.each([
+  ['ahead', 0, 3_600_000, 0],
+  ['back', 3_600_000, 0, 4_000],
+])(
+  'a clock that is set %s during an attempt: once it is right, what is stored of it has the right times',
+  async (_, before, after, ago) => {
+    const { store, engine, sent, advance, setClock, status } = await inFlight(before);
+    advance(4_000);
+    setClock(after);
+    sent[0]!.answer({ kind: 'answered', status: 503, body: '', retryAfterMs: undefined });
+    await expect.poll(status).toEqual([['failing', 1]]);
+    await engine.stop();
+    const now = NOW + 4_001;
+    await store.correctDeliveries(now, FIRST);
+    const lastAttemptAt = now - ago;
+    expect((await store.deliveries({}, FIRST)).data).toMatchObject([
+      { lastAttemptAt, nextAt: lastAttemptAt + 4_000 + DELIVERY_RETRIES_MS[0] },
+    ]);
+  },
+);

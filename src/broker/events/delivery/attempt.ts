@@ -44,7 +44,7 @@ export interface AttemptParts {
   };
   /** The keys of `v1a`. */
   signingKeys: () => Promise<readonly KeyObject[]>;
-  clock: Pick<Clock, 'now'>;
+  clock: Pick<Clock, 'now' | 'monotonic'>;
   /** In [0, 1). */
   random: () => number;
   log: Logger;
@@ -102,19 +102,22 @@ export function createAttempts({ sender, vault, callers, signingKeys, clock, ran
 
   return {
     async make({ delivery, event }, endpoint, signal) {
-      const started = clock.now();
+      const started = clock.monotonic();
+      /** From the time at its end: a clock that is set meanwhile gives both, and they are corrected together. */
+      const startOf = (ended: number) => Math.round(ended - (clock.monotonic() - started));
       const failed = (error: string, response?: WebhookResponse): DeliveryOutcome => {
         const answered = response?.kind === 'answered' ? response : undefined;
         const isThrottled = answered?.status === 429 || error === 'timeout';
         const { attempts } = delivery;
         const wait = deliveryRetryIn({ attempts, isThrottled, retryAfterMs: answered?.retryAfterMs }, random());
+        const now = clock.now();
         return {
           status: wait === null ? 'dead' : 'failing',
-          at: started,
+          at: startOf(now),
           httpStatus: response?.status ?? null,
           error,
           response: answered ? vault.encrypt(answered.body, responseContext(delivery.id)) : null,
-          nextAt: wait === null ? null : clock.now() + wait,
+          nextAt: wait === null ? null : now + wait,
         };
       };
       try {
@@ -132,7 +135,7 @@ export function createAttempts({ sender, vault, callers, signingKeys, clock, ran
         const { status } = response;
         if (status < 200 || status > 299) return { outcome: failed(`status_${status}`, response), response };
         const kept = vault.encrypt(response.body, responseContext(delivery.id));
-        const delivered = { at: started, httpStatus: status, error: null, response: kept, nextAt: null };
+        const delivered = { at: startOf(clock.now()), httpStatus: status, error: null, response: kept, nextAt: null };
         return { outcome: { status: 'delivered', ...delivered }, response };
       } catch (error) {
         const fields = { err: error, delivery: delivery.id, endpoint: endpoint.id };
