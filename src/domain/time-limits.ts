@@ -617,7 +617,7 @@ export const REQUEST_TIMEOUT_MS = 30 * SECOND_MS;
 export const CONNECTION_CHECK_MS = 2 * SECOND_MS;
 /** Failed authentications of one address are counted in windows of this length. */
 export const AUTHENTICATION_WINDOW_MS = MINUTE_MS;
-/** A store that is away fails all requests alike: they are logged this often. */
+/** A store that is away fails all requests alike, as a thread of it fails all that it is to append: they are logged this often. */
 export const STORE_ERROR_LOG_INTERVAL_MS = SECOND_MS;
 /** At shutdown, open requests may continue for this long. */
 export const SHUTDOWN_GRACE_MS = 10 * SECOND_MS;

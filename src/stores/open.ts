@@ -1,5 +1,7 @@
 // Which store a database URL means, by its scheme. Only the driver that is used is loaded.
 import { join } from 'node:path';
+import { createLogThrottle } from '../domain/log-throttle.ts';
+import { STORE_ERROR_LOG_INTERVAL_MS } from '../domain/time-limits.ts';
 import { type Logger, type MigrationEndpoint, type Store, StoreError, type WithdrawalLog } from '../ports/index.ts';
 import { openWithdrawalLog } from './shared/withdrawal-log.ts';
 import { countRescued, openRescue, type RescueFile } from './sqlite/rescue-file.ts';
@@ -24,8 +26,15 @@ export async function openStore(
   log: Logger,
   monotonic?: () => number,
 ): Promise<Store> {
-  if (!isPostgres(databaseUrl))
-    return (await import('./sqlite/store.ts')).openSqlite(databaseUrl, undefined, monotonic);
+  if (!isPostgres(databaseUrl)) {
+    const { openSqlite } = await import('./sqlite/store.ts');
+    const throttle = createLogThrottle(monotonic ?? (() => performance.now()), STORE_ERROR_LOG_INTERVAL_MS);
+    return openSqlite(databaseUrl, undefined, monotonic, (err) => {
+      const suppressed = throttle();
+      if (suppressed !== undefined)
+        log.warn({ err, suppressed }, 'audit log: the thread that appends failed, the event loop appends');
+    });
+  }
   const { openPostgres } = await import('./postgres/store.ts');
   const { openProcessLocks } = await import('./sqlite/process-locks.ts');
   const onNamesLost = () =>

@@ -2,7 +2,7 @@
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { EventType } from '../../domain/events.ts';
-import type { Store } from '../../ports/index.ts';
+import { type Store, StoreClosedError } from '../../ports/index.ts';
 import { createInstants } from '../shared/instants.ts';
 import { createListeners } from '../shared/listeners.ts';
 import { rejectingWith } from '../shared/store-errors.ts';
@@ -54,12 +54,14 @@ import { createWebhookEndpointStore } from './webhook-endpoints.ts';
 
 /**
  * Opens `file:<path>` or `file::memory:`, and migrates it. `migrations` is the folder of the generated SQL, for a
- * bundle that lies elsewhere. `disk` is set by tests. Rejects with `StoreError`, also when a newer version made the database.
+ * bundle that lies elsewhere. `onThreadFailed` is called when the thread could not append to the audit log and the event loop does.
+ * `disk` is set by tests. Rejects with `StoreError`, also when a newer version made the database.
  */
 export async function openSqlite(
   url: string,
   migrations?: string,
   monotonic?: () => number,
+  onThreadFailed: (error: unknown) => void = () => undefined,
   disk?: Pick<GroupCommitParts, 'sync' | 'giveUpMs' | 'unsyncedAfterMs'>,
 ): Promise<Store> {
   const client = openDatabase(url, migrations);
@@ -96,13 +98,12 @@ export async function openSqlite(
   /** From the first checkpoint on: a quiet broker has no threads. Entries are known by their ids, so a second try repeats nothing. */
   async function recordElsewhere(entries: readonly AuditEntry[]): Promise<void> {
     if (checkpointer.isRunning() && !appender.isGone()) {
-      const isWritten = await commits
-        .writeElsewhere(() => appender.run({ kind: 'append', entries }))
-        .then(
-          () => true,
-          () => false,
-        );
-      if (isWritten) return;
+      try {
+        return await commits.writeElsewhere(() => appender.run({ kind: 'append', entries }));
+      } catch (error) {
+        if (error instanceof StoreClosedError) throw error;
+        onThreadFailed(error);
+      }
     }
     await commits.write(() => entries.forEach(writeAudit), { isAwaited: false });
   }

@@ -6,6 +6,8 @@ import { Worker } from 'node:worker_threads';
 import Sqlite from 'better-sqlite3';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { AuditEntry } from '../../../src/domain/audit.ts';
+import { STORE_ERROR_LOG_INTERVAL_MS } from '../../../src/domain/time-limits.ts';
+import { openStore } from '../../../src/stores/open.ts';
 import { createBackgroundThread } from '../../../src/stores/sqlite/background-thread.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { createMigratedFile } from '../../support/sqlite-file.ts';
@@ -104,7 +106,10 @@ type Task = { kind: 'checkpoint' | 'append' } | 'close';
 /** A store, and what is asked of its threads: `answer` may do so in their place, and return true. */
 async function aStore(answer: (worker: Worker, kind: 'checkpoint' | 'append') => boolean = () => false) {
   const path = await aFile();
-  const store = await openSqlite(`file:${path}`);
+  const clock = { monotonic: 0 };
+  const warned: unknown[] = [];
+  const log = { debug() {}, info() {}, error() {}, warn: (...line: unknown[]) => void warned.push(line) };
+  const store = await openStore({ databaseUrl: `file:${path}` }, log, () => clock.monotonic);
   onTestFinished(store.close);
   const asked = { checkpoint: 0, append: 0 };
   const post = Worker.prototype.postMessage;
@@ -116,6 +121,8 @@ async function aStore(answer: (worker: Worker, kind: 'checkpoint' | 'append') =>
   const appended: AuditEntry[] = [];
   return {
     asked,
+    warned,
+    clock,
     /** Beside commits of the store itself. */
     async append(batches: number) {
       const each = Array.from({ length: batches }, () => {
@@ -156,11 +163,17 @@ test('background thread: a checkpoint that hangs holds up nothing that is append
   hung[0]!.emit('message', 'done');
 });
 
-test('background thread: what it cannot write, the store writes itself', async () => {
-  const { asked, append, expectEachOnce } = await aStore((worker, kind) => {
+test('background thread: what it cannot write, the store writes itself, and says so once a second', async () => {
+  const { asked, append, expectEachOnce, warned, clock } = await aStore((worker, kind) => {
     if (kind === 'append') worker.emit('message', { failed: 'database or disk is full' });
     return kind === 'append';
   });
   while (asked.append < 20) await append(20);
   expectEachOnce();
+  const err = expect.objectContaining({ message: 'database or disk is full' });
+  expect(warned).toEqual([[{ err, suppressed: 0 }, expect.stringContaining('the thread that appends failed')]]);
+  const suppressed = asked.append - 1;
+  clock.monotonic = STORE_ERROR_LOG_INTERVAL_MS;
+  await append(1);
+  expect(warned.slice(1)).toEqual([[{ err, suppressed }, expect.any(String)]]);
 });

@@ -26,7 +26,7 @@ async function twoStores() {
     return answers.promise;
   };
   const disk = { sync, giveUpMs: GIVE_UP_MS, unsyncedAfterMs: UNSYNCED_AFTER_MS };
-  const store = await openSqlite(url, undefined, undefined, disk);
+  const store = await openSqlite(url, undefined, undefined, undefined, disk);
   const other = await openSqlite(url);
   onTestFinished(async () => {
     answers.resolve();
