@@ -10,7 +10,8 @@ import { paced } from './figures/paced.ts';
 import { proxied, proxiedStreams } from './figures/proxied.ts';
 import { cold, warm } from './figures/reads.ts';
 import { readsDuringRefreshes, refreshes } from './figures/refreshing.ts';
-import { coldPostgres, replicaReads, replicaRefreshes } from './figures/replicas.ts';
+import { replicaRefreshes, saturatedRefreshes } from './figures/refreshing-postgres.ts';
+import { coldPostgres, replicaReads } from './figures/replicas.ts';
 import { sessions } from './figures/sessions.ts';
 import { tick } from './figures/tick.ts';
 import { undelivered } from './figures/undelivered.ts';
@@ -31,6 +32,7 @@ const experiments: Experiment[] = [
   sessions,
   jwt,
   refreshes,
+  saturatedRefreshes,
   readsDuringRefreshes,
   workerReads,
   replicaReads,

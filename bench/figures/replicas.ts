@@ -1,22 +1,8 @@
-// Several replicas on one PostgreSQL: their throughput, and the load on the database.
-import { setTimeout as pause } from 'node:timers/promises';
-import {
-  type Bench,
-  experiment,
-  type FigureSpec,
-  interleave,
-  median,
-  request,
-  sample,
-  startShipped,
-  tally,
-} from '../harness.ts';
+// Reads on one PostgreSQL: of several replicas, and those that the database answers.
+import { experiment, type FigureSpec, interleave, median, request, sample, startShipped, tally } from '../harness.ts';
 import { type Database, startServer } from '../postgres.ts';
-import type { Broker, Progress } from '../servers/broker.ts';
-import type { Provider } from '../servers/provider.ts';
-import { processorSeconds, type Remote, startRemote } from '../servers/remote.ts';
 
-const against1 = (title: string, floor: number, goal: number): FigureSpec => ({
+export const against1 = (title: string, floor: number, goal: number): FigureSpec => ({
   title,
   baseline: 'one replica',
   better: 'higher',
@@ -120,110 +106,6 @@ export const coldPostgres = experiment({
         ],
         facts: { coldPerSecond: median(measured.ours), coldDatabaseMicros: databaseMicros },
       },
-    };
-  },
-});
-
-const LATENCY_MS = 200;
-const IN_FLIGHT = 32;
-const WITHIN_MS = 60_000;
-
-/** Starts replicas on a database. */
-async function brokers(bench: Bench, database: Database, count: number) {
-  const limits = { VALETKEY_REFRESH_CONCURRENCY: String(IN_FLIGHT), VALETKEY_REFRESH_RATE: '100000' };
-  const replicas: Remote<Broker>[] = [];
-  for (let n = 0; n < count; n++) {
-    const replica = await startRemote<Broker>('broker', { env: { ...database.env(n), ...limits } });
-    bench.defer(replica.stop);
-    replicas.push(replica);
-  }
-  const progress = () => Promise.all(replicas.map((replica) => replica.ask('progress', null)));
-  const processor = () => replicas.reduce((sum, { pid }) => sum + (processorSeconds(pid) ?? 0), 0);
-  const kept = (all: Progress[]) => all.reduce((sum, one) => sum + one.kept, 0);
-
-  return {
-    processor,
-    /** Makes `each` connections due, calls `onDue`, and returns the refreshes per second when all are refreshed. */
-    async refresh(round: number, each: number, onDue: () => Promise<void>): Promise<number> {
-      for (const replica of replicas) await replica.ask('forget', null);
-      // As autovacuum does within a minute: leases are created by the first refresh.
-      await database.ask('analyze');
-      const [from, to] = [round * each, (round + 1) * each].map(database.seeded.idOf);
-      await database.ask(
-        `update connections set next_refresh_at = ${Date.now() - 1} where id >= '${from}' and id < '${to}'`,
-      );
-      await onDue();
-      const late = performance.now() + WITHIN_MS;
-      let all = await progress();
-      while (kept(all) < each) {
-        if (performance.now() > late) throw new Error(`only ${kept(all)} refreshes within ${WITHIN_MS} ms`);
-        await pause(20);
-        all = await progress();
-      }
-      const busy = all.filter((one) => one.kept > 0);
-      const ms = Math.max(...busy.map(({ until }) => until)) - Math.min(...busy.map(({ since }) => since));
-      return (each / ms) * 1_000;
-    },
-  };
-}
-
-export const replicaRefreshes = experiment({
-  figures: {
-    'refresh-2': against1(`refreshes a second on two replicas, a provider that takes ${LATENCY_MS} ms`, 1.5, 1.9),
-    'refresh-3': against1(`refreshes a second on three replicas, a provider that takes ${LATENCY_MS} ms`, 2, 2.8),
-  },
-  async run(bench) {
-    const provider = await startRemote<Provider>('provider', { env: { LATENCY_MS: String(LATENCY_MS) } });
-    bench.defer(provider.stop);
-    const tokenUrl = `${await provider.ask('url', null)}/token`;
-    const server = await startServer();
-    bench.defer(server.stop);
-    const rounds = Math.min(bench.rounds, 3) + 1;
-    const each = bench.quick ? 200 : 600;
-    const fleets: (Awaited<ReturnType<typeof brokers>> & { count: number; database: Database })[] = [];
-    // Each on its own database, since idle replicas would refresh as well.
-    for (const count of [1, 2, 3]) {
-      const database = await server.database({ connections: each * count * rounds, token: 200, tokenUrl });
-      fleets.push({ count, database, ...(await brokers(bench, database, count)) });
-    }
-    const costs: number[] = [];
-    const databaseCosts: number[] = [];
-    const walBytes: number[] = [];
-    const written = async ({ database }: (typeof fleets)[number]) => {
-      const [row] = await database.ask("select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 as bytes");
-      return Number(row?.bytes);
-    };
-    const side = (one: (typeof fleets)[number]) => {
-      let round = 0;
-      return async () => {
-        let [processor, database, bytes] = [0, 0, 0];
-        // What makes them due writes a version of each row too.
-        const perSecond = await one.refresh(round++, each * one.count, async () => {
-          [processor, database, bytes] = [one.processor(), (await server.processor()) ?? 0, await written(one)];
-        });
-        const count = each * one.count;
-        costs.push(((one.processor() - processor) / count) * 1e6);
-        databaseCosts.push(((((await server.processor()) ?? 0) - database) / count) * 1e6);
-        walBytes.push(((await written(one)) - bytes) / count);
-        return perSecond;
-      };
-    };
-    const [one, two, three] = fleets.map(side) as [() => Promise<number>, () => Promise<number>, () => Promise<number>];
-    const measured = await interleave(rounds, { one, two, three });
-    const facts = {
-      brokerMicros: median(costs),
-      databaseMicros: median(databaseCosts),
-      journalBytes: median(walBytes),
-      oneReplica: median(measured.one.slice(1)),
-    };
-    const notes = [
-      `${IN_FLIGHT} requests in flight at each replica; ${facts.brokerMicros.toFixed(0)} µs of processor time each, and ${facts.databaseMicros.toFixed(0)} µs of the database's, on the same machine`,
-      `${facts.journalBytes.toFixed(0)} bytes of write-ahead log each`,
-    ];
-    const common = { baseline: measured.one.slice(1), unit: 'refreshes/s', notes };
-    return {
-      'refresh-2': { ours: measured.two.slice(1), ...common },
-      'refresh-3': { ours: measured.three.slice(1), ...common, facts },
     };
   },
 });
