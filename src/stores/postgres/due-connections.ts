@@ -46,6 +46,17 @@ const isShare = (operator: '=' | '<>'): string =>
   `case when mod(abs(hashtext(connection_id)::bigint), (select replicas from live)) ${operator} (select rank from live)
    then true else false end`;
 
+/**
+ * The planner takes the values of parameters that it sees for a reason to plan every call again, which takes longer than to run
+ * it.
+ */
+const unseen = (parameter: string): string => `(select ${parameter})`;
+const INTEGRATION = unseen('$1::text');
+const NOW = unseen('$2::bigint');
+const LIMIT = unseen('$3::bigint');
+const WITHOUT = unseen('$4::text[]');
+const PLACE = `${unseen('$6::bigint')}, ${unseen('$7::text')}`;
+
 /** $1: integration, $2: now, $3: limit, $4: ids that are left out, $5: this holder, $6 and $7: the place to begin at. */
 export const DUE_CONNECTIONS = `
   with live as materialized (
@@ -53,16 +64,18 @@ export const DUE_CONNECTIONS = `
     where seen_at > clock_timestamp() - interval '${PROCESS_DEAD_AFTER_MS} milliseconds'
   ), ours as materialized (
     select connection_id, due_at from leases
-    where integration = $1 and due_at is not null and due_at <= $2 and (due_at, connection_id) >= ($6, $7)
+    where integration = ${INTEGRATION} and due_at is not null and due_at <= ${NOW}
+      and (due_at, connection_id) >= (${PLACE})
       and ${isShare('=')}
-      and connection_id <> all($4::text[])
-    order by due_at, connection_id limit $3
+      and connection_id not in (select unnest(${WITHOUT}))
+    order by due_at, connection_id limit ${LIMIT}
   ), late as materialized (
     select connection_id, due_at from leases
-    where integration = $1 and due_at is not null and due_at <= $2 - ${DUE_FOR_OTHERS_MS} and (due_at, connection_id) >= ($6, $7)
+    where integration = ${INTEGRATION} and due_at is not null and due_at <= ${NOW} - ${DUE_FOR_OTHERS_MS}
+      and (due_at, connection_id) >= (${PLACE})
       and ${isShare('<>')}
-      and connection_id <> all($4::text[])
-    order by due_at desc, connection_id desc limit $3 - (select count(*) from ours)
+      and connection_id not in (select unnest(${WITHOUT}))
+    order by due_at desc, connection_id desc limit ${LIMIT} - (select count(*) from ours)
   )
   select due.due_at, ${connectionColumns('c')}
   from (select * from ours union all select * from late) due,

@@ -237,6 +237,20 @@ test('due endpoints, by an index step for each endpoint', async () => {
   expect(plan).not.toMatch(/Seq Scan on deliveries/);
 });
 
+test('what is due: planned once, whatever the limit and however many are under way', async () => {
+  if (!hasPostgres()) return;
+  const name = 'due_connections';
+  for (let limit = 1; limit <= 8; limit++) {
+    const without = Array.from({ length: 2 ** limit }, (_, n) => `con_n${String(n).padStart(8, '0')}`);
+    await client.query({ name, text: DUE_CONNECTIONS, values: ['i3', NOW, limit, without, 'none', 0, ''] });
+  }
+  const counts = 'select generic_plans::int as general from pg_prepared_statements where name = $1';
+  const { rows } = await client.query(counts, [name]);
+  // The first five are planned for their values, to compare.
+  expect(rows).toEqual([{ general: 3 }]);
+  await client.query(`deallocate ${name}`);
+});
+
 test('what is due, grants that have died and the last refresh, by the indexes beside the leases', async () => {
   if (!hasPostgres()) return;
   expectNoScan(await plansOf((orm) => [recentlyDead(orm as never, 'i0', NOW, 100), lastRefreshAt(orm as never, 'i3')]));
