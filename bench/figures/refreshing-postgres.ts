@@ -6,6 +6,7 @@ import type { Broker, Progress } from '../servers/broker.ts';
 import type { PoolLoop } from '../servers/pool.ts';
 import type { Provider } from '../servers/provider.ts';
 import { processorSeconds, type Remote, startRemote } from '../servers/remote.ts';
+import { WARM_UP } from './refreshing.ts';
 import { against1 } from './replicas.ts';
 
 const WITHIN_MS = 60_000;
@@ -99,7 +100,8 @@ export const saturatedRefreshes = experiment({
     const tokenUrl = await startProvider(bench, 0);
     const server = await startServer();
     bench.defer(server.stop);
-    const rounds = bench.rounds + 1;
+    const warmUp = bench.quick ? WARM_UP.quick : WARM_UP.whole;
+    const rounds = warmUp + bench.rounds;
     // None is due by itself. The first are made due together, the next have expired, and the last are alive.
     const [firstExpired, firstAlive, connections] = [many, many + few, many + 2 * few].map((n) => n * rounds);
     const inHours = (hours: number) => Date.now() + hours * 3_600_000;
@@ -129,27 +131,26 @@ export const saturatedRefreshes = experiment({
     }
 
     const costs = { together: [] as Cost[], refreshed: [] as Cost[], alive: [] as Cost[] };
+    const loop = () => pool.ask('loop', { tokenUrl, inFlight: MANY_IN_FLIGHT, ms: bench.sliceMs });
     let round = 0;
-    const measured = await interleave(rounds, {
-      baseline: () => pool.ask('loop', { tokenUrl, inFlight: MANY_IN_FLIGHT, ms: bench.sliceMs }),
-      async ours() {
-        const { perSecond, ...cost } = await fleet.refresh(many * round, many);
-        costs.together.push(cost);
-        costs.refreshed.push(await readFew(firstExpired! + few * round));
-        costs.alive.push(await readFew(firstAlive! + few * round));
-        round++;
-        return perSecond;
-      },
-    });
-    // The first round warms up.
+    async function refreshNext(): Promise<number> {
+      const { perSecond, ...cost } = await fleet.refresh(many * round, many);
+      costs.together.push(cost);
+      costs.refreshed.push(await readFew(firstExpired! + few * round));
+      costs.alive.push(await readFew(firstAlive! + few * round));
+      round++;
+      return perSecond;
+    }
+    while (round < warmUp) await refreshNext();
+    await loop();
+    const measured = await interleave(bench.rounds, { baseline: loop, ours: refreshNext });
     const text = (all: Cost[]) => {
-      const { broker, database: ofDatabase, log } = medianOf(all.slice(1));
+      const { broker, database: ofDatabase, log } = medianOf(all.slice(warmUp));
       return `${broker.toFixed(0)} µs of processor time each and ${ofDatabase.toFixed(0)} µs of the database's, on the same machine, ${log.toFixed(0)} bytes of write-ahead log`;
     };
     return {
       'refresh-postgres': {
-        ours: measured.ours.slice(1),
-        baseline: measured.baseline.slice(1),
+        ...measured,
         unit: 'refreshes/s',
         notes: [
           `${many} connections each round, logs at info; ${text(costs.together)}`,

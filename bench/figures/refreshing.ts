@@ -10,7 +10,7 @@ import { processorSeconds, type Remote, startRemote } from '../servers/remote.ts
 const IN_FLIGHT = 64;
 const WITHIN_MS = 60_000;
 /** Rounds of refreshes before those that count: a process that runs for weeks is one whose code was compiled. */
-const WARM_UP = { whole: 10, quick: 1 };
+export const WARM_UP = { whole: 10, quick: 1 };
 
 async function setUp({ defer }: Bench, connections: number, integrations: number, env: Record<string, string>) {
   const provider = await startRemote<Provider>('provider');
