@@ -1,5 +1,4 @@
 // The framework: the middleware that every request passes but those of the fast path, and the routes by resource.
-import { getRequestListener } from '@hono/node-server';
 import { createMiddleware } from 'hono/factory';
 import { HTTPException } from 'hono/http-exception';
 import { routePath } from 'hono/route';
@@ -10,7 +9,8 @@ import { createCursors } from './cursors.ts';
 import type { Env } from './env.ts';
 import { problemOfError } from './errors/problem.ts';
 import { problemResponse } from './errors/respond.ts';
-import type { Framework, HttpParts } from './http-parts.ts';
+import type { Health } from './health.ts';
+import type { HttpParts } from './http-parts.ts';
 import { type Admission, admitContext, authenticate } from './middleware/authentication.ts';
 import { jsonBody } from './middleware/body-limits.ts';
 import type { LogFailure } from './middleware/error-logging.ts';
@@ -56,19 +56,16 @@ const CLIENT_GONE = 499;
 /** Any other is counted as one, so that strangers cannot make up time series. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
-export function createFramework(parts: HttpParts, logFailure: LogFailure, admission: Admission): Framework {
-  const { fetch } = createApp(parts, logFailure, admission);
-  // HTTP/1.0 requires no `Host` (HAProxy's health checks send none); the framework needs one to build a URL.
-  const options = { hostname: 'localhost' };
-  const everything = getRequestListener(fetch, options);
-  const published = getRequestListener((request, env) => fetch(request, { ...env, isPublic: true }), options);
-  return {
-    everything: (request, response) => void everything(request, response),
-    published: (request, response) => void published(request, response),
-  };
+interface Parts extends HttpParts {
+  health: Health;
+  logFailure: LogFailure;
+  admission: Admission;
 }
 
-function createApp(parts: HttpParts, logFailure: LogFailure, admission: Admission) {
+/** Answers a request. */
+export type App = ReturnType<typeof router>['fetch'];
+
+export function createApp({ logFailure, admission, ...parts }: Parts): App {
   const { telemetry, clock, log, tokens, jwt, publicUrl, appName } = parts;
   const app = router();
   const cursors = createCursors(parts.vault);
@@ -143,7 +140,7 @@ function createApp(parts: HttpParts, logFailure: LogFailure, admission: Admissio
   app.route('/', oauthRoutes({ ...parts, ...tokens, ...jwt, admit }));
   app.route('/', clientDocumentRoutes(parts));
   app.route('/', signalRoutes({ signals: parts.signalReceiving }));
-  app.route('/', healthRoutes(parts));
+  app.route('/', healthRoutes(parts.health));
   app.route(
     '/',
     descriptionRoutes({ ...parts, describe: async () => (await import('./openapi/generate.ts')).describe(app) }),
@@ -168,5 +165,5 @@ function createApp(parts: HttpParts, logFailure: LogFailure, admission: Admissio
     c.get('logFailure')(error, requestId);
     return toResponse(c, problemOfError(error, requestId));
   });
-  return app;
+  return app.fetch;
 }

@@ -1,5 +1,7 @@
 // The HTTP server: the fast path, and the framework for all other requests, which is loaded with the first of them.
 import { createFastRoutes, type FastRoutes } from './fast-path/index.ts';
+import type { App } from './framework.ts';
+import { createHealth } from './health.ts';
 import type { Framework, HttpParts, RequestHandler } from './http-parts.ts';
 import { createAdmission } from './middleware/authentication.ts';
 import { createFailureLog } from './middleware/error-logging.ts';
@@ -17,10 +19,29 @@ export function createHttp(parts: HttpParts): Http {
   const { reader } = parts.tokens;
   const { verification } = parts.jwt;
   const admit = createAdmission(parts);
-  const load = async () => (await import('./framework.ts')).createFramework(parts, logFailure, admit);
+  const health = createHealth(parts);
+  const loaded = once(async () =>
+    (await import('./framework.ts')).createApp({ ...parts, health, logFailure, admission: admit }),
+  );
+  const listen = async (app: App) => (await import('./request-listener.ts')).createRequestListeners(app);
   return {
-    fastRoutes: createFastRoutes({ ...parts, reader, verification, logFailure, admit }),
-    framework: loadedOnDemand(load, (error) => logFailure(error, newRequestId())),
+    fastRoutes: createFastRoutes({ ...parts, reader, verification, logFailure, admit, health, loaded }),
+    framework: loadedOnDemand(
+      () => loaded().then(listen),
+      (error) => logFailure(error, newRequestId()),
+    ),
+  };
+}
+
+/** What failed is tried again: a process may have been out of file descriptors. */
+function once<T>(load: () => Promise<T>): () => Promise<T> {
+  let loading: Promise<T> | undefined;
+  return () => {
+    loading ??= load().catch((error: unknown) => {
+      loading = undefined;
+      throw error;
+    });
+    return loading;
   };
 }
 

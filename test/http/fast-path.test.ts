@@ -93,6 +93,23 @@ describe('token read on the fast path', () => {
   });
 });
 
+describe('probes on the fast path', () => {
+  it.each(['/healthz', '/readyz', '/metrics'])('%s: the same answer as the framework, counted once', async (path) => {
+    const before = await requests(path, 200);
+    const fast = await send('GET', path, key);
+    expect((await requests(path, 200)) - before).toBe(path === '/metrics' ? 2 : 1);
+    // A query leaves it to the framework.
+    const framework = await send('GET', `${path}?x`, key);
+    if (path === '/metrics') for (const { headers } of [fast, framework]) delete headers['content-length'];
+    const told = ({ body, ...others }: Received) => ({
+      ...others,
+      body: path === '/metrics' ? body.split(' ')[0] : body,
+    });
+    expect(told(fast)).toEqual(told(framework));
+    expect(fast.status).toBe(200);
+  });
+});
+
 describe('JWT verification on the fast path', () => {
   const request = '{"token":"not a JWT"}';
   it('the same refusal as the framework, counted and audited once', async () => {

@@ -104,6 +104,31 @@ it('bundle: a start and the first requests leave the young generation of the hea
   }
 });
 
+it('bundle: probes do not load the classes of fetch that Node has, the first request of the API does', async () => {
+  const isLoaded = `process.moduleLoadList.includes('NativeModule internal/deps/undici/undici')`;
+  const child = spawnBundle('probed', `process.on('SIGUSR2', () => console.error(${isLoaded}));`);
+  const gone = once(child, 'exit');
+  const told = async () => {
+    child.kill('SIGUSR2');
+    return String((await once(child.stderr, 'data'))[0]).trim();
+  };
+  try {
+    const url = await new Promise<string>((resolve) => {
+      createInterface(child.stdout).on('line', (line) => {
+        const { event, url: at } = JSON.parse(line);
+        if (event === 'listening') resolve(at);
+      });
+    });
+    for (const path of ['/healthz', '/readyz', '/metrics']) expect((await fetch(url + path)).status).toBe(200);
+    expect(await told()).toBe('false');
+    expect((await fetch(`${url}/v1/connections`)).status).toBe(401);
+    expect(await told()).toBe('true');
+  } finally {
+    child.kill('SIGKILL');
+    await gone;
+  }
+});
+
 /** `before` runs in its process, first. */
 function spawnBundle(database: string, before: string) {
   const options = [

@@ -7,12 +7,13 @@ import type { TokenReader } from '../../broker/tokens/index.ts';
 import type { Admission } from '../middleware/authentication.ts';
 import { createProxyHandler, isProxied } from '../proxy/proxy-handler.ts';
 import { createFastPath, type FastHandler, type FastPathParts } from './fast-path.ts';
+import { createFastHealth, type FastHealthParts } from './health.ts';
 import { createFastJwtVerification, VERIFY } from './jwt-verification.ts';
 import { createFastTokenReads, isTokenRead } from './token-reads.ts';
 
 export type { FastHandler } from './fast-path.ts';
 
-interface Parts extends FastPathParts {
+interface Parts extends FastPathParts, FastHealthParts {
   proxy: ProxyCalls;
   admit: Admission;
   reader: TokenReader;
@@ -28,9 +29,10 @@ export function createFastRoutes({ reader, requestedScopes, verification, proxy,
   const readToken = createFastTokenReads({ fastPath, reader, requestedScopes, clock: parts.clock });
   const verifyJwt = createFastJwtVerification({ fastPath, verification });
   const callProxy = createProxyHandler({ ...parts, fastPath, proxy, admit });
+  const health = createFastHealth(parts);
   return ({ method, url = '' }) => {
     if (isProxied(url)) return callProxy;
-    if (method === 'GET') return isTokenRead(url) ? readToken : undefined;
+    if (method === 'GET') return isTokenRead(url) ? readToken : health.get(url);
     return method === 'POST' && url === VERIFY ? verifyJwt : undefined;
   };
 }

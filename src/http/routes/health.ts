@@ -1,7 +1,7 @@
 // Health, readiness and metrics, for operators and their tools.
 import { createRoute, z } from '@hono/zod-openapi';
 import { Health, Readiness } from '../../api/index.ts';
-import type { Logger, Store } from '../../ports/index.ts';
+import type { Health as Checks } from '../health.ts';
 import { HEADERS_TOO_LARGE, json, problems, router } from '../openapi/route-parts.ts';
 
 const common = { tags: ['operations'], security: [] };
@@ -51,50 +51,14 @@ const metrics = createRoute({
   },
 });
 
-interface Parts {
-  store: Pick<Store, 'ping'>;
-  /** Prometheus text. */
-  renderMetrics: () => Promise<string>;
-  /** Throws when the key ring cannot encrypt and decrypt. */
-  proveKeys: () => void;
-  log: Logger;
-  /** True from the start of a shutdown on: readiness fails first, so that load balancers send nothing more. */
-  isStopping: () => boolean;
-}
-
-export function healthRoutes({ store, renderMetrics, proveKeys, log, isStopping }: Parts) {
-  /** One at a time, for all that ask meanwhile, and logged when the outcome is another than before: anyone may ask. */
-  const shared = (name: string, probe: () => unknown) => {
-    let last: 'ok' | 'failed' = 'ok';
-    let running: Promise<readonly [string, 'ok' | 'failed']> | undefined;
-    const check = async () => {
-      try {
-        await probe();
-        last = 'ok';
-      } catch (error) {
-        if (last === 'ok') log.warn({ err: error, check: name }, 'readiness check failed');
-        last = 'failed';
-      }
-      running = undefined;
-      return [name, last] as const;
-    };
-    return () => {
-      running ??= check();
-      return running;
-    };
-  };
-  const checks = [shared('store', () => store.ping()), shared('key_ring', proveKeys)];
-
+export function healthRoutes(health: Checks) {
   const routes = router()
     .openapi(healthz, (c) => c.json({ status: 'ok' as const }, 200))
     .openapi(readyz, async (c) => {
-      const outcomes = Object.fromEntries(await Promise.all(checks.map((check) => check())));
-      const ready = !isStopping() && Object.values(outcomes).every((outcome) => outcome === 'ok');
-      return ready
-        ? c.json({ status: 'ready' as const, checks: outcomes }, 200)
-        : c.json({ status: 'unavailable' as const, checks: outcomes }, 503);
+      const { status, checks } = await health.readiness();
+      return status === 'ready' ? c.json({ status, checks }, 200) : c.json({ status, checks }, 503);
     })
-    .openapi(metrics, async (c) => c.text(await renderMetrics(), 200));
+    .openapi(metrics, async (c) => c.text(await health.metrics(), 200));
   // HAProxy's `option httpchk` asks with OPTIONS unless it is told otherwise.
   for (const path of ['/healthz', '/readyz']) routes.options(path, (c) => routes.request(path, {}, c.env));
   return routes;
