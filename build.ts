@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { linesOf } from './src/catalogue/entries-on-demand.ts';
 import { loadCatalogue } from './src/catalogue/load.ts';
+import { START_FLAGS } from './src/runtime/v8-flags.ts';
 
 /** The built-in providers as text, a line each, parsed when they are asked for. In code, it would stay in memory, twice. */
 const CATALOGUE = 'catalogue.jsonl';
@@ -183,8 +184,7 @@ const START = [
 ];
 /**
  * Another version of Node ignores what V8 made of the code. With source maps, Node has to load the code: it reads no maps of scripts.
- * What a start allocates stays, for the most part: V8 would make the young generation 16 MB for it. Not before it has compiled the
- * script and Node's modules, since it compares its flags.
+ * The flags of a start are set when V8 has the code of the script and of Node's modules, since it compares its flags.
  */
 const BROKER_START = [
   "const [fs, module, path, v8, vm] = ['fs', 'module', 'path', 'v8', 'vm'].map(process.getBuiltinModule);",
@@ -199,7 +199,7 @@ const BROKER_START = [
   "const compile = () => new vm.Script(fs.readFileSync(filename, 'latin1'), { filename, cachedData: compiled() });",
   'const script = process.sourceMapsEnabled ? undefined : compile();',
   `${JSON.stringify(EARLY)}.forEach(process.getBuiltinModule);`,
-  "v8.setFlagsFromString('--semi-space-growth-factor=1');",
+  `v8.setFlagsFromString('${START_FLAGS.start}');`,
   'const run = script ? script.runInThisContext() : require(filename);',
   `run({}, require, {}, { url: new URL('${BROKER}', import.meta.url).href, folder: path.dirname(filename) });`,
 ];
@@ -315,7 +315,7 @@ async function fillCache(): Promise<void> {
   };
   const filling = 'fill-cache.js';
   // V8 refuses what was made under other flags than those of a start: those that were changed since get their defaults.
-  const defaults = '--allocation-site-pretenuring --semi-space-growth-factor=2';
+  const defaults = `--allocation-site-pretenuring ${START_FLAGS.default}`;
   const keep = `v8.setFlagsFromString('${defaults}'); fs.writeFileSync(cache, script.createCachedData());`;
   write(filling, [...BROKER_START, `process.on('exit', () => { ${keep} });`]);
   const broker = spawn(process.execPath, [join(outdir, filling)], { env, stdio: ['ignore', 'pipe', 'inherit'] });

@@ -4,7 +4,7 @@ import Sqlite from 'better-sqlite3';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { start } from '../../src/runtime/app.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
-import { stopPretenuring } from '../../src/runtime/young-generation.ts';
+import { stopPretenuring } from '../../src/runtime/v8-flags.ts';
 import { answerTo } from './remote.ts';
 import { turns } from './turns.ts';
 

@@ -734,7 +734,7 @@ export const DELIVERY_WAKE_PAUSE_MS = 10;
 export const LOG_PIPE_RETRY_MS = 100;
 /** A log that refuses a write (the disk is full) is tried again after this long. */
 export const LOG_REFUSED_RETRY_MS = SECOND_MS;
-/** The young generation of a process may grow this long after it began to serve: the first requests load what the start left out. */
-export const YOUNG_GENERATION_GROWS_AFTER_MS = 5 * SECOND_MS;
+/** V8 keeps the flags of a start for this long after it: the first requests load what the start left out. */
+export const START_FLAGS_FOR_MS = 5 * SECOND_MS;
 /** A process that ends waits this long for a full pipe. */
 export const LOG_EXIT_WAIT_MS = 2 * SECOND_MS;

@@ -92,6 +92,8 @@ export interface HttpParts extends AuthenticationParts {
   addressOf: AddressOf;
   /** Refreshes in flight. */
   refreshing: () => number;
+  /** Called with the first request that is no probe. */
+  onFirstUse: () => void;
 }
 
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;

@@ -9,8 +9,8 @@ import type { Config } from './config.ts';
 import { configured, readFile } from './configured.ts';
 import { SetupError } from './setup-error.ts';
 import { systemClock } from './system-clock.ts';
+import { endStartFlagsLater, stopPretenuring } from './v8-flags.ts';
 import { createSupervisor, forkWorker, linkToSupervisor, type StartMessage, WORKER_MARK } from './workers/index.ts';
-import { growYoungGenerationLater, stopPretenuring } from './young-generation.ts';
 
 /** Serves as a process of its own: prints all issues of its configuration at once, with exit code 78 (EX_CONFIG). */
 export async function main(options: { force: boolean }): Promise<void> {
@@ -41,7 +41,7 @@ export async function serve({ force }: { force: boolean }): Promise<void> {
       const { start } = await import('./app.ts');
       const running = await start(config, log);
       stopPretenuring();
-      growYoungGenerationLater();
+      endStartFlagsLater();
       const stop = stopping(running, log);
       process.on('SIGTERM', stop);
       process.on('SIGINT', stop);
@@ -81,7 +81,7 @@ async function runWorker(): Promise<void> {
       async (config, log) => {
         const running = await start({ ...config, ...ports }, log, {}, { siblings: link.siblings, isFirst });
         stopPretenuring();
-        growYoungGenerationLater();
+        endStartFlagsLater();
         const stop = stopping(running, log, link.close);
         process.on('SIGTERM', stop);
         process.on('SIGINT', stop);

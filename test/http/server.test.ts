@@ -1,5 +1,6 @@
-// The framework is loaded with the first request for it: what becomes of the requests after one with which that failed.
+// What the first requests of a process do: they load the framework, and end what is only for a start.
 import { expect, test } from 'vitest';
+import { createFastRoutes } from '../../src/http/fast-path/index.ts';
 import { loadedOnDemand } from '../../src/http/server.ts';
 
 test('a framework that could not be loaded is loaded with the next request', async () => {
@@ -23,4 +24,15 @@ test('a framework that could not be loaded is loaded with the next request', asy
   framework.everything(request, {} as never);
   await expect.poll(() => answered).toEqual(['loaded']);
   expect([loads, failures.length]).toEqual([2, 1]);
+});
+
+test('fast routes: what is to be done with the first use is done once, and not for probes', () => {
+  let uses = 0;
+  const routes = createFastRoutes({ onFirstUse: () => uses++ } as never);
+  const ask = (method: string, url: string) => typeof routes({ method, url } as never);
+  expect(['/healthz', '/readyz', '/metrics'].map((path) => ask('GET', path))).toEqual(Array(3).fill('function'));
+  expect(uses).toBe(0);
+  expect([ask('GET', '/v1/connections'), ask('GET', '/v1/connections/con_1/token')]).toEqual(['undefined', 'function']);
+  expect(ask('GET', '/readyz')).toBe('function');
+  expect(uses).toBe(1);
 });

@@ -19,20 +19,31 @@ interface Parts extends FastPathParts, FastHealthParts {
   reader: TokenReader;
   requestedScopes: RequestedScopes;
   verification: JwtVerification;
+  /** Called with the first request that is no probe. */
+  onFirstUse: () => void;
 }
 
 /** The handler of a request. Undefined: it goes to the framework. */
 export type FastRoutes = (request: IncomingMessage) => FastHandler | undefined;
 
-export function createFastRoutes({ reader, requestedScopes, verification, proxy, admit, ...parts }: Parts): FastRoutes {
+export function createFastRoutes(given: Parts): FastRoutes {
+  const { reader, requestedScopes, verification, proxy, admit, onFirstUse, ...parts } = given;
   const fastPath = createFastPath(parts);
   const readToken = createFastTokenReads({ fastPath, reader, requestedScopes, clock: parts.clock });
   const verifyJwt = createFastJwtVerification({ fastPath, verification });
   const callProxy = createProxyHandler({ ...parts, fastPath, proxy, admit });
   const health = createFastHealth(parts);
-  return ({ method, url = '' }) => {
+  const used: FastRoutes = ({ method, url = '' }) => {
     if (isProxied(url)) return callProxy;
     if (method === 'GET') return isTokenRead(url) ? readToken : health.get(url);
     return method === 'POST' && url === VERIFY ? verifyJwt : undefined;
   };
+  let routes: FastRoutes = (request) => {
+    const probe = request.method === 'GET' ? health.get(request.url ?? '') : undefined;
+    if (probe) return probe;
+    onFirstUse();
+    routes = used;
+    return used(request);
+  };
+  return (request) => routes(request);
 }
