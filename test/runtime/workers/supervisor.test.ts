@@ -84,7 +84,8 @@ describe.concurrent('supervisor', () => {
     const { ended, pids, lines } = supervised(2, 'serve and end', 'fail');
     expect(await ended).toBe(78);
     expect(pids().length).toBeGreaterThan(4);
-    expect(lines.at(-1)?.msg).toContain('giving up');
+    // The other worker may end after that.
+    expect(lines.map(({ msg }) => msg)).toContainEqual(expect.stringContaining('giving up'));
   });
 
   test('worker that keeps ending while there is no other: is started again soon, however often', async ({ expect }) => {
