@@ -24,6 +24,10 @@ export interface BatchTransaction {
   isLocked(): boolean;
 }
 
+/** Whether SQLite says that another process has locked the database. */
+export const isLocked = (cause: unknown): boolean =>
+  (cause as { code?: string } | undefined)?.code?.startsWith('SQLITE_BUSY') === true;
+
 /** `now`: milliseconds of a clock that only goes forward. */
 export function createBatchTransaction(client: Database, now: () => number): BatchTransaction {
   const sql = {
@@ -43,8 +47,7 @@ export function createBatchTransaction(client: Database, now: () => number): Bat
       sql.begin.run();
       return true;
     } catch (cause) {
-      const isLocked = (cause as { code?: string }).code?.startsWith('SQLITE_BUSY');
-      if (!isLocked || now() - since >= SQLITE_BUSY_GIVE_UP_MS) throw cause;
+      if (!isLocked(cause) || now() - since >= SQLITE_BUSY_GIVE_UP_MS) throw cause;
       lockedSince = since;
       return false;
     }

@@ -8,7 +8,7 @@ import {
   SQLITE_UNSYNCED_AFTER_MS,
 } from '../../domain/time-limits.ts';
 import { StoreClosedError, StoreError } from '../../ports/index.ts';
-import { type BatchTransaction, createBatchTransaction, type Operation } from './batch-transaction.ts';
+import { type BatchTransaction, createBatchTransaction, isLocked, type Operation } from './batch-transaction.ts';
 import { storeError } from './store-error.ts';
 import { createThreadCommits, type ThreadCommit, type ThreadCommits } from './thread-commits.ts';
 
@@ -243,7 +243,8 @@ export class GroupCommit {
       this.#committed(settlers.map((resolve, i) => ({ resolve, reject: batch[i]!.reject })));
     } catch (cause) {
       this.#transaction.rollback();
-      this.#refuse(batch, cause);
+      // What waits behind them would wait as long for the same lock.
+      this.#refuse(isLocked(cause) ? [...batch, ...this.#pending.splice(0)] : batch, cause);
     }
   }
 
@@ -257,15 +258,16 @@ export class GroupCommit {
     this.#parts.onAnswered();
   }
 
-  /** One at a time. */
+  /** One at a time: all that is in the log. */
   #sync(): Promise<void> {
-    this.#syncing ??= this.#bringToDisk();
+    this.#syncing ??= this.#bringToDisk(this.#unsynced.splice(0)).finally(() => {
+      this.#syncing = undefined;
+      this.#goOn();
+    });
     return this.#syncing;
   }
 
-  /** All that is in the log. */
-  async #bringToDisk(): Promise<void> {
-    const some = this.#unsynced.splice(0);
+  async #bringToDisk(some: Unsynced[]): Promise<void> {
     try {
       if (this.#isLogInDoubt) throw new StoreError('the disk has failed');
       await this.#parts.sync();
@@ -274,8 +276,6 @@ export class GroupCommit {
       this.#isLogInDoubt = true;
       this.#refuse([...some, ...this.#unsynced.splice(0)], cause);
     }
-    this.#syncing = undefined;
-    this.#goOn();
   }
 
   /**

@@ -63,7 +63,7 @@ export function createThreadCommits({ giveUpMs, onBegin, onCommit, onEnd }: Thre
       if (write.isRefused) break;
       const outcome = await outcomeOf(write.commit);
       write.isLocked = outcome === 'busy';
-      if (outcome === 'done') onCommit(write);
+      if (outcome === 'done') onCommit({ resolve: write.resolve, reject: (cause) => write.reject(storeError(cause)) });
       else if (outcome !== 'busy') write.reject(outcome);
       else onEnd();
     } while (write.isLocked);

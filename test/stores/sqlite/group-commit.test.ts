@@ -312,18 +312,44 @@ test('another thread: what it has committed is fulfilled by the next sync, and r
   synced[1]!.resolve();
   await aside;
   expect(done).toEqual(['a', 'b']);
-  const refused = write('c').catch(String);
+  const refused = write('c').catch((error: unknown) => error);
   expect(asked).toHaveLength(2);
   begin()();
   await expect.poll(() => synced.length).toBe(3);
   const during = write('d').catch(String);
   const end = begin();
   synced[2]!.reject(new Error('EIO: i/o error, fdatasync'));
-  expect(await refused).toContain('fdatasync');
+  const failed = await refused;
+  expect(failed).toBeInstanceOf(StoreError);
+  expect(String(failed)).toContain('fdatasync');
   // The next sync would say that all is well.
   end();
   expect(await during).toContain('the disk has failed');
   expect(synced).toHaveLength(3);
+  // The log was emptied, and the disk is well.
+  for (const [n, word] of ['e', 'f'].entries()) {
+    const written = commits.write(() => add(word));
+    await expect.poll(() => synced.length).toBe(4 + n);
+    synced.at(-1)!.resolve();
+    expect(await written).toBe(1);
+  }
+  await commits.finish();
+});
+
+test('a database that another process has locked for too long: all that wait are refused together', async () => {
+  let now = 0;
+  commits = new GroupCommit(client, { now: () => now });
+  watcher.exec('begin immediate');
+  const writes = Promise.allSettled(Array.from({ length: 150 }, (_, n) => commits.write(() => add(`${n}`))));
+  await turn();
+  now = 6_000;
+  const outcomes = await writes;
+  expect(new Set(outcomes.map((one) => one.status === 'rejected' && String(one.reason)))).toEqual(
+    new Set(['StoreError: database is locked']),
+  );
+  watcher.exec('rollback');
+  expect(await commits.write(() => add('later'))).toBe(1);
+  expect(words()).toEqual(['later']);
 });
 
 test('another thread: one that does not answer, is gone, or finds the database locked, loses no write of this one', async () => {
