@@ -58,8 +58,9 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
    * it is not the one that the entry belongs to, whose owner would lose the grant: the entry stays.
    */
   async function settle(pending: PendingCommit): Promise<void> {
-    const { attempt, connectionId } = pending;
-    const outcome = await commit(pending);
+    const { attempt, connectionId, held } = pending;
+    // Not routine, of which this process would not hear: the token before may have been read into the cache meanwhile.
+    const outcome = await commit({ ...pending, held: { ...held, isRoutine: false } });
     const fields = { attempt, connection: connectionId, outcome };
     if (outcome === 'absent') {
       stuck.add(attempt);

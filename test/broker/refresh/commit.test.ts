@@ -56,11 +56,12 @@ function committerOn(
   on: CommitterParts['store'] = store,
   into: Rescue = rescue,
   recentCommits?: CommitterParts['recentCommits'],
+  recordedRefreshes: CommitterParts['recordedRefreshes'] = 'all',
 ) {
   const access = createAccess({ auditBuffer: createAuditBuffer({ store, log }), clock });
   const committer = createCommitter({
     ...{ store: on, vault, rescue: into, recentCommits, access, clock, log },
-    recordedRefreshes: 'all',
+    recordedRefreshes,
   });
   onTestFinished(() => committer.stop());
   return committer;
@@ -106,6 +107,21 @@ describe('commit that the store rejects', () => {
     expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
     expect(committer.rescuedFor(pending.connectionId)).toBeUndefined();
     expect(await rescuedResponses()).toEqual([]);
+  });
+
+  test('is told to this process when it is replayed: the token before may be cached since', async () => {
+    const { connection } = await connected(store, { failures: 0, lastRefreshError: null });
+    const routine = await pendingCommitOf(connection.id);
+    const { connectionId: id, held } = routine;
+    const heard: unknown[] = [];
+    const feed = await store.subscribe(async (changes) => void heard.push(...changes));
+    onTestFinished(() => feed.stop());
+    const committer = committerOn(failing(1), rescue, undefined, 'changes');
+    const pending = { ...routine, held: { ...held, keepsValues: true, isRoutine: true } };
+    expect(await committer.commit(pending)).toBe('rescued');
+    await committer.replayRescueFile();
+    const generation = held.generation + 1;
+    await expect.poll(() => heard).toContainEqual(expect.objectContaining({ kind: 'connection', id, generation }));
   });
 
   test('is in a backup, and committed where that is restored', async () => {
