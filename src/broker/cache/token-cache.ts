@@ -1,5 +1,5 @@
 // The token cache: decrypted tokens by connection, and which connections an owner has. Bounded in entries and in time. When it is
-// full, what is new gets in when it is put for the second time, in the place of what was used longest ago (admission.ts).
+// full, what is read from the store gets in the second time, in the place of what was used longest ago (admission.ts).
 //
 // It changes while reads from the store are under way, whose rows may be older than the change. So an invalidation leaves the
 // minimum generation behind: older rows are not cached any more. Of a change by another replica, the generation does not say
@@ -49,8 +49,13 @@ export interface TokenCache {
 
   /** To be taken before the store is read, and passed on with what was read. */
   ticket(): ReadTicket;
-  /** Ignored when the row is older than what is known of the connection, or than a change notification, or when it is not admitted. */
+  /**
+   * A token that was refreshed here. Ignored when it is older than what is known of the connection, or than a change notification.
+   * It always gets in: the store may not have it yet, and reads that began before it was committed are older.
+   */
   put(served: ServedToken, ticket: ReadTicket): void;
+  /** A token that was read from the store: the same, and ignored when it is not admitted. */
+  putRead(served: ServedToken, ticket: ReadTicket): void;
   /** Ignored when any owner's connections have changed since the ticket, or when it is not admitted. */
   putOwner(ticket: ReadTicket, integration: string, owner: string, connections: readonly Connection[]): void;
 
@@ -109,6 +114,9 @@ export function createTokenCache({
 
   const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;
 
+  const isNewest = ({ connection: { id, generation } }: ServedToken, ticket: ReadTicket) =>
+    invalidations.admits(id, generation, ticket) && generation >= (tokens.get(id)?.connection.generation ?? -1);
+
   function invalidateOwner({ integration, owner }: OwnerOf): void {
     invalidations.count();
     owners.delete(ownerKey(integration, owner));
@@ -121,11 +129,12 @@ export function createTokenCache({
 
     ticket: invalidations.ticket,
     put(served, ticket) {
-      const { id, generation } = served.connection;
-      if (!invalidations.admits(id, generation, ticket)) return;
-      const cached = tokens.get(id);
-      if (cached && generation < cached.connection.generation) return;
-      if (cached || hasRoom(tokens, sizeOf(served)) || admission.admits(id)) tokens.set(id, served);
+      if (isNewest(served, ticket)) tokens.set(served.connection.id, served);
+    },
+    putRead(served, ticket) {
+      const { id } = served.connection;
+      if (!isNewest(served, ticket)) return;
+      if (tokens.has(id) || hasRoom(tokens, sizeOf(served)) || admission.admits(id)) tokens.set(id, served);
     },
     putOwner(ticket, integration, owner, connections) {
       if (ticket !== invalidations.ticket()) return;

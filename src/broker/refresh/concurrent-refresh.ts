@@ -51,7 +51,7 @@ export function createConcurrentRefreshes({ store, vault, tokenCache, clock }: P
     const accessToken = decryptAccessToken(vault, row.connection, row.accessToken);
     if (row.connection.generation <= olderThan || accessToken === null) return undefined;
     const served = toServedToken(row.connection, accessToken, clock);
-    tokenCache.put(served, ticket);
+    tokenCache.putRead(served, ticket);
     // It may have been stored long ago.
     return served.until > clock.monotonic() ? served : undefined;
   }

@@ -251,7 +251,7 @@ export function createTokenReader({
   function openRow({ connection, accessToken }: ServedRow, ticket: ReadTicket): FoundToken {
     const token = decryptAccessToken(vault, connection, accessToken);
     const served = token === null ? null : toServedToken(connection, token, clock);
-    if (served && connection.status === 'active') tokenCache.put(served, ticket);
+    if (served && connection.status === 'active') tokenCache.putRead(served, ticket);
     return { connection, served };
   }
 

@@ -21,7 +21,7 @@ describe('a full token cache', () => {
   const full = (size: CacheSize, entries: number) => {
     const tokenCache = createTokenCache({ size });
     const cached = Array.from({ length: entries }, () => served());
-    const put = (one: ServedToken) => tokenCache.put(one, tokenCache.ticket());
+    const put = (one: ServedToken) => tokenCache.putRead(one, tokenCache.ticket());
     cached.forEach(put);
     const cachedOf = (some: ServedToken[]) => some.filter(({ connection }) => tokenCache.get(connection.id)).length;
     expect(cachedOf(cached)).toBe(entries);
@@ -67,15 +67,27 @@ describe('a full token cache', () => {
     expect(tokenCache.get(other.connection.id)).toBe(other);
   });
 
+  it('takes in what was refreshed here, in the place of what was used longest ago', () => {
+    const { tokenCache, cached, cachedOf } = full({ entries: 100 }, 100);
+    const refreshed = served({ generation: 2 });
+    const before = { ...refreshed, connection: { ...refreshed.connection, generation: 1 } };
+    const ticket = tokenCache.ticket();
+    tokenCache.put(refreshed, ticket);
+    // A read that began before the commit.
+    for (let i = 0; i < 3; i++) tokenCache.putRead(before, ticket);
+    expect(tokenCache.get(refreshed.connection.id)).toBe(refreshed);
+    expect(cachedOf(cached)).toBe(99);
+  });
+
   it('takes in what it had until it was too old', async () => {
     let now = 1;
     const tokenCache = createTokenCache({ size: { entries: 100 }, ttlMs: 1_000, clock: { monotonic: () => now } });
     const cached = Array.from({ length: 100 }, () => served());
-    for (const each of cached) tokenCache.put(each, tokenCache.ticket());
+    for (const each of cached) tokenCache.putRead(each, tokenCache.ticket());
     now += 2_000;
     // The library looks at the clock once in a millisecond.
     await expect.poll(() => tokenCache.get(cached[3]!.connection.id)).toBeUndefined();
-    tokenCache.put(cached[3]!, tokenCache.ticket());
+    tokenCache.putRead(cached[3]!, tokenCache.ticket());
     expect(tokenCache.get(cached[3]!.connection.id)).toBe(cached[3]);
   });
 
@@ -185,8 +197,6 @@ describe('token cache', () => {
     for (const old of [revoked, noted]) {
       tokenCache.put(old, ticket);
       expect(tokenCache.get(old.connection.id)).toBeUndefined();
-      // The cache is full: it takes in what is put twice.
-      tokenCache.put(old, tokenCache.ticket());
       tokenCache.put(old, tokenCache.ticket());
       expect(tokenCache.get(old.connection.id)).toBe(old);
     }
