@@ -69,7 +69,7 @@ export function brokerFor(io: Io, command: Command): Broker {
   const url = given || io.env.VALETKEY_URL || DEFAULT_URL;
   const variable = KEY_VARIABLES.find((name) => io.env[name] || io.env[`${name}_FILE`]) ?? 'VALETKEY_KEY';
   const key = keyIn(io, variable);
-  /** Something did, at this URL: where nothing answers later, it is being restarted. */
+  /** A broker did, at this URL: what answers otherwise later, or does not, is in front of one that is being restarted. */
   let hasAnswered = false;
 
   function send(method: string, path: string, body?: unknown): Promise<Response> {
@@ -91,9 +91,7 @@ export function brokerFor(io: Io, command: Command): Broker {
       const headers = new Headers(init.headers);
       headers.set('authorization', `Bearer ${key}`);
       // A redirect must not carry the key to another host.
-      const response = await io.fetch(`${url.replace(/\/+$/, '')}${path}`, { ...init, headers, redirect: 'manual' });
-      hasAnswered = true;
-      return response;
+      return await io.fetch(`${url.replace(/\/+$/, '')}${path}`, { ...init, headers, redirect: 'manual' });
     } catch (error) {
       throw unanswered(error as Error);
     }
@@ -111,6 +109,7 @@ export function brokerFor(io: Io, command: Command): Broker {
     const response = await send(method, path, body);
     if (response.status === 204 && method !== 'GET') return {};
     const answer = await readJson(response);
+    hasAnswered ||= answer !== undefined && (response.ok || typeof answer.code === 'string');
     if (response.ok && answer !== undefined) return answer;
     throw await failureOf(response, answer);
   }
@@ -131,8 +130,9 @@ export function brokerFor(io: Io, command: Command): Broker {
   };
 
   async function failureOf(response: Response, answer: Json | undefined): Promise<Failure> {
-    const isTransient = response.status === 429 || response.status >= 500;
-    if (typeof answer?.code !== 'string') return notBroker(`status ${response.status}`, ` at ${url}`, isTransient);
+    const isTransient = [408, 429].includes(response.status) || response.status >= 500;
+    if (typeof answer?.code !== 'string')
+      return notBroker(`status ${response.status}`, ` at ${url}`, isTransient && hasAnswered);
     const wait = response.headers.get('retry-after');
     const later = wait === null ? [] : [`Try again in ${wait} seconds.`];
     const lines = [...explained(answer), ...(await advice(answer)), ...later];

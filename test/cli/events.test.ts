@@ -54,10 +54,11 @@ test('events --follow: goes on after a broker that is restarted, overloaded or b
     { status: 502, body: '<html>bad gateway</html>' },
     problem(503, 'store_unavailable'),
     problem(429, 'rate_limited'),
+    { status: 408, body: '' },
     brokenOff,
   ];
   const { code, out, err, asked } = await following([...passing, page('msg_1')]);
-  expect({ code, err, asked }).toEqual({ code: 0, err: '', asked: 7 });
+  expect({ code, err, asked }).toEqual({ code: 0, err: '', asked: 8 });
   expect(out).toMatch(/\tmsg_1\n$/);
 });
 
@@ -65,6 +66,8 @@ test('events --follow: waits for the first answer of a broker that is there, and
   const late = new DOMException('timed out', 'TimeoutError');
   const slow = await following([problem(500, 'internal_error'), page('msg_1')], [late]);
   expect(slow).toMatchObject({ code: 0, out: expect.stringContaining('msg_1') });
+  const gateway = await following([{ status: 502, body: '<html>bad gateway</html>' }]);
+  expect(gateway).toMatchObject({ code: 69, err: expect.stringContaining('(status 502)') });
   const at = createTerminal({ VALETKEY_URL: 'http://127.0.0.1:1', VALETKEY_KEY: 'k' });
   expect(await at(['events', '--follow'])).toMatchObject({
     code: 69,
