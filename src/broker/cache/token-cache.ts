@@ -114,8 +114,8 @@ export function createTokenCache({
 
   const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;
 
-  const isNewest = ({ connection: { id, generation } }: ServedToken, ticket: ReadTicket) =>
-    invalidations.admits(id, generation, ticket) && generation >= (tokens.get(id)?.connection.generation ?? -1);
+  const isOutdated = ({ connection: { id, generation } }: ServedToken, ticket: ReadTicket, cached?: ServedToken) =>
+    generation < (cached?.connection.generation ?? -1) || !invalidations.admits(id, generation, ticket);
 
   function invalidateOwner({ integration, owner }: OwnerOf): void {
     invalidations.count();
@@ -129,12 +129,14 @@ export function createTokenCache({
 
     ticket: invalidations.ticket,
     put(served, ticket) {
-      if (isNewest(served, ticket)) tokens.set(served.connection.id, served);
+      const { id } = served.connection;
+      if (!isOutdated(served, ticket, tokens.get(id))) tokens.set(id, served);
     },
     putRead(served, ticket) {
       const { id } = served.connection;
-      if (!isNewest(served, ticket)) return;
-      if (tokens.has(id) || hasRoom(tokens, sizeOf(served)) || admission.admits(id)) tokens.set(id, served);
+      const cached = tokens.get(id);
+      if (isOutdated(served, ticket, cached)) return;
+      if (cached || hasRoom(tokens, sizeOf(served)) || admission.admits(id)) tokens.set(id, served);
     },
     putOwner(ticket, integration, owner, connections) {
       if (ticket !== invalidations.ticket()) return;
