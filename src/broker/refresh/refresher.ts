@@ -9,7 +9,7 @@ import {
   SHUTDOWN_REFRESH_GRACE_MS,
   SLOW_REFRESH_MS,
 } from '../../domain/time-limits.ts';
-import type { Clock, Logger, ProviderClient, Store, Telemetry, Vault } from '../../ports/index.ts';
+import type { Clock, Logger, PendingCommit, ProviderClient, Store, Telemetry, Vault } from '../../ports/index.ts';
 import type { Access } from '../audit/index.ts';
 import type { TokenCache } from '../cache/index.ts';
 import type { Targets } from '../integrations/index.ts';
@@ -24,6 +24,7 @@ import { type RateLimiter, RateLimiterStopped } from './limits/rate-limiter.ts';
 import { createResponseTimes } from './limits/response-times.ts';
 import { createRetryAfterPacing } from './limits/retry-after-pacing.ts';
 import type { Priority } from './limits/work-queue.ts';
+import { isSuccessorOf } from './lineage.ts';
 import { createRefreshAdmission, type RefreshConditions } from './refresh-admission.ts';
 import { createRefreshAttempts } from './refresh-attempt.ts';
 import { createRefreshOutcomes, type LostResponse, type RefreshPoint } from './refresh-outcome.ts';
@@ -51,6 +52,8 @@ export interface Refresher {
    * be requested again, it goes past an open circuit, and is queued like a read.
    */
   resolve(id: string, lostAt: number): Promise<RefreshResult>;
+  /** The response that follows this row, waits in the rescue file, and so is not in the store: its token is the newest. */
+  rescuedFor(row: Pick<Connection, 'id' | 'generation' | 'issuedAt'>): PendingCommit | undefined;
   /** How many refreshes are under way. */
   inFlight(): number;
   /** Synchronous: from now on no refresh token is claimed or sent; who needs one is refused. What has been sent continues. */
@@ -170,6 +173,10 @@ export function createRefresher(parts: RefresherParts): Refresher {
     resolve(id, lostAt) {
       const priority = isInDoubt(lostAt, clock.now()) ? 'read' : 'background';
       return flights.run(id, priority, () => refreshOnce(id, priority, { lostAt }));
+    },
+    rescuedFor(row) {
+      const rescued = committer.rescuedFor(row.id);
+      return rescued && isSuccessorOf(rescued, row) ? rescued : undefined;
     },
     inFlight: flights.count,
     stopClaiming() {

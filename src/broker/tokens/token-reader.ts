@@ -248,7 +248,20 @@ export function createTokenReader({
 
   const openRows = (rows: readonly ServedRow[], ticket: ReadTicket) => rows.map((row) => openRow(row, ticket));
 
-  function openRow({ connection, accessToken }: ServedRow, ticket: ReadTicket): FoundToken {
+  /** The store may take no commits: then it lacks what the provider has issued last. */
+  function newestOf(row: ServedRow): ServedRow {
+    const { connection } = row;
+    const rescued = connection.status === 'active' ? refresher.rescuedFor(connection) : undefined;
+    if (!rescued) return row;
+    const { change, held, grant } = rescued;
+    return {
+      connection: { ...connection, ...change, generation: held.generation + 1 },
+      accessToken: grant.accessToken,
+    };
+  }
+
+  function openRow(row: ServedRow, ticket: ReadTicket): FoundToken {
+    const { connection, accessToken } = newestOf(row);
     const token = decryptAccessToken(vault, connection, accessToken);
     const served = token === null ? null : toServedToken(connection, token, clock);
     if (served && connection.status === 'active') tokenCache.putRead(served, ticket);

@@ -64,6 +64,7 @@ beforeEach(async () => {
     vault,
     tokenCache,
     refresher: {
+      rescuedFor: () => undefined,
       refresh: async ({ id }: Connection) => {
         refreshed.push(id);
         return refreshOutcome();
