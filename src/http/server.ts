@@ -1,4 +1,5 @@
 // The HTTP server: the fast path, and the framework for all other requests, which is loaded with the first of them.
+import { once } from '../domain/once.ts';
 import { createFastRoutes, type FastRoutes } from './fast-path/index.ts';
 import type { App } from './framework.ts';
 import { createHealth } from './health.ts';
@@ -10,7 +11,7 @@ import { newRequestId } from './middleware/request-context.ts';
 export interface Http {
   /** Requests that are answered before the framework sees them. */
   fastRoutes: FastRoutes;
-  /** All others. The first one waits until it is loaded; readiness is one of them. */
+  /** All others. The first one waits until it is loaded, and so does readiness. */
   framework: Framework;
 }
 
@@ -33,35 +34,20 @@ export function createHttp(parts: HttpParts): Http {
   };
 }
 
-/** What failed is tried again: a process may have been out of file descriptors. */
-function once<T>(load: () => Promise<T>): () => Promise<T> {
-  let loading: Promise<T> | undefined;
-  return () => {
-    loading ??= load().catch((error: unknown) => {
-      loading = undefined;
-      throw error;
-    });
-    return loading;
-  };
-}
-
 /** Its routes and schemas are half of the code, and no token read needs them. */
 export function loadedOnDemand(load: () => Promise<Framework>, failed: (error: unknown) => void): Framework {
   let loaded: Framework | undefined;
-  let loading: Promise<Framework> | undefined;
+  const loading = once(load);
   const handler =
     (port: keyof Framework): RequestHandler =>
     (request, response) => {
       if (loaded) return loaded[port](request, response);
-      loading ??= load();
-      loading.then(
+      loading().then(
         (framework) => {
           loaded = framework;
           framework[port](request, response);
         },
         (error: unknown) => {
-          // What failed may be read now: a process that was out of file descriptors must not answer 500 for good.
-          loading = undefined;
           failed(error);
           response.writeHead(500).end();
         },

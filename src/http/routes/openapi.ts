@@ -2,6 +2,7 @@
 // is done on the first request, and so is loading the code.
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { InterfaceDescription } from '../../api/index.ts';
+import { once } from '../../domain/once.ts';
 import { basePath } from '../../domain/urls.ts';
 import type { Env } from '../env.ts';
 import type { Description } from '../openapi/document.ts';
@@ -55,16 +56,4 @@ export function descriptionRoutes({ describe, publicUrl }: Parts): OpenAPIHono<E
   routes.use(forReaders.path, browserSecurity(publicUrl));
   routes.get(forReaders.path, async (c) => c.html(await page()));
   return routes;
-}
-
-/** Computed once. After a failure the next call tries again. */
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => {
-    made ??= make().catch((error: unknown) => {
-      made = undefined;
-      throw error;
-    });
-    return made;
-  };
 }
