@@ -48,5 +48,5 @@ export const EventFeedPage = z
     }),
   })
   .openapi('EventFeedPage', {
-    example: { data: [EVENT], next_cursor: 'v2.k1.mYX0cYh0bG9uZ2Vu.Zm9yIGV4YW1wbGUgb25seQ' },
+    example: { data: [EVENT], next_cursor: 'v3.k1.mYX0cYh0bG9uZ2Vu.Zm9yIGV4YW1wbGUgb25seQ' },
   });

@@ -392,7 +392,7 @@ export const AUDIT_ACTIONS = {
   'key.protection': {
     subject: 'encryption key',
     description:
-      'A key rotation changed how the database protects its rows. `detail` is the key, and `migrating` (what is written is bound to its owner and authenticated) or `enforced` (nothing else is accepted any more).',
+      'A key rotation changed how brokers write secrets in the database, or how it protects its rows. `detail` is the key, `migrating` (what is written is bound to its owner and authenticated) or `enforced` (nothing else is accepted any more), and the form of what is written (`v3`).',
   },
   'row.refused': {
     subject: 'row',

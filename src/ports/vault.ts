@@ -32,6 +32,20 @@ export type ReauthenticatedTable = 'integrations' | 'callers' | 'caller_keys' | 
 export const PROTECTIONS = ['legacy', 'migrating', 'enforced'] as const;
 export type RowProtection = (typeof PROTECTIONS)[number];
 
+/** The forms of a ciphertext, the earliest first: what it is bound to, and by which key it is encrypted (`keyring.ts`). */
+export const ENVELOPES = ['v1', 'v2', 'v3'] as const;
+export type Envelope = (typeof ENVELOPES)[number];
+
+/** What brokers write in a database, and what they accept from it. A key rotation takes both on; neither ever goes back. */
+export interface EncryptionStage {
+  envelope: Envelope;
+  protection: RowProtection;
+}
+/** That of a new database. */
+export const LATEST_STAGE: EncryptionStage = { envelope: 'v3', protection: 'enforced' };
+export const isLatest = ({ envelope, protection }: EncryptionStage): boolean =>
+  envelope === LATEST_STAGE.envelope && protection === LATEST_STAGE.protection;
+
 /** Encrypts with the primary key of its ring, and decrypts with any of them. */
 export interface Vault {
   protection(): RowProtection;

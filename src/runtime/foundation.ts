@@ -1,7 +1,7 @@
 // What a broker needs before its parts can be put together: keys, store, rescue file and a bound socket.
 import type { KeyRing } from '../adapters/keyring/keyring.ts';
 import { BindError, type Listeners, listenOn, type PortSharing } from '../http/listeners.ts';
-import type { Logger, Store, WithdrawalLog } from '../ports/index.ts';
+import { isLatest, type Logger, type Store, type WithdrawalLog } from '../ports/index.ts';
 import { openRescueFile, openStore, openWithdrawals, type RescueFile } from '../stores/open.ts';
 import { bindIssues } from './bind-issues.ts';
 import type { Config } from './config.ts';
@@ -30,6 +30,11 @@ export async function openFoundation(config: Config, log: Logger, sharing: PortS
       log.warn(
         { protection: vault.protection() },
         'rows of an earlier release are accepted without authentication: once every broker runs this version, run valetkey keys rotate',
+      );
+    else if (!isLatest(vault.stage()))
+      log.info(
+        { envelope: vault.stage().envelope },
+        'secrets are written in the form of an earlier release: once every broker runs this version, run valetkey keys rotate',
       );
     const withdrawalLog = openWithdrawals(config, systemClock.now);
     return { vault, store, rescue, withdrawalLog, listeners: await listenOn({ ...config, sharing }) };

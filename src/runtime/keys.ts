@@ -18,17 +18,17 @@ export async function openKeyRing({ keys }: Config, log: Logger): Promise<KeyRin
   const source = keySource(keys, log);
   const loaded = await source.load();
   log.debug({ source: source.name, keys: loaded.map(({ kid }) => kid) }, 'encryption keys: loaded');
-  return createKeyRing(loaded, undefined, 'legacy');
+  return createKeyRing(loaded, undefined, { envelope: 'v1', protection: 'legacy' });
 }
 
 /**
  * Rejects with `SetupError` if the ring cannot decrypt what is stored. Stores a proof of the key that encrypts, for the
- * next start, and learns from the proofs which rows are accepted. Keys that only decrypt need no new proof: each has one from when it encrypted, or protects nothing.
+ * next start, and learns from the proofs what brokers write and which rows are accepted. Keys that only decrypt need no new proof: each has one from when it encrypted, or protects nothing.
  */
 export async function proveKeys(store: Store, vault: KeyRing): Promise<void> {
-  const { issues, protection, missing } = proveKeyRing(vault, await store.keyChecks());
+  const { issues, stage, missing } = proveKeyRing(vault, await store.keyChecks());
   if (issues.length > 0) throw new SetupError(issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
-  vault.protect(protection);
+  vault.advance(stage);
   const current = missing.find(({ kid }) => kid === vault.encryptionKid);
   if (current) await store.addKeyCheck(current);
 }

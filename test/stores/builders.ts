@@ -27,7 +27,7 @@ export const NOW = 1_800_000_000_000;
 let made = 0;
 /** In order, as the real ones are by time. */
 const anId = (prefix: string) => `${prefix}_${String(++made).padStart(8, '0')}`;
-export const aCiphertext = (name: string) => `v2.test.${name}.${++made}` as Ciphertext;
+export const aCiphertext = (name: string) => `v3.test.${name}.${++made}` as Ciphertext;
 
 export const anIntegration = (given: Partial<Omit<Integration, 'version'>> = {}): Omit<Integration, 'version'> => ({
   id: 'slack',

@@ -50,7 +50,7 @@ test.each(columns)('$table, $column is filled, so that a secret in it would be f
 });
 
 test('a rotation covers every column that holds a ciphertext, but for the key checks', () => {
-  const holding = columns.filter(({ table, column }) => rowsWhere(table, `instr("${column}", 'v2.') > 0`) > 0);
+  const holding = columns.filter(({ table, column }) => rowsWhere(table, `instr("${column}", 'v3.') > 0`) > 0);
   const names = holding.map(({ table, column }) => `${table}.${column}`);
   expect(names.sort()).toEqual([...secretColumns, 'key_checks.sealed'].sort());
 });

@@ -77,7 +77,7 @@ const secretsUnder = ({ database }: Setting, kid: string): number =>
     .filter((name) => !name.startsWith('audit_seals.'))
     .map((name) => name.split('.') as [string, string])
     .map(([table, column]) => {
-      const prefix = `v2.${kid}.`;
+      const prefix = `v3.${kid}.`;
       const counting = database.prepare(`select count(*) from ${table} where substr(${column}, 1, ?) = ?`);
       return counting.pluck().get(prefix.length, prefix) as number;
     })
@@ -316,7 +316,7 @@ describe.concurrent('keys rotate, when it cannot finish', () => {
         unopenable: 1,
         unopenable_at: [{ table: 'grants', id, column: 'refresh_token', reason: 'not_openable' }],
       });
-      expect(stdout).not.toContain('v2.');
+      expect(stdout).not.toContain('v3.');
       expect(secretsUnder(setting, 'k_old')).toBe(1);
       expect((await refresh(target, other)).status).toBe(200);
       await expect(restart(fresh)).rejects.toThrow('key k_old encrypted this database');

@@ -4,14 +4,11 @@ import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 const KEY_BYTES = 32;
 /** HKDF's block counter: a byte. */
 const FIRST_BLOCK = '\x01';
-/**
- * Keys that are remembered, up to twice as many: a refresh decrypts what it spends and encrypts what it gets, with those of
- * others between. Of a row that is read, the key is not needed again.
- */
-const REMEMBERED = 128;
+/** Keys that are remembered, up to twice as many: those of all shards of rows, and of rows that have one of their own. */
+const REMEMBERED = 1_024;
 
 /**
- * By their `info`: a row, or a purpose without a slash. The extract step is the same for all and done once (2.2, without a
+ * By their `info`: a row, a shard of rows, or a purpose; only the first begins with a table and a slash. The extract step is the same for all and done once (2.2, without a
  * salt); the expand step is one HMAC, for a key of one block (2.3).
  */
 export function derivedKeys(key: KeyObject): (info: string) => KeyObject {

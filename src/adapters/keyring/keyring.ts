@@ -1,10 +1,10 @@
 // The key ring: encrypts secrets for one column of one row (AES-256-GCM), and decrypts with any of its keys. It also
 // authenticates rows (row-macs.ts).
 //
-// A ciphertext is `v2.<kid>.<nonce>.<ciphertext>`: a random nonce of 12 bytes, then the ciphertext and its tag of 16
-// bytes, both base64url. The key of a row is HKDF-SHA-256(ring key, salt: none, info: the row), 32 bytes. The additional
-// data is the JSON of `["v2", kid, row, column, …bound]`, which is unambiguous, unlike a concatenation. `v1`, of the first
-// releases, has only `["v1", kid, row, column]`.
+// A ciphertext is `v3.<kid>.<nonce>.<ciphertext>`: a random nonce of 12 bytes, then the ciphertext and its tag of 16
+// bytes, both base64url. Its key is HKDF-SHA-256(ring key, salt: none, info: the row's shard), 32 bytes. The additional
+// data is the JSON of `["v3", kid, row, column, …bound]`, which is unambiguous, unlike a concatenation. `v2`, of earlier
+// releases, has a key for each row, whose info is the row; `v1`, of the first ones, that and only `["v1", kid, row, column]`.
 import {
   createCipheriv,
   createDecipheriv,
@@ -16,10 +16,13 @@ import {
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import type { Ciphertext } from '../../domain/connection.ts';
 import {
+  ENVELOPES,
   type EncryptionContext,
+  type EncryptionStage,
+  type Envelope,
   type KeyCheck,
+  LATEST_STAGE,
   PROTECTIONS,
-  type RowProtection,
   type Vault,
   VaultError,
 } from '../../ports/index.ts';
@@ -32,14 +35,13 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const KID = /^[A-Za-z0-9_-]{1,32}$/;
 /** The part before the ciphertext. */
-const PREFIX = /^(v1|v2)\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{16})\./;
-type Envelope = 'v1' | 'v2';
-/** A check says, in its plaintext, how the database protects its rows: a writer of the database cannot make another. */
-const CHECKS: readonly { envelope: Envelope; plaintext: string; protection: RowProtection }[] = [
-  { envelope: 'v1', plaintext: 'valetkey key check', protection: 'legacy' },
-  { envelope: 'v2', plaintext: 'valetkey key check: migrating', protection: 'migrating' },
-  { envelope: 'v2', plaintext: 'valetkey key check', protection: 'enforced' },
-];
+const PREFIX = /^(v1|v2|v3)\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]{16})\./;
+/**
+ * A check is in the form that brokers write, and says in its plaintext how the database protects its rows: a writer of the
+ * database cannot make another.
+ */
+const CHECKED = 'valetkey key check';
+const CHECKED_WHILE_MIGRATING = `${CHECKED}: migrating`;
 
 /** A `KeyObject` rather than bytes: it is faster, and cannot be logged by accident. */
 export interface RingKey {
@@ -51,12 +53,15 @@ export interface KeyRing extends Vault {
   readonly kids: string[];
   /** The key that encrypts: the first. */
   readonly encryptionKid: string;
-  /** A known text, encrypted with this key of the ring: proves later that a key is the same, and what is enforced. */
-  check(kid: string, protection: RowProtection): KeyCheck;
+  /** A known text, encrypted with this key of the ring: proves later that a key is the same, and how far the database is. */
+  check(kid: string, stage: EncryptionStage): KeyCheck;
   /** What a check says; undefined: this ring cannot open it. */
-  readCheck(check: KeyCheck): RowProtection | undefined;
+  readCheck(check: KeyCheck): EncryptionStage | undefined;
+  stage(): EncryptionStage;
   /** From then on. A ring never goes back: the later one of both is in force. */
-  protect(protection: RowProtection): void;
+  advance(stage: EncryptionStage): void;
+  /** Advances to what all of these say; not if the ring cannot open one. */
+  learn(checks: KeyCheck[]): void;
 }
 
 export type ParsedKeyRing = { ok: true; keys: RingKey[] } | { ok: false; issues: string[] };
@@ -112,17 +117,17 @@ export function generateKey(kid = `k${nodeRandomBytes(4).toString('hex')}`): str
   return `${kid}:${nodeRandomBytes(KEY_BYTES).toString('base64url')}`;
 }
 
-/** The first key encrypts, all decrypt. Nothing that is not bound and authenticated is accepted unless `protection` says so. */
+/** The first key encrypts, all decrypt. Nothing that is not bound and authenticated is accepted unless `stage` says so. */
 export function createKeyRing(
   keys: RingKey[],
   randomBytes: (size: number) => Buffer = nodeRandomBytes,
-  protection: RowProtection = 'enforced',
+  stage: EncryptionStage = LATEST_STAGE,
 ): KeyRing {
   const [current] = keys;
   if (!current) throw new RangeError('a key ring needs at least one key');
   const ring = new Map(keys.map(({ kid, key }) => [kid, derivedKeys(key)]));
   const nextNonce = noncePool(randomBytes);
-  let inForce = protection;
+  let inForce = stage;
 
   function derivedFrom(kid: string): (info: string) => KeyObject {
     const keyOf = ring.get(kid);
@@ -130,11 +135,14 @@ export function createKeyRing(
     return keyOf;
   }
 
+  const keyOf = (envelope: Envelope, kid: string, row: string): KeyObject =>
+    derivedFrom(kid)(envelope === 'v3' ? shardOf(row) : row);
+
   function encryptWith(kid: string, envelope: Envelope, plaintext: string, context: EncryptionContext): Ciphertext {
     // UTF-8 replaces half a surrogate pair: decryption would return another secret.
     if (!plaintext.isWellFormed()) throw new VaultError('malformed', 'the plaintext is not well-formed Unicode');
     const nonce = nextNonce();
-    const cipher = createCipheriv(CIPHER, derivedFrom(kid)(context.row), nonce, { authTagLength: TAG_BYTES });
+    const cipher = createCipheriv(CIPHER, keyOf(envelope, kid, context.row), nonce, { authTagLength: TAG_BYTES });
     cipher.setAAD(additionalData(envelope, kid, context));
     const encrypted = cipher.update(plaintext, 'utf8');
     // GCM has nothing more here; this makes the tag.
@@ -144,7 +152,7 @@ export function createKeyRing(
   }
 
   function open({ envelope, kid, nonce, encrypted }: Parsed, context: EncryptionContext): string {
-    const decipher = createDecipheriv(CIPHER, derivedFrom(kid)(context.row), nonce, { authTagLength: TAG_BYTES });
+    const decipher = createDecipheriv(CIPHER, keyOf(envelope, kid, context.row), nonce, { authTagLength: TAG_BYTES });
     decipher.setAAD(additionalData(envelope, kid, context));
     decipher.setAuthTag(encrypted.subarray(-TAG_BYTES));
     const plaintext = decipher.update(encrypted.subarray(0, -TAG_BYTES));
@@ -161,19 +169,43 @@ export function createKeyRing(
   }
 
   const encrypt = (plaintext: string, context: EncryptionContext) =>
-    encryptWith(current.kid, inForce === 'legacy' ? 'v1' : 'v2', plaintext, context);
+    encryptWith(current.kid, inForce.envelope, plaintext, context);
+
+  function readCheck({ kid, ciphertext }: KeyCheck): EncryptionStage | undefined {
+    try {
+      const parsed = parse(ciphertext);
+      const { envelope } = parsed;
+      if (parsed.kid !== kid) return undefined;
+      const text = open(parsed, checkContext(kid));
+      if (text === CHECKED) return { envelope, protection: envelope === 'v1' ? 'legacy' : 'enforced' };
+      return text === CHECKED_WHILE_MIGRATING ? { envelope, protection: 'migrating' } : undefined;
+    } catch (error) {
+      if (!(error instanceof VaultError)) throw error;
+      return undefined;
+    }
+  }
+
+  function advance({ envelope, protection }: EncryptionStage): void {
+    inForce = {
+      envelope: later(ENVELOPES, envelope, inForce.envelope),
+      protection: later(PROTECTIONS, protection, inForce.protection),
+    };
+  }
 
   return {
     kids: keys.map(({ kid }) => kid),
     encryptionKid: current.kid,
-    protection: () => inForce,
-    protect(wanted) {
-      if (PROTECTIONS.indexOf(wanted) > PROTECTIONS.indexOf(inForce)) inForce = wanted;
+    stage: () => inForce,
+    protection: () => inForce.protection,
+    advance,
+    learn(checks) {
+      const stages = checks.map(readCheck);
+      if (stages.length > 0 && stages.every((one) => one !== undefined)) advance(earliest(stages));
     },
     encrypt,
     decrypt(ciphertext, context) {
       const parsed = parse(ciphertext);
-      if (parsed.envelope === 'v1' && inForce === 'enforced')
+      if (parsed.envelope === 'v1' && inForce.protection === 'enforced')
         throw new VaultError(
           'outdated',
           `${context.row} has a ciphertext of a release that did not bind it to its owner, which this database accepts no more`,
@@ -188,27 +220,17 @@ export function createKeyRing(
         return `d1.${kid}.${code}`;
       }),
     reencrypt: (ciphertext, context) => encrypt(open(parse(ciphertext), context), context),
-    authenticate: (row) => (inForce === 'legacy' ? null : macOf(current.kid, derivedFrom(current.kid), row)),
+    authenticate: (row) => (inForce.protection === 'legacy' ? null : macOf(current.kid, derivedFrom(current.kid), row)),
     isAuthentic(row, mac) {
-      if (inForce === 'legacy') return true;
-      if (mac === null || mac === undefined) return inForce === 'migrating';
+      if (inForce.protection === 'legacy') return true;
+      if (mac === null || mac === undefined) return inForce.protection === 'migrating';
       return verifiesMac((kid) => ring.get(kid), row, mac);
     },
-    check(kid, stage) {
-      const { envelope, plaintext } = CHECKS.find((one) => one.protection === stage)!;
+    check(kid, { envelope, protection }) {
+      const plaintext = protection === 'migrating' ? CHECKED_WHILE_MIGRATING : CHECKED;
       return { kid, ciphertext: encryptWith(kid, envelope, plaintext, checkContext(kid)) };
     },
-    readCheck({ kid, ciphertext }) {
-      try {
-        const parsed = parse(ciphertext);
-        if (parsed.kid !== kid) return undefined;
-        const text = open(parsed, checkContext(kid));
-        return CHECKS.find((one) => one.envelope === parsed.envelope && one.plaintext === text)?.protection;
-      } catch (error) {
-        if (!(error instanceof VaultError)) throw error;
-        return undefined;
-      }
-    },
+    readCheck,
   };
 }
 
@@ -217,30 +239,45 @@ export const kidOf = (ciphertext: string): string => parse(ciphertext).kid;
 
 /**
  * Proves that the ring is the one that encrypted this database: the key of each stored check is in the ring and decrypts
- * the known text. Without issues, `protection` is what the checks say, and `missing` are those to store for keys that have
+ * the known text. Without issues, `stage` is what the checks say, and `missing` are those to store for keys that have
  * none yet. A database without checks is a new one: everything is enforced from its first row.
  */
 export function proveKeyRing(
   ring: KeyRing,
   checks: KeyCheck[],
-): { issues: string[]; protection: RowProtection; missing: KeyCheck[] } {
+): { issues: string[]; stage: EncryptionStage; missing: KeyCheck[] } {
   const stages = checks.map((check) => ring.readCheck(check));
   const issues = checks.flatMap(({ kid }, i) => {
     if (!ring.kids.includes(kid)) return [`key ${kid} encrypted this database and is not in VALETKEY_KEYS`];
     if (stages[i] !== undefined) return [];
     return [`key ${kid} in VALETKEY_KEYS is not the key of that id that encrypted this database`];
   });
-  const protection = PROTECTIONS.find((one) => stages.includes(one)) ?? 'enforced';
+  const stage = earliest(stages.filter((one) => one !== undefined));
   const proven = new Set(checks.map(({ kid }) => kid));
-  const missing = ring.kids.filter((kid) => !proven.has(kid)).map((kid) => ring.check(kid, protection));
-  return { issues, protection, missing };
+  const missing = ring.kids.filter((kid) => !proven.has(kid)).map((kid) => ring.check(kid, stage));
+  return { issues, stage, missing };
 }
+
+/** Of none, that of a new database. */
+const earliest = (stages: EncryptionStage[]): EncryptionStage => ({
+  envelope: ENVELOPES.find((one) => stages.some(({ envelope }) => envelope === one)) ?? LATEST_STAGE.envelope,
+  protection: PROTECTIONS.find((one) => stages.some(({ protection }) => protection === one)) ?? LATEST_STAGE.protection,
+});
+
+const later = <T>(order: readonly T[], one: T, other: T): T =>
+  order.indexOf(one) > order.indexOf(other) ? one : other;
+
+/**
+ * Rows whose names end alike share a key, so that most are remembered: deriving one is dear. The random end of an id makes
+ * 1,024 shards, and each may have 2^32 ciphertexts (NIST SP 800-38D, 8.3).
+ */
+const shardOf = (row: string): string => `shard ${row.slice(-2)}`;
 
 const checkContext = (kid: string): EncryptionContext => ({ row: `key_checks/${kid}`, column: 'sealed' });
 
 function additionalData(envelope: Envelope, kid: string, { row, column, bound = [] }: EncryptionContext): Buffer {
   if (envelope === 'v1') return Buffer.from(JSON.stringify(['v1', kid, row, column]));
-  const own: (string | null)[] = ['v2', kid, row, column];
+  const own: (string | null)[] = [envelope, kid, row, column];
   // Not spread into a literal, which V8 then makes for three times as many.
   const parts = own.concat(bound);
   // Of texts without a NUL, JSON is canonical already.
@@ -262,7 +299,7 @@ function parse(ciphertext: string): Parsed {
   // Decoding is lenient: it skips what is no letter, and takes letters of base64, lower bytes of others, and any unused bits.
   const isCanonical = encrypted.toString('base64url') === encoded;
   if (kid === undefined || nonce === undefined || encrypted.length < TAG_BYTES || !isCanonical)
-    throw new VaultError('malformed', 'not of the form v2.<kid>.<nonce>.<ciphertext>');
+    throw new VaultError('malformed', 'not of the form v3.<kid>.<nonce>.<ciphertext>');
   return { envelope: envelope as Envelope, kid, nonce: Buffer.from(nonce, 'base64url'), encrypted };
 }
 

@@ -22,7 +22,7 @@ interface NamedTable {
 }
 
 /** The ciphertexts of this key in the present form start with it. */
-export const prefixOf = (kid: string): string => `v2.${kid}.`;
+export const prefixOf = (kid: string): string => `v3.${kid}.`;
 /** The message authentication codes of this key start with it. */
 export const macPrefixOf = (kid: string): string => `m1.${kid}.`;
 

@@ -182,13 +182,13 @@ export function keysInUse(
     ),
   );
   const all = sql.join(kids, sql` union all `);
-  return sql`select kid, count(*) as secrets, sum(case when envelope = 'v1.' then 1 else 0 end) as outdated
+  return sql`select kid, count(*) as secrets, sum(case when envelope in ('v1.', 'v2.') then 1 else 0 end) as outdated
     from (${all}) as secrets_by_key group by kid order by kid`;
 }
 
-/** The kid in `v1.<kid>.…` or `v2.<kid>.…`, or null. Not LIKE: a kid may hold `_`, which LIKE takes for any character. */
+/** The kid in `v3.<kid>.…`, also of an earlier form, or null. Not LIKE: a kid may hold `_`, which LIKE takes for any character. */
 const kidIn = (column: Column, position: 'instr' | 'strpos'): SQL => {
   const rest = sql`substr(${column}, 4, 33)`;
   const dot = sql`${sql.raw(position)}(${rest}, '.')`;
-  return sql`case when substr(${column}, 1, 3) in ('v1.', 'v2.') and ${dot} > 1 then substr(${rest}, 1, ${dot} - 1) end`;
+  return sql`case when substr(${column}, 1, 3) in ('v1.', 'v2.', 'v3.') and ${dot} > 1 then substr(${rest}, 1, ${dot} - 1) end`;
 };

@@ -26,7 +26,7 @@ import {
   proveKeyRing,
 } from '../../../src/adapters/keyring/keyring.ts';
 import type { Ciphertext } from '../../../src/domain/connection.ts';
-import { VaultError } from '../../../src/ports/index.ts';
+import { type EncryptionStage, LATEST_STAGE, VaultError } from '../../../src/ports/index.ts';
 
 function keysOf(text: string) {
   const parsed = parseKeyRing(text);
@@ -34,7 +34,9 @@ function keysOf(text: string) {
   return parsed.keys;
 }
 
-const ringOf = (text: string) => createKeyRing(keysOf(text));
+const ringOf = (text: string, stage?: EncryptionStage) => createKeyRing(keysOf(text), undefined, stage);
+/** Of the release before this one. */
+const EARLIER: EncryptionStage = { envelope: 'v2', protection: 'enforced' };
 
 function issuesOf(text: string): string[] {
   const parsed = parseKeyRing(text);
@@ -72,42 +74,63 @@ describe('encrypt', () => {
     const ciphertext = ringOf(`main_1:${key.toString('base64url')}`).encrypt('gho_ünïcode 🔑', grant);
 
     const [version, kid, nonce, body] = ciphertext.split('.');
-    expect([version, kid]).toEqual(['v2', 'main_1']);
+    expect([version, kid]).toEqual(['v3', 'main_1']);
     const bytes = Buffer.from(body!, 'base64url');
-    const rowKey = Buffer.from(hkdfSync('sha256', key, Buffer.alloc(0), Buffer.from('connections/con_1'), 32));
-    const decipher = createDecipheriv('aes-256-gcm', rowKey, Buffer.from(nonce!, 'base64url'));
-    decipher.setAAD(Buffer.from('["v2","main_1","connections/con_1","access_token"]'));
+    const shardKey = Buffer.from(hkdfSync('sha256', key, Buffer.alloc(0), Buffer.from('shard _1'), 32));
+    const decipher = createDecipheriv('aes-256-gcm', shardKey, Buffer.from(nonce!, 'base64url'));
+    decipher.setAAD(Buffer.from('["v3","main_1","connections/con_1","access_token"]'));
     decipher.setAuthTag(bytes.subarray(bytes.length - 16));
     const text = Buffer.concat([decipher.update(bytes.subarray(0, bytes.length - 16)), decipher.final()]);
     expect(text.toString('utf8')).toBe('gho_ünïcode 🔑');
   });
 
-  it('derives another key for each row', () => {
+  it.each([
+    ['shard of rows', LATEST_STAGE, 'shard _1', 'shard _2'],
+    ['row, in the form of an earlier release', EARLIER, 'connections/con_1', 'connections/con_2'],
+  ])('derives another key for each %s', (_, stage, own, other) => {
     const key = randomBytes(32);
-    const ciphertext = ringOf(`k:${key.toString('base64url')}`).encrypt('secret', grant);
-    const [, , nonce, body] = ciphertext.split('.');
-    const open = (row: string) => {
-      const rowKey = Buffer.from(hkdfSync('sha256', key, '', row, 32));
+    const ciphertext = ringOf(`k:${key.toString('base64url')}`, stage).encrypt('secret', grant);
+    const [version, , nonce, body] = ciphertext.split('.');
+    const open = (info: string) => {
+      const derived = Buffer.from(hkdfSync('sha256', key, '', info, 32));
       const bytes = Buffer.from(body!, 'base64url');
-      const decipher = createDecipheriv('aes-256-gcm', rowKey, Buffer.from(nonce!, 'base64url'));
+      const decipher = createDecipheriv('aes-256-gcm', derived, Buffer.from(nonce!, 'base64url'));
       // The additional data is right in both cases: only the key differs.
-      decipher.setAAD(Buffer.from(JSON.stringify(['v2', 'k', grant.row, grant.column])));
+      decipher.setAAD(Buffer.from(JSON.stringify([version, 'k', grant.row, grant.column])));
       decipher.setAuthTag(bytes.subarray(-16));
       return decipher.update(bytes.subarray(0, -16), undefined, 'utf8') + decipher.final('utf8');
     };
-    expect(open('connections/con_1')).toBe('secret');
-    expect(() => open('connections/con_2')).toThrow();
+    expect(open(own)).toBe('secret');
+    expect(() => open(other)).toThrow();
   });
 
-  it('keeps the keys of rows apart, of more rows than it remembers', () => {
-    const ofRow = (n: number) => ({ row: `connections/con_${n}`, column: 'access_token' });
-    const ciphertexts = Array.from({ length: 600 }, (_, n) => ring.encrypt(`secret ${n}`, ofRow(n)));
+  it.each([
+    ['shards', LATEST_STAGE],
+    ['rows', EARLIER],
+  ])('keeps the keys of %s apart, of more than it remembers', (_, stage) => {
+    // The last two characters of a row are its shard.
+    const ofRow = (n: number) => ({ row: `connections/${String.fromCodePoint(0x4e00 + n)}x`, column: 'access_token' });
+    const written = ringOf(K1, stage);
+    const ciphertexts = Array.from({ length: 2_500 }, (_, n) => written.encrypt(`secret ${n}`, ofRow(n)));
     const fresh = ringOf(K1);
-    for (let n = 599; n >= 0; n -= 7) {
-      expect(ring.decrypt(ciphertexts[n]!, ofRow(n))).toBe(`secret ${n}`);
+    for (let n = 2_499; n >= 0; n -= 7) {
+      expect(written.decrypt(ciphertexts[n]!, ofRow(n))).toBe(`secret ${n}`);
       expect(fresh.decrypt(ciphertexts[n]!, ofRow(n))).toBe(`secret ${n}`);
     }
-    expect(codeOf(() => ring.decrypt(ciphertexts[599]!, ofRow(598)))).toBe('not_openable');
+    expect(codeOf(() => written.decrypt(ciphertexts[99]!, ofRow(98)))).toBe('not_openable');
+  });
+
+  it('binds a ciphertext to its row, also among those of one shard', () => {
+    const [one, other] = ['connections/con_1x9', 'connections/con_2x9'].map((row) => ({ row, column: 'access_token' }));
+    expect(codeOf(() => ring.decrypt(ring.encrypt('secret', one!), other!))).toBe('not_openable');
+  });
+
+  it('decrypts the form of the release before, which does not read the present one', () => {
+    const earlier = ringOf(K1, EARLIER);
+    expect(ring.decrypt(earlier.encrypt('secret', grant), grant)).toBe('secret');
+    expect(earlier.encrypt('secret', grant)).toMatch(/^v2\./);
+    const renamed = ring.encrypt('secret', grant).replace(/^v3/, 'v2') as Ciphertext;
+    expect(codeOf(() => ring.decrypt(renamed, grant))).toBe('not_openable');
   });
 
   it('never repeats a nonce in 100,000 encryptions', () => {
@@ -162,7 +185,7 @@ describe('decrypt', () => {
     );
   });
 
-  it('refuses every flipped bit', () => {
+  it('refuses every flipped bit, also the one that makes it a ciphertext of the first releases', () => {
     const outcomes = [...ciphertext].flatMap((char, at) =>
       Array.from({ length: 7 }, (_, bit) => {
         const flipped = String.fromCharCode(char.charCodeAt(0) ^ (1 << bit));
@@ -172,7 +195,7 @@ describe('decrypt', () => {
       }),
     );
     expect(outcomes.length).toBe(ciphertext.length * 7);
-    expect(new Set(outcomes)).toEqual(new Set(['malformed', 'unknown_key', 'not_openable']));
+    expect(new Set(outcomes)).toEqual(new Set(['malformed', 'unknown_key', 'not_openable', 'outdated']));
   });
 
   it('refuses every truncation', () => {
@@ -187,7 +210,7 @@ describe('decrypt', () => {
       `${ciphertext}=`,
       `${ciphertext}\n`,
       ` ${ciphertext}`,
-      ciphertext.replace('v2', 'v02'),
+      ciphertext.replace('v3', 'v03'),
       `${ciphertext}.`,
     ])
       expect(codeOf(() => ring.decrypt(spelling as Ciphertext, grant))).toBe('malformed');
@@ -205,14 +228,14 @@ describe('decrypt', () => {
 
   it('throws only VaultError, for any input', () => {
     const nearly = fc
-      .tuple(fc.constantFrom('v1', 'v2', 'v3', ''), fc.constantFrom('k1', 'k2', ''), anyText, anyText)
+      .tuple(fc.constantFrom('v1', 'v2', 'v3', 'v4', ''), fc.constantFrom('k1', 'k2', ''), anyText, anyText)
       .map((parts) => parts.join('.'));
     fc.assert(
       fc.property(
         fc.oneof(
           anyText,
           nearly,
-          fc.base64String().map((s) => `v2.k1.${s.slice(0, 16)}.${s}`),
+          fc.base64String().map((s) => `v3.k1.${s.slice(0, 16)}.${s}`),
         ),
         (text) => {
           expect(codeOf(() => ring.decrypt(text as Ciphertext, grant))).toMatch(/malformed|unknown_key|not_openable/);
@@ -302,13 +325,13 @@ describe('proving the ring', () => {
     expect(second.missing.map(({ ciphertext }) => kidOf(ciphertext))).toEqual(['k2']);
     expect(proveKeyRing(rotated, [...first.missing, ...second.missing])).toEqual({
       issues: [],
-      protection: 'enforced',
+      stage: LATEST_STAGE,
       missing: [],
     });
   });
 
   it('distinguishes a missing key from another key of the same kid', () => {
-    const checks = [ring.check('k1', 'enforced')];
+    const checks = [ring.check('k1', LATEST_STAGE)];
     expect(proveKeyRing(ringOf(K2), checks).issues).toEqual([
       'key k1 encrypted this database and is not in VALETKEY_KEYS',
     ]);
@@ -317,10 +340,40 @@ describe('proving the ring', () => {
     ]);
   });
 
+  it.each<EncryptionStage>([
+    { envelope: 'v1', protection: 'legacy' },
+    { envelope: 'v2', protection: 'migrating' },
+    EARLIER,
+    { envelope: 'v3', protection: 'migrating' },
+    LATEST_STAGE,
+  ])('says in the checks that a database is at $envelope, $protection, and new keys get the same', (stage) => {
+    const checks = [ring.check('k1', stage)];
+    const both = ringOf(`${K2},${K1}`, { envelope: 'v1', protection: 'legacy' });
+    const proven = proveKeyRing(both, checks);
+    expect(proven).toMatchObject({ issues: [], stage });
+    expect(proven.missing.map((one) => both.readCheck(one))).toEqual([stage]);
+    both.learn([...checks, ...proven.missing]);
+    expect([both.stage(), both.protection()]).toEqual([stage, stage.protection]);
+    expect(both.encrypt('x', grant)).toMatch(new RegExp(`^${stage.envelope}\\.k2\\.`));
+  });
+
+  it('is at what the earliest check says, and a ring never goes back', () => {
+    const [first, second] = [ring.check('k1', EARLIER), ringOf(K2).check('k2', LATEST_STAGE)];
+    const both = ringOf(`${K1},${K2}`, { envelope: 'v1', protection: 'legacy' });
+    expect(proveKeyRing(both, [first, second]).stage).toEqual(EARLIER);
+    both.learn([]);
+    both.learn([first, { ...second, ciphertext: 'damaged' as Ciphertext }]);
+    expect(both.stage().envelope).toBe('v1');
+    both.learn([second]);
+    both.learn([first, second]);
+    both.advance({ envelope: 'v2', protection: 'migrating' });
+    expect(both.stage()).toEqual(LATEST_STAGE);
+  });
+
   it('refuses a check of another key, a damaged one and another text', () => {
     const both = ringOf(`${K1},${K2}`);
     const wrong = [
-      both.check('k2', 'enforced').ciphertext,
+      both.check('k2', LATEST_STAGE).ciphertext,
       'rubbish' as Ciphertext,
       both.encrypt('x', { row: 'key_checks/k1', column: 'sealed' }),
     ];

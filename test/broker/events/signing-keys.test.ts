@@ -15,7 +15,7 @@ let folder: string;
 let store: Store;
 let offset = 0;
 const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
-const ring = () => createKeyRing([{ kid: 'k1', key: createSecretKey(randomBytes(32)) }], undefined, 'enforced');
+const ring = () => createKeyRing([{ kid: 'k1', key: createSecretKey(randomBytes(32)) }]);
 const vault = ring();
 const errors: string[] = [];
 const log = { debug() {}, info() {}, warn() {}, error: (_: object, message: string) => void errors.push(message) };

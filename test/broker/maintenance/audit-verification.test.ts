@@ -15,7 +15,7 @@ import { rotateKeys } from '../../../src/broker/maintenance/key-rotation/key-rot
 import { newId } from '../../../src/broker/secrets/ids.ts';
 import type { AuditAction } from '../../../src/domain/audit-actions.ts';
 import { sealContext } from '../../../src/domain/audit-seal.ts';
-import type { Store } from '../../../src/ports/index.ts';
+import { LATEST_STAGE, type Store } from '../../../src/ports/index.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry } from '../../stores/builders.ts';
@@ -258,7 +258,7 @@ describe('what was done to the database', () => {
     const fresh = generateKey('k2');
     const rescue = openRescue('file::memory:');
     onTestFinished(() => rescue.close());
-    await store.addKeyCheck(vault.check('k1', 'enforced'));
+    await store.addKeyCheck(vault.check('k1', LATEST_STAGE));
     await rotateKeys({
       store,
       ring: ringOf(fresh, KEY),

@@ -12,9 +12,10 @@ import { createAudit } from '../../../src/broker/audit/index.ts';
 import { rotateKeys } from '../../../src/broker/maintenance/key-rotation/key-rotation.ts';
 import { keyRotationText } from '../../../src/broker/maintenance/key-rotation/key-rotation-report.ts';
 import { integrationRow } from '../../../src/broker/secrets/row-authentication/authenticated-rows.ts';
+import { authenticateStore } from '../../../src/broker/secrets/row-authentication/authenticated-store.ts';
 import { decryptAccessToken, encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
 import type { Ciphertext } from '../../../src/domain/connection.ts';
-import type { Rescue, Store, Vault } from '../../../src/ports/index.ts';
+import { LATEST_STAGE, type Rescue, type Store, type Vault } from '../../../src/ports/index.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import {
@@ -54,7 +55,7 @@ async function aStore(...kids: (keyof typeof ENTRIES)[]) {
   const store = await openSqlite(await emptyDatabase());
   onTestFinished(() => store.close());
   await store.putIntegration(integrationBy(kids[0] ?? 'old'), anEntry());
-  for (const kid of kids) await store.addKeyCheck(ringOf(kid).check(kid, 'enforced'));
+  for (const kid of kids) await store.addKeyCheck(ringOf(kid).check(kid, LATEST_STAGE));
   return store;
 }
 
@@ -132,6 +133,48 @@ test('key rotation: retires old keys of several rotations together, except those
   const done = await run(store, { ring: ringOf('new', 'old', 'older') });
   expect(done).toMatchObject({ reencrypted: 4, removable: ['old'], remaining: [{ kid: 'older', secrets: 1 }] });
   expect(await kids(store)).toEqual(['new', 'older']);
+});
+
+test('key rotation: takes a database of the release before to the present form, also with a single key', async () => {
+  const earlier = { envelope: 'v2', protection: 'enforced' } as const;
+  const parsed = parseKeyRing(ENTRIES.old);
+  if (!parsed.ok) throw new Error(parsed.issues.join());
+  const store = await aStore();
+  const ring = createKeyRing(parsed.keys, undefined, earlier);
+  await store.addKeyCheck(ring.check('old', earlier));
+  const broker = createKeyRing(parsed.keys, undefined, earlier);
+  const { id } = aConnection();
+  const tokens = { accessToken: `access of ${id}`, refreshToken: 'refresh', idToken: null, credentials: null };
+  await connected(store, placeOf(id), encryptCredentials(broker, placeOf(id), tokens));
+  expect(await store.keysInUse()).toEqual([{ kid: 'old', secrets: 2, outdated: 2 }]);
+
+  let reads = 0;
+  const authenticated = authenticateStore(store, {
+    vault: broker,
+    refused: () => expect.unreachable('a row is refused'),
+  });
+  /** A broker that reads its callers, and refreshes in the form that it knows. */
+  async function meanwhile() {
+    if (++reads === 1) await authenticated.callers();
+    await store.addPendingRevocation(
+      aRevocation({
+        id: `rev_${reads}`,
+        accessToken: broker.encrypt('x', { row: 'a', column: 'b' }),
+        refreshToken: null,
+      }),
+    );
+  }
+  const done = await run(store, { ring, meanwhile });
+  expect(done).toMatchObject({ reencrypted: 2, remaining: [], removable: [], protection: 'enforced' });
+  expect(reads).toBeGreaterThan(0);
+  expect(await store.keysInUse()).toEqual([{ kid: 'old', secrets: 2 + reads, outdated: 0 }]);
+  await expectServed(store, ringOf('old'), id);
+  expect(proveKeyRing(ringOf('old'), await store.keyChecks())).toMatchObject({ issues: [], stage: LATEST_STAGE });
+  const { data } = await store.audit({ action: 'key.protection' }, { limit: 10, after: undefined });
+  expect(data).toMatchObject([{ actor: 'system', detail: 'old enforced v3' }]);
+  expect(await run(store, { ring, meanwhile: () => expect.unreachable('the rotation paused') })).toMatchObject({
+    reencrypted: 0,
+  });
 });
 
 test('key rotation: with a single key, does nothing and does not wait', async () => {

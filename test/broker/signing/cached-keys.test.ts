@@ -7,7 +7,7 @@ import { newSigningKey } from '../../../src/broker/signing/keys/key-material.ts'
 import { DAY_MS, SIGNING_KEY_LEAD_MS, SIGNING_KEY_RETIRED_MS } from '../../../src/domain/time-limits.ts';
 
 const START = 1_800_000_000_000;
-const vault = createKeyRing([{ kid: 'k1', key: createSecretKey(randomBytes(32)) }], undefined, 'enforced');
+const vault = createKeyRing([{ kid: 'k1', key: createSecretKey(randomBytes(32)) }]);
 const log = { error() {}, warn() {} };
 
 async function setup() {

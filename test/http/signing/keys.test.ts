@@ -100,7 +100,7 @@ describe.runIf(onSqlite)('at rest', () => {
     expect(stored).toHaveLength(2);
     const parsed = parseKeyRing(replicas.env.VALETKEY_KEYS!);
     if (!parsed.ok) throw new Error('no ring');
-    const ring = createKeyRing(parsed.keys, undefined, 'enforced');
+    const ring = createKeyRing(parsed.keys);
     for (const { id, private_key, public_key } of stored) {
       const place = { row: `signing_keys/${id}`, column: 'private_key' };
       const pem = ring.decrypt(private_key as Ciphertext, place);

@@ -9,7 +9,7 @@ import { createAuditBuffer } from '../../../src/broker/audit/log/audit-buffer.ts
 import { rotateKeys } from '../../../src/broker/maintenance/key-rotation/key-rotation.ts';
 import { decryptAccessToken, encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
 import type { Ciphertext } from '../../../src/domain/connection.ts';
-import type { EncryptedSecret, Store } from '../../../src/ports/index.ts';
+import { type EncryptedSecret, LATEST_STAGE, type Store } from '../../../src/ports/index.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
 import { isLong } from '../../support/long.ts';
 import { createMigratedDatabase, openTestStore } from '../../support/stores.ts';
@@ -43,7 +43,7 @@ async function replicas(count: number): Promise<{ url: string; stores: Store[] }
     stores.push(await openTestStore(url));
   }
   await stores[0]!.putIntegration(anIntegration({ clientSecret: null, privateKey: null }), anEntry());
-  for (const kid of ['old', 'new']) await stores[0]!.addKeyCheck(both.check(kid, 'enforced'));
+  for (const kid of ['old', 'new']) await stores[0]!.addKeyCheck(both.check(kid, LATEST_STAGE));
   return { url, stores };
 }
 
@@ -104,7 +104,7 @@ test('refreshes during a rotation: each is committed, none waits for a lock unti
   const broker = stores[0]!;
   /** Identifies a ciphertext, whichever key it names. */
   const identify = (ciphertext: string | null | undefined) => ciphertext?.split('.')[2];
-  const reencrypt = ({ ciphertext }: EncryptedSecret) => ciphertext.replace(/^v2\.\w+\./, 'v2.new.') as Ciphertext;
+  const reencrypt = ({ ciphertext }: EncryptedSecret) => ciphertext.replace(/^v3\.\w+\./, 'v3.new.') as Ciphertext;
   const ids = Array.from({ length: 60 }, () => aConnection().id);
   await inBatches(ids, (id) => connected(broker, { id }));
   const refreshed = ids.slice(0, 10);
@@ -117,7 +117,7 @@ test('refreshes during a rotation: each is committed, none waits for a lock unti
       const claimed = await broker.claim(id, { attempt: 'att_1', generation, now: NOW, monotonic: 0 });
       if (typeof claimed === 'string') throw new Error(claimed);
       if (last !== undefined) expect(identify(claimed.credentials.accessToken)).toBe(last);
-      const grant = someCredentials({ accessToken: `v2.test.${id}-${generation}.c` as Ciphertext });
+      const grant = someCredentials({ accessToken: `v3.test.${id}-${generation}.c` as Ciphertext });
       const held = { fence: claimed.fence, generation };
       expect(await broker.commitRefresh(id, held, someRefreshedFields(), grant, anEntry())).toBe('committed');
       last = identify(grant.accessToken);

@@ -23,7 +23,7 @@ import {
 } from '../builders.ts';
 
 /** Of some length, as real ones; the marker makes each unique. */
-const secret = (length = 900) => `v2.test.${randomBytes(length).toString('hex')}` as Ciphertext;
+const secret = (length = 900) => `v3.test.${randomBytes(length).toString('hex')}` as Ciphertext;
 const credentials = () => ({
   accessToken: secret(),
   refreshToken: secret(90),
@@ -105,7 +105,7 @@ test('secrets: after a key rotation, no file has one under the old key', async (
   const store = await openSqlite(`file:${path}`);
   onTestFinished(() => store.close());
   const { kept } = await use(store, 20);
-  await store.reencryptBatch('new', null, 500, () => `v2.new.${randomBytes(700).toString('hex')}` as Ciphertext);
+  await store.reencryptBatch('new', null, 500, () => `v3.new.${randomBytes(700).toString('hex')}` as Ciphertext);
   await store.wipeDeleted();
   expect(foundIn(path, kept)).toEqual([]);
 });

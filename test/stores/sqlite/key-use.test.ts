@@ -23,7 +23,7 @@ describe('key use', () => {
     await createMigratedFile(path);
     store = await openSqlite(`file:${path}`);
     const all = Array.from({ length: ROWS }, (_, n) => {
-      const accessToken = `v2.${kidOf(n)}.n.${n}` as Ciphertext;
+      const accessToken = `v3.${kidOf(n)}.n.${n}` as Ciphertext;
       return store.addPendingRevocation(aRevocation({ id: idOf(n), accessToken, refreshToken: null }));
     });
     await Promise.all(all);

@@ -3,13 +3,17 @@
 // There is no progress to store: what the first key has not encrypted is what is left to do. So a run may be killed at
 // any point and started again, and several runs may share the work.
 //
-// A database of the first releases also becomes one that accepts only what is bound to its owner and authenticated: first
-// the checks of the keys say `migrating`, so that brokers write in the present form; when nothing else is left, `enforced`.
+// On a database of an earlier release, the checks of the keys first say that brokers write in the present form. One of the first
+// releases also becomes one that accepts only what is bound to its owner and authenticated: `migrating` meanwhile, and when
+// nothing else is left, `enforced`.
 import type { Ciphertext } from '../../../domain/connection.ts';
 import { KEY_ROTATION_WATCH_MS, REENCRYPTION_PAUSE_MS } from '../../../domain/time-limits.ts';
 import {
   type EncryptedSecret,
+  type EncryptionStage,
+  isLatest,
   type KeyCheck,
+  LATEST_STAGE,
   type Logger,
   type Rescue,
   type RowMac,
@@ -76,8 +80,9 @@ interface Parts {
   ring: Vault & {
     readonly kids: readonly string[];
     readonly encryptionKid: string;
-    check(kid: string, protection: RowProtection): KeyCheck;
-    protect(protection: RowProtection): void;
+    stage(): EncryptionStage;
+    check(kid: string, stage: EncryptionStage): KeyCheck;
+    advance(stage: EncryptionStage): void;
   };
   rescue: Pick<Rescue, 'all'>;
   access: Pick<Access, 'recordSystem'>;
@@ -121,19 +126,19 @@ export async function rotateKeys({
   const others = ring.kids.filter((one) => one !== kid);
   let reencrypted = 0;
   let authenticated = 0;
-  const wasEnforced = ring.protection() === 'enforced';
+  const wasLatest = isLatest(ring.stage());
 
   /** Brokers that follow the changes know at once. */
-  async function protect(protection: 'migrating' | 'enforced'): Promise<void> {
+  async function advance(stage: EncryptionStage): Promise<void> {
     const checks = await store.keyChecks();
     const stored = checks.map((check) => check.kid).filter((one) => ring.kids.includes(one));
     for (const one of new Set([kid, ...stored])) {
-      const by = access.recordSystem('key.protection', { detail: `${one} ${protection}` });
-      await store.putKeyCheck(ring.check(one, protection), by);
+      const by = access.recordSystem('key.protection', { detail: `${one} ${stage.protection} ${stage.envelope}` });
+      await store.putKeyCheck(ring.check(one, stage), by);
     }
-    ring.protect(protection);
+    ring.advance(stage);
     const behind = await store.untilApplied(KEY_ROTATION_WATCH_MS);
-    if (behind > 0) log.warn({ protection, brokers: behind }, 'key rotation: brokers have not applied this yet');
+    if (behind > 0) log.warn({ ...stage, brokers: behind }, 'key rotation: brokers have not applied this yet');
   }
 
   /** Goes through all rows once. Rows that another process has locked are left to the next round. */
@@ -167,11 +172,13 @@ export async function rotateKeys({
     }
   }
 
-  if (ring.protection() === 'legacy') await protect('migrating');
+  const { envelope } = LATEST_STAGE;
+  if (ring.stage().envelope !== envelope)
+    await advance({ envelope, protection: ring.protection() === 'legacy' ? 'migrating' : ring.protection() });
   for (let n = 1; ; n++) {
     const { unopenable, skipped } = await round();
     const rows = await authenticateRows({ store, ring });
-    if (others.length > 0 || !wasEnforced) await pause(KEY_ROTATION_WATCH_MS);
+    if (others.length > 0 || !wasLatest) await pause(KEY_ROTATION_WATCH_MS);
     const late = await authenticateRows({ store, ring });
     authenticated += rows.authenticated + late.authenticated;
     // Read before the store: a secret that is replayed meanwhile is then counted there, or twice, but not missed.
@@ -187,7 +194,7 @@ export async function rotateKeys({
     const remaining = tally([...underOthers, ...rescued.map((one) => ({ kid: one, secrets: 1 }))]);
     const removable = others.filter((one) => !remaining.some((left) => left.kid === null || left.kid === one));
     for (const one of removable) await store.removeKeyCheck(one, access.recordSystem('key.retired', { detail: one }));
-    if (ring.protection() === 'migrating' && remaining.length === 0) await protect('enforced');
+    if (ring.protection() === 'migrating' && remaining.length === 0) await advance(LATEST_STAGE);
     const secrets = count(inUse) + rescued.length;
     const { inauthentic } = late;
     const protection = ring.protection();
@@ -223,10 +230,10 @@ function reencrypt(ring: Vault, encrypted: EncryptedSecret): Ciphertext | VaultE
 async function rescuedKids(rescue: Pick<Rescue, 'all'>): Promise<(string | null)[]> {
   const { responses, unreadable } = await rescue.all();
   const texts = responses.flatMap(({ grant }) => Object.values(grant)).filter((text) => text !== null);
-  const kids = texts.map((text) => /^v[12]\.([^.]+)\./.exec(text)?.[1] ?? null);
+  const kids = texts.map((text) => /^v[123]\.([^.]+)\./.exec(text)?.[1] ?? null);
   return [
     ...kids,
-    ...unreadable.flatMap(({ text }) => [...text.matchAll(/\bv[12]\.([^."]+)\./g)].map(([, kid]) => kid!)),
+    ...unreadable.flatMap(({ text }) => [...text.matchAll(/\bv[123]\.([^."]+)\./g)].map(([, kid]) => kid!)),
   ];
 }
 

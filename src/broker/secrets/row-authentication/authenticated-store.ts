@@ -5,14 +5,15 @@ import type { Caller, CallerKey } from '../../../domain/caller.ts';
 import type { ConsoleSession } from '../../../domain/console.ts';
 import type { ConnectSession, Integration } from '../../../domain/integration.ts';
 import { hasEnded, type Job } from '../../../domain/job.ts';
-import type {
-  AuthenticatedRow,
-  AuthenticatedTable,
-  IntegrationSettings,
-  KeyCheck,
-  RowProtection,
-  Store,
-  Vault,
+import {
+  type AuthenticatedRow,
+  type AuthenticatedTable,
+  type EncryptionStage,
+  type IntegrationSettings,
+  isLatest,
+  type KeyCheck,
+  type Store,
+  type Vault,
 } from '../../../ports/index.ts';
 import {
   agentSessionRow,
@@ -26,9 +27,9 @@ import {
 } from './authenticated-rows.ts';
 
 interface Parts {
-  vault: Pick<Vault, 'protection' | 'authenticate' | 'isAuthentic'> & {
-    readCheck(check: KeyCheck): RowProtection | undefined;
-    protect(protection: RowProtection): void;
+  vault: Pick<Vault, 'authenticate' | 'isAuthentic'> & {
+    stage(): EncryptionStage;
+    learn(checks: KeyCheck[]): void;
   };
   /** Called each time that a row is read and refused. `id` is no secret: that of a key is its own and not its digest. */
   refused: (table: AuthenticatedTable, id: string) => void;
@@ -64,11 +65,8 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
   const isGenuineJob = (job: Job): boolean => hasEnded(job) || verified(jobRow(job), job.mac);
 
   /** Whether `keys rotate` has moved the database on since this process started. */
-  async function learnProtection(): Promise<void> {
-    if (vault.protection() === 'enforced') return;
-    const stages = (await store.keyChecks()).map((check) => vault.readCheck(check));
-    if (stages.length === 0 || stages.includes(undefined) || stages.includes('legacy')) return;
-    vault.protect(stages.includes('migrating') ? 'migrating' : 'enforced');
+  async function learnStage(): Promise<void> {
+    if (!isLatest(vault.stage())) vault.learn(await store.keyChecks());
   }
 
   // In the middle of an operation: not reported, as the callers are when they are read into memory.
@@ -89,7 +87,7 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
     },
 
     async callers() {
-      await learnProtection();
+      await learnStage();
       const all = await store.callers();
       return all
         .filter(({ caller }) => verified(callerRow(caller), caller.mac))
