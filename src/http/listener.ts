@@ -84,6 +84,7 @@ export async function listen(
     url: `http://${host.includes(':') ? `[${host}]` : host}:${known}`,
     async handle({ fastRoutes, framework }) {
       handler = (request, response, waitsForContinue) => {
+        if (!request.url?.startsWith('/')) toOriginForm(request);
         if (base !== '') request.url = withoutBase(request.url ?? '/', base);
         const next = () => framework(request, response);
         const fast = fastRoutes(request);
@@ -123,6 +124,22 @@ const closed = (server: Server) => new Promise<unknown>((resolve) => server.clos
 function refuseTunnel(_: IncomingMessage, socket: Duplex): void {
   socket.on('error', () => undefined);
   socket.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\nValetkey-Error: 1\r\n\r\n');
+}
+
+/** Scheme and authority. What names a user as well is no target of a request (RFC 9110 4.2.4). */
+const ORIGIN = /^https?:\/\/([^/?#@]+)(?=[/?#]|$)/i;
+
+/**
+ * A whole URL as the target, as clients send it to what they take for a proxy: a path on the host that the URL names, whatever
+ * `Host` says (RFC 9112 3.2.2). Any other target is left to the framework, which refuses it.
+ */
+function toOriginForm(request: IncomingMessage): void {
+  const { url = '' } = request;
+  const [origin, authority] = ORIGIN.exec(url) ?? [];
+  if (origin === undefined) return;
+  const rest = url.slice(origin.length);
+  request.url = rest.startsWith('/') ? rest : `/${rest}`;
+  request.headers.host = authority;
 }
 
 /** A base never is the beginning of a path of ours: see `VALETKEY_PUBLIC_URL` in settings.ts. */
