@@ -32,8 +32,12 @@ export function deliveryRetryIn({ attempts, isThrottled, retryAfterMs }: FailedA
 }
 
 /**
- * Whether an endpoint that fails now is to be disabled. `failingSince`: its first failure since its last success; null: this
- * is the first.
+ * Whether an endpoint is to be disabled at this failure. `failingSince`: its first failure since its last success; null: this
+ * is the first. `attemptedBefore`: when the delivery that fails was attempted the last time before; null: never.
  */
-export const isGivenUp = (failingSince: number | null, now: number): boolean =>
-  failingSince !== null && now - failingSince >= Math.max(ENDPOINT_FAILING_MAX_MS, ENDPOINT_FAILURES_APART_MS);
+export const isGivenUp = (failingSince: number | null, attemptedBefore: number | null, now: number): boolean =>
+  failingSince !== null &&
+  attemptedBefore !== null &&
+  now - failingSince >= ENDPOINT_FAILING_MAX_MS &&
+  attemptedBefore - failingSince >= ENDPOINT_FAILURES_APART_MS &&
+  now - attemptedBefore >= ENDPOINT_FAILURES_APART_MS;

@@ -333,8 +333,11 @@ export const DELIVERY_RETRY_AFTER_MAX_MS = 24 * HOUR_MS;
 export const DELIVERY_THROTTLED_MS = MINUTE_MS;
 /** An endpoint that has only failed for this long is disabled. */
 export const ENDPOINT_FAILING_MAX_MS = 5 * DAY_MS;
-/** Its second failure comes so much after the first at least: a failure that nothing follows disables nothing. */
-export const ENDPOINT_FAILURES_APART_MS = 12 * HOUR_MS;
+/**
+ * The delivery that fails then has failed before: so long after the first failure, and so long ago. Between two settings of a
+ * clock there is no such failure, so that a clock that was set disables nothing.
+ */
+export const ENDPOINT_FAILURES_APART_MS = 6 * HOUR_MS;
 /** The replaced secret of an endpoint signs as well for this long. */
 export const ENDPOINT_SECRET_OVERLAP_MS = 24 * HOUR_MS;
 /** Due deliveries are looked for this often; those of events of this process at once. */

@@ -36,9 +36,18 @@ describe('the schedule of a delivery', () => {
   });
 });
 
-test('an endpoint is given up after five days of failures only', () => {
-  const now = Date.UTC(2026, 0, 10);
-  expect(isGivenUp(null, now)).toBe(false);
-  expect(isGivenUp(now - 5 * DAY_MS + 1, now)).toBe(false);
-  expect(isGivenUp(now - 5 * DAY_MS, now)).toBe(true);
+test.each([
+  ['its first failure', null, 30 * H, false],
+  ['five days of failures, and one six hours ago', 5 * DAY_MS, 6 * H, true],
+  ['not quite five days', 5 * DAY_MS - 1, 30 * H, false],
+  ['a delivery that was not attempted before', 9 * DAY_MS, null, false],
+  ['a delivery that failed before with the first failure', 9 * DAY_MS, 9 * DAY_MS, false],
+  ['a delivery that failed before less than six hours after it', 9 * DAY_MS, 9 * DAY_MS - 6 * H + 1, false],
+  ['a delivery that failed before six hours after it', 9 * DAY_MS, 9 * DAY_MS - 6 * H, true],
+  ['a delivery that failed before less than six hours ago', 9 * DAY_MS, 6 * H - 1, false],
+  ['a first failure that is still to come, by the clock', -6 * DAY_MS, 30 * H, false],
+])('whether an endpoint is given up: %s', (_, failingFor, before, expected) => {
+  const now = Date.UTC(2026, 0, 20);
+  const ago = (ms: number | null) => (ms === null ? null : now - ms);
+  expect(isGivenUp(ago(failingFor), ago(before), now)).toBe(expected);
 });

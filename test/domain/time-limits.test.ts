@@ -496,7 +496,21 @@ const relations: Record<string, Relation[]> = {
       DELIVERY_RETRIES_MS.reduce((sum, wait) => sum + wait, 0),
       ENDPOINT_FAILING_MAX_MS,
     ],
-    ['one failure that nothing follows disables nothing', ENDPOINT_FAILURES_APART_MS, ENDPOINT_FAILING_MAX_MS],
+    [
+      'a delivery can fail between the first failure and the one that disables the endpoint',
+      2 * ENDPOINT_FAILURES_APART_MS,
+      ENDPOINT_FAILING_MAX_MS,
+    ],
+    [
+      'of every delivery, two attempts are so far apart that its endpoint can be disabled',
+      ENDPOINT_FAILURES_APART_MS,
+      0.8 * DELIVERY_RETRIES_MS[5],
+    ],
+    [
+      'both of them are made within a day, the shortest time that events are kept',
+      1.2 * DELIVERY_RETRIES_MS.slice(0, 6).reduce((sum, wait) => sum + wait, 0),
+      DAY_MS,
+    ],
     ['what asks to wait is attempted sooner than it is given up', DELIVERY_RETRY_AFTER_MAX_MS, ENDPOINT_FAILING_MAX_MS],
     ['the wait of a throttled endpoint is one of the early ones', DELIVERY_RETRIES_MS[0], DELIVERY_THROTTLED_MS],
     [

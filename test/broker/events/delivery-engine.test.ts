@@ -7,7 +7,12 @@ import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { createDeliveryEngine } from '../../../src/broker/events/delivery/delivery-engine.ts';
 import { encryptSecrets } from '../../../src/broker/events/endpoints/endpoint-secrets.ts';
 import type { Permission } from '../../../src/domain/caller.ts';
-import { DELIVERY_CLAIM_MS, DELIVERY_RETRIES_MS, SHUTDOWN_DELIVERY_GRACE_MS } from '../../../src/domain/time-limits.ts';
+import {
+  DAY_MS,
+  DELIVERY_CLAIM_MS,
+  DELIVERY_RETRIES_MS,
+  SHUTDOWN_DELIVERY_GRACE_MS,
+} from '../../../src/domain/time-limits.ts';
 import type { WebhookPost, WebhookResponse } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { aCaller, anEndpoint, anEntry, anEvent, FIRST, NOW } from '../../stores/builders.ts';
@@ -139,3 +144,52 @@ test.each([
     ]);
   },
 );
+
+/** Of the delivery in flight: what it takes to fail, and to be attempted after each of these waits, and fail. */
+function failing({ store, engine, sent, advance, clock, endpoint }: Awaited<ReturnType<typeof inFlight>>) {
+  const isEnabled = async () => (await store.webhookEndpoint(endpoint.id))?.enabled;
+  const fail = async (attempts: number) => {
+    sent.at(-1)!.answer({ kind: 'answered', status: 500, body: '', retryAfterMs: undefined });
+    const failed = async () => (await store.deliveries({}, FIRST)).data;
+    await expect.poll(failed).toContainEqual(expect.objectContaining({ attempts, lastAttemptAt: clock.now() }));
+  };
+  return {
+    isEnabled,
+    fail,
+    async after(waits: readonly number[]) {
+      for (const [i, wait] of waits.entries()) {
+        expect(await isEnabled()).toBe(true);
+        const before = sent.length;
+        advance(wait);
+        engine.retryNow(endpoint.id);
+        await expect.poll(() => sent.length).toBe(before + 1);
+        await fail(i + 2);
+      }
+    },
+  };
+}
+
+test('a clock that is set ahead by six days after a first failure: those that follow do not disable the endpoint', async () => {
+  const started = await inFlight();
+  const { isEnabled, fail, after } = failing(started);
+  await fail(1);
+  started.setClock(6 * DAY_MS);
+  await after(DELIVERY_RETRIES_MS.slice(0, 5));
+  await started.engine.stop();
+  expect(await isEnabled()).toBe(true);
+});
+
+test('an endpoint that fails for days, and hears little: disabled when an event of the sixth day has failed twice, ten hours apart', async () => {
+  const started = await inFlight();
+  const { store, engine, sent, events, clock, advance } = started;
+  const { isEnabled, fail, after } = failing(started);
+  await fail(1);
+  await after(DELIVERY_RETRIES_MS);
+  advance(NOW + 6 * DAY_MS - clock.now());
+  await store.addEvents([events[1]!], undefined);
+  await expect.poll(() => sent.length).toBe(DELIVERY_RETRIES_MS.length + 2);
+  await fail(1);
+  await after(DELIVERY_RETRIES_MS.slice(0, 6));
+  await expect.poll(isEnabled).toBe(false);
+  await engine.stop();
+});

@@ -136,13 +136,19 @@ describe('an endpoint', () => {
     receiver.answer(failing.path, status(500));
     receiver.answer(recovering.path, status(500));
     await Promise.all([ping(failing), ping(recovering)]);
-    await Promise.all([shown(failing, { status: 'failing' }), shown(recovering, { status: 'failing' })]);
+    const [first] = await Promise.all([
+      shown(failing, { status: 'failing' }),
+      shown(recovering, { status: 'failing' }),
+    ]);
     receiver.answer(recovering.path, status(204));
     advance(6_000 + 10 * 60_000);
     await shown(recovering, { status: 'delivered' });
+    const second = await attempted(failing, 2, first);
     receiver.answer(recovering.path, status(500));
 
-    advance(5 * DAY);
+    advance(DAY);
+    await Promise.all([attempted(failing, 3, second), ping(recovering)]);
+    advance(4 * DAY);
     await Promise.all([ping(failing), ping(recovering)]);
     await vi.waitFor(
       async () => expect(expectOk(await broker.ask('GET', failing.at))).toMatchObject({ disabled_reason: 'failing' }),

@@ -15,11 +15,10 @@ import type {
   Logger,
   Telemetry,
   WebhookEndpointStore,
-  WebhookResponse,
 } from '../../../ports/index.ts';
 import type { Access } from '../../audit/index.ts';
 import { disabledEvent } from '../endpoints/own-events.ts';
-import { type AttemptParts, createAttempts } from './attempt.ts';
+import { type Attempt, type AttemptParts, createAttempts } from './attempt.ts';
 import { circuitKey, circuitReport, type DeliveryCircuits } from './circuits.ts';
 import { createLanes, type Lane } from './lanes.ts';
 import { createOutcomeWriter } from './outcome-writer.ts';
@@ -168,10 +167,10 @@ export function createDeliveryEngine(parts: DeliveryEngineParts): DeliveryEngine
       }
       if (!attempt) return;
       ms = clock.monotonic() - started;
-      const { outcome, response } = attempt;
+      const { outcome } = attempt;
       telemetry.delivery(outcome.status);
       await outcomes.write(one.delivery.id, outcome);
-      if (outcome.status !== 'delivered') await giveUp(endpoint, response);
+      if (outcome.status !== 'delivered') await giveUp(endpoint, one.delivery.lastAttemptAt, attempt);
     } catch (error) {
       const fields = { err: error, delivery: one.delivery.id, endpoint: endpoint.id };
       log.error(fields, 'webhook endpoint: cannot be disabled now, its next failure will');
@@ -184,11 +183,15 @@ export function createDeliveryEngine(parts: DeliveryEngineParts): DeliveryEngine
   }
 
   /** Disables an endpoint that is gone, or has only failed for days. Rejects with `StoreError`. */
-  async function giveUp(endpoint: WebhookEndpoint, response: WebhookResponse | undefined): Promise<void> {
+  async function giveUp(
+    endpoint: WebhookEndpoint,
+    attemptedBefore: number | null,
+    { outcome, response }: Attempt,
+  ): Promise<void> {
     const reason: DisabledReason | undefined =
       response?.kind === 'answered' && response.status === 410
         ? 'gone'
-        : isGivenUp(endpoint.failingSince, clock.now())
+        : isGivenUp(endpoint.failingSince, attemptedBefore, outcome.at)
           ? 'failing'
           : undefined;
     if (reason === undefined) return;
