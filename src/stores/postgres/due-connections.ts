@@ -1,5 +1,4 @@
 // What is due for a refresh, in PostgreSQL: from the narrow rows beside the leases, divided among the replicas that are alive.
-import { type SQL, sql } from 'drizzle-orm';
 import {
   CLAIMED_DUE_AGAIN_MS,
   DUE_FOR_OTHERS_MS,
@@ -20,25 +19,33 @@ export interface DuePlace {
 }
 
 /**
+ * The planner takes the values of parameters that it sees for a reason to plan every call again, which takes longer than to run
+ * it.
+ */
+const unseen = (parameter: string): string => `(select ${parameter})`;
+
+/**
  * The oldest that is due of each integration, from these places on: what is due earlier was not there when it was looked at
  * last. Behind an old snapshot the entries of what has been refreshed since stay in the index, and would be read each time.
+ * $1: now, $2 to $4: the integration, due time and id of each place.
  */
-export const dueIntegrations = (now: number, from: ReadonlyMap<string, DuePlace>): SQL => {
-  const places = [...from];
-  return sql`
-    with known as (${sql.raw(KNOWN_INTEGRATIONS)}), looked as (
-      select * from unnest(${sql.param(places.map(([integration]) => integration))}::text[],
-        ${sql.param(places.map(([, { dueAt }]) => dueAt))}::bigint[],
-        ${sql.param(places.map(([, { id }]) => id))}::text[]) as places(integration, due_at, id)
-    )
-    select known.id as integration, oldest.due_at as "dueAt", oldest.connection_id as id
-    from known left join looked on looked.integration = known.id
-    left join lateral (
-      select due_at, connection_id from leases
-      where integration = known.id and due_at is not null and due_at <= ${now}
-        and (due_at, connection_id) >= (coalesce(looked.due_at, ${Number.MIN_SAFE_INTEGER}), coalesce(looked.id, ''))
-      order by due_at, connection_id limit 1
-    ) oldest on true`;
+export const DUE_INTEGRATIONS = `
+  with known as (${KNOWN_INTEGRATIONS}), looked as (
+    select * from unnest(${unseen('$2::text[]')}, ${unseen('$3::bigint[]')}, ${unseen('$4::text[]')}) as places(integration, due_at, id)
+  )
+  select known.id as integration, oldest.due_at as "dueAt", oldest.connection_id as id
+  from known left join looked on looked.integration = known.id
+  left join lateral (
+    select due_at, connection_id from leases
+    where integration = known.id and due_at is not null and due_at <= ${unseen('$1::bigint')}
+      and (due_at, connection_id) >= (coalesce(looked.due_at, ${Number.MIN_SAFE_INTEGER}), coalesce(looked.id, ''))
+    order by due_at, connection_id limit 1
+  ) oldest on true`;
+
+/** The parameters of `DUE_INTEGRATIONS`. */
+export const lookFrom = (now: number, from: ReadonlyMap<string, DuePlace>): unknown[] => {
+  const places = [...from.values()];
+  return [Math.floor(now), [...from.keys()], places.map(({ dueAt }) => dueAt), places.map(({ id }) => id)];
 };
 
 /** A `case`, which the planner takes for half of the rows. Of a comparison it expects nearly none, and reads and sorts them all. */
@@ -46,11 +53,6 @@ const isShare = (operator: '=' | '<>'): string =>
   `case when mod(abs(hashtext(connection_id)::bigint), (select replicas from live)) ${operator} (select rank from live)
    then true else false end`;
 
-/**
- * The planner takes the values of parameters that it sees for a reason to plan every call again, which takes longer than to run
- * it.
- */
-const unseen = (parameter: string): string => `(select ${parameter})`;
 const INTEGRATION = unseen('$1::text');
 const NOW = unseen('$2::bigint');
 const LIMIT = unseen('$3::bigint');
@@ -88,10 +90,10 @@ const POSTPONE = `
   where connection_id = any($1::text[]) and c.id = connection_id and c.status = 'active' and due_at < $2`;
 
 /** Counts what is due, the oldest first; an index step each. */
-const countDue = (now: number): SQL => sql`
+const COUNT_DUE = `
   select integration, "dueAt", (select count(*) from leases l where l.due_at is not null
-    and l.due_at <= ${now} and l.integration = d.integration) as count
-  from (${dueIntegrations(now, new Map())}) d where "dueAt" is not null order by "dueAt"`;
+    and l.due_at <= $1 and l.integration = d.integration) as count
+  from (${DUE_INTEGRATIONS}) d where "dueAt" is not null order by "dueAt"`;
 
 type DueStore = Pick<RefreshStore, 'dueIntegrations' | 'countDue' | 'dueConnections' | 'postponeDue'>;
 
@@ -99,7 +101,11 @@ export function createDueConnections(
   { autocommit, prepared }: Pick<PostgresAccess, 'autocommit' | 'prepared'>,
   { holder, instants }: Pick<Liveness, 'holder' | 'instants'>,
 ): DueStore {
-  const names = prepared((_, name) => ({ due: name('due_connections'), postpone: name('postpone_due') }));
+  const names = prepared((_, name) => ({
+    look: name('due_integrations'),
+    due: name('due_connections'),
+    postpone: name('postpone_due'),
+  }));
   /** By integration, where the next look begins. Of this process, as its clock is. */
   const looked = new Map<string, DuePlace>();
   let lookedAt = Number.NEGATIVE_INFINITY;
@@ -118,9 +124,11 @@ export function createDueConnections(
     dueIntegrations: (now) =>
       autocommit(async (orm) => {
         forget(now);
-        const { rows } = await orm.execute<{ integration: string; dueAt: string | null; id: string | null }>(
-          dueIntegrations(now, looked),
-        );
+        const { rows } = await orm.$client.query<{ integration: string; dueAt: string | null; id: string | null }>({
+          name: names(orm).look,
+          text: DUE_INTEGRATIONS,
+          values: lookFrom(now, looked),
+        });
         const due: { integration: string; dueAt: number }[] = [];
         for (const { integration, dueAt, id } of rows) {
           const isDue = dueAt !== null && id !== null;
@@ -132,7 +140,10 @@ export function createDueConnections(
 
     countDue: (now) =>
       autocommit(async (orm) => {
-        const { rows } = await orm.execute<{ integration: string; dueAt: string; count: string }>(countDue(now));
+        const { rows } = await orm.$client.query<{ integration: string; dueAt: string; count: string }>(
+          COUNT_DUE,
+          lookFrom(now, new Map()),
+        );
         return rows.map(({ integration, dueAt, count }) => ({
           integration,
           dueAt: Number(dueAt),

@@ -74,6 +74,29 @@ export function lastRefreshAt(orm: Pick<Orm, 'select'>, integration: string) {
     .innerJoin(connections, eq(connections.id, latest.id));
 }
 
+/**
+ * Those with an intent whose holder is not one of these, the oldest first. `holder`: this process, which does not hold those
+ * `inDoubt` as far as it knows.
+ */
+export const unresolved = (orm: Pick<Orm, 'select'>, isHeld: typeof isAlive) =>
+  orm
+    .select({ id: leases.connectionId, startedAt: sql<number>`${leases.startedAt}`.mapWith(leases.startedAt) })
+    .from(leases)
+    .where(
+      and(
+        isNotNull(leases.attempt),
+        or(
+          isNull(leases.holder),
+          and(
+            sql`${leases.holder} = ${sql.placeholder('holder')}`,
+            sql`${leases.connectionId} = any(${sql.placeholder('inDoubt')}::text[])`,
+          ),
+          and(sql`${leases.holder} <> ${sql.placeholder('holder')}`, not(isHeld(leases.holder))),
+        ),
+      ),
+    )
+    .orderBy(asc(leases.startedAt));
+
 export function createRefreshStore(
   access: PostgresAccess,
   liveness: Liveness,
@@ -103,6 +126,8 @@ export function createRefreshStore(
   const byId = eq(connections.id, placeholderFor(connections.id, 'id'));
   const ofLease = eq(leases.connectionId, connectionId);
   const statements = prepared((orm, name) => ({
+    unresolved: unresolved(orm, isAlive).prepare(name('unresolved')),
+    unresolvedOfKnown: unresolved(orm, isKnown).prepare(name('unresolved_of_known')),
     giveBack: orm
       .update(leases)
       .set({
@@ -281,24 +306,9 @@ export function createRefreshStore(
         return { retried: retries.length, next };
       }),
     unresolvedRefreshes: () =>
-      autocommit((orm) =>
-        orm
-          .select({ id: leases.connectionId, startedAt: sql<number>`${leases.startedAt}`.mapWith(leases.startedAt) })
-          .from(leases)
-          .where(
-            and(
-              isNotNull(leases.attempt),
-              or(
-                isNull(leases.holder),
-                and(eq(leases.holder, holder), inArray(leases.connectionId, [...inDoubt])),
-                and(
-                  sql`${leases.holder} <> ${holder}`,
-                  not(liveness.canJudge() ? isAlive(leases.holder) : isKnown(leases.holder)),
-                ),
-              ),
-            ),
-          )
-          .orderBy(asc(leases.startedAt)),
-      ),
+      autocommit((orm) => {
+        const { unresolved, unresolvedOfKnown } = statements(orm);
+        return (liveness.canJudge() ? unresolved : unresolvedOfKnown).execute({ holder, inDoubt: [...inDoubt] });
+      }),
   };
 }

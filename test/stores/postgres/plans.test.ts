@@ -9,11 +9,12 @@ import { connectionStep, termRows } from '../../../src/stores/postgres/connectio
 import { searchRows } from '../../../src/stores/postgres/connection-search.ts';
 import { dueDeliveries, dueEndpoints, firstOpen } from '../../../src/stores/postgres/deliveries.ts';
 import { deliveryStep } from '../../../src/stores/postgres/delivery-lists.ts';
-import { DUE_CONNECTIONS, dueIntegrations } from '../../../src/stores/postgres/due-connections.ts';
+import { DUE_CONNECTIONS, DUE_INTEGRATIONS, lookFrom } from '../../../src/stores/postgres/due-connections.ts';
 import { eventsBetween } from '../../../src/stores/postgres/events.ts';
+import { isAlive, isKnown } from '../../../src/stores/postgres/liveness.ts';
 import { DELIVERIES } from '../../../src/stores/postgres/misdated.ts';
 import { endingConnections } from '../../../src/stores/postgres/notices.ts';
-import { lastRefreshAt, recentlyDead } from '../../../src/stores/postgres/refreshes.ts';
+import { lastRefreshAt, recentlyDead, unresolved } from '../../../src/stores/postgres/refreshes.ts';
 import { tombstonesAfter } from '../../../src/stores/postgres/revocations.ts';
 import { openPostgres } from '../../../src/stores/postgres/store.ts';
 import { searchTerms } from '../../../src/stores/shared/connection-search.ts';
@@ -237,19 +238,53 @@ test('due endpoints, by an index step for each endpoint', async () => {
   expect(plan).not.toMatch(/Seq Scan on deliveries/);
 });
 
+const con = (n: number) => `con_n${String(n).padStart(8, '0')}`;
+const connectionsTo = (count: number) => Array.from({ length: count }, (_, n) => con(n));
+
+/** Of a statement that is executed eight times: how often the plan for any values was used. */
+async function generalPlans(name: string, execute: (n: number) => Promise<unknown>): Promise<number> {
+  for (let n = 1; n <= 8; n++) await execute(n);
+  const counts = 'select generic_plans::int as general from pg_prepared_statements where name = $1';
+  const { rows } = await client.query(counts, [name]);
+  await client.query(`deallocate ${name}`);
+  return rows[0].general;
+}
+
 test('what is due: planned once, whatever the limit and however many are under way', async () => {
   if (!hasPostgres()) return;
   const name = 'due_connections';
-  for (let limit = 1; limit <= 8; limit++) {
-    const without = Array.from({ length: 2 ** limit }, (_, n) => `con_n${String(n).padStart(8, '0')}`);
-    await client.query({ name, text: DUE_CONNECTIONS, values: ['i3', NOW, limit, without, 'none', 0, ''] });
-  }
-  const counts = 'select generic_plans::int as general from pg_prepared_statements where name = $1';
-  const { rows } = await client.query(counts, [name]);
+  const look = (limit: number) =>
+    client.query({ name, text: DUE_CONNECTIONS, values: ['i3', NOW, limit, connectionsTo(2 ** limit), 'none', 0, ''] });
   // The first five are planned for their values, to compare.
-  expect(rows).toEqual([{ general: 3 }]);
-  await client.query(`deallocate ${name}`);
+  expect(await generalPlans(name, look)).toBe(3);
 });
+
+test('which integrations have something due: planned once, however many have been looked at', async () => {
+  if (!hasPostgres()) return;
+  const name = 'due_integrations';
+  const places = Array.from({ length: 8 }, (_, n) => [`i${n}`, { dueAt: NOW + n, id: con(n) }] as const);
+  const look = (n: number) =>
+    client.query({ name, text: DUE_INTEGRATIONS, values: lookFrom(NOW + n * 1_000, new Map(places.slice(0, n))) });
+  expect(await generalPlans(name, look)).toBe(3);
+});
+
+test.each([
+  ['alive', isAlive],
+  ['known', isKnown],
+])(
+  'unresolved refreshes of holders that are not %s: planned once, however many are in doubt, by their index',
+  async (name, isHeld) => {
+    if (!hasPostgres()) return;
+    const statement = unresolved(drizzle(client) as never, isHeld).prepare(name);
+    const look = (n: number) => statement.execute({ holder: 'a', inDoubt: connectionsTo(n === 1 ? 0 : 2 ** n) });
+    expect(await generalPlans(name, look)).toBe(3);
+    const { sql } = unresolved(drizzle(client) as never, isHeld).toSQL();
+    const { rows } = await client.query(`explain ${sql}`, ['a', connectionsTo(9), 'a']);
+    const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+    expect(plan).toMatch(/Index Scan using leases_unresolved/);
+    expect(plan).not.toMatch(/Seq Scan on leases/);
+  },
+);
 
 test('what is due, grants that have died and the last refresh, by the indexes beside the leases', async () => {
   if (!hasPostgres()) return;
@@ -270,8 +305,8 @@ test('what is due, grants that have died and the last refresh, by the indexes be
     expect(plan).toMatch(/Index Scan using connections_pkey/);
   }
   await client.query('rollback; set plan_cache_mode = auto');
-  const look = new PgDialect().sqlToQuery(dueIntegrations(NOW + 9_000, new Map([['i3', { dueAt: NOW, id: '' }]])));
-  const looked = await client.query(`explain ${look.sql}`, look.params);
+  const from = lookFrom(NOW + 9_000, new Map([['i3', { dueAt: NOW, id: '' }]]));
+  const looked = await client.query(`explain ${DUE_INTEGRATIONS}`, from);
   const steps = looked.rows.map((row) => row['QUERY PLAN']).join('\n');
   expect(steps).toMatch(/Index Only Scan using leases_due/);
   expect(steps).not.toMatch(/Seq Scan on (leases|connections)/);

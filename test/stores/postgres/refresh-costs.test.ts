@@ -1,9 +1,12 @@
 // What a routine refresh writes to PostgreSQL, and what a look for due connections reads behind an old snapshot.
-import { drizzle } from 'drizzle-orm/node-postgres';
-import { PgDialect } from 'drizzle-orm/pg-core';
 import { Client } from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { DUE_CONNECTIONS, type DuePlace, dueIntegrations } from '../../../src/stores/postgres/due-connections.ts';
+import {
+  DUE_CONNECTIONS,
+  DUE_INTEGRATIONS,
+  type DuePlace,
+  lookFrom,
+} from '../../../src/stores/postgres/due-connections.ts';
 import { asked } from '../../support/postgres.ts';
 import { createMigratedDatabase, openTestStore } from '../../support/stores.ts';
 import { connected, NOW } from '../builders.ts';
@@ -127,11 +130,10 @@ describe('behind an old snapshot', () => {
     await old.query('select count(*) from leases');
 
     const looked = new Map<string, DuePlace>();
-    const look = () => new PgDialect().sqlToQuery(dueIntegrations(NOW, looked));
-    const orm = drizzle(client);
     async function lookOnce(): Promise<void> {
-      const { rows } = await orm.execute<{ integration: string; dueAt: string; id: string }>(
-        dueIntegrations(NOW, looked),
+      const { rows } = await client.query<{ integration: string; dueAt: string; id: string }>(
+        DUE_INTEGRATIONS,
+        lookFrom(NOW, looked),
       );
       for (const { integration, dueAt, id } of rows) looked.set(integration, { dueAt: Number(dueAt), id });
     }
@@ -145,8 +147,7 @@ describe('behind an old snapshot', () => {
     await lookOnce();
     await claim(last - BETWEEN_LOOKS, last);
     const pagesOf = (plan: Record<string, number>) => plan['Shared Hit Blocks']! + plan['Shared Read Blocks']!;
-    const { sql, params } = look();
-    const pages = pagesOf(await explained(client, sql, params));
+    const pages = pagesOf(await explained(client, DUE_INTEGRATIONS, lookFrom(NOW, looked)));
     expect(pages).toBeGreaterThan(0);
     expect(pages).toBeLessThanOrEqual(20);
     await lookOnce();
@@ -159,8 +160,7 @@ describe('behind an old snapshot', () => {
     expect(pagesOf(found)).toBeLessThanOrEqual(20 + 64 * 4);
     // From the start, it reads what is dead, too.
     looked.clear();
-    const all = look();
-    expect(pagesOf(await explained(client, all.sql, all.params))).toBeGreaterThan(200);
+    expect(pagesOf(await explained(client, DUE_INTEGRATIONS, lookFrom(NOW, looked)))).toBeGreaterThan(200);
     await old.query('rollback');
   });
 });
