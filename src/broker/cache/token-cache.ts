@@ -3,7 +3,8 @@
 //
 // It changes while reads from the store are under way, whose rows may be older than the change. So an invalidation leaves the
 // minimum generation behind: older rows are not cached any more. Of a change by another replica, the generation does not say
-// everything: a row is not cached if its read began before the change notification arrived (recent-invalidations.ts).
+// everything: a row is not cached if its read began before the change notification arrived (recent-invalidations.ts). Nothing
+// notifies a process of its own refreshes: the token itself keeps older rows out, and when it is evicted, its time does.
 import { LRUCache } from 'lru-cache';
 import { type CacheSize, upTo } from '../../domain/cache-bounds.ts';
 import { type Connection, lifetime } from '../../domain/connection.ts';
@@ -25,6 +26,8 @@ export interface ServedToken {
    * no newer one can be had.
    */
   ofUnknownAge: boolean;
+  /** When the cache took it in. */
+  cachedAt: ReadTicket;
 }
 
 /**
@@ -35,7 +38,7 @@ export function toServedToken(connection: Connection, accessToken: string, clock
   const life = lifetime(connection);
   const left = life === null ? Number.POSITIVE_INFINITY : Math.min(life, connection.expiresAt! - clock.now());
   const ofUnknownAge = life !== null && connection.issuedAt - clock.now() > CLOCK_SKEW_MAX_MS;
-  return { connection, accessToken, until: clock.monotonic() + left, ofUnknownAge };
+  return { connection, accessToken, until: clock.monotonic() + left, ofUnknownAge, cachedAt: 0 };
 }
 
 type OwnerOf = Pick<Connection, 'integration' | 'owner'>;
@@ -95,10 +98,18 @@ export function createTokenCache({
   const max = 'entries' in size ? size.entries : Math.ceil(size.bytes / USUAL_BYTES);
   const sizeOf = 'entries' in size ? () => 1 : ({ accessToken }: ServedToken) => ENTRY_BYTES + accessToken.length;
   const lifetimes = { ttl: ttlMs, perf: { now: clock.monotonic } };
+  const invalidations = createRecentInvalidations(max, clock.monotonic);
+  /** Reads with a lower ticket may be older than a token that was evicted. */
+  let readsFrom: ReadTicket = 0;
   const tokens = new LRUCache<string, ServedToken>({
     maxSize: 'entries' in size ? size.entries : size.bytes,
     sizeCalculation: sizeOf,
     ...lifetimes,
+    dispose: ({ cachedAt }, _, reason) => {
+      if (reason !== 'evict' || cachedAt < readsFrom) return;
+      if (cachedAt === invalidations.ticket()) invalidations.count();
+      readsFrom = cachedAt + 1;
+    },
   });
   /** The owner's key by connection. */
   const ownerKeys = new Map<string, string>();
@@ -109,13 +120,17 @@ export function createTokenCache({
       for (const { id } of connections) ownerKeys.delete(id);
     },
   });
-  const invalidations = createRecentInvalidations(max, clock.monotonic);
   const [admission, ownerAdmission] = [createAdmission(max), createAdmission(max)];
 
   const ownerKey = (integration: string, owner: string) => `${integration}\n${owner}`;
 
   const isOutdated = ({ connection: { id, generation } }: ServedToken, ticket: ReadTicket, cached?: ServedToken) =>
     generation < (cached?.connection.generation ?? -1) || !invalidations.admits(id, generation, ticket);
+
+  function keep(served: ServedToken): void {
+    served.cachedAt = invalidations.ticket();
+    tokens.set(served.connection.id, served);
+  }
 
   function invalidateOwner({ integration, owner }: OwnerOf): void {
     invalidations.count();
@@ -129,14 +144,13 @@ export function createTokenCache({
 
     ticket: invalidations.ticket,
     put(served, ticket) {
-      const { id } = served.connection;
-      if (!isOutdated(served, ticket, tokens.get(id))) tokens.set(id, served);
+      if (!isOutdated(served, ticket, tokens.get(served.connection.id))) keep(served);
     },
     putRead(served, ticket) {
       const { id } = served.connection;
       const cached = tokens.get(id);
-      if (isOutdated(served, ticket, cached)) return;
-      if (cached || hasRoom(tokens, sizeOf(served)) || admission.admits(id)) tokens.set(id, served);
+      if (ticket < readsFrom || isOutdated(served, ticket, cached)) return;
+      if (cached || hasRoom(tokens, sizeOf(served)) || admission.admits(id)) keep(served);
     },
     putOwner(ticket, integration, owner, connections) {
       if (ticket !== invalidations.ticket()) return;

@@ -10,6 +10,7 @@ const served = (change: Parameters<typeof aConnection>[0] = {}): ServedToken => 
   accessToken: 'token',
   until: Number.POSITIVE_INFINITY,
   ofUnknownAge: false,
+  cachedAt: 0,
 });
 
 const newerThan = ({ connection, ...rest }: ServedToken): ServedToken => ({
@@ -77,6 +78,41 @@ describe('a full token cache', () => {
     for (let i = 0; i < 3; i++) tokenCache.putRead(before, ticket);
     expect(tokenCache.get(refreshed.connection.id)).toBe(refreshed);
     expect(cachedOf(cached)).toBe(99);
+  });
+
+  it.each<CacheSize>([{ entries: 1 }, { bytes: 2_000 }])(
+    'of %o takes in no row that was read before a refresh here, though its token was evicted since',
+    (size) => {
+      const { tokenCache, put } = full(size, 1);
+      const refreshed = served({ generation: 2 });
+      const before = { ...refreshed, connection: { ...refreshed.connection, generation: 1 } };
+      const other = served();
+      const [first, second] = [tokenCache.ticket(), tokenCache.ticket()];
+      tokenCache.put(refreshed, tokenCache.ticket());
+      for (let i = 0; i < 2; i++) put(other);
+      expect(tokenCache.get(other.connection.id)).toBe(other);
+      for (const ticket of [first, second]) tokenCache.putRead(before, ticket);
+      expect(tokenCache.get(before.connection.id)).toBeUndefined();
+      // What is read from now on gets in.
+      for (let i = 0; i < 2; i++) put(refreshed);
+      expect(tokenCache.get(refreshed.connection.id)).toBe(refreshed);
+    },
+  );
+
+  it('takes in what is refreshed here while others are evicted', () => {
+    const { tokenCache } = full({ entries: 1 }, 1);
+    const [refreshed, ...others] = Array.from({ length: 4 }, () => served());
+    const ticket = tokenCache.ticket();
+    for (const one of others) tokenCache.put(one, tokenCache.ticket());
+    tokenCache.put(refreshed!, ticket);
+    expect(tokenCache.get(refreshed!.connection.id)).toBe(refreshed);
+  });
+
+  it('forgets owners, and reads under way, at few evictions only', () => {
+    const { tokenCache } = full({ entries: 100 }, 100);
+    const before = tokenCache.ticket();
+    for (let i = 0; i < 1_000; i++) tokenCache.put(served(), tokenCache.ticket());
+    expect(tokenCache.ticket() - before).toBeLessThanOrEqual(11);
   });
 
   it('takes in what it had until it was too old', async () => {

@@ -7,10 +7,16 @@ import { createKeyRing, generateKey, parseKeyRing } from '../../../src/adapters/
 import { createLogger } from '../../../src/adapters/telemetry/logger.ts';
 import { type Call, createAccess } from '../../../src/broker/audit/access.ts';
 import { createAuditBuffer } from '../../../src/broker/audit/log/audit-buffer.ts';
-import { createTokenCache, type ServedToken, type TokenCache } from '../../../src/broker/cache/token-cache.ts';
+import {
+  createTokenCache,
+  type ServedToken,
+  type TokenCache,
+  toServedToken,
+} from '../../../src/broker/cache/token-cache.ts';
 import { encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
 import type { Selector } from '../../../src/broker/tokens/selection.ts';
 import { createTokenReader, type TokenReader } from '../../../src/broker/tokens/token-reader.ts';
+import type { CacheSize } from '../../../src/domain/cache-bounds.ts';
 import type { Permission } from '../../../src/domain/caller.ts';
 import type { Connection } from '../../../src/domain/connection.ts';
 import { Refusal, refuse } from '../../../src/domain/errors.ts';
@@ -36,53 +42,63 @@ let reader: TokenReader;
 let tokenCache: TokenCache;
 let storeReads: number;
 let storeIsDown: boolean;
+/** Until then, what was read stays on its way. */
+let arrival: Promise<void> | undefined;
+let startReader: (size?: CacheSize) => void;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'valetkey-reader-'));
   await createMigratedFile(join(folder, 'valetkey.db'));
   store = await openSqlite(`file:${join(folder, 'valetkey.db')}`);
   await store.putIntegration(anIntegration(), anEntry());
-  [now, storeReads, storeIsDown] = [NOW, 0, false];
+  [now, storeReads, storeIsDown, arrival] = [NOW, 0, false, undefined];
   [counted, audited, refreshed] = [[], [], []];
   refreshOutcome = () =>
     refuse({ code: 'provider_unavailable', integration: 'slack', detail: 'the provider is down', retryAfter: 30 });
   const clock = { now: () => now, monotonic: () => now };
   const auditBuffer = createAuditBuffer({ store, log });
   const access = createAccess({ auditBuffer, clock });
-  const read = <T>(value: () => Promise<T>) => {
+  const read = async <T>(value: () => Promise<T>) => {
     storeReads++;
-    return storeIsDown ? Promise.reject(new StoreError('down')) : value();
+    if (storeIsDown) throw new StoreError('down');
+    const arrives = arrival;
+    const row = await value();
+    await arrives;
+    return row;
   };
-  tokenCache = createTokenCache();
-  reader = createTokenReader({
-    store: {
-      servedRow: (id) => read(() => store.servedRow(id)),
-      servedRowsByOwner: (...given) => read(() => store.servedRowsByOwner(...given)),
-      integration: store.integration,
-      takeFromBucket: store.takeFromBucket,
-    },
-    vault,
-    tokenCache,
-    refresher: {
-      rescuedFor: () => undefined,
-      refresh: async ({ id }: Connection) => {
-        refreshed.push(id);
-        return refreshOutcome();
+  startReader = (size) => {
+    tokenCache = createTokenCache(size && { size });
+    reader = createTokenReader({
+      store: {
+        servedRow: (id) => read(() => store.servedRow(id)),
+        servedRowsByOwner: (...given) => read(() => store.servedRowsByOwner(...given)),
+        integration: store.integration,
+        takeFromBucket: store.takeFromBucket,
       },
-    } as never,
-    challenges: { check: async () => undefined },
-    access: {
-      ...access,
-      denied: (...given) => {
-        const refusal = access.denied(...given);
-        if (refusal) audited.push('access.denied');
-        return refusal;
+      vault,
+      tokenCache,
+      refresher: {
+        rescuedFor: () => undefined,
+        refresh: async ({ id }: Connection) => {
+          refreshed.push(id);
+          return refreshOutcome();
+        },
+      } as never,
+      challenges: { check: async () => undefined },
+      access: {
+        ...access,
+        denied: (...given) => {
+          const refusal = access.denied(...given);
+          if (refusal) audited.push('access.denied');
+          return refusal;
+        },
+        noteRead: (_, action) => void audited.push(action),
       },
-      noteRead: (_, action) => void audited.push(action),
-    },
-    telemetry: { cache: (outcome) => void counted.push(outcome) },
-    clock,
-  });
+      telemetry: { cache: (outcome) => void counted.push(outcome) },
+      clock,
+    });
+  };
+  startReader();
 });
 afterEach(async () => {
   await store.close();
@@ -196,12 +212,29 @@ describe('token read', () => {
     expect(faultOf(await reader.read(callOf(), id))).toMatchObject({ code: 'connection_revoked' });
   });
 
+  it('with a cache of one: reads that were under way during a refresh here do not bring the token before into the cache', async () => {
+    startReader({ entries: 1 });
+    const [connection, other] = [await add(), await add({ owner: 'another' }, 'another token')];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    arrival = promise;
+    const early = [1, 2].map(() => reader.read(callOf(), connection.id));
+    arrival = undefined;
+    const clock = { now: () => now, monotonic: () => now };
+    tokenCache.put(toServedToken({ ...connection, generation: 2 }, 'a new token', clock), tokenCache.ticket());
+    for (let i = 0; i < 2; i++) await reader.read(callOf(), other.id);
+    expect(atOnce(other.id)).toMatchObject({ accessToken: 'another token' });
+    resolve();
+    expect(await Promise.all(early)).toMatchObject([{ accessToken: 'a token' }, { accessToken: 'a token' }]);
+    expect(tokenCache.get(connection.id)).toBeUndefined();
+  });
+
   describe('with a rejected token', () => {
     const refreshedTo = (connection: Connection, accessToken: string, generation: number): ServedToken => ({
       connection: { ...connection, generation },
       accessToken,
       until: NOW + 3_600_000,
       ofUnknownAge: false,
+      cachedAt: 0,
     });
 
     it('it joined a refresh that leaves the token as it is: refreshes again', async () => {
