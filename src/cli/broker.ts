@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { isSecure } from '../client/secure-url.ts';
+import { retryAfter } from '../client/time.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import { secretIn } from '../runtime/secret-file.ts';
 import { EXIT, Failure, misused } from './failure.ts';
@@ -132,11 +133,11 @@ export function brokerFor(io: Io, command: Command): Broker {
   async function failureOf(response: Response, answer: Json | undefined): Promise<Failure> {
     const isTransient = [408, 429].includes(response.status) || response.status >= 500;
     if (typeof answer?.code !== 'string')
-      return notBroker(`status ${response.status}`, ` at ${url}`, isTransient && hasAnswered);
+      return notBroker(`status ${response.status}`, ` at ${url}`, isTransient && hasAnswered, retryAfter(response));
     const wait = response.headers.get('retry-after');
     const later = wait === null ? [] : [`Try again in ${wait} seconds.`];
     const lines = [...explained(answer), ...(await advice(answer)), ...later];
-    return new Failure(lines.map(visibleText).join('\n'), EXIT.refused, answer, isTransient);
+    return new Failure(lines.map(visibleText).join('\n'), EXIT.refused, answer, isTransient, retryAfter(response));
   }
 
   /** What to do about a problem, if its own text does not say. */
@@ -184,9 +185,9 @@ export function brokerFor(io: Io, command: Command): Broker {
   };
 }
 
-function notBroker(why: string, where = '', isTransient = false): Failure {
+function notBroker(why: string, where = '', isTransient = false, after?: number): Failure {
   const message = `the server${where} is not a Valetkey broker (${why}); set VALETKEY_URL`;
-  return new Failure(message, EXIT.unreachable, undefined, isTransient);
+  return new Failure(message, EXIT.unreachable, undefined, isTransient, after);
 }
 
 /** A member of an answer that is a list of objects. Throws `Failure`: no broker answers without it. */

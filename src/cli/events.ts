@@ -29,6 +29,8 @@ const MAX_PAGE_SIZE = 500;
 const WAIT_SECONDS = 25;
 /** Between two questions, if the broker does not wait, or cannot answer now. */
 const PAUSE_MS = 1_000;
+/** A `Retry-After` is obeyed up to this: a gateway may tell more than it knows. */
+const RETRY_AFTER_MAX_MS = 5 * 60_000;
 
 interface Options {
   type?: string[];
@@ -88,18 +90,19 @@ async function* feed(
       limit: String(Math.min(left, MAX_PAGE_SIZE)),
       wait: follow ? String(WAIT_SECONDS) : undefined,
     });
+    let retryAfterMs = 0;
     const answer = await broker.page(`/v1/events?${query}`).catch((error: unknown) => {
-      if (follow && error instanceof Failure && error.isTransient) return undefined;
-      throw error;
+      if (!follow || !(error instanceof Failure && error.isTransient)) throw error;
+      retryAfterMs = Math.min((error.retryAfter ?? 0) * 1_000, RETRY_AFTER_MAX_MS);
     });
     const data = answer?.data ?? [];
     yield* data;
     left -= data.length;
-    const isEnd = answer !== undefined && answer.next_cursor === after;
+    const isEnd = answer && answer.next_cursor === after;
     if (answer?.next_cursor === null) return;
     if (answer) after = answer.next_cursor;
     if (!follow && data.length === 0 && isEnd) return;
-    if (follow && data.length === 0 && io.now() - asked < PAUSE_MS)
-      await io.pause(PAUSE_MS, new AbortController().signal);
+    const pauseMs = io.now() - asked < PAUSE_MS ? Math.max(PAUSE_MS, retryAfterMs) : retryAfterMs;
+    if (follow && data.length === 0 && pauseMs > 0) await io.pause(pauseMs, new AbortController().signal);
   }
 }

@@ -25,11 +25,20 @@ export class Failure extends Error {
   readonly problem: Record<string, unknown> | undefined;
   /** It may pass: the same request may succeed later. */
   readonly isTransient: boolean;
-  constructor(message: string, code: number = EXIT.refused, problem?: Record<string, unknown>, isTransient = false) {
+  /** Seconds after which it is to be sent again, if the server has said so. */
+  readonly retryAfter: number | undefined;
+  constructor(
+    message: string,
+    code: number = EXIT.refused,
+    problem?: Record<string, unknown>,
+    isTransient = false,
+    retryAfter?: number,
+  ) {
     super(message);
     this.code = code;
     this.problem = problem;
     this.isTransient = isTransient;
+    this.retryAfter = retryAfter;
   }
 }
 

@@ -24,8 +24,10 @@ async function following(answers: ScriptedResponse[], failing: Error[] = []) {
     if (error) throw error;
     return fetch(...request);
   };
-  const printed = await at(['events', '--follow', '--limit', '1'], { fetch: fetching });
-  return { ...printed, asked: server.received.length };
+  const pauses: number[] = [];
+  const pause = async (ms: number) => void pauses.push(ms);
+  const printed = await at(['events', '--follow', '--limit', '1'], { fetch: fetching, pause, now: () => 0 });
+  return { ...printed, asked: server.received.length, pauses };
 }
 
 test.each<[string, ScriptedResponse, number, string]>([
@@ -72,5 +74,28 @@ test('events --follow: waits for the first answer of a broker that is there, and
   expect(await at(['events', '--follow'])).toMatchObject({
     code: 69,
     err: expect.stringContaining('no broker answers at http://127.0.0.1:1'),
+  });
+});
+
+test('events --follow: waits as long as a 429 or 503 says, within bounds, and a second otherwise', async () => {
+  const saying = (status: number, wait: string): ScriptedResponse => ({
+    ...(problem(status, 'rate_limited') as object),
+    headers: { 'retry-after': wait, date: 'Mon, 02 Mar 2026 10:25:07 GMT' },
+  });
+  const gateway = { status: 503, headers: { 'retry-after': '7' }, body: '<html>maintenance</html>' };
+  const { code, pauses } = await following([
+    saying(429, '30'),
+    saying(503, 'Mon, 02 Mar 2026 10:25:50 GMT'),
+    saying(503, '0'),
+    saying(429, '86400'),
+    saying(429, 'soon'),
+    saying(500, '20'),
+    gateway,
+    page(),
+    page('msg_1'),
+  ]);
+  expect({ code, pauses }).toEqual({
+    code: 0,
+    pauses: [30_000, 43_000, 1_000, 300_000, 1_000, 1_000, 7_000, 1_000],
   });
 });
