@@ -1,12 +1,8 @@
 // Group commit: the operations that are waiting share one transaction, and so one fsync, which another thread waits for.
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
 import { startDeadline } from '../../domain/deadline.ts';
-import {
-  SQLITE_BUSY_GIVE_UP_MS,
-  SQLITE_BUSY_RETRY_MS,
-  SQLITE_DISK_GIVE_UP_MS,
-  SQLITE_UNSYNCED_AFTER_MS,
-} from '../../domain/time-limits.ts';
+import { SQLITE_BUSY_RETRY_MS, SQLITE_DISK_GIVE_UP_MS, SQLITE_UNSYNCED_AFTER_MS } from '../../domain/time-limits.ts';
 import { StoreClosedError, StoreError } from '../../ports/index.ts';
 import { type BatchTransaction, createBatchTransaction, isLocked, type Operation } from './batch-transaction.ts';
 import { storeError } from './store-error.ts';
@@ -150,8 +146,11 @@ export class GroupCommit {
     const ended = this.#thread.close();
     // One that hangs holds the lock: what is pending is refused then, and kept elsewhere.
     if (ended) await ended;
-    this.#client.pragma(`busy_timeout = ${SQLITE_BUSY_GIVE_UP_MS}`);
-    while (this.#pending.length > 0) this.#commit();
+    while (this.#pending.length > 0) {
+      this.#commit();
+      // The event loop has time limits to keep, and probes to answer, until the last.
+      if (this.#transaction.isLocked()) await pause(SQLITE_BUSY_RETRY_MS);
+    }
     while (this.#syncing || this.#unsynced.length > 0) await this.#sync();
     for (const settle of this.#durable.splice(0)) settle();
   }

@@ -216,6 +216,29 @@ test('finish writes what is pending into the log at once, and ends when all of i
   expect(ended.toSorted()).toEqual(['a', 'all', 'b']);
 });
 
+test('finish: while another process locks the database, the event loop goes on, and what is pending waits', async () => {
+  watcher.exec('begin immediate');
+  const last = commits.write(() => add('a'));
+  const finished = commits.finish();
+  // A blocked event loop would not get here before the write is refused.
+  setImmediate(() => watcher.exec('rollback'));
+  expect(await last).toBe(1);
+  await finished;
+  expect(words()).toEqual(['a']);
+});
+
+test('finish: what waits for another process that keeps the database locked is refused in the end', async () => {
+  // After five seconds of this clock.
+  commits = new GroupCommit(client, { now: () => 50 * performance.now() });
+  watcher.exec('begin immediate');
+  const last = commits.write(() => add('a')).catch(String);
+  const finished = commits.finish();
+  expect(await last).toContain('database is locked');
+  await finished;
+  watcher.exec('rollback');
+  expect(words()).toEqual([]);
+});
+
 test('finish: what came after a commit that the disk has failed is rejected with it', async () => {
   const { asked, commits } = createDisk();
   const first = commits.write(() => add('a'));
