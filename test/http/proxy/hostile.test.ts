@@ -144,7 +144,7 @@ describe('a caller', () => {
     ['a blank before a colon', () => at('Transfer-Encoding : chunked\r\n\r\n'), 400],
     ['a CR in a value', () => at('X-A: b\rX-C: d\r\n\r\n'), 400],
     ['a list of lengths', () => at('Content-Length: 2, 2\r\n\r\nok', 'POST'), 400],
-    ['the whole URL', () => at('\r\n', 'GET', `http://evil.test/v1/connections/${ada}/proxy/x`), 404],
+    ['a user in the whole URL', () => at('\r\n', 'GET', `http://evil.test@x/v1/connections/${ada}/proxy/x`), 404],
     ['an authority', () => at('\r\n', 'GET', 'evil.test:80'), 400],
     ['a CR and LF in an alias', () => at('Valetkey-Host: files%0d%0aX: y\r\n\r\n'), 400],
     ['a CR and LF in a path', () => at('\r\n', 'GET', `/v1/connections/${ada}/proxy/x%0d%0aX:y`), 400],
@@ -166,6 +166,13 @@ describe('a caller', () => {
     }
     expect(setup.upstream.requests.map(({ body }) => body.toString())).toEqual(['', 'ok']);
     expect(setup.upstream.bytes()).not.toMatch(/evil|X-T|a="b"/);
+  });
+
+  test('that sends the whole URL, of any host: it is the path at the API that counts', async () => {
+    expect((await send(at('\r\n', 'GET', `http://evil.test/v1/connections/${ada}/proxy/x`))).status).toBe(200);
+    const [request] = setup.upstream.requests;
+    expect([request?.line, request?.header('host')]).toEqual(['GET /api/v1/x HTTP/1.1', setup.upstream.host]);
+    expect(setup.upstream.bytes()).not.toContain('evil');
   });
 
   test('that sends two requests at once gets two answers, in their order', async () => {
