@@ -13,7 +13,7 @@ COPY --chown=1000:1000 package.json package-lock.json .npmrc ./
 # No install script is needed: better-sqlite3 and esbuild bring their binaries in their packages.
 # Without what only tests need: esbuild, which builds the bundle, is an optional package.
 RUN npm ci --omit=dev --ignore-scripts
-COPY --chown=1000:1000 build.ts ./
+COPY --chown=1000:1000 build.ts openapi.json ./
 COPY --chown=1000:1000 drizzle ./drizzle
 COPY --chown=1000:1000 src ./src
 # What is in it, for scanners: /app/dist/sbom.cdx.json.

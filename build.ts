@@ -15,6 +15,8 @@ import { START_FLAGS } from './src/runtime/v8-flags.ts';
 
 /** The built-in providers as text, a line each, parsed when they are asked for. In code, it would stay in memory, twice. */
 const CATALOGUE = 'catalogue.jsonl';
+/** The description of the API, as `npm run generate` wrote it: a bundle has nothing that generates it. */
+const DESCRIPTION = 'openapi.json';
 /** A thread of its own, beside the code that starts it. */
 const BACKGROUND_WORKER = 'src/stores/sqlite/background-worker.ts';
 
@@ -71,6 +73,22 @@ const SENDER = 'undici';
 /** What parses an entry: a file of its own, with the schemas of all entries, since those of the catalogue are parsed. */
 const PARSE_ENTRY = 'src/catalogue/parse-entry.ts';
 
+/**
+ * What describes schemas and routes, where no one asks for it: it would copy each schema that it describes, with a dozen closures.
+ * A method of the class of a schema itself, since zod binds one of `ZodType` to each schema.
+ */
+const DESCRIBE_NOTHING = `
+  export class OpenAPIRegistry {
+    definitions = [];
+    registerPath() {}
+  }
+  export function extendZodWithOpenApi(z) {
+    const value = function () { return this; };
+    for (const type of Object.values(z))
+      if (type?.init) Object.defineProperty(type.prototype, 'openapi', { value });
+  }
+  export const [OpenApiGeneratorV3, OpenApiGeneratorV31, getOpenApiMetadata] = [];`;
+
 /** `folder`: where the code of these entry points lies. */
 const instead = (folder: string, paths: string[]): Plugin => ({
   name: 'what a bundle has in the place of a module',
@@ -85,6 +103,10 @@ const instead = (folder: string, paths: string[]): Plugin => ({
       contents: catalogueModule(relative(folder, CATALOGUE)),
       resolveDir: dirname(path),
     }));
+    onLoad({ filter: /\/src\/http\/openapi\/generate\.ts$/ }, () => ({
+      contents: descriptionModule(relative(folder, DESCRIPTION)),
+    }));
+    onLoad({ filter: /\/@asteasolutions\/zod-to-openapi\// }, () => ({ contents: DESCRIBE_NOTHING }));
     // For exemplars of prom-client, which no metric has.
     onLoad({ filter: /\/@opentelemetry\/api\// }, () => ({ contents: 'module.exports = {};' }));
     // Streams and transports of pino, which no log has. They load Node's worker threads; to find out for them who called pino, V8
@@ -211,6 +233,7 @@ write('cli.js', [
   "await import('./code/cli/cli.js');",
 ]);
 write(CATALOGUE, catalogueLines());
+write(DESCRIPTION, [JSON.stringify(JSON.parse(readFileSync(join(import.meta.dirname, DESCRIPTION), 'utf8')))]);
 write('LICENSES.txt', licences([broker, sender, cli].flatMap(({ metafile }) => Object.keys(metafile.inputs))));
 await fillCache();
 
@@ -261,6 +284,11 @@ function catalogueModule(path: string): string {
   return `import { readFileSync } from 'node:fs';
     import { entriesOnDemand } from './entries-on-demand.ts';
     export const bundled = entriesOnDemand(readFileSync(new URL('${path}', import.meta.url), 'utf8').split('\\n'));`;
+}
+
+function descriptionModule(path: string): string {
+  return `import { readFileSync } from 'node:fs';
+    export const describe = () => JSON.parse(readFileSync(new URL('${path}', import.meta.url), 'utf8'));`;
 }
 
 function parseEntryLater(path: string): string {

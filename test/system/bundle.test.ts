@@ -176,6 +176,12 @@ it('bundle: the line that it listens is written in the turn of the event loop in
   expect(await gone).toEqual([null, 'SIGKILL']);
 });
 
+it('bundle: the broker describes no schemas and routes', () => {
+  const code = readFileSync(join(image.folder, 'dist/code/main.cjs'), 'utf8');
+  expect(code).not.toMatch(/preserveMetadataFromModifier|class OpenApiGeneratorV31/);
+  expect(code).not.toContain('Manage callers: internal services, their keys and their permissions.');
+});
+
 it('bundle: the broker is ASCII, of which V8 takes a byte for each letter', () => {
   expect(readFileSync(join(image.folder, 'dist/code/main.cjs'), 'utf8')).not.toMatch(/[\u0080-\uffff]/);
 });
@@ -267,6 +273,7 @@ it('bundle: has the migrations, the catalogue, the stylesheets and the OpenAPI d
     expect(stylesheet.text).toBe(readFileSync(join(ROOT, 'src/http/pages/valetkey.css'), 'utf8'));
     const described = await broker.ask('GET', '/openapi.json');
     expect(described.body).toEqual(JSON.parse(readFileSync(join(ROOT, 'openapi.json'), 'utf8')));
+    expect((await visit(`${broker.url}/docs`)).text).toContain('/v1/connections');
     expect((await visit(`${broker.url}/metrics`)).text).toContain('valetkey_http_requests_total');
   } finally {
     expect(await broker.stop()).toBe(0);
