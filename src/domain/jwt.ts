@@ -103,10 +103,11 @@ function checkForm({ header, claims }: VerifiedJwt): JwtFault | undefined {
   const badTime = ['exp', 'nbf', 'iat'].some(
     (name) => ownProperty(claims, name) !== undefined && !isTime(claims[name]),
   );
-  const audiences = [ownProperty(claims, 'aud')].flat();
+  const aud = ownProperty(claims, 'aud');
+  const isTextOnly = Array.isArray(aud) ? aud.every((one) => typeof one === 'string') : typeof aud === 'string';
   const encoded = header.b64 === undefined || header.b64 === true;
   const isShallow = !isTooDeep(header) && !isTooDeep(claims);
-  const wellFormed = !badTime && encoded && audiences.every((aud) => typeof aud === 'string') && isShallow;
+  const wellFormed = !badTime && encoded && isTextOnly && isShallow;
   return wellFormed ? undefined : MALFORMED;
 }
 

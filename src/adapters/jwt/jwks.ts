@@ -1,6 +1,6 @@
 // The keys of issuers (JWKS, RFC 7517): from the configuration, or fetched by discovery. Cached, refetched at a limited
 // rate when a token names an unknown key, and used stale while the issuer is down.
-import { type CryptoKey, createLocalJWKSet, errors, type JWK, type LocalJWKSet } from 'jose';
+import { type CryptoKey, createLocalJWKSet, errors, type JWK, type JWSHeaderParameters, type LocalJWKSet } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../domain/cache-bounds.ts';
 import { isTrustDomain } from '../../domain/spiffe.ts';
@@ -37,7 +37,9 @@ export type Purpose = 'callers' | 'logins' | 'signals';
 /** The keys of one document. */
 interface Keys {
   /** The key that a token names, or those without a `kid` that fit its algorithm. */
-  find: LocalJWKSet;
+  find: GetKey;
+  /** What `find` has found before for a token with the same `alg` and `kid`, which is all that it looks at. */
+  found(header: JWSHeaderParameters): CryptoKey | undefined;
   /** Whether a key has this `kid`. */
   has(kid: unknown): boolean;
 }
@@ -72,21 +74,23 @@ export function createIssuerKeys(fetch: Fetch, clock: Clock, onFailure: OnFailur
 
   function metadataOf(issuer: string, first?: 'ssf'): Promise<IssuerMetadata | undefined> {
     const name = first === undefined ? issuer : `${first} ${issuer}`;
-    const cached =
-      metadata.get(name) ??
-      new CachedDocument(
-        () => discover(fetch, issuer, first),
-        clock,
-        (why) => onFailure(issuer, why),
-      );
-    metadata.set(name, cached);
-    return cached.get();
+    const cached = metadata.get(name);
+    if (cached) return cached.get();
+    const document = new CachedDocument(
+      () => discover(fetch, issuer, first),
+      clock,
+      (why) => onFailure(issuer, why),
+    );
+    metadata.set(name, document);
+    return document.get();
   }
 
   /** Keyed by issuer too: issuers that share a key set do not share a refetch limit. */
   function fetchedKeySet(issuer: string, jwksUri: string, configured?: 'configured'): KeySet {
     const name = JSON.stringify([issuer, jwksUri, configured]);
-    const set = keySets.get(name) ?? {
+    const known = keySets.get(name);
+    if (known) return known;
+    const set: KeySet = {
       document: new CachedDocument(
         async () => parseKeySet(await getJson(fetch, jwksUri), configured),
         clock,
@@ -161,24 +165,36 @@ async function discover(fetch: Fetch, issuer: string, first?: 'ssf'): Promise<Is
  * RFC 7517 5: unknown keys in a set are ignored, and so are symmetric ones. A set that the operator has `configured` may
  * be a SPIFFE bundle, whose keys for JWT-SVIDs have a `use` of their own (JWT-SVID 6.1).
  */
-function parseKeySet(found: Record<string, unknown> | undefined, configured?: 'configured'): Keys {
-  if (!Array.isArray(found?.keys)) throw new Error('not a key set');
-  const keys = found.keys.filter((key): key is JWK => ['RSA', 'EC', 'OKP'].includes(key?.kty));
+function parseKeySet(document: Record<string, unknown> | undefined, configured?: 'configured'): Keys {
+  if (!Array.isArray(document?.keys)) throw new Error('not a key set');
+  const keys = document.keys.filter((key): key is JWK => ['RSA', 'EC', 'OKP'].includes(key?.kty));
   const used = configured ? keys.map((key) => (key.use === 'jwt-svid' ? { ...key, use: 'sig' } : key)) : keys;
-  return { find: findIn(used), has: (kid) => used.some((key) => key.kid === kid) };
+  const find = findIn(used);
+  const has = (kid: unknown) => used.some((key) => key.kid === kid);
+  /** By `kid` as it is, a string or not, and algorithm. Tokens may name any; there are no more of these than keys. */
+  const found = new Map<unknown, Map<unknown, CryptoKey>>();
+  return {
+    async find(header, token) {
+      const key = await find(header, token);
+      const { kid, alg } = header ?? {};
+      if (kid === undefined || has(kid)) found.set(kid, (found.get(kid) ?? new Map()).set(alg, key));
+      return key;
+    },
+    found: ({ kid, alg }) => found.get(kid)?.get(alg),
+    has,
+  };
 }
 
 /** RFC 7517 4.5: `kid` is optional. Where no key has the one that a token names, any key without one may be it. */
-function findIn(keys: JWK[]): LocalJWKSet {
+function findIn(keys: JWK[]): GetKey {
   const all = createLocalJWKSet({ keys });
   const unnamed = createLocalJWKSet({ keys: keys.filter(({ kid }) => kid === undefined) });
-  const find: GetKey = (header, token) =>
+  return (header, token) =>
     all(header, token).catch((error: unknown) => {
       if (!(error instanceof errors.JWKSNoMatchingKey) || header?.kid === undefined) throw error;
       const { kid: _, ...others } = header;
       return unnamed(others as typeof header, token);
     });
-  return Object.assign(find, { jwks: all.jwks });
 }
 
 /** Undefined when the response is not a JSON object. Rejects without a response. */
@@ -289,14 +305,23 @@ export class CachedDocument<T extends object> {
   /** The fresh document, or a stale one while it cannot be fetched; undefined without either. Never rejects. */
   async get(): Promise<T | undefined> {
     const now = this.#clock.monotonic();
-    const age = this.#current ? now - this.#current.at : Number.POSITIVE_INFINITY;
-    const usable = age < JWKS_STALE_MS ? this.#current?.value : undefined;
-    if (age < JWKS_TTL_MS || now - this.#failedAt < JWKS_RETRY_MS) return usable;
+    const usable = this.#usable(now);
+    if (!this.#isDue(now)) return usable;
     const loaded = this.#reload();
     // In a known outage the fetch runs in the background, and no reader waits for the issuer.
     if (usable && now - this.#failedAt < JWKS_TTL_MS) return usable;
     return (await loaded) ?? usable;
   }
+
+  /** The same without waiting. Undefined, too, if it is due to be fetched: `get` fetches it. */
+  atHand(): T | undefined {
+    const now = this.#clock.monotonic();
+    return this.#isDue(now) ? undefined : this.#usable(now);
+  }
+
+  #age = (now: number): number => (this.#current ? now - this.#current.at : Number.POSITIVE_INFINITY);
+  #usable = (now: number): T | undefined => (this.#age(now) < JWKS_STALE_MS ? this.#current?.value : undefined);
+  #isDue = (now: number): boolean => this.#age(now) >= JWKS_TTL_MS && now - this.#failedAt >= JWKS_RETRY_MS;
 
   /** As it was last fetched, fresh or stale. */
   current = (): T | undefined => this.#current?.value;

@@ -1,6 +1,6 @@
 // Verifies JWTs of trusted issuers, hardened against forgery (RFC 8725). Verdicts are values. jose is used here and in
 // jwks.ts; the claim rules are in domain/jwt.ts.
-import { compactVerify, errors, type JWSHeaderParameters, type JWTPayload, jwtVerify } from 'jose';
+import { type CryptoKey, compactVerify, errors, type JWSHeaderParameters, type JWTPayload, jwtVerify } from 'jose';
 import { findJwtFault, type JwtFault } from '../../domain/jwt.ts';
 import { isSenderConstrained } from '../../domain/jwt-credential.ts';
 import { trustDomainOf } from '../../domain/spiffe.ts';
@@ -56,19 +56,31 @@ export function createJwtVerifier({ fetch, clock, onFailure }: Parts): JwtAdapte
     return last.unverified;
   }
 
-  /** Rejects with jose's error. */
-  async function verifyWithKey(
+  /** Undefined says nothing: jose has to verify it. */
+  function verifyAtOnce(
     token: string,
     { header, claims }: Unverified,
+    key: CryptoKey | undefined,
+    { audience, now }: Pick<Expected, 'audience' | 'now'>,
+  ): SignedJwt | undefined {
+    if (!key || !isPlain(header) || !meets(claims, audience, Math.floor(now / 1_000))) return undefined;
+    return knownKeys.verifies(key, header.alg, token) ? { payload: claims, protectedHeader: header } : undefined;
+  }
+
+  /** `tried`: a key with which it was not verified at once. Rejects with jose's error. */
+  async function verifyWithKey(
+    token: string,
+    unverified: Unverified,
     getKey: GetKey,
-    { now, ...expected }: { algorithms: string[]; audience: string[]; now: number },
-  ): Promise<{ payload: JWTPayload; protectedHeader: JWSHeaderParameters }> {
-    if (isPlain(header) && meets(claims, expected.audience, Math.floor(now / 1_000))) {
-      const key = await getKey(header).catch(() => undefined);
-      if (key && knownKeys.verifies(key, header.alg, token)) return { payload: claims, protectedHeader: header };
-    }
+    tried: CryptoKey | undefined,
+    { algorithms, audience, now }: Expected,
+  ): Promise<SignedJwt> {
+    const key = await getKey(unverified.header).catch(() => undefined);
+    const atOnce = key === tried ? undefined : verifyAtOnce(token, unverified, key, { audience, now });
+    if (atOnce) return atOnce;
     const verified = await jwtVerify(token, getKey, {
-      ...expected,
+      algorithms: [...algorithms],
+      audience: [...audience],
       requiredClaims: ['exp'],
       clockTolerance: CLOCK_TOLERANCE_S,
       currentDate: new Date(now),
@@ -97,7 +109,7 @@ export function createJwtVerifier({ fetch, clock, onFailure }: Parts): JwtAdapte
       // The same bytes are verified below, so this `iss` is the signed one.
       if (claimed !== trusted.issuer) return inactive('untrusted_issuer');
       if (!ALGORITHMS.includes(unverified.alg)) return inactive('unsupported_algorithm');
-      const audiences = [...acceptedAudiences(trusted, expected.audiences)];
+      const audiences = acceptedAudiences(trusted, expected.audiences);
       if (audiences.length === 0) return inactive('audience_mismatch');
 
       const keys = await issuers.keysOf(trusted);
@@ -106,19 +118,24 @@ export function createJwtVerifier({ fetch, clock, onFailure }: Parts): JwtAdapte
       if (!algorithms.includes(unverified.alg)) return inactive('unsupported_algorithm');
 
       const now = clock.now();
-      const verified = await verifyWithKeySet(keySet, 'callers', unverified.kid, (getKey) =>
-        verifyWithKey(token, unverified, getKey, { algorithms: [...algorithms], audience: audiences, now }),
-      );
+      const wanted = { algorithms, audience: audiences, now };
+      const key = keySet.document.atHand()?.found(unverified.header);
+      const atOnce = verifyAtOnce(token, unverified, key, wanted);
+      const verified = atOnce
+        ? { value: atOnce }
+        : await verifyWithKeySet(keySet, 'callers', unverified.kid, (getKey) =>
+            verifyWithKey(token, unverified, getKey, key, wanted),
+          );
       if ('unavailable' in verified) return unavailable(trusted);
       if ('error' in verified) return { active: false, ...faultOfError(verified.error) };
       const { payload: claims, protectedHeader: header } = verified.value;
       // jose checks `iat` only when a maximum age is set.
       if (claims.iat !== undefined && claims.iat > now / 1_000 + CLOCK_TOLERANCE_S) return inactive('not_yet_valid');
       const { issuer } = trusted;
-      const fault = findJwtFault({ issuer, audiences, header: { ...header }, claims }, expected, now / 1_000);
+      const fault = findJwtFault({ issuer, audiences, header, claims }, expected, now / 1_000);
       if (fault) return { active: false, ...fault };
       const bound = isSenderConstrained(claims) && { cnf: claims.cnf };
-      return { active: true, issuer, claims, header: { ...header }, ...bound };
+      return { active: true, issuer, claims, header, ...bound };
     },
 
     async namesKnownKey(token, trusted) {
@@ -141,6 +158,19 @@ export function createJwtVerifier({ fetch, clock, onFailure }: Parts): JwtAdapte
   };
 }
 
+interface Expected {
+  algorithms: readonly string[];
+  audience: readonly string[];
+  /** Milliseconds since the epoch. */
+  now: number;
+}
+
+/** Its signature is valid, and so are its times and its audience. */
+interface SignedJwt {
+  payload: JWTPayload;
+  protectedHeader: JWSHeaderParameters;
+}
+
 interface Unverified {
   alg: string;
   kid: unknown;
@@ -155,7 +185,7 @@ const isPlain = (header: object): boolean => !('crit' in header || 'b64' in head
 function meets({ aud, exp, nbf = 0, iat = 0 }: JWTPayload, audiences: readonly string[], now: number): boolean {
   if (![exp, nbf, iat].every(Number.isFinite)) return false;
   return (
-    [aud].flat().some((one) => audiences.includes(one!)) &&
+    (Array.isArray(aud) ? aud.some((one) => audiences.includes(one)) : audiences.includes(aud!)) &&
     exp! > now - CLOCK_TOLERANCE_S &&
     nbf <= now + CLOCK_TOLERANCE_S
   );
@@ -174,7 +204,12 @@ function decode(token: string): Unverified | undefined {
     const header = decodePart(token.slice(0, payload - 1));
     const { alg, kid } = header;
     if (typeof alg !== 'string') return undefined;
-    return { alg, kid, header: { ...header, alg }, claims: decodePart(token.slice(payload, token.lastIndexOf('.'))) };
+    return {
+      alg,
+      kid,
+      header: header as Unverified['header'],
+      claims: decodePart(token.slice(payload, token.lastIndexOf('.'))),
+    };
   } catch {
     return undefined;
   }

@@ -198,3 +198,46 @@ test('a key that verifies slowly is never known: jose verifies with it in the po
     expect(keys.verifies(key, 'RS256', signed(HEADER, CLAIMS, rs('sha256', privateKey)))).toBe(known);
   }
 });
+
+test.each([
+  [1, '1'],
+  [null, 'null'],
+  [{}, '[object Object]'],
+])('a kid that is no string names no key, whatever it is as text: %j', async (kid, text) => {
+  const keys = { keys: [jwkOf(pair.publicKey, { kid: text }), jwkOf(other.publicKey, { kid: 'other' })] };
+  const verifier = create();
+  const verdict = (named: unknown) =>
+    verifier.verify(
+      signed({ ...HEADER, kid: named }, CLAIMS, rs('sha256')),
+      { ...trusted, jwks: keys },
+      { audiences: undefined },
+    );
+  for (let time = 0; time < 2; time++) {
+    expect(await verdict(text)).toMatchObject({ active: true });
+    expect(await verdict(kid)).toEqual({ active: false, reason: 'unknown_key' });
+  }
+});
+
+test('a known key is used as long as its document: ten minutes, or a day while the issuer does not respond', async () => {
+  let now = 0;
+  let keys: object[] | undefined = jwks.keys;
+  const respond = async () => ({ status: keys ? 200 : 503, text: async () => JSON.stringify({ keys }) });
+  const verifier = createJwtVerifier({ fetch: respond, clock: { ...clock, monotonic: () => now } });
+  const { jwks: _, ...published } = { ...trusted, jwksUri: `${ISSUER}/jwks` };
+  const verdict = () => verifier.verify(genuine(), published, { audiences: undefined });
+  const after = (minutes: number) => {
+    now += minutes * 60_000;
+    return verdict();
+  };
+  expect(await verdict()).toMatchObject({ active: true });
+  keys = undefined;
+  expect(await after(9)).toMatchObject({ active: true });
+  for (const minutes of [2, 0, 60, 0, 22 * 60, 0]) expect(await after(minutes)).toMatchObject({ active: true });
+  for (const minutes of [60, 0])
+    expect(await after(minutes)).toMatchObject({ active: false, reason: 'issuer_unavailable' });
+  keys = jwks.keys;
+  expect(await after(2)).toMatchObject({ active: true });
+  keys = jwks.keys.slice(1);
+  expect(await after(9)).toMatchObject({ active: true });
+  expect(await after(2)).toEqual({ active: false, reason: 'unknown_key' });
+});
