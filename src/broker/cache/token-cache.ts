@@ -1,16 +1,16 @@
 // The token cache: decrypted tokens by connection, and which connections an owner has. Bounded in entries and in time. When it is
-// full, what is read from the store gets in the second time, in the place of what was used longest ago (admission.ts).
+// full, what is read from the store gets in the second time, in the place of what was used longest ago (cache-admission.ts).
 //
 // It changes while reads from the store are under way, whose rows may be older than the change. So an invalidation leaves the
 // minimum generation behind: older rows are not cached any more. Of a change by another replica, the generation does not say
 // everything: a row is not cached if its read began before the change notification arrived (recent-invalidations.ts). Nothing
 // notifies a process of its own refreshes: the token itself keeps older rows out, and when it is evicted, its time does.
 import { LRUCache } from 'lru-cache';
+import { createAdmission } from '../../domain/cache-admission.ts';
 import { type CacheSize, upTo } from '../../domain/cache-bounds.ts';
 import { type Connection, lifetime } from '../../domain/connection.ts';
 import { CLOCK_SKEW_MAX_MS, TOKEN_CACHE_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock } from '../../ports/index.ts';
-import { createAdmission } from './admission.ts';
 import { createRecentInvalidations, type ReadTicket } from './recent-invalidations.ts';
 
 export type { ReadTicket } from './recent-invalidations.ts';

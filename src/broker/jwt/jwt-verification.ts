@@ -1,5 +1,6 @@
 // JWT verification, with a cache of verdicts: a token that was verified is not verified again while the verdict holds.
 import { LRUCache } from 'lru-cache';
+import { createAdmission } from '../../domain/cache-admission.ts';
 import { upTo } from '../../domain/cache-bounds.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import { verdictValidUntil } from '../../domain/jwt.ts';
@@ -60,17 +61,12 @@ export function createJwtVerification({
 }: JwtVerificationParts): JwtVerification {
   /** By the digest of the whole request: the verdict is for one token under one set of expectations. */
   const verdicts = new LRUCache<string, CachedVerdict>(upTo(MAX_VERDICTS));
+  /** Tokens that are presented once take the place of none that is presented again and again. */
+  const admission = createAdmission(MAX_VERDICTS);
 
-  /** Undefined once the token has expired, or the trust in its issuer has changed. */
-  async function cached(key: string): Promise<string | undefined> {
-    const found = verdicts.get(key);
-    const holds =
-      found &&
-      found.until > clock.now() &&
-      found.staleAt > clock.monotonic() &&
-      (await trustedIssuers.find(found.issuer)) === found.trusted;
-    return holds ? found.json : undefined;
-  }
+  /** Not once the token has expired, or the trust in its issuer has changed. */
+  const holds = async ({ until, staleAt, issuer, trusted }: CachedVerdict): Promise<boolean> =>
+    until > clock.now() && staleAt > clock.monotonic() && (await trustedIssuers.find(issuer)) === trusted;
 
   async function verify({ token, issuer, audience, ...more }: VerifyRequest, key: string): Promise<string> {
     const claimed = verifier.claimedIssuer(token);
@@ -81,7 +77,7 @@ export function createJwtVerification({
     if (!trusted || claimed !== (issuer ?? claimed)) return asJson({ active: false, reason: 'untrusted_issuer' });
     const verdict = await verifier.verify(token, trusted, expected);
     const json = asJson(verdict);
-    if (verdict.active) {
+    if (verdict.active && (verdicts.size < MAX_VERDICTS || verdicts.has(key) || admission.admits(key))) {
       const until = verdictValidUntil(verdict.claims, expected) * 1_000;
       const staleAt = clock.monotonic() + JWT_VERDICT_TTL_MS;
       verdicts.set(key, { json, issuer: verdict.issuer, trusted, until, staleAt });
@@ -94,7 +90,8 @@ export function createJwtVerification({
     if (denied) return denied;
     access.noteRead(call, 'jwt.verify', { integration: '*', owner: '*' });
     const key = digest(JSON.stringify(request));
-    return (await cached(key)) ?? verify(request, key);
+    const cached = verdicts.get(key);
+    return cached && (await holds(cached)) ? cached.json : await verify(request, key);
   }
 
   return {

@@ -1,4 +1,4 @@
-// Admission to a full cache: what is read once, by a job that goes through all connections, evicts nothing that is read again and
+// Admission to a full cache: what is read once, by a job that goes through all of it, evicts nothing that is read again and
 // again, and leaves nothing in memory.
 
 export interface Admission {
