@@ -144,7 +144,11 @@ export function createTokenCache({
 
     ticket: invalidations.ticket,
     put(served, ticket) {
-      if (!isOutdated(served, ticket, tokens.get(served.connection.id))) keep(served);
+      const { id, generation } = served.connection;
+      const cached = tokens.get(id);
+      if (!isOutdated(served, ticket, cached)) keep(served);
+      // Not admitted, since too much has changed meanwhile; but what it replaces is spent.
+      else if (cached && cached.connection.generation < generation) tokens.delete(id);
     },
     putRead(served, ticket) {
       const { id } = served.connection;

@@ -108,6 +108,15 @@ describe('a full token cache', () => {
     expect(tokenCache.get(refreshed!.connection.id)).toBe(refreshed);
   });
 
+  it('has no token that was refreshed here, however much has changed during the commit', () => {
+    const { tokenCache, cached } = full({ entries: 1 }, 1);
+    const refreshed = newerThan(cached[0]!);
+    const ticket = tokenCache.ticket();
+    for (let i = 0; i < 3; i++) tokenCache.invalidateOwnerOf(`con_${i}`, 1);
+    tokenCache.put(refreshed, ticket);
+    expect(tokenCache.get(refreshed.connection.id)).not.toBe(cached[0]);
+  });
+
   it('forgets owners, and reads under way, at few evictions only', () => {
     const { tokenCache } = full({ entries: 100 }, 100);
     const before = tokenCache.ticket();
