@@ -63,9 +63,3 @@ export interface ReencryptedBatch {
   /** The row to continue after; null at the end. */
   next: SecretRowKey | null;
 }
-
-/** A known text encrypted by one key: it proves that a key ring holds the right key under this id. */
-export interface KeyCheck {
-  kid: string;
-  ciphertext: Ciphertext;
-}

@@ -2,8 +2,9 @@
 import type { AuditEntry } from '../domain/audit.ts';
 import type { Ciphertext } from '../domain/connection.ts';
 import type { ConnectSession } from '../domain/integration.ts';
-import type { EncryptedSecret, KeyCheck, KeyUse, ReencryptedBatch, RowMac, SecretRowKey } from './reencryption.ts';
+import type { EncryptedSecret, KeyUse, ReencryptedBatch, RowMac, SecretRowKey } from './reencryption.ts';
 import type { Page, PageRequest, UnreadableResponse, UnreadableResponseHead } from './rows.ts';
+import type { KeyCheck } from './vault.ts';
 
 export interface SecretStore {
   keyChecks(): Promise<KeyCheck[]>;
@@ -11,8 +12,11 @@ export interface SecretStore {
   addKeyCheck(check: KeyCheck): Promise<void>;
   /** For a key that protects nothing any more. Without effect when there is none. */
   removeKeyCheck(kid: string, audit: AuditEntry): Promise<void>;
-  /** Replaces the check of its key, or adds it. Processes that follow the changes then read their callers again. */
-  putKeyCheck(check: KeyCheck, audit: AuditEntry): Promise<void>;
+  /**
+   * Replaces the check of its key if that is still `before` (null: there is none), and returns whether it was. Processes that follow
+   * the changes then read their callers again.
+   */
+  replaceKeyCheck(check: KeyCheck, before: Ciphertext | null, audit: AuditEntry): Promise<boolean>;
   /**
    * How many secrets each key protects. Reads every secret, in steps where others would wait. A secret that moves from table to table
    * meanwhile is counted once, or twice, and never missed.
@@ -23,7 +27,7 @@ export interface SecretStore {
   /** Sets the code of a row that still has the code `before`. False: it has another one by now, or is gone. */
   replaceMac(row: RowMac, before: string | null): Promise<boolean>;
   /**
-   * Replaces the secrets that are not encrypted with this key, or in the form of the first releases, in the next rows by table and id, at most `limit` rows.
+   * Replaces the secrets that are not encrypted with this key, or not in the present form, in the next rows by table and id, at most `limit` rows.
    * `reencrypt` returns the same secret under this key, or undefined to leave it. Nothing else of a row changes. A row is
    * locked from its reading to its writing; rows that are locked by others are skipped. So `reencrypt` must be quick and
    * pure: it may be called twice for one text. When it throws, the batch is rolled back.

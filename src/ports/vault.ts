@@ -43,12 +43,32 @@ export interface EncryptionStage {
 }
 /** That of a new database. */
 export const LATEST_STAGE: EncryptionStage = { envelope: 'v3', protection: 'enforced' };
-export const isLatest = ({ envelope, protection }: EncryptionStage): boolean =>
-  envelope === LATEST_STAGE.envelope && protection === LATEST_STAGE.protection;
+export const isSameStage = (one: EncryptionStage, other: EncryptionStage): boolean =>
+  one.envelope === other.envelope && one.protection === other.protection;
+export const isLatest = (stage: EncryptionStage): boolean => isSameStage(stage, LATEST_STAGE);
+export const laterStage = (one: EncryptionStage, other: EncryptionStage): EncryptionStage => ({
+  envelope: laterOf(ENVELOPES, one.envelope, other.envelope),
+  protection: laterOf(PROTECTIONS, one.protection, other.protection),
+});
+
+const laterOf = <T>(order: readonly T[], one: T, other: T): T =>
+  order.indexOf(one) > order.indexOf(other) ? one : other;
+
+/**
+ * A known text encrypted by one key: it proves that a key ring holds the right key under this id, and says how far the database
+ * is.
+ */
+export interface KeyCheck {
+  kid: string;
+  ciphertext: Ciphertext;
+}
 
 /** Encrypts with the primary key of its ring, and decrypts with any of them. */
 export interface Vault {
+  stage(): EncryptionStage;
   protection(): RowProtection;
+  /** Goes on to what all of these checks say; not if one cannot be decrypted. It never goes back. */
+  learn(checks: KeyCheck[]): void;
   encrypt(plaintext: string, context: EncryptionContext): Ciphertext;
   /** Throws `VaultError`. */
   decrypt(ciphertext: Ciphertext, context: EncryptionContext): string;

@@ -28,9 +28,14 @@ export async function openKeyRing({ keys }: Config, log: Logger): Promise<KeyRin
 export async function proveKeys(store: Store, vault: KeyRing): Promise<void> {
   const { issues, stage, missing } = proveKeyRing(vault, await store.keyChecks());
   if (issues.length > 0) throw new SetupError(issues.map((issue) => `VALETKEY_KEYS: ${issue}`));
-  vault.advance(stage);
   const current = missing.find(({ kid }) => kid === vault.encryptionKid);
-  if (current) await store.addKeyCheck(current);
+  if (!current) {
+    vault.advance(stage);
+    return;
+  }
+  await store.addKeyCheck(current);
+  // Another process may have been first, also one of the release before.
+  await proveKeys(store, vault);
 }
 
 /**

@@ -22,6 +22,7 @@ import {
   type Envelope,
   type KeyCheck,
   LATEST_STAGE,
+  laterStage,
   PROTECTIONS,
   type Vault,
   VaultError,
@@ -57,11 +58,8 @@ export interface KeyRing extends Vault {
   check(kid: string, stage: EncryptionStage): KeyCheck;
   /** What a check says; undefined: this ring cannot open it. */
   readCheck(check: KeyCheck): EncryptionStage | undefined;
-  stage(): EncryptionStage;
   /** From then on. A ring never goes back: the later one of both is in force. */
   advance(stage: EncryptionStage): void;
-  /** Advances to what all of these say; not if the ring cannot open one. */
-  learn(checks: KeyCheck[]): void;
 }
 
 export type ParsedKeyRing = { ok: true; keys: RingKey[] } | { ok: false; issues: string[] };
@@ -185,11 +183,8 @@ export function createKeyRing(
     }
   }
 
-  function advance({ envelope, protection }: EncryptionStage): void {
-    inForce = {
-      envelope: later(ENVELOPES, envelope, inForce.envelope),
-      protection: later(PROTECTIONS, protection, inForce.protection),
-    };
+  function advance(wanted: EncryptionStage): void {
+    inForce = laterStage(wanted, inForce);
   }
 
   return {
@@ -263,9 +258,6 @@ const earliest = (stages: EncryptionStage[]): EncryptionStage => ({
   envelope: ENVELOPES.find((one) => stages.some(({ envelope }) => envelope === one)) ?? LATEST_STAGE.envelope,
   protection: PROTECTIONS.find((one) => stages.some(({ protection }) => protection === one)) ?? LATEST_STAGE.protection,
 });
-
-const later = <T>(order: readonly T[], one: T, other: T): T =>
-  order.indexOf(one) > order.indexOf(other) ? one : other;
 
 /**
  * Rows whose names end alike share a key, so that most are remembered: deriving one is dear. The random end of an id makes

@@ -54,8 +54,8 @@ export interface RefreshCommitter {
 }
 
 interface Parts {
-  store: Pick<Store, 'commitRefresh' | 'addPendingRevocation' | 'connection'>;
-  vault: Pick<Vault, 'protection' | 'reencrypt'>;
+  store: Pick<Store, 'commitRefresh' | 'addPendingRevocation' | 'connection' | 'keyChecks'>;
+  vault: Pick<Vault, 'protection' | 'learn' | 'reencrypt'>;
   rescue: Rescue;
   /** Undefined if the store cannot lose commits. */
   recentCommits?: Pick<RecentCommits, 'remember' | 'after'> | undefined;
@@ -82,7 +82,10 @@ export function createCommitter(parts: Parts): RefreshCommitter {
   }
 
   async function commitToStore(waiting: PendingCommit): Promise<StoreOutcome> {
-    const isOutdated = hasV1(waiting.grant) && vault.protection() !== 'legacy';
+    const isFirstForm = hasV1(waiting.grant);
+    // A process that hung does not know yet what the database accepts since.
+    if (isFirstForm) vault.learn(await store.keyChecks());
+    const isOutdated = isFirstForm && vault.protection() !== 'legacy';
     const pending = isOutdated ? await reencrypted(waiting) : waiting;
     const { connectionId, integration, owner, change, grant } = pending;
     const held = { ...pending.held, issuedAt: pending.replaces?.issuedAt };

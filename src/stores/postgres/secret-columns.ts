@@ -61,11 +61,23 @@ export function createSecretStore({ autocommit, transaction, record }: PostgresA
         const removed = await orm.delete(keyChecks).where(eq(keyChecks.kid, kid)).returning({ kid: keyChecks.kid });
         if (removed.length > 0) await record(orm, audit);
       }),
-    putKeyCheck: (check, audit) =>
+    replaceKeyCheck: ({ kid, ciphertext }, before, audit) =>
       transaction(async (orm) => {
-        const { ciphertext } = check;
-        await orm.insert(keyChecks).values(check).onConflictDoUpdate({ target: keyChecks.kid, set: { ciphertext } });
+        const replaced =
+          before === null
+            ? await orm
+                .insert(keyChecks)
+                .values({ kid, ciphertext })
+                .onConflictDoNothing()
+                .returning({ kid: keyChecks.kid })
+            : await orm
+                .update(keyChecks)
+                .set({ ciphertext })
+                .where(and(eq(keyChecks.kid, kid), eq(keyChecks.ciphertext, before)))
+                .returning({ kid: keyChecks.kid });
+        if (replaced.length === 0) return false;
         await record(orm, audit, CALLERS_CHANGED);
+        return true;
       }),
     keysInUse: () =>
       autocommit(async (orm) => {

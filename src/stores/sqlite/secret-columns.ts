@@ -90,11 +90,19 @@ export function createSecretStore({ orm, read, write, record }: SqliteAccess): S
       write(() => {
         if (orm.delete(keyChecks).where(eq(keyChecks.kid, kid)).run().changes > 0) record(audit);
       }),
-    putKeyCheck: (check, audit) =>
+    replaceKeyCheck: ({ kid, ciphertext }, before, audit) =>
       write(() => {
-        const { ciphertext } = check;
-        orm.insert(keyChecks).values(check).onConflictDoUpdate({ target: keyChecks.kid, set: { ciphertext } }).run();
+        const replaced =
+          before === null
+            ? orm.insert(keyChecks).values({ kid, ciphertext }).onConflictDoNothing().run()
+            : orm
+                .update(keyChecks)
+                .set({ ciphertext })
+                .where(and(eq(keyChecks.kid, kid), eq(keyChecks.ciphertext, before)))
+                .run();
+        if (replaced.changes === 0) return false;
         record(audit, CALLERS_CHANGED);
+        return true;
       }),
     keysInUse: () => countKeyUse({ orm, read }, tables),
     sessionsToAuthenticate: (kid, limit) =>

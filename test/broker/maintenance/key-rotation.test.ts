@@ -15,7 +15,7 @@ import { integrationRow } from '../../../src/broker/secrets/row-authentication/a
 import { authenticateStore } from '../../../src/broker/secrets/row-authentication/authenticated-store.ts';
 import { decryptAccessToken, encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
 import type { Ciphertext } from '../../../src/domain/connection.ts';
-import { LATEST_STAGE, type Rescue, type Store, type Vault } from '../../../src/ports/index.ts';
+import { type EncryptionStage, LATEST_STAGE, type Rescue, type Store, type Vault } from '../../../src/ports/index.ts';
 import { openRescue } from '../../../src/stores/sqlite/rescue-file.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import {
@@ -105,6 +105,7 @@ test('key rotation: re-encrypts more rows than fit in a batch; the new key alone
     remaining: [],
     rescued: 0,
     unopenable: { count: 0, named: [] },
+    behind: 0,
     authenticated: 1,
     inauthentic: [],
     protection: 'enforced',
@@ -177,6 +178,65 @@ test('key rotation: takes a database of the release before to the present form, 
   });
 });
 
+const FIRST_RELEASES: EncryptionStage = { envelope: 'v1', protection: 'legacy' };
+
+/** A database of the first releases with a connection, and rings that are as far as its brokers. */
+async function ofFirstReleases() {
+  const parsed = parseKeyRing(ENTRIES.old);
+  if (!parsed.ok) throw new Error(parsed.issues.join());
+  const atFirst = () => createKeyRing(parsed.keys, undefined, FIRST_RELEASES);
+  const store = await openSqlite(await emptyDatabase());
+  onTestFinished(() => store.close());
+  await store.putIntegration(anIntegration({ clientSecret: null, privateKey: null, mac: null }), anEntry());
+  await store.addKeyCheck(atFirst().check('old', FIRST_RELEASES));
+  const { id } = aConnection();
+  const tokens = { accessToken: `access of ${id}`, refreshToken: 'refresh', idToken: null, credentials: null };
+  await connected(store, placeOf(id), encryptCredentials(atFirst(), placeOf(id), tokens));
+  return { store, atFirst, id };
+}
+
+test('key rotation: enforces nothing while a broker has not heard of it, which would still write what is refused then', async () => {
+  const { store, atFirst, id } = await ofFirstReleases();
+  const behind = { ...store, untilApplied: async () => 2 };
+  const done = await run(behind, { ring: atFirst() });
+  expect(done).toMatchObject({ reencrypted: 2, remaining: [], behind: 2, protection: 'migrating' });
+  expect(keyRotationText(done)).toContain('2 brokers have not heard');
+
+  /** It hears of it after the first round, in which it has refreshed. */
+  let asked = 0;
+  const late = { ...store, untilApplied: async () => (++asked === 1 ? 1 : 0) };
+  const tokens = { accessToken: 'access of late', refreshToken: 'refresh', idToken: null, credentials: null };
+  const meanwhile = async () => {
+    if (asked === 1) await connected(store, placeOf('late'), encryptCredentials(atFirst(), placeOf('late'), tokens));
+  };
+  const ring = atFirst();
+  ring.learn(await store.keyChecks());
+  expect(await run(late, { ring, meanwhile })).toMatchObject({
+    reencrypted: 2,
+    remaining: [],
+    behind: 0,
+    protection: 'enforced',
+  });
+  for (const one of [id, 'late']) await expectServed(store, ringOf('old'), one);
+});
+
+test('key rotation: a second one that was slow takes back nothing that the first has enforced', async () => {
+  const { store, atFirst } = await ofFirstReleases();
+  let first: Awaited<ReturnType<typeof run>> | undefined;
+  const slow: Store = {
+    ...store,
+    async replaceKeyCheck(...given) {
+      first ??= await run(store, { ring: atFirst() });
+      return store.replaceKeyCheck(...given);
+    },
+  };
+  expect(await run(slow, { ring: atFirst() })).toMatchObject({ protection: 'enforced', reencrypted: 0 });
+  expect(first).toMatchObject({ protection: 'enforced', reencrypted: 2 });
+  expect(proveKeyRing(ringOf('old'), await store.keyChecks())).toMatchObject({ issues: [], stage: LATEST_STAGE });
+  const { data } = await store.audit({ action: 'key.protection' }, { limit: 10, after: undefined });
+  expect(data.map(({ detail }) => detail)).toEqual(['old enforced v3', 'old migrating v3']);
+});
+
 test('key rotation: with a single key, does nothing and does not wait', async () => {
   const store = await aStore('old');
   await addConnection(store, 'old');
@@ -236,6 +296,7 @@ test('key rotation: names a secret that cannot be decrypted, leaves it as it is 
     remaining: [{ kid: 'old', secrets: 1 }],
     rescued: 0,
     unopenable: { count: 1, named: [{ ...column, reason: 'not_openable' }] },
+    behind: 0,
     authenticated: 1,
     inauthentic: [],
     protection: 'enforced',

@@ -11,6 +11,7 @@ import { createAccess } from '../../../src/broker/audit/access.ts';
 import { createAuditBuffer } from '../../../src/broker/audit/log/audit-buffer.ts';
 import { createCommitter } from '../../../src/broker/refresh/commit.ts';
 import { createRecentCommits } from '../../../src/broker/refresh/recent-commits.ts';
+import { decryptAccessToken, encryptCredentials } from '../../../src/broker/secrets/token-encryption.ts';
 import { type PendingCommit, type Rescue, type Store, StoreError } from '../../../src/ports/index.ts';
 import { backupSqlite } from '../../../src/stores/sqlite/backup.ts';
 import { openRescue, type RescueFile } from '../../../src/stores/sqlite/rescue-file.ts';
@@ -49,6 +50,7 @@ function failing(times: number): CommitterParts['store'] {
       left-- > 0 ? Promise.reject(new StoreError('disk full')) : store.commitRefresh(...given),
     addPendingRevocation: (revocation) => store.addPendingRevocation(revocation),
     connection: (id) => store.connection(id),
+    keyChecks: () => store.keyChecks(),
   };
 }
 
@@ -57,10 +59,11 @@ function committerOn(
   into: Rescue = rescue,
   recentCommits?: CommitterParts['recentCommits'],
   recordedRefreshes: CommitterParts['recordedRefreshes'] = 'all',
+  ring: CommitterParts['vault'] = vault,
 ) {
   const access = createAccess({ auditBuffer: createAuditBuffer({ store, log }), clock });
   const committer = createCommitter({
-    ...{ store: on, vault, rescue: into, recentCommits, access, clock, log },
+    ...{ store: on, vault: ring, rescue: into, recentCommits, access, clock, log },
     recordedRefreshes,
   });
   onTestFinished(() => committer.stop());
@@ -92,6 +95,21 @@ test('commit: the response is in the store, and the rescue file is empty', async
   expect(await committerOn().commit(pending)).toBe('committed');
   expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
   expect(await rescuedResponses()).toEqual([]);
+});
+
+test('commit: a process that hung while the keys were rotated writes what the database accepts since', async () => {
+  const keys = [{ kid: 'k1', key: createSecretKey(randomBytes(32)) }];
+  const hung = createKeyRing(keys, undefined, { envelope: 'v1', protection: 'legacy' });
+  const rotated = createKeyRing(keys);
+  const pending = await aPendingCommit();
+  const place = { ...(await store.connection(pending.connectionId))! };
+  const tokens = { accessToken: 'fresh', refreshToken: 'rotated', idToken: null, credentials: null };
+  await store.addKeyCheck(rotated.check('k1', rotated.stage()));
+  const grant = encryptCredentials(hung, place, tokens);
+  const committer = committerOn(store, rescue, undefined, 'all', hung);
+  expect(await committer.commit({ ...pending, grant })).toBe('committed');
+  const accessToken = await tokenOf(pending.connectionId);
+  expect(decryptAccessToken(rotated, place, accessToken!)).toBe('fresh');
 });
 
 describe('commit that the store rejects', () => {

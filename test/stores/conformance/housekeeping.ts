@@ -1,7 +1,8 @@
 // The contract of the store: key checks, expiry, ping, closing.
 import { expect, test } from 'vitest';
+import type { Ciphertext } from '../../../src/domain/connection.ts';
 import { StoreClosedError, StoreError } from '../../../src/ports/index.ts';
-import { aCiphertext, aFlow, anEntry, anIntegration, aSession, NOW } from '../builders.ts';
+import { aCiphertext, aFlow, anEntry, anIntegration, aSession, FIRST, NOW } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 export function housekeeping(at: Opened): void {
@@ -17,10 +18,17 @@ export function housekeeping(at: Opened): void {
     expect(await at.store.keyChecks()).toEqual([k1, k2]);
   });
 
-  test('putKeyCheck replaces the check of its key', async () => {
-    const [first, second] = [aCiphertext('check'), aCiphertext('check')];
-    for (const ciphertext of [first, second]) await at.store.putKeyCheck({ kid: 'k1', ciphertext }, anEntry());
+  test('replaceKeyCheck replaces the check of its key where the one before is still there', async () => {
+    const [first, second, other] = [aCiphertext('check'), aCiphertext('check'), aCiphertext('check')];
+    const replace = (ciphertext: Ciphertext, before: Ciphertext | null) =>
+      at.store.replaceKeyCheck({ kid: 'k1', ciphertext }, before, anEntry({ action: 'key.protection' }));
+    expect(await replace(first, other)).toBe(false);
+    expect(await replace(first, null)).toBe(true);
+    expect(await replace(other, null)).toBe(false);
+    expect(await replace(second, first)).toBe(true);
+    expect(await replace(other, first)).toBe(false);
     expect(await at.store.keyChecks()).toEqual([{ kid: 'k1', ciphertext: second }]);
+    expect((await at.store.audit({ action: 'key.protection' }, FIRST)).data).toHaveLength(2);
   });
 
   test('replaceMac sets a code where the one before is still there', async () => {

@@ -28,11 +28,12 @@ export function createRotateWork({ rotator, access }: Parts): JobWork<'keys.rota
     async batch(call, _, report) {
       const refused = access.denied(call, 'admin', '*', '*');
       if (refused) return refused;
-      const { authenticated, remaining, unopenable, inauthentic } = await rotator.rotate((reencrypted) =>
+      const { authenticated, remaining, unopenable, behind, inauthentic } = await rotator.rotate((reencrypted) =>
         report({ done: reencrypted, counts: { reencrypted } }),
       );
       const left = remaining.reduce((sum, { secrets }) => sum + secrets, 0);
-      const counts = { authenticated, remaining: left, unopenable: unopenable.count, inauthentic: inauthentic.length };
+      const rows = { authenticated, inauthentic: inauthentic.length };
+      const counts = { ...rows, remaining: left, unopenable: unopenable.count, behind };
       return { done: 0, counts, next: null };
     },
   };

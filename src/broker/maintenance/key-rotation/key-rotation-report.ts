@@ -9,6 +9,7 @@ export const keyRotationJson = ({
   remaining,
   rescued,
   unopenable,
+  behind,
   authenticated,
   inauthentic,
   protection,
@@ -21,6 +22,7 @@ export const keyRotationJson = ({
   rescued,
   unopenable: unopenable.count,
   unopenable_at: unopenable.named,
+  behind,
   authenticated,
   inauthentic,
   protection,
@@ -34,6 +36,7 @@ export function keyRotationText({
   remaining,
   rescued,
   unopenable,
+  behind,
   authenticated,
   inauthentic,
   protection,
@@ -74,6 +77,10 @@ export function keyRotationText({
   if (inauthentic.length > 0)
     lines.push(`${inauthentic.length} rows were changed by something else than a broker, and are not used:`);
   for (const { table, id } of inauthentic) lines.push(`  ${table} ${id}`);
+  if (behind > 0)
+    lines.push(
+      `${behind === 1 ? 'A broker has' : `${behind} brokers have`} not heard that the database is written in another form: find what hangs, or does not reach the database.`,
+    );
   if (protection !== 'enforced')
     lines.push(
       'Rows of earlier releases, which are not authenticated, are still accepted: run this again when all of the above is done.',

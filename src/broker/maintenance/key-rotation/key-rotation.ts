@@ -12,9 +12,11 @@ import {
   type EncryptedSecret,
   type EncryptionStage,
   isLatest,
+  isSameStage,
   type KeyCheck,
   LATEST_STAGE,
   type Logger,
+  laterStage,
   type Rescue,
   type RowMac,
   type RowProtection,
@@ -55,6 +57,8 @@ export interface KeyRotationResult {
   rescued: number;
   /** Secrets that could not be decrypted in the last round; only the first ones are named. */
   unopenable: { count: number; named: (SecretColumn & { reason: VaultError['code'] })[] };
+  /** Brokers that had not applied that the database is migrating, so that nothing more is enforced yet. */
+  behind: number;
   /** Rows that this run has authenticated under the first key. */
   authenticated: number;
   /** Rows that something else than a broker has changed: they are not used. */
@@ -67,7 +71,7 @@ interface Parts {
     Store,
     | 'keysInUse'
     | 'keyChecks'
-    | 'putKeyCheck'
+    | 'replaceKeyCheck'
     | 'reencryptBatch'
     | 'removeKeyCheck'
     | 'callers'
@@ -80,8 +84,8 @@ interface Parts {
   ring: Vault & {
     readonly kids: readonly string[];
     readonly encryptionKid: string;
-    stage(): EncryptionStage;
     check(kid: string, stage: EncryptionStage): KeyCheck;
+    readCheck(check: KeyCheck): EncryptionStage | undefined;
     advance(stage: EncryptionStage): void;
   };
   rescue: Pick<Rescue, 'all'>;
@@ -128,13 +132,19 @@ export async function rotateKeys({
   let authenticated = 0;
   const wasLatest = isLatest(ring.stage());
 
-  /** Brokers that follow the changes know at once. */
-  async function advance(stage: EncryptionStage): Promise<void> {
+  /** Brokers that follow the changes know at once. What another rotation has taken on meanwhile stays. */
+  async function advance(wanted: EncryptionStage): Promise<void> {
     const checks = await store.keyChecks();
-    const stored = checks.map((check) => check.kid).filter((one) => ring.kids.includes(one));
-    for (const one of new Set([kid, ...stored])) {
+    ring.learn(checks);
+    const stage = laterStage(wanted, ring.stage());
+    const stored = new Map(checks.filter((check) => ring.kids.includes(check.kid)).map((check) => [check.kid, check]));
+    for (const one of new Set([kid, ...stored.keys()])) {
+      const before = stored.get(one);
+      const said = before && ring.readCheck(before);
+      if (said && isSameStage(said, stage)) continue;
       const by = access.recordSystem('key.protection', { detail: `${one} ${stage.protection} ${stage.envelope}` });
-      await store.putKeyCheck(ring.check(one, stage), by);
+      const check = ring.check(one, stage);
+      if (!(await store.replaceKeyCheck(check, before?.ciphertext ?? null, by))) return advance(wanted);
     }
     ring.advance(stage);
     const behind = await store.untilApplied(KEY_ROTATION_WATCH_MS);
@@ -176,6 +186,9 @@ export async function rotateKeys({
   if (ring.stage().envelope !== envelope)
     await advance({ envelope, protection: ring.protection() === 'legacy' ? 'migrating' : ring.protection() });
   for (let n = 1; ; n++) {
+    // One that does not know may still write what is not accepted any more once that is enforced. The pause below is for what others
+    // were writing when they heard of it.
+    const behind = ring.protection() === 'migrating' ? await store.untilApplied(KEY_ROTATION_WATCH_MS) : 0;
     const { unopenable, skipped } = await round();
     const rows = await authenticateRows({ store, ring });
     if (others.length > 0 || !wasLatest) await pause(KEY_ROTATION_WATCH_MS);
@@ -189,17 +202,17 @@ export async function rotateKeys({
       .filter(({ secrets }) => secrets > 0);
     const rounds = skipped > 0 ? ROUNDS_WITH_LOCKED_ROWS : ROUNDS;
     const isLeft = count(underOthers) + rescued.length > unopenable.count;
-    if (n < rounds && (isLeft || late.authenticated > 0)) continue;
+    if (n < rounds && (isLeft || late.authenticated > 0 || behind > 0)) continue;
 
     const remaining = tally([...underOthers, ...rescued.map((one) => ({ kid: one, secrets: 1 }))]);
     const removable = others.filter((one) => !remaining.some((left) => left.kid === null || left.kid === one));
     for (const one of removable) await store.removeKeyCheck(one, access.recordSystem('key.retired', { detail: one }));
-    if (ring.protection() === 'migrating' && remaining.length === 0) await advance(LATEST_STAGE);
+    if (ring.protection() === 'migrating' && remaining.length === 0 && behind === 0) await advance(LATEST_STAGE);
     const secrets = count(inUse) + rescued.length;
     const { inauthentic } = late;
     const protection = ring.protection();
     const found = { kid, secrets, reencrypted, removable, remaining, rescued: rescued.length, unopenable };
-    return { ...found, authenticated, inauthentic, protection };
+    return { ...found, behind, authenticated, inauthentic, protection };
   }
 }
 

@@ -8,10 +8,8 @@ import { hasEnded, type Job } from '../../../domain/job.ts';
 import {
   type AuthenticatedRow,
   type AuthenticatedTable,
-  type EncryptionStage,
   type IntegrationSettings,
   isLatest,
-  type KeyCheck,
   type Store,
   type Vault,
 } from '../../../ports/index.ts';
@@ -27,10 +25,7 @@ import {
 } from './authenticated-rows.ts';
 
 interface Parts {
-  vault: Pick<Vault, 'authenticate' | 'isAuthentic'> & {
-    stage(): EncryptionStage;
-    learn(checks: KeyCheck[]): void;
-  };
+  vault: Pick<Vault, 'authenticate' | 'isAuthentic' | 'stage' | 'learn'>;
   /** Called each time that a row is read and refused. `id` is no secret: that of a key is its own and not its digest. */
   refused: (table: AuthenticatedTable, id: string) => void;
 }
