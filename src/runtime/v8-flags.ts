@@ -4,12 +4,9 @@ import { START_FLAGS_FOR_MS } from '../domain/time-limits.ts';
 
 /**
  * What a start makes stays for the most part: a young generation of 16 MB would be collected no less often than one of 1 MB, and
- * kept by a process that is idle. While V8 marks the old generation, it is collected too: else it would grow until all is marked.
+ * kept by a process that is idle.
  */
-const YOUNG_GENERATION = {
-  start: '--semi-space-growth-factor=1 --no-separate-gc-phases',
-  default: '--semi-space-growth-factor=2 --separate-gc-phases',
-};
+const YOUNG_GENERATION = { start: '--semi-space-growth-factor=1', default: '--semi-space-growth-factor=2' };
 /**
  * What a start runs a thousand times is not run again. It is not worth an optimizing compiler, whose code is 7 MB in memory once
  * it is used.
