@@ -49,9 +49,10 @@ const LATE = [
 ];
 /**
  * Modules of Node that a start loads. Node has compiled them, and V8 refuses that code under other flags than it was made under:
- * they are loaded before a start sets its own. `cluster`, `dns` and what these load are what listening needs.
+ * they are loaded before a start sets its own. `cluster`, `dns` and what these load are what listening needs. Not `perf_hooks`:
+ * with it, what loads these modules has run often enough for V8 to optimize it, and to read its optimizing compilers for that.
  */
-const EARLY = ['cluster', 'crypto', 'dns', 'http', 'os', 'perf_hooks', 'timers/promises'];
+const EARLY = ['cluster', 'crypto', 'dns', 'http', 'os', 'timers/promises'];
 /** Libraries in CommonJS that load all of themselves, and the files of what is used of them, which are loaded when it is. */
 const PARTS: Record<string, Record<string, string>> = {
   'prom-client': {
@@ -206,13 +207,13 @@ const START = [
 ];
 /**
  * Another version of Node ignores what V8 made of the code. With source maps, Node has to load the code: it reads no maps of scripts.
- * The flags of a start are set when V8 has the code of the script and of Node's modules, since it compares its flags.
+ * The flags of a start are set when V8 has the code of the script and of Node's modules, since it compares its flags. What takes
+ * paths apart waits for them: it looks at each letter.
  */
 const BROKER_START = [
   "const [fs, module, path, v8, vm] = ['fs', 'module', 'path', 'v8', 'vm'].map(process.getBuiltinModule);",
-  `const filename = path.join(import.meta.dirname, '${BROKER}');`,
-  `const cache = path.join(import.meta.dirname, '${BROKER_CACHE}');`,
-  'const require = module.createRequire(filename);',
+  `const filename = import.meta.dirname + '/${BROKER}';`,
+  `const cache = import.meta.dirname + '/${BROKER_CACHE}';`,
   'function compiled() {',
   '  try {',
   '    return fs.readFileSync(cache);',
@@ -222,6 +223,7 @@ const BROKER_START = [
   'const script = process.sourceMapsEnabled ? undefined : compile();',
   `${JSON.stringify(EARLY)}.forEach(process.getBuiltinModule);`,
   `v8.setFlagsFromString('${START_FLAGS.start}');`,
+  'const require = module.createRequire(filename);',
   'const run = script ? script.runInThisContext() : require(filename);',
   `run({}, require, {}, { url: new URL('${BROKER}', import.meta.url).href, folder: path.dirname(filename) });`,
 ];

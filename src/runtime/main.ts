@@ -61,6 +61,7 @@ async function supervise(config: Config, log: Logger, files: StartMessage['files
     log,
     onListening: logListening,
   });
+  endStartFlagsLater();
   process.on('SIGTERM', supervisor.stop);
   process.on('SIGINT', supervisor.stop);
   process.exitCode = await supervisor.run();

@@ -8,13 +8,10 @@ import { START_FLAGS_FOR_MS } from '../domain/time-limits.ts';
  */
 const YOUNG_GENERATION = { start: '--semi-space-growth-factor=1', default: '--semi-space-growth-factor=2' };
 /**
- * What a start runs a thousand times is not run again. It is not worth an optimizing compiler, whose code is 7 MB in memory once
- * it is used.
+ * What a start runs a thousand times is not run again. It is not worth an optimizing compiler, whose code is megabytes in memory
+ * once it is used.
  */
-const OPTIMIZATION = {
-  start: '--invocation-count-for-maglev=10000 --invocation-count-for-maglev-osr=2500',
-  default: '--invocation-count-for-maglev=400 --invocation-count-for-maglev-osr=100',
-};
+const OPTIMIZATION = { start: '--no-maglev --no-turbofan', default: '--maglev --turbofan' };
 
 /** What the bundle starts under (`build.ts`), and what V8 has by default in their places. */
 export const START_FLAGS = {
@@ -27,7 +24,7 @@ export function endStartFlagsLater(ms = START_FLAGS_FOR_MS): void {
   setTimeout(() => setFlagsFromString(START_FLAGS.default), ms).unref();
 }
 
-/** To be called before the first work that is more than a start: what has run by then keeps the count that it has to reach. */
+/** To be called before the first work that is more than a start. */
 export const optimizeFromNowOn = (): void => setFlagsFromString(OPTIMIZATION.default);
 
 /**
