@@ -29,7 +29,7 @@ const LATER = 'endStartFlagsLater(1); await new Promise((passed) => setTimeout(p
 function tracedAroundTheEnd(trace: string, source: string, end: string): [before: string, after: string] {
   const ended = `
     const v8 = await import('node:v8');
-    const { endStartFlagsLater, optimizeFromNowOn, START_FLAGS } = await import('${MODULE}');
+    const { endStartFlagsLater, expectWork, START_FLAGS } = await import('${MODULE}');
     v8.setFlagsFromString(START_FLAGS.start);
     const run = () => { ${source} };
     run();
@@ -47,10 +47,17 @@ test('flags of a start: the young generation grows with what survives once they 
   expect(before).toBeGreaterThan(4 * after);
 });
 
-test.each([
+const ENDS: [string, string][] = [
   ['once they have ended', LATER],
-  ['from the first request on', 'optimizeFromNowOn();'],
-])('flags of a start: V8 optimizes what runs some thousand times %s', (_, end) => {
+  ['from the first request on', 'expectWork();'],
+];
+
+test.each(ENDS)('flags of a start: V8 marks beside the program %s', (_, end) => {
+  const traced = tracedAroundTheEnd('--trace-gc', burst(400_000), end);
+  expect(traced.map((lines) => lines.includes('steps since start of marking'))).toEqual([false, true]);
+});
+
+test.each(ENDS)('flags of a start: V8 optimizes what runs some thousand times %s', (_, end) => {
   const run = `
     const often = new Function('return function often(i) { return i % 3 + i % 5 + i % 7; }')();
     let sum = 0;

@@ -13,7 +13,7 @@ import { createFailureLimits } from '../../http/middleware/failure-limits.ts';
 import { createLimits } from '../../http/middleware/rate-limits.ts';
 import { createHttp, type Http } from '../../http/server.ts';
 import type { Foundation } from '../foundation.ts';
-import { optimizeFromNowOn } from '../v8-flags.ts';
+import { expectWork } from '../v8-flags.ts';
 import { type Common, VERSION } from './parts.ts';
 import type { Rooms } from './rooms.ts';
 
@@ -79,7 +79,7 @@ export function createServer(parts: Omit<Common, 'vault'> & Pick<Foundation, 'va
     limits: createLimits(siblings?.counts),
     failures,
     addressOf: createAddressOf(config.trustedProxies),
-    onFirstUse: optimizeFromNowOn,
+    onFirstUse: expectWork,
     store,
     vault,
     renderMetrics: siblings
