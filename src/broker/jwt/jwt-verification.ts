@@ -89,7 +89,7 @@ export function createJwtVerification({
     const denied = denyVerification(access, call);
     if (denied) return denied;
     access.noteRead(call, 'jwt.verify', { integration: '*', owner: '*' });
-    const key = digest(JSON.stringify(request));
+    const key = keyOf(request);
     const cached = verdicts.get(key);
     return cached && (await holds(cached)) ? cached.json : await verify(request, key);
   }
@@ -102,6 +102,9 @@ export function createJwtVerification({
     },
   };
 }
+
+/** Of the whole request. What comes after the last line break is JSON, which has none; the token need not be written as such. */
+const keyOf = ({ token, ...expected }: VerifyRequest): string => digest(`${token}\n${JSON.stringify(expected)}`);
 
 const asJson = (verdict: JwtVerdict): string => JSON.stringify(verdict);
 

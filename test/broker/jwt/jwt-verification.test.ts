@@ -1,42 +1,59 @@
-// The cache of verdicts when it is full: what is presented again and again stays, whatever else is presented once.
+// The cache of verdicts: which requests have one verdict, and what stays while it is full.
 import { expect, test } from 'vitest';
-import { createJwtVerification, type JwtVerificationParts } from '../../../src/broker/jwt/jwt-verification.ts';
+import { createJwtVerification, type VerifyRequest } from '../../../src/broker/jwt/jwt-verification.ts';
 import type { TrustedIssuer } from '../../../src/ports/index.ts';
 
+type Parts = Parameters<typeof createJwtVerification>[0];
+
 const ISSUER = 'https://id.example';
+/** Three times what the cache holds. */
 const MANY = 30_000;
 
-test('a full cache of verdicts takes in the tokens that are presented twice, and evicts none for one that is not', async () => {
-  const verified: string[] = [];
+/** Every token is active; says whether a request was verified. */
+function setUp(): (request: VerifyRequest) => Promise<'verified' | 'cached'> {
+  let verified = 0;
   const verifier = {
     claimedIssuer: () => ISSUER,
     verify: async (token: string) => {
-      verified.push(token);
+      verified++;
       return { active: true, issuer: ISSUER, claims: { exp: 2_000_000_000, jti: token }, header: {} };
     },
-  } as unknown as JwtVerificationParts['verifier'];
+  } as unknown as Parts['verifier'];
   const trusted: TrustedIssuer = { issuer: ISSUER, audiences: [], clientIds: [], isListed: true };
   const { verifyToJson } = createJwtVerification({
     verifier,
     trustedIssuers: { find: async () => trusted },
-    access: { noteRead: () => undefined } as unknown as JwtVerificationParts['access'],
+    access: { noteRead: () => undefined } as unknown as Parts['access'],
     clock: { now: () => 1_900_000_000_000, monotonic: () => 0 },
   });
   const call = { principal: { caller: { permissions: [{ actions: ['jwt:verify'] }] } } } as never;
-  const present = async (token: string): Promise<'verified' | 'cached'> => {
-    const before = verified.length;
-    expect(await verifyToJson(call, { token })).toContain(`"jti":"${token}"`);
-    return verified.length > before ? 'verified' : 'cached';
+  return async (request) => {
+    const before = verified;
+    expect(JSON.parse((await verifyToJson(call, request)) as string).claims.jti).toBe(request.token);
+    return verified > before ? 'verified' : 'cached';
   };
+}
 
-  expect(await present('often')).toBe('verified');
-  expect(await present('often')).toBe('cached');
-  for (let n = 0; n < MANY; n++) expect(await present(`once ${n}`)).toBe('verified');
-  expect(await present('often')).toBe('cached');
+test('a full cache of verdicts takes in the tokens that are presented twice, and evicts none for one that is not', async () => {
+  const present = setUp();
+  expect(await present({ token: 'often' })).toBe('verified');
+  expect(await present({ token: 'often' })).toBe('cached');
+  for (let n = 0; n < MANY; n++) expect(await present({ token: `once ${n}` })).toBe('verified');
+  expect(await present({ token: 'often' })).toBe('cached');
+  for (const expected of ['verified', 'verified', 'cached']) expect(await present({ token: 'new' })).toBe(expected);
+});
 
-  expect([await present('new'), await present('new'), await present('new')]).toEqual([
-    'verified',
-    'verified',
-    'cached',
-  ]);
+test('a verdict is for one token and one set of expectations, however the token is written', async () => {
+  const present = setUp();
+  const requests: VerifyRequest[] = [
+    { token: 'a', audience: 'x' },
+    { token: 'a' },
+    { token: 'a', audience: ['x'] },
+    { token: 'a', audience: 'x', issuer: ISSUER },
+    { token: 'a\n{"audience":"x"}' },
+    { token: 'a\n{}' },
+    { token: '{"token":"a"}' },
+  ];
+  for (const expected of ['verified', 'cached'])
+    for (const request of requests) expect(await present(request), JSON.stringify(request)).toBe(expected);
 });
