@@ -29,7 +29,7 @@ export function endStartFlagsLater(ms = START_FLAGS_FOR_MS): void {
   setTimeout(() => setFlagsFromString(START_FLAGS.default), ms).unref();
 }
 
-/** To be called before the first work that is more than a start. */
+/** To be called before the first work that is more than a start: a request that is no probe, or the first one to a third party. */
 export const expectWork = (): void => setFlagsFromString(`${OPTIMIZATION.default} ${MARKING.default}`);
 
 /**

@@ -59,9 +59,18 @@ export interface AgentOptions {
   connections: number | null;
   /** By default that of the system. */
   resolve?: Resolver | undefined;
+  /** Called before the first request, and before the first of each further way or certificate. */
+  onFirstUse?: (() => void) | undefined;
 }
 
-export function createAgents({ allow, proxies, connectTimeoutMs, connections, resolve }: AgentOptions): Agents {
+export function createAgents({
+  allow,
+  proxies,
+  connectTimeoutMs,
+  connections,
+  resolve,
+  onFirstUse,
+}: AgentOptions): Agents {
   const allowList = toAllowList(allow);
   const lookup = guardedLookup(allowList, resolve);
   const closing = new AbortController();
@@ -78,6 +87,7 @@ export function createAgents({ allow, proxies, connectTimeoutMs, connections, re
 
   /** Imports undici with the first request: it is as large as all other libraries together. */
   const createAgent = async (way: Way, tls: ClientCertificate | undefined) => {
+    onFirstUse?.();
     // In a bundle, a CommonJS module that is imported late has no named exports.
     const { Agent, buildConnector: build } = (await import('undici')).default;
     const connectors = {

@@ -2,7 +2,7 @@
 // public addresses, and the operator's allow list), follows no redirect, and has a deadline and a size limit.
 import type { Agent, Dispatcher } from 'undici';
 import { OUTBOUND_DEADLINE_MS } from '../../domain/time-limits.ts';
-import { type ClientCertificate, createAgents } from './agents.ts';
+import { type AgentOptions, type ClientCertificate, createAgents } from './agents.ts';
 import { type EgressProxies, NO_PROXIES } from './egress-proxy.ts';
 import { OutboundError } from './outbound-error.ts';
 import { ResponseHandler } from './response-handler.ts';
@@ -43,7 +43,7 @@ export interface Outbound {
   close(): Promise<void>;
 }
 
-export interface OutboundOptions {
+export interface OutboundOptions extends Pick<AgentOptions, 'onFirstUse'> {
   /** Entries that `parseAllow` accepts. */
   allow: readonly string[];
   /** From the call to the last byte of the body; 10 seconds by default. */
@@ -65,6 +65,7 @@ export function createOutbound({
   timeoutMs = OUTBOUND_DEADLINE_MS,
   maxBytes = 1_000_000,
   proxies = NO_PROXIES,
+  onFirstUse,
 }: OutboundOptions): Outbound {
   // More connections than requests can be open to one origin, slow ones included.
   const { routeTo, agentFor, close } = createAgents({
@@ -72,6 +73,7 @@ export function createOutbound({
     proxies,
     connectTimeoutMs: timeoutMs,
     connections: 1_024,
+    onFirstUse,
   });
 
   const request = (to: string | URL, init: OutboundRequest = {}): Promise<WholeResponse> => {

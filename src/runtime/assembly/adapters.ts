@@ -8,6 +8,7 @@ import { createUpstreamClient } from '../../adapters/outbound/upstream-client.ts
 import { createWebhookSender } from '../../adapters/outbound/webhook-sender.ts';
 import { createWebhookVerifier } from '../../adapters/webhooks/webhook-verifier.ts';
 import type { ClientAssertions } from '../../ports/index.ts';
+import { expectWork } from '../v8-flags.ts';
 import type { Common } from './parts.ts';
 
 /** `clientAssertions`: of the broker's rooms, which are put together after the adapters. */
@@ -15,7 +16,8 @@ export function createAdapters({ config, clock, tuning, log }: Common, clientAss
   const { https, http, resolves } = config.egress;
   // The origin: without credentials.
   if (https ?? http) log.info({ https: https?.origin, http: http?.origin, resolves }, 'egress proxy: in use');
-  const outbound = tuning.outbound ?? createOutbound({ allow: config.outboundAllow, proxies: config.egress });
+  const outbound =
+    tuning.outbound ?? createOutbound({ allow: config.outboundAllow, proxies: config.egress, onFirstUse: expectWork });
   const upstream = createUpstreamClient({
     allow: config.outboundAllow,
     proxies: config.egress,

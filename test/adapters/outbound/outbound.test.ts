@@ -232,6 +232,19 @@ describe('response', () => {
     });
   });
 
+  test('says once that it is used, before it sends anything', async () => {
+    const told: string[] = [];
+    const port = await serve((_, response) => {
+      told.push('request');
+      response.end();
+    });
+    const fetch = outbound({ onFirstUse: () => told.push('first use') });
+    await failing(fetch('https://10.0.0.1/'));
+    expect(told).toEqual([]);
+    for (let i = 0; i < 2; i++) await fetch(`http://127.0.0.1:${port}/`);
+    expect(told).toEqual(['first use', 'request', 'request']);
+  });
+
   test('keeps connections alive', async () => {
     const ports = new Set<number | undefined>();
     const port = await serve((req, res) => {
