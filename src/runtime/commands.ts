@@ -22,8 +22,8 @@ export async function rotate({ json }: { json: boolean }): Promise<void> {
       const { runKeyRotation } = await import('./keys.ts');
       const { keyRotationJson, keyRotationText } = await import('../broker/maintenance/index.ts');
       const done = await runKeyRotation(config, log);
-      if (done.remaining.length > 0 || done.inauthentic.length > 0 || done.protection !== 'enforced')
-        process.exitCode = 1;
+      const isDone = done.remaining.length === 0 && done.inauthentic.length === 0 && done.behind === 0;
+      if (!isDone || done.protection !== 'enforced') process.exitCode = 1;
       console.log(json ? JSON.stringify(keyRotationJson(done)) : keyRotationText(done));
     },
     { logTo: 2 },

@@ -200,7 +200,7 @@ test('key rotation: enforces nothing while a broker has not heard of it, which w
   const behind = { ...store, untilApplied: async () => 2 };
   const done = await run(behind, { ring: atFirst() });
   expect(done).toMatchObject({ reencrypted: 2, remaining: [], behind: 2, protection: 'migrating' });
-  expect(keyRotationText(done)).toContain('2 brokers have not heard');
+  expect(keyRotationText(done)).toContain('2 brokers have not applied the latest changes');
 
   /** It hears of it after the first round, in which it has refreshed. */
   let asked = 0;
@@ -218,6 +218,16 @@ test('key rotation: enforces nothing while a broker has not heard of it, which w
     protection: 'enforced',
   });
   for (const one of [id, 'late']) await expectServed(store, ringOf('old'), one);
+});
+
+test('key rotation: retires no key while a broker hangs, which may still encrypt with it', async () => {
+  const store = await aStore('old', 'new');
+  await addConnection(store, 'old');
+  const done = await run({ ...store, untilApplied: async () => 1 });
+  expect(done).toMatchObject({ reencrypted: 2, remaining: [], removable: [], behind: 1, protection: 'enforced' });
+  expect(keyRotationText(done)).toContain('A broker has not applied the latest changes');
+  expect(await kids(store)).toEqual(['new', 'old']);
+  expect(await run(store)).toMatchObject({ removable: ['old'], behind: 0 });
 });
 
 test('key rotation: a second one that was slow takes back nothing that the first has enforced', async () => {

@@ -79,7 +79,7 @@ export function keyRotationText({
   for (const { table, id } of inauthentic) lines.push(`  ${table} ${id}`);
   if (behind > 0)
     lines.push(
-      `${behind === 1 ? 'A broker has' : `${behind} brokers have`} not heard that the database is written in another form: find what hangs, or does not reach the database.`,
+      `${behind === 1 ? 'A broker has' : `${behind} brokers have`} not applied the latest changes, and may still write as before: find what hangs, or does not reach the database, and run this again.`,
     );
   if (protection !== 'enforced')
     lines.push(

@@ -57,7 +57,7 @@ export interface KeyRotationResult {
   rescued: number;
   /** Secrets that could not be decrypted in the last round; only the first ones are named. */
   unopenable: { count: number; named: (SecretColumn & { reason: VaultError['code'] })[] };
-  /** Brokers that had not applied that the database is migrating, so that nothing more is enforced yet. */
+  /** Brokers that had not applied the latest changes, so that no key is retired and nothing more enforced yet. */
   behind: number;
   /** Rows that this run has authenticated under the first key. */
   authenticated: number;
@@ -186,9 +186,10 @@ export async function rotateKeys({
   if (ring.stage().envelope !== envelope)
     await advance({ envelope, protection: ring.protection() === 'legacy' ? 'migrating' : ring.protection() });
   for (let n = 1; ; n++) {
-    // One that does not know may still write what is not accepted any more once that is enforced. The pause below is for what others
-    // were writing when they heard of it.
-    const behind = ring.protection() === 'migrating' ? await store.untilApplied(KEY_ROTATION_WATCH_MS) : 0;
+    // One that hangs may still write with an old key, or what is not accepted any more once that is enforced. The pause below is for
+    // what others were writing when they heard of it.
+    const isWatched = others.length > 0 || ring.protection() === 'migrating';
+    const behind = isWatched ? await store.untilApplied(KEY_ROTATION_WATCH_MS) : 0;
     const { unopenable, skipped } = await round();
     const rows = await authenticateRows({ store, ring });
     if (others.length > 0 || !wasLatest) await pause(KEY_ROTATION_WATCH_MS);
@@ -205,7 +206,8 @@ export async function rotateKeys({
     if (n < rounds && (isLeft || late.authenticated > 0 || behind > 0)) continue;
 
     const remaining = tally([...underOthers, ...rescued.map((one) => ({ kid: one, secrets: 1 }))]);
-    const removable = others.filter((one) => !remaining.some((left) => left.kid === null || left.kid === one));
+    const isLeftUnder = (one: string) => behind > 0 || remaining.some(({ kid }) => kid === null || kid === one);
+    const removable = others.filter((one) => !isLeftUnder(one));
     for (const one of removable) await store.removeKeyCheck(one, access.recordSystem('key.retired', { detail: one }));
     if (ring.protection() === 'migrating' && remaining.length === 0 && behind === 0) await advance(LATEST_STAGE);
     const secrets = count(inUse) + rescued.length;
