@@ -255,7 +255,7 @@ describe('canary: the run', () => {
   it('stored the secrets encrypted', () => {
     const ciphertexts = places['the database after the stop']
       .toString('latin1')
-      .match(/v2\.k0\.[\w-]{16}\.[\w-]{30,}/g);
+      .match(/v3\.k0\.[\w-]{16}\.[\w-]{30,}/g);
     expect(ciphertexts?.length).toBeGreaterThan(20);
   });
 });
