@@ -25,7 +25,9 @@ export function auditVerificationText(result: AuditVerification): string {
     ...(unsealed > 0 ? [`${unsealed} entries are newer than the last seal: nothing proves them yet.`] : []),
     ...(unprotected > 0 ? [`${unprotected} entries were stored before there were seals: nothing proves them.`] : []),
     ...(alarms > 0
-      ? [`${alarms} times, a broker found seals missing: valetkey audit --action audit.seals_missing`]
+      ? [
+          `${alarms === 1 ? 'Once' : `${alarms} times`}, a broker found seals missing: valetkey audit --action audit.seals_missing`,
+        ]
       : []),
   ];
   if (broken) {
