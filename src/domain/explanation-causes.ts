@@ -81,8 +81,8 @@ export const INTEGRATION_CAUSES: Record<IntegrationProblem, Cause> = {
     'Set the integration up again under the same id, or revoke the connection.',
   ),
   not_authentic: admin(
-    'Something else than a broker has changed the stored settings of the integration, which are not used since.',
-    'Set the integration up again, with its secrets.',
+    'The stored settings of the integration are not authentic, and not used: something else than a broker has changed them, or their key is not in the key ring.',
+    'Start the broker with all keys of the database; if it has them, set the integration up again, with its secrets.',
   ),
   unknown_provider: operator(
     'The catalogue of this deployment has no such provider or mode any more.',

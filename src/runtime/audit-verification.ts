@@ -3,7 +3,7 @@ import { type AuditVerification, verifyAudit } from '../broker/maintenance/index
 import { DAY_MS } from '../domain/time-limits.ts';
 import type { Logger } from '../ports/index.ts';
 import type { Config } from './config.ts';
-import { openKeyRing } from './keys.ts';
+import { openUsedKeyRing } from './keys.ts';
 import { systemClock } from './system-clock.ts';
 import { openUsedStore } from './used-store.ts';
 
@@ -15,7 +15,7 @@ export async function runAuditVerification(
 ): Promise<AuditVerification> {
   const { store } = await openUsedStore(config, log);
   try {
-    const vault = await openKeyRing(config, log);
+    const vault = await openUsedKeyRing(config, log);
     const { auditDays } = config;
     const keptSince = auditDays === null ? 0 : systemClock.now() - auditDays * DAY_MS;
     return await verifyAudit({ store, vault, expected, keptSince });

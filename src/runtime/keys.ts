@@ -1,4 +1,5 @@
 // The key ring of a deployment: opened, checked against the database, rotated.
+import { existsSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createKeyRing, type KeyRing, proveKeyRing } from '../adapters/keyring/keyring.ts';
 import { createAudit } from '../broker/audit/index.ts';
@@ -19,6 +20,16 @@ export async function openKeyRing({ keys }: Config, log: Logger): Promise<KeyRin
   const loaded = await source.load();
   log.debug({ source: source.name, keys: loaded.map(({ kid }) => kid) }, 'encryption keys: loaded');
   return createKeyRing(loaded, undefined, { envelope: 'v1', protection: 'legacy' });
+}
+
+/** Of a database that brokers have used: no key is made for it, which would not be theirs. Rejects with `SetupError`. */
+export async function openUsedKeyRing(config: Config, log: Logger): Promise<KeyRing> {
+  const { keys } = config;
+  if (keys.from === 'file' && !existsSync(keys.path))
+    throw new SetupError([
+      `VALETKEY_KEYS is not set, and there is no key file ${keys.path}: run this with the environment of the brokers`,
+    ]);
+  return openKeyRing(config, log);
 }
 
 /**
@@ -47,13 +58,13 @@ export async function runKeyRotation(
   log: Logger,
   wait: (ms: number) => Promise<unknown> = pause,
 ): Promise<KeyRotationResult> {
-  // First, since a key ring may make its file.
   const { store, kids } = await openUsedStore({ databaseUrl: config.databaseUrl }, log);
   let rescue: RescueFile | undefined;
   try {
-    const ring = await openKeyRing(config, log);
+    const ring = await openUsedKeyRing(config, log);
     await proveKeys(store, ring);
-    if (!kids.includes(ring.encryptionKid)) {
+    const isUnused = !kids.includes(ring.encryptionKid);
+    if (isUnused) {
       log.warn(
         { kid: ring.encryptionKid },
         'key rotation: no broker uses this key yet; brokers that do not have it cannot decrypt what is re-encrypted now',
@@ -61,7 +72,7 @@ export async function runKeyRotation(
     }
     const { access } = createAudit({ store, vault: ring, clock: systemClock, log });
     rescue = openRescueFile(config);
-    return await rotateKeys({ store, ring, rescue, access, log, pause: wait });
+    return await rotateKeys({ store, ring, rescue, access, log, pause: wait, isUnused });
   } finally {
     rescue?.close();
     await store.close();

@@ -4,7 +4,7 @@ import { rotateSigningKey } from '../broker/events/index.ts';
 import { type OfflineKeys, offlineKeys } from '../broker/signing/index.ts';
 import type { Logger } from '../ports/index.ts';
 import type { Config } from './config.ts';
-import { openKeyRing, proveKeys } from './keys.ts';
+import { openUsedKeyRing, proveKeys } from './keys.ts';
 import { systemClock } from './system-clock.ts';
 import { openUsedStore } from './used-store.ts';
 
@@ -23,7 +23,7 @@ export async function withSigningKeys<T>(
 ): Promise<T> {
   const { store } = await openUsedStore(config, log);
   try {
-    const vault = await openKeyRing(config, log);
+    const vault = await openUsedKeyRing(config, log);
     await proveKeys(store, vault);
     const { access } = createAudit({ store, vault, clock: systemClock, log });
     const parts = { store, vault, access, clock: systemClock, log };

@@ -3,7 +3,7 @@ import { createAudit } from '../broker/audit/index.ts';
 import { readUnreadableResponse } from '../broker/maintenance/index.ts';
 import { type Logger, type UnreadableResponseHead, VaultError } from '../ports/index.ts';
 import type { Config } from './config.ts';
-import { openKeyRing } from './keys.ts';
+import { openUsedKeyRing } from './keys.ts';
 import { SetupError } from './setup-error.ts';
 import { openUsedStore } from './used-store.ts';
 
@@ -36,7 +36,7 @@ export async function readUnreadable(
 ): ReturnType<typeof readUnreadableResponse> {
   const { store } = await openUsedStore(config, log);
   try {
-    const vault = await openKeyRing(config, log);
+    const vault = await openUsedKeyRing(config, log);
     const clock = { now: () => Date.now(), monotonic: () => performance.now() };
     const { access } = createAudit({ store, vault, clock, log });
     return await readUnreadableResponse({ store, vault, access }, id);

@@ -1,12 +1,19 @@
-// The key ring at a start: what the checks in the database make of it.
+// The key ring at a start and at a rotation: what the checks in the database make of it.
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { createKeyRing, generateKey, parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
+import { createLogger } from '../../src/adapters/telemetry/logger.ts';
+import { keyRotationText } from '../../src/broker/maintenance/key-rotation/key-rotation-report.ts';
 import type { EncryptionStage } from '../../src/ports/index.ts';
-import { proveKeys } from '../../src/runtime/keys.ts';
+import { parseConfig } from '../../src/runtime/config.ts';
+import { proveKeys, runKeyRotation } from '../../src/runtime/keys.ts';
 import { openSqlite } from '../../src/stores/sqlite/store.ts';
-import { emptyDatabase } from '../support/sqlite-file.ts';
+import { createMigratedFile, emptyDatabase } from '../support/sqlite-file.ts';
 
-const parsed = parseKeyRing(generateKey('k1'));
+const entry = generateKey('k1');
+const parsed = parseKeyRing(entry);
 if (!parsed.ok) throw new Error(parsed.issues.join());
 const { keys } = parsed;
 const atStart = () => createKeyRing(keys, undefined, { envelope: 'v1', protection: 'legacy' });
@@ -32,4 +39,30 @@ test('keys: of two processes that start on a new database at once, both write as
   const later = atStart();
   await proveKeys(store, later);
   expect(later.stage()).toEqual(earlier);
+});
+
+test('keys: a rotation for whose database no broker has used the new key says so before what can be removed', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'valetkey-keys-at-start-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'valetkey.db');
+  await createMigratedFile(path);
+  const store = await openSqlite(`file:${path}`);
+  await proveKeys(store, atStart());
+  await store.close();
+  const env = { VALETKEY_DATABASE_URL: `file:${path}`, VALETKEY_DATA_DIR: folder };
+  const config = (entries: Record<string, string>) => {
+    const read = parseConfig({ ...env, ...entries }, () => '');
+    if (!read.ok) throw new Error(read.issues.join());
+    return read.config;
+  };
+  const log = createLogger('silent');
+  const rotate = (VALETKEY_KEYS: string) => runKeyRotation(config({ VALETKEY_KEYS }), log, async () => undefined);
+  const added = `${generateKey('k2')},${entry}`;
+  const lines = keyRotationText(await rotate(added)).split('\n');
+  expect(lines).toContainEqual(expect.stringMatching(/^No broker has used k2 yet/));
+  expect(lines).toContainEqual('Remove from VALETKEY_KEYS after that, on every broker: k1.');
+  expect(keyRotationText(await rotate(added))).not.toContain('No broker has used');
+
+  await expect(runKeyRotation(config({}), log)).rejects.toThrow('with the environment of the brokers');
+  expect(readdirSync(folder).filter((name) => name.includes('keys'))).toEqual([]);
 });

@@ -109,6 +109,8 @@ test('key rotation: re-encrypts more rows than fit in a batch; the new key alone
     authenticated: 1,
     inauthentic: [],
     protection: 'enforced',
+    newForm: undefined,
+    isUnused: false,
   });
   expect(await store.keysInUse()).toEqual([{ kid: 'new', secrets: 460, outdated: 0 }]);
   for (const id of ids) await expectServed(store, ringOf('new'), id);
@@ -167,6 +169,7 @@ test('key rotation: takes a database of the release before to the present form, 
   }
   const done = await run(store, { ring, meanwhile });
   expect(done).toMatchObject({ reencrypted: 2, remaining: [], removable: [], protection: 'enforced' });
+  expect(keyRotationText(done)).toContain('Brokers write in the form v3 from now on');
   expect(reads).toBeGreaterThan(0);
   expect(await store.keysInUse()).toEqual([{ kid: 'old', secrets: 2 + reads, outdated: 0 }]);
   await expectServed(store, ringOf('old'), id);
@@ -310,6 +313,8 @@ test('key rotation: names a secret that cannot be decrypted, leaves it as it is 
     authenticated: 1,
     inauthentic: [],
     protection: 'enforced',
+    newForm: undefined,
+    isUnused: false,
   });
   for (const other of [before, after]) await expectServed(store, ringOf('new'), other);
   expect((await store.servedRow(id))?.accessToken).toBe(broken);

@@ -40,6 +40,8 @@ export function keyRotationText({
   authenticated,
   inauthentic,
   protection,
+  newForm,
+  isUnused,
 }: KeyRotationResult): string {
   const left = remaining.reduce((sum, one) => sum + one.secrets, 0);
   const all = left === 0 ? `all ${secrets} secrets` : `${secrets - left} of ${secrets} secrets`;
@@ -48,9 +50,14 @@ export function keyRotationText({
       ? `Nothing to re-encrypt: ${all} are encrypted with key ${kid}.`
       : `${reencrypted} re-encrypted: ${all} are encrypted with key ${kid}.`,
   ];
+  if (newForm) lines.push(`Brokers write in the form ${newForm} from now on, which earlier releases do not read.`);
+  if (isUnused)
+    lines.push(`No broker has used ${kid} yet: put it first in VALETKEY_KEYS on every broker, and restart them, now.`);
   if (authenticated > 0) lines.push(`${authenticated} rows authenticated with key ${kid}.`);
   if (removable.length > 0) {
-    lines.push(`Remove from VALETKEY_KEYS now, on every broker: ${removable.join(', ')}.`);
+    lines.push(
+      `Remove from VALETKEY_KEYS ${isUnused ? 'after that' : 'now'}, on every broker: ${removable.join(', ')}.`,
+    );
   }
   for (const one of remaining) {
     lines.push(

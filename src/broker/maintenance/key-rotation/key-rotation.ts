@@ -11,6 +11,7 @@ import { KEY_ROTATION_WATCH_MS, REENCRYPTION_PAUSE_MS } from '../../../domain/ti
 import {
   type EncryptedSecret,
   type EncryptionStage,
+  type Envelope,
   isLatest,
   isSameStage,
   type KeyCheck,
@@ -64,6 +65,10 @@ export interface KeyRotationResult {
   /** Rows that something else than a broker has changed: they are not used. */
   inauthentic: Pick<RowMac, 'table' | 'id'>[];
   protection: RowProtection;
+  /** The form in which brokers write from this run on; undefined: they did before. */
+  newForm: Envelope | undefined;
+  /** No broker has encrypted with the key yet. */
+  isUnused: boolean;
 }
 
 interface Parts {
@@ -92,6 +97,8 @@ interface Parts {
   access: Pick<Access, 'recordSystem'>;
   log: Logger;
   pause: (ms: number) => Promise<unknown>;
+  /** No broker has encrypted with the first key of this ring yet. */
+  isUnused?: boolean;
   /** Told of each batch that has changed something. When it rejects, the run ends with that; another one goes on. */
   onBatch?: (reencrypted: number) => Promise<void>;
 }
@@ -124,6 +131,7 @@ export async function rotateKeys({
   access,
   log,
   pause,
+  isUnused = false,
   onBatch,
 }: Parts): Promise<KeyRotationResult> {
   const kid = ring.encryptionKid;
@@ -183,7 +191,8 @@ export async function rotateKeys({
   }
 
   const { envelope } = LATEST_STAGE;
-  if (ring.stage().envelope !== envelope)
+  const newForm = ring.stage().envelope === envelope ? undefined : envelope;
+  if (newForm)
     await advance({ envelope, protection: ring.protection() === 'legacy' ? 'migrating' : ring.protection() });
   for (let n = 1; ; n++) {
     // One that hangs may still write with an old key, or what is not accepted any more once that is enforced. The pause below is for
@@ -214,7 +223,7 @@ export async function rotateKeys({
     const { inauthentic } = late;
     const protection = ring.protection();
     const found = { kid, secrets, reencrypted, removable, remaining, rescued: rescued.length, unopenable };
-    return { ...found, behind, authenticated, inauthentic, protection };
+    return { ...found, behind, authenticated, inauthentic, protection, newForm, isUnused };
   }
 }
 
