@@ -53,7 +53,16 @@ export function createAuditSealStore({ orm, read, write }: SqliteAccess): AuditS
       }),
     lastAuditSeal: () => read(() => newest.get()),
     auditChainEnd: () =>
-      read(() => ({ last: newest.get(), head: orm.select().from(seals).where(eq(seals.id, HEAD)).get() })),
+      read(() => {
+        // One statement: another process may store a seal with its head between two.
+        const newestId = orm.select({ id: seals.id }).from(seals).where(isSeal).orderBy(desc(seals.id)).limit(1);
+        const rows = orm
+          .select()
+          .from(seals)
+          .where(or(eq(seals.id, HEAD), inArray(seals.id, newestId)))
+          .all();
+        return { last: rows.find(({ id }) => id !== HEAD), head: rows.find(({ id }) => id === HEAD) };
+      }),
     auditSeals: (after, limit) =>
       read(() =>
         orm
