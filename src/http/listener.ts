@@ -131,12 +131,15 @@ const ORIGIN = /^https?:\/\/([^/?#@]+)(?=[/?#]|$)/i;
 
 /**
  * A whole URL as the target, as clients send it to what they take for a proxy: a path on the host that the URL names, whatever
- * `Host` says (RFC 9112 3.2.2). Any other target is left to the framework, which refuses it.
+ * `Host` says (RFC 9112 3.2.2). Any other target becomes a path that is not found, but for that of `OPTIONS *`.
  */
 function toOriginForm(request: IncomingMessage): void {
   const { url = '' } = request;
   const [origin, authority] = ORIGIN.exec(url) ?? [];
-  if (origin === undefined) return;
+  if (origin === undefined) {
+    if (url !== '*') request.url = `/${url}`;
+    return;
+  }
   const rest = url.slice(origin.length);
   request.url = rest.startsWith('/') ? rest : `/${rest}`;
   request.headers.host = authority;
