@@ -82,8 +82,16 @@ const ENTRY_BYTES = 1_500;
 /** Of an entry, for what has no size of its own. */
 const USUAL_BYTES = 3_500;
 
-const hasRoom = (cache: Pick<LRUCache<string, object>, 'calculatedSize' | 'maxSize'>, size: number) =>
-  cache.calculatedSize + size <= cache.maxSize;
+/** Full of what has become too old, it has room: then what was used longest ago goes. */
+function hasRoom<V extends object>(cache: LRUCache<string, V>, size: number): boolean {
+  const fits = () => cache.calculatedSize + size <= cache.maxSize;
+  if (fits()) return true;
+  // Else its keys are without those that are too old.
+  cache.allowStale = true;
+  const oldest = cache.rkeys().next().value;
+  cache.allowStale = false;
+  return oldest !== undefined && cache.getRemainingTTL(oldest) <= 0 && cache.delete(oldest) && fits();
+}
 
 /** `size`: of the tokens; what is known of owners is bounded in proportion. `ttlMs`: how long an entry is kept, however often it is read. */
 export function createTokenCache({

@@ -64,9 +64,17 @@ export function createJwtVerification({
   /** Tokens that are presented once take the place of none that is presented again and again. */
   const admission = createAdmission(MAX_VERDICTS);
 
+  const hasEnded = ({ until, staleAt }: CachedVerdict): boolean => until <= clock.now() || staleAt <= clock.monotonic();
   /** Not once the token has expired, or the trust in its issuer has changed. */
-  const holds = async ({ until, staleAt, issuer, trusted }: CachedVerdict): Promise<boolean> =>
-    until > clock.now() && staleAt > clock.monotonic() && (await trustedIssuers.find(issuer)) === trusted;
+  const holds = async (verdict: CachedVerdict): Promise<boolean> =>
+    !hasEnded(verdict) && (await trustedIssuers.find(verdict.issuer)) === verdict.trusted;
+
+  /** Full of what has ended, it has room. */
+  function hasRoom(): boolean {
+    if (verdicts.size < MAX_VERDICTS) return true;
+    const oldest = verdicts.rkeys().next().value!;
+    return hasEnded(verdicts.peek(oldest)!) && verdicts.delete(oldest);
+  }
 
   async function verify({ token, issuer, audience, ...more }: VerifyRequest, key: string): Promise<string> {
     const claimed = verifier.claimedIssuer(token);
@@ -77,7 +85,7 @@ export function createJwtVerification({
     if (!trusted || claimed !== (issuer ?? claimed)) return asJson({ active: false, reason: 'untrusted_issuer' });
     const verdict = await verifier.verify(token, trusted, expected);
     const json = asJson(verdict);
-    if (verdict.active && (verdicts.size < MAX_VERDICTS || verdicts.has(key) || admission.admits(key))) {
+    if (verdict.active && (verdicts.has(key) || hasRoom() || admission.admits(key))) {
       const until = verdictValidUntil(verdict.claims, expected) * 1_000;
       const staleAt = clock.monotonic() + JWT_VERDICT_TTL_MS;
       verdicts.set(key, { json, issuer: verdict.issuer, trusted, until, staleAt });

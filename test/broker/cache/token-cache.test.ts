@@ -136,6 +136,20 @@ describe('a full token cache', () => {
     expect(tokenCache.get(cached[3]!.connection.id)).toBe(cached[3]);
   });
 
+  it('that is full of what has become too old has room', async () => {
+    let now = 1;
+    const tokenCache = createTokenCache({ size: { entries: 100 }, ttlMs: 1_000, clock: { monotonic: () => now } });
+    const [first, ...others] = Array.from({ length: 100 }, () => served());
+    for (const each of [first!, ...others]) tokenCache.putRead(each, tokenCache.ticket());
+    now += 2_000;
+    // The library looks at the clock once in a millisecond.
+    await expect.poll(() => tokenCache.get(first!.connection.id)).toBeUndefined();
+    for (const each of Array.from({ length: 100 }, () => served())) {
+      tokenCache.putRead(each, tokenCache.ticket());
+      expect(tokenCache.get(each.connection.id)).toBe(each);
+    }
+  });
+
   it('does the same with the connections of owners', () => {
     const tokenCache = createTokenCache({ size: { entries: 100 } });
     const put = (owner: string) => tokenCache.putOwner(tokenCache.ticket(), 'slack', owner, [aConnection({ owner })]);
