@@ -335,7 +335,7 @@ export const DELIVERY_THROTTLED_MS = MINUTE_MS;
 export const ENDPOINT_FAILING_MAX_MS = 5 * DAY_MS;
 /**
  * The delivery that fails then has failed before: so long after the first failure, and so long ago. Around one
- * setting of a clock there is no such failure, so that it disables nothing.
+ * setting of a clock there is no such failure, so that it disables nothing, unless that endpoint has failed for hours already.
  */
 export const ENDPOINT_FAILURES_APART_MS = 6 * HOUR_MS;
 /** The replaced secret of an endpoint signs as well for this long. */
