@@ -1,9 +1,21 @@
 // What runs in the thread of `background-thread.ts`.
+import { constants, getPriority, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import Sqlite from 'better-sqlite3';
 import type { AuditEntry } from '../../domain/audit.ts';
 import { auditWriter } from './audit-writer.ts';
 import type { BackgroundOutcome, BackgroundTask } from './background-thread.ts';
+
+/** The event loop comes first where processors are few. On Linux, the priority is the thread's; elsewhere it would be the process's. */
+function comeAfterEventLoop(): void {
+  if (process.platform !== 'linux') return;
+  try {
+    setPriority(Math.max(getPriority(), constants.priority.PRIORITY_BELOW_NORMAL));
+  } catch {
+    // A sandbox may forbid it: then it comes beside it.
+  }
+}
+comeAfterEventLoop();
 
 const port = parentPort!;
 // It waits for no lock: who holds one is in the middle of something.

@@ -1,6 +1,6 @@
 // The audit log as the thread writes it: the same entries in the same order as the connection of the store, whatever becomes of it.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { constants, getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import Sqlite from 'better-sqlite3';
@@ -60,6 +60,25 @@ const everything = (path: string) => {
   client.close();
   return rows;
 };
+
+test.runIf(process.platform === 'linux' && getPriority() < constants.priority.PRIORITY_BELOW_NORMAL)(
+  'background thread: it comes after the event loop where processors are few',
+  async () => {
+    /** Of all threads; `nice` is the 19th field, the 17th after the name. */
+    const niceness = () =>
+      readdirSync('/proc/self/task').map((thread) => {
+        const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8');
+        return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+      });
+    const ours = getPriority();
+    const later = () => niceness().filter((nice) => nice > ours).length;
+    const before = later();
+    const { thread } = aThread(await aFile());
+    expect(await thread.run({ kind: 'checkpoint', mode: 'PASSIVE' })).toBe('done');
+    expect(later()).toBe(before + 1);
+    expect(getPriority()).toBe(ours);
+  },
+);
 
 test('background thread: writes entries and what finds them as the store itself does, each once', async () => {
   const [mine, its] = [await aFile(), await aFile()];
