@@ -27,7 +27,8 @@ export interface SecretStore {
   /** Sets the code of a row that still has the code `before`. False: it has another one by now, or is gone. */
   replaceMac(row: RowMac, before: string | null): Promise<boolean>;
   /**
-   * Replaces the secrets that are not encrypted with this key, or not in the present form, in the next rows by table and id, at most `limit` rows.
+   * Replaces the secrets that are not encrypted with this key, or not in the present form, in the next rows by table and id, at
+   * most `limit` rows.
    * `reencrypt` returns the same secret under this key, or undefined to leave it. Nothing else of a row changes. A row is
    * locked from its reading to its writing; rows that are locked by others are skipped. So `reencrypt` must be quick and
    * pure: it may be called twice for one text. When it throws, the batch is rolled back.

@@ -34,7 +34,8 @@ export async function openUsedKeyRing(config: Config, log: Logger): Promise<KeyR
 
 /**
  * Rejects with `SetupError` if the ring cannot decrypt what is stored. Stores a proof of the key that encrypts, for the
- * next start, and learns from the proofs what brokers write and which rows are accepted. Keys that only decrypt need no new proof: each has one from when it encrypted, or protects nothing.
+ * next start, and learns from the proofs what brokers write and which rows are accepted. Keys that only decrypt need no new
+ * proof: each has one from when it encrypted, or protects nothing.
  */
 export async function proveKeys(store: Store, vault: KeyRing): Promise<void> {
   const { issues, stage, missing } = proveKeyRing(vault, await store.keyChecks());
@@ -57,7 +58,7 @@ export async function runKeyRotation(
   config: Config,
   log: Logger,
   wait: (ms: number) => Promise<unknown> = pause,
-): Promise<KeyRotationResult> {
+): Promise<KeyRotationResult & { isUnused: boolean }> {
   const { store, kids } = await openUsedStore({ databaseUrl: config.databaseUrl }, log);
   let rescue: RescueFile | undefined;
   try {
@@ -72,7 +73,7 @@ export async function runKeyRotation(
     }
     const { access } = createAudit({ store, vault: ring, clock: systemClock, log });
     rescue = openRescueFile(config);
-    return await rotateKeys({ store, ring, rescue, access, log, pause: wait, isUnused });
+    return { ...(await rotateKeys({ store, ring, rescue, access, log, pause: wait })), isUnused };
   } finally {
     rescue?.close();
     await store.close();

@@ -8,8 +8,8 @@ const FIRST_BLOCK = '\x01';
 const REMEMBERED = 1_024;
 
 /**
- * By their `info`: a row, a shard of rows, or a purpose; only the first begins with a table and a slash. The extract step is the same for all and done once (2.2, without a
- * salt); the expand step is one HMAC, for a key of one block (2.3).
+ * By their `info`: a row, a shard of rows, or a purpose; only the first begins with a table and a slash. The extract step is the
+ * same for all and done once (2.2, without a salt); the expand step is one HMAC, for a key of one block (2.3).
  */
 export function derivedKeys(key: KeyObject): (info: string) => KeyObject {
   const secret = key.export();

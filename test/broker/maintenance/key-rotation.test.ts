@@ -110,7 +110,6 @@ test('key rotation: re-encrypts more rows than fit in a batch; the new key alone
     inauthentic: [],
     protection: 'enforced',
     newForm: undefined,
-    isUnused: false,
   });
   expect(await store.keysInUse()).toEqual([{ kid: 'new', secrets: 460, outdated: 0 }]);
   for (const id of ids) await expectServed(store, ringOf('new'), id);
@@ -314,7 +313,6 @@ test('key rotation: names a secret that cannot be decrypted, leaves it as it is 
     inauthentic: [],
     protection: 'enforced',
     newForm: undefined,
-    isUnused: false,
   });
   for (const other of [before, after]) await expectServed(store, ringOf('new'), other);
   expect((await store.servedRow(id))?.accessToken).toBe(broken);

@@ -28,6 +28,7 @@ export const keyRotationJson = ({
   protection,
 });
 
+/** `isUnused`: no broker has encrypted with the key yet. */
 export function keyRotationText({
   kid,
   secrets,
@@ -41,8 +42,8 @@ export function keyRotationText({
   inauthentic,
   protection,
   newForm,
-  isUnused,
-}: KeyRotationResult): string {
+  isUnused = false,
+}: KeyRotationResult & { isUnused?: boolean }): string {
   const left = remaining.reduce((sum, one) => sum + one.secrets, 0);
   const all = left === 0 ? `all ${secrets} secrets` : `${secrets - left} of ${secrets} secrets`;
   const lines = [

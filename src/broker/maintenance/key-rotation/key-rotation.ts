@@ -67,8 +67,6 @@ export interface KeyRotationResult {
   protection: RowProtection;
   /** The form in which brokers write from this run on; undefined: they did before. */
   newForm: Envelope | undefined;
-  /** No broker has encrypted with the key yet. */
-  isUnused: boolean;
 }
 
 interface Parts {
@@ -97,8 +95,6 @@ interface Parts {
   access: Pick<Access, 'recordSystem'>;
   log: Logger;
   pause: (ms: number) => Promise<unknown>;
-  /** No broker has encrypted with the first key of this ring yet. */
-  isUnused?: boolean;
   /** Told of each batch that has changed something. When it rejects, the run ends with that; another one goes on. */
   onBatch?: (reencrypted: number) => Promise<void>;
 }
@@ -131,7 +127,6 @@ export async function rotateKeys({
   access,
   log,
   pause,
-  isUnused = false,
   onBatch,
 }: Parts): Promise<KeyRotationResult> {
   const kid = ring.encryptionKid;
@@ -223,7 +218,7 @@ export async function rotateKeys({
     const { inauthentic } = late;
     const protection = ring.protection();
     const found = { kid, secrets, reencrypted, removable, remaining, rescued: rescued.length, unopenable };
-    return { ...found, behind, authenticated, inauthentic, protection, newForm, isUnused };
+    return { ...found, behind, authenticated, inauthentic, protection, newForm };
   }
 }
 
