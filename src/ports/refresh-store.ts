@@ -32,14 +32,15 @@ export interface RefreshStore {
    * - `held`: committed, and the connection is on hold: it stays so, and the token is not to be served.
    * - `gone`: revoked meanwhile.
    *
-   * `recorded`: `changes` leaves out the audit entry of a refresh that is routine (`held`), not late, and follows no failure.
+   * `recorded`: `changes` leaves out the audit entry of a refresh that is routine (`held`), not late, and follows no failure: then
+   * `audit` is not called.
    */
   commitRefresh(
     id: string,
     held: HeldLease,
     change: RefreshedFields,
     credentials: WrittenCredentials,
-    audit: AuditEntry,
+    audit: () => AuditEntry,
     recorded?: RecordedRefreshes,
   ): Promise<'committed' | 'held' | 'superseded' | 'gone'>;
   /**

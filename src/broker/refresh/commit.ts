@@ -89,7 +89,7 @@ export function createCommitter(parts: Parts): RefreshCommitter {
     const pending = isOutdated ? await reencrypted(waiting) : waiting;
     const { connectionId, integration, owner, change, grant } = pending;
     const held = { ...pending.held, issuedAt: pending.replaces?.issuedAt };
-    const by = access.recordSystem('connection.refreshed', { integration, owner, connectionId });
+    const by = () => access.recordSystem('connection.refreshed', { integration, owner, connectionId });
     const outcome = await store.commitRefresh(connectionId, held, change, grant, by, recordedRefreshes);
     // A connection that was revoked leaves a tombstone.
     if (outcome === 'gone' && !(await store.connection(connectionId))) return 'absent';

@@ -140,6 +140,7 @@ export function createRefreshStore(
       .prepare(name('give_back')),
     version: orm
       .select({
+        integration: connections.integration,
         status: connections.status,
         generation: connections.generation,
         issuedAt: connections.issuedAt,
@@ -223,15 +224,14 @@ export function createRefreshStore(
                 : resolve.execute({ id }),
             refreshConnection.execute({ ...committedFields(change, connection!), id }),
             replaceCredentials.execute({ ...credentials, id }),
-            record(orm, isLeftOut ? undefined : commitEntry(audit, connection!), {
+            record(orm, isLeftOut ? undefined : commitEntry(audit(), connection!), {
               kind: 'connection',
               id,
               generation: connection!.generation + 1,
             }),
           ]);
           if (!held.keepsValues || connection!.generation !== held.generation) await refreshCapturedValues(orm, id);
-          if (audit.integration !== null)
-            await replaceTokenDigests(orm, { id, integration: audit.integration }, credentials.tokenDigests);
+          await replaceTokenDigests(orm, { id, integration: connection!.integration }, credentials.tokenDigests);
           return committedAs(connection!);
         });
       const { tokenDigests } = credentials;

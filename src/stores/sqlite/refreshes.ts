@@ -115,9 +115,10 @@ export function createRefreshStore(
   const leaseOf = orm.$client.prepare<[string], Lease>(
     'select fence, holder, attempt, started_at as "startedAt" from leases where connection_id = ?',
   );
-  const versionOf = orm.$client.prepare<[string], Pick<Connection, 'status' | 'generation' | 'issuedAt' | 'failures'>>(
-    'select status, generation, issued_at as "issuedAt", failures from connections where id = ?',
-  );
+  const versionOf = orm.$client.prepare<
+    [string],
+    Pick<Connection, 'integration' | 'status' | 'generation' | 'issuedAt' | 'failures'>
+  >('select integration, status, generation, issued_at as "issuedAt", failures from connections where id = ?');
   const unresolved = prepared(() =>
     orm
       .select({ id: leases.connectionId, holder: leases.holder, startedAt: sql<number>`${leases.startedAt}` })
@@ -241,11 +242,10 @@ export function createRefreshStore(
         else run.refreshLate({ ...committedFields(change, before), id });
         run.replaceCredentials({ ...credentials, id });
         if (!held.keepsValues || before.generation !== held.generation) refreshCapturedValues(orm, id);
-        if (audit.integration !== null)
-          replaceTokenDigests(orm, { id, integration: audit.integration }, credentials.tokenDigests);
+        replaceTokenDigests(orm, { id, integration: before.integration }, credentials.tokenDigests);
         const made = { kind: 'connection', id, generation: before.generation + 1 } as const;
         if (routine && recorded === 'changes') recordKnown(made);
-        else record(commitEntry(audit, before), made);
+        else record(commitEntry(audit(), before), made);
         return committedAs(before);
       }),
 

@@ -55,7 +55,7 @@ async function populate(store: Store): Promise<void> {
     { fence: claimed.fence, generation: 1 },
     someRefreshedFields(),
     grant,
-    anEntry(),
+    anEntry,
   );
   // Of upper and lower case, so that the order of a language is not that of the bytes; more than a page of them.
   const ids = Array.from({ length: 2_500 }, (_, n) => `${'aBcD-_'[n % 6]}_${n % 7}${n}`);

@@ -236,7 +236,7 @@ describe('commit that the store rejects', () => {
       { fence: newer.fence, generation: 1 },
       someRefreshedFields(),
       grant,
-      anEntry(),
+      anEntry,
     );
     await committer.replayRescueFile();
     expect(await tokenOf(pending.connectionId)).toBe(grant.accessToken);
@@ -369,7 +369,7 @@ describe('rescued response whose connection another broker on the same file has 
       { fence: newer.fence, generation: 1 },
       someRefreshedFields(),
       grant,
-      anEntry(),
+      anEntry,
     );
     await committerOn().recover();
     expect(await tokenOf(pending.connectionId)).toBe(grant.accessToken);
@@ -451,7 +451,7 @@ describe('standby that took the store over without the last commits', () => {
       { fence: claimed.fence, generation: 1 },
       someRefreshedFields(),
       someCredentials(),
-      anEntry(),
+      anEntry,
     );
     expect(await recentCommits.missingFromStore()).toEqual([]);
     expect(recentCommits.after({ ...connection, generation: 2 })).toBeUndefined();

@@ -114,7 +114,7 @@ const CASES: Case[] = [
           const claimed = await on.claim(id, { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 });
           if (typeof claimed === 'string') throw new Error(claimed);
           const held = { fence: claimed.fence, generation: 1 };
-          await on.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry());
+          await on.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry);
           await on.deauthorize(id, 2, 'deauthorized', anEntry({ action: 'connection.deauthorized' }));
         },
         hasAccess: async (on) => (await statusOf(on, id)) === 'active',

@@ -37,7 +37,7 @@ export function changeFeed(at: Opened): void {
       const { id } = connection;
       await receives({ kind: 'connection', id, generation: 1 });
       const held = await claimed(store, id);
-      await store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry());
+      await store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry);
       await receives({ kind: 'connection', id, generation: 2 });
       await store.renewConnection(connection, someCredentials(), null, anEntry());
       await receives({ kind: 'connection', id, generation: 3 });

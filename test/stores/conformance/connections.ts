@@ -228,9 +228,9 @@ export function connections(at: Opened): void {
       await at.store.renewConnection(connection, credentials, (await invited()).id, anEntry());
 
       const held = { fence: claimed.fence, generation: 1 };
-      expect(
-        await at.store.commitRefresh(connection.id, held, someRefreshedFields(), someCredentials(), anEntry()),
-      ).toBe('superseded');
+      expect(await at.store.commitRefresh(connection.id, held, someRefreshedFields(), someCredentials(), anEntry)).toBe(
+        'superseded',
+      );
       const next = await at.store.claim(connection.id, { ...claim, attempt: 'att_2' });
       expect(next).toMatchObject({ unresolved: null, credentials });
       expect(typeof next !== 'string' && next.fence > claimed.fence).toBe(true);

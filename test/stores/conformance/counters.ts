@@ -50,7 +50,7 @@ async function change(store: Store, id: string, kind: number): Promise<unknown> 
   const changes = [
     () => failed(null),
     () => failed('grant_revoked'),
-    () => refreshed((held) => store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry())),
+    () => refreshed((held) => store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry)),
     () => store.hold(id, 'account_disabled', NOW, anEntry()),
     () => store.release(id, { at: NOW, nextRefreshAt: NOW, isMinted: false }, anEntry()),
     () => store.renewConnection(aConnection({ id }), someCredentials(), null, anEntry()),

@@ -50,11 +50,7 @@ export function eventHook(at: Opened): void {
     await at.store.reactivate(id, expected, NOW, entry('connection.reactivated', id));
     const refused = entry('connection.reactivated', id);
     expect(await at.store.reactivate(id, expected, NOW, refused)).toBe('changed');
-    await at.store.commitRefresh(
-      id,
-      await claimed(id),
-      someRefreshedFields(),
-      someCredentials(),
+    await at.store.commitRefresh(id, await claimed(id), someRefreshedFields(), someCredentials(), () =>
       entry('connection.refreshed', id),
     );
     await at.store.renewConnection(connection, someCredentials(), null, entry('connection.renewed', id));
@@ -106,7 +102,9 @@ export function eventHook(at: Opened): void {
     const failure = { reason: 'refresh_outcome_unknown' as const, error, nextRefreshAt: null, resolved: false };
     await at.store.recordRefreshFailure(id, held, failure, entry('connection.needs_reauth', id));
     const late = entry('connection.refreshed', id);
-    expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), late)).toBe('committed');
+    expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), () => late)).toBe(
+      'committed',
+    );
     const [told] = (await feedOf(at.store)).filter(
       ({ sequence, connectionId }) => connectionId === id && sequence === 3,
     );

@@ -147,7 +147,7 @@ export function holds(at: Opened): void {
     await at.store.hold(id, 'account_disabled', NOW, anEntry());
     const fresh = someCredentials();
     const held = { fence: first.fence, generation };
-    expect(await at.store.commitRefresh(id, held, someRefreshedFields(), fresh, anEntry())).toBe('held');
+    expect(await at.store.commitRefresh(id, held, someRefreshedFields(), fresh, anEntry)).toBe('held');
     const stored = { status: 'on_hold', reason: 'account_disabled', generation: generation + 1, nextRefreshAt: null };
     expect(await at.store.connection(id)).toMatchObject(stored);
     expect(await at.store.storedCredentials(id)).toEqual(fresh);
@@ -194,7 +194,7 @@ export function holds(at: Opened): void {
     const held = { fence, generation: generation + 1 };
     const change = someRefreshedFields({ identity });
     const audit = anEntry({ integration });
-    await at.store.commitRefresh(id, held, change, { ...someCredentials(), tokenDigests: digests('two') }, audit);
+    await at.store.commitRefresh(id, held, change, { ...someCredentials(), tokenDigests: digests('two') }, () => audit);
     expect([await found('refresh_token.prefix', 'p-one'), await found('refresh_token.prefix', 'p-two')]).toEqual([
       [],
       [id],

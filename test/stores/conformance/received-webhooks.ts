@@ -218,7 +218,7 @@ export function receivedWebhooks(at: Opened): void {
       if (typeof claimed !== 'object') throw new Error(claimed);
       const change = someRefreshedFields({ captured: { team: 'T3' } });
       const held = { fence: claimed.fence, generation: 2 };
-      expect(await at.store.commitRefresh(id, held, change, someCredentials(), anEntry())).toBe('committed');
+      expect(await at.store.commitRefresh(id, held, change, someCredentials(), anEntry)).toBe('committed');
       expect(await found('captured.team', 'T2')).toEqual([]);
       for (const [key, value] of [
         ['captured.team', 'T3'],
@@ -239,7 +239,7 @@ export function receivedWebhooks(at: Opened): void {
       if (typeof claimed !== 'object') throw new Error(claimed);
       const change = someRefreshedFields({ captured: { tenants: ['C', 'A'] } });
       const held = { fence: claimed.fence, generation: 1 };
-      await at.store.commitRefresh(id, held, change, someCredentials(), anEntry());
+      await at.store.commitRefresh(id, held, change, someCredentials(), anEntry);
       const values = ['A', 'B', 'C'].map((value) => found('captured.tenants', value));
       expect(await Promise.all(values)).toEqual([[id], [], [id]]);
     });
@@ -251,7 +251,7 @@ export function receivedWebhooks(at: Opened): void {
       const held = { fence: claimed.fence, generation: 1, keepsValues: true };
       // What is not written shows that nothing was.
       const change = someRefreshedFields({ captured: { team: 'T9' } });
-      await at.store.commitRefresh(connection.id, held, change, someCredentials(), anEntry());
+      await at.store.commitRefresh(connection.id, held, change, someCredentials(), anEntry);
       expect([await found('captured.team', 'T1'), await found('captured.team', 'T9')]).toEqual([[connection.id], []]);
     });
   });

@@ -263,7 +263,7 @@ export function reencryption(at: Opened): void {
       await reencryptAll();
       const held = { fence: claimed.fence, generation: claimed.connection.generation };
       const credentials = credentialsBy('new');
-      expect(await at.store.commitRefresh(connection.id, held, someRefreshedFields(), credentials, anEntry())).toBe(
+      expect(await at.store.commitRefresh(connection.id, held, someRefreshedFields(), credentials, anEntry)).toBe(
         'committed',
       );
       expect((await at.store.servedRow(connection.id))?.accessToken).toBe(credentials.accessToken);

@@ -1,5 +1,5 @@
 // The contract of the store: leases, intents, committed refreshes, and what is due.
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Connection } from '../../../src/domain/connection.ts';
 import { CLAIMED_DUE_AGAIN_MS, DUE_FOR_OTHERS_MS, LEASE_MS } from '../../../src/domain/time-limits.ts';
 import type { Claim, Claimed, RefreshFailure, Store } from '../../../src/ports/index.ts';
@@ -135,7 +135,7 @@ export function refreshes(at: Opened): void {
     test('replaces fields and credentials, and releases the lease', async () => {
       const { id, connection, held } = await claimedNew();
       const [change, credentials, audit] = [someRefreshedFields(), someCredentials({ idToken: null }), anEntry()];
-      expect(await at.store.commitRefresh(id, held, change, credentials, audit)).toBe('committed');
+      expect(await at.store.commitRefresh(id, held, change, credentials, () => audit)).toBe('committed');
       const committed = { ...connection, ...change, generation: 2, failures: 0, lastRefreshError: null };
       expect(await at.store.servedRow(id)).toEqual({ connection: committed, accessToken: credentials.accessToken });
       expect(await recorded(at.store, audit)).toBe(true);
@@ -149,17 +149,20 @@ export function refreshes(at: Opened): void {
       const times = ({ captured, scopes, tokenType, identity, account }: Connection) =>
         someRefreshedFields({ captured, scopes, tokenType, identity, account });
 
-      test('replaces tokens and times; `changes` records no entry of it, `all` does', async () => {
+      test('replaces tokens and times; `changes` makes no entry of it, `all` does', async () => {
         const { id, connection, held } = await claimedNew(healthy);
-        const [change, audit, second] = [times(connection), anEntry(), anEntry()];
+        const [change, second] = [times(connection), anEntry()];
         const routine = { ...held, isRoutine: true };
-        expect(await at.store.commitRefresh(id, routine, change, someCredentials(), audit, 'changes')).toBe(
+        const entry = vi.fn(anEntry);
+        expect(await at.store.commitRefresh(id, routine, change, someCredentials(), entry, 'changes')).toBe(
           'committed',
         );
         expect(await at.store.connection(id)).toEqual({ ...connection, ...change, generation: 2 });
-        expect(await recorded(at.store, audit)).toBe(false);
+        expect(entry).not.toHaveBeenCalled();
         const again = { ...heldBy(await claimed(id, aClaim({ attempt: 'att_2' }))), isRoutine: true };
-        expect(await at.store.commitRefresh(id, again, change, someCredentials(), second, 'all')).toBe('committed');
+        expect(await at.store.commitRefresh(id, again, change, someCredentials(), () => second, 'all')).toBe(
+          'committed',
+        );
         expect(await recorded(at.store, second)).toBe(true);
       });
 
@@ -168,7 +171,7 @@ export function refreshes(at: Opened): void {
         await at.store.recordRefreshFailure(id, held, aFailure(), anEntry());
         const routine = { ...heldBy(await claimed(id, aClaim({ attempt: 'att_2' }))), isRoutine: true };
         const audit = anEntry();
-        await at.store.commitRefresh(id, routine, times(connection), someCredentials(), audit, 'changes');
+        await at.store.commitRefresh(id, routine, times(connection), someCredentials(), () => audit, 'changes');
         expect(await recorded(at.store, audit)).toBe(true);
         expect(await at.store.connection(id)).toMatchObject({ generation: 2, failures: 0, lastRefreshError: null });
       });
@@ -178,9 +181,16 @@ export function refreshes(at: Opened): void {
         await claimed(id, aClaim({ attempt: 'att_2' }));
         const [late, more] = [anEntry(), anEntry()];
         const credentials = someCredentials();
-        await at.store.commitRefresh(id, { ...held, isRoutine: true }, times(connection), credentials, late, 'changes');
+        await at.store.commitRefresh(
+          id,
+          { ...held, isRoutine: true },
+          times(connection),
+          credentials,
+          () => late,
+          'changes',
+        );
         const other = await claimedNew({ ...healthy, owner: 'another' });
-        await at.store.commitRefresh(other.id, other.held, someRefreshedFields(), credentials, more, 'changes');
+        await at.store.commitRefresh(other.id, other.held, someRefreshedFields(), credentials, () => more, 'changes');
         expect([await recorded(at.store, late), await recorded(at.store, more)]).toEqual([true, true]);
       });
     });
@@ -188,14 +198,14 @@ export function refreshes(at: Opened): void {
     test('stores a token that does not expire, without identity', async () => {
       const { id, held } = await claimedNew();
       const unknown = { expiresAt: null, nextRefreshAt: null, identity: null };
-      await at.store.commitRefresh(id, held, someRefreshedFields(unknown), someCredentials(), anEntry());
+      await at.store.commitRefresh(id, held, someRefreshedFields(unknown), someCredentials(), anEntry);
       expect(await at.store.connection(id)).toMatchObject(unknown);
     });
 
     test('succeeds after the lease was released, when no other claim came', async () => {
       const { id, held } = await claimedNew();
       await at.store.recordRefreshFailure(id, held, aFailure({ resolved: false }), anEntry());
-      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry())).toBe(
+      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry)).toBe(
         'committed',
       );
     });
@@ -203,7 +213,7 @@ export function refreshes(at: Opened): void {
     test('reactivates a connection that the same claim has failed meanwhile', async () => {
       const { id, held } = await claimedNew();
       await at.store.recordRefreshFailure(id, held, aFailure({ reason: 'refresh_outcome_unknown' }), anEntry());
-      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry())).toBe(
+      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry)).toBe(
         'committed',
       );
       expect(await at.store.connection(id)).toMatchObject({ status: 'active', reason: null });
@@ -211,7 +221,7 @@ export function refreshes(at: Opened): void {
 
     test('succeeds once', async () => {
       const { id, held } = await claimedNew();
-      const commit = () => at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry());
+      const commit = () => at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry);
       expect((await Promise.all([commit(), commit()])).sort()).toEqual(['committed', 'superseded']);
       expect((await at.store.connection(id))?.generation).toBe(2);
     });
@@ -219,12 +229,18 @@ export function refreshes(at: Opened): void {
     test('superseded by newer credentials', async () => {
       const { id, held } = await claimedNew();
       const later = await takenOver(id, await at.another(), { attempt: 'att_2' });
-      await at.store.commitRefresh(id, heldBy(later), someRefreshedFields(), someCredentials(), anEntry());
+      await at.store.commitRefresh(id, heldBy(later), someRefreshedFields(), someCredentials(), anEntry);
       const before = await at.store.servedRow(id);
       const audit = anEntry();
       for (const generation of [held.generation, held.generation + 2])
         expect(
-          await at.store.commitRefresh(id, { ...held, generation }, someRefreshedFields(), someCredentials(), audit),
+          await at.store.commitRefresh(
+            id,
+            { ...held, generation },
+            someRefreshedFields(),
+            someCredentials(),
+            () => audit,
+          ),
         ).toBe('superseded');
       expect(await at.store.servedRow(id)).toEqual(before);
       expect(await recorded(at.store, audit)).toBe(false);
@@ -234,7 +250,7 @@ export function refreshes(at: Opened): void {
       const { id, connection, held } = await claimedNew();
       await at.store.renewConnection(connection, someCredentials(), null, anEntry());
       const before = await at.store.servedRow(id);
-      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry())).toBe(
+      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry)).toBe(
         'superseded',
       );
       expect(await at.store.servedRow(id)).toEqual(before);
@@ -243,9 +259,9 @@ export function refreshes(at: Opened): void {
     test('succeeds for a claim that the database has lost', async () => {
       const { connection } = await connected(at.store);
       const held = { fence: 7, generation: 1 };
-      expect(
-        await at.store.commitRefresh(connection.id, held, someRefreshedFields(), someCredentials(), anEntry()),
-      ).toBe('committed');
+      expect(await at.store.commitRefresh(connection.id, held, someRefreshedFields(), someCredentials(), anEntry)).toBe(
+        'committed',
+      );
     });
 
     test.each([true, false])(
@@ -255,7 +271,7 @@ export function refreshes(at: Opened): void {
         const before = await at.store.servedRow(id);
         const other = { ...held, isRoutine, keepsValues: isRoutine, issuedAt: connection.issuedAt - 1 };
         const commit = (as: typeof other) =>
-          at.store.commitRefresh(id, as, someRefreshedFields(), someCredentials(), anEntry(), 'changes');
+          at.store.commitRefresh(id, as, someRefreshedFields(), someCredentials(), anEntry, 'changes');
         expect(await commit(other)).toBe('superseded');
         expect(await at.store.servedRow(id)).toEqual(before);
         expect(await commit({ ...other, issuedAt: connection.issuedAt })).toBe('committed');
@@ -267,11 +283,13 @@ export function refreshes(at: Opened): void {
       await at.store.revoke(id, 'unsupported', NOW, anEntry());
       const tombstone = await at.store.servedRow(id);
       const audit = anEntry();
-      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), audit)).toBe('gone');
-      expect(await at.store.recordRefreshFailure(id, held, aFailure(), audit)).toBe('gone');
-      expect(await at.store.commitRefresh('con_none', held, someRefreshedFields(), someCredentials(), audit)).toBe(
+      expect(await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), () => audit)).toBe(
         'gone',
       );
+      expect(await at.store.recordRefreshFailure(id, held, aFailure(), audit)).toBe('gone');
+      expect(
+        await at.store.commitRefresh('con_none', held, someRefreshedFields(), someCredentials(), () => audit),
+      ).toBe('gone');
       expect(await at.store.servedRow(id)).toEqual(tombstone);
       expect(await recorded(at.store, audit)).toBe(false);
     });
@@ -286,7 +304,7 @@ export function refreshes(at: Opened): void {
       const credentials = someCredentials();
       const change = someRefreshedFields();
       const audit = anEntry();
-      const commitLate = () => at.store.commitRefresh(id, held, change, credentials, audit);
+      const commitLate = () => at.store.commitRefresh(id, held, change, credentials, () => audit);
       return { id, connection, held, other, later, credentials, change, audit, commitLate };
     }
     const tokenOf = async (id: string) => (await at.store.servedRow(id))?.accessToken;
@@ -347,10 +365,10 @@ export function refreshes(at: Opened): void {
       const { id, other, later, commitLate } = await overtaken();
       await commitLate();
       const newest = someCredentials();
-      expect(await other.commitRefresh(id, later, someRefreshedFields(), newest, anEntry())).toBe('committed');
+      expect(await other.commitRefresh(id, later, someRefreshedFields(), newest, anEntry)).toBe('committed');
       expect(await tokenOf(id)).toBe(newest.accessToken);
       expect((await at.store.connection(id))?.generation).toBe(3);
-      expect(await other.commitRefresh(id, later, someRefreshedFields(), someCredentials(), anEntry())).toBe(
+      expect(await other.commitRefresh(id, later, someRefreshedFields(), someCredentials(), anEntry)).toBe(
         'superseded',
       );
       expect((await claimed(id, aClaim({ attempt: 'att_3' }))).unresolved).toBeNull();
@@ -361,7 +379,7 @@ export function refreshes(at: Opened): void {
       await commitLate();
       const owners = someCredentials();
       await at.store.renewConnection(connection, owners, null, anEntry());
-      expect(await other.commitRefresh(id, later, someRefreshedFields(), someCredentials(), anEntry())).toBe(
+      expect(await other.commitRefresh(id, later, someRefreshedFields(), someCredentials(), anEntry)).toBe(
         'superseded',
       );
       expect(await tokenOf(id)).toBe(owners.accessToken);
@@ -374,9 +392,7 @@ export function refreshes(at: Opened): void {
       expect(await at.store.recordRefreshFailure(id, held, failure, anEntry())).toBe('superseded');
       expect(await at.store.servedRow(id)).toEqual(before);
       expect(await at.store.claim(id, aClaim())).toBe('busy');
-      expect(await other.commitRefresh(id, later, someRefreshedFields(), someCredentials(), anEntry())).toBe(
-        'committed',
-      );
+      expect(await other.commitRefresh(id, later, someRefreshedFields(), someCredentials(), anEntry)).toBe('committed');
     });
   });
 
@@ -505,7 +521,7 @@ export function refreshes(at: Opened): void {
       await at.store.recordRefreshFailure(id, heldBy(again), aFailure({ resolved: false }), anEntry());
       expect(await at.store.unresolvedRefreshes()).toEqual([{ id, startedAt: NOW }]);
       const third = await claimed(id, aClaim({ attempt: 'att_3', now: NOW + 12_000 }));
-      await at.store.commitRefresh(id, heldBy(third), someRefreshedFields(), someCredentials(), anEntry());
+      await at.store.commitRefresh(id, heldBy(third), someRefreshedFields(), someCredentials(), anEntry);
       const later = await claimed(id, aClaim({ attempt: 'att_4', now: NOW + 20_000 }));
       await at.store.recordRefreshFailure(id, heldBy(later), aFailure({ resolved: false }), anEntry());
       expect(await at.store.unresolvedRefreshes()).toEqual([{ id, startedAt: NOW + 20_000 }]);
@@ -568,7 +584,7 @@ export function refreshes(at: Opened): void {
       const { id, held } = await claimedNew({ nextRefreshAt: NOW, failures: 0, lastRefreshError: null });
       const change = someRefreshedFields({ nextRefreshAt: NOW + 70_000 });
       const routine = { ...held, isRoutine, keepsValues: isRoutine };
-      await at.store.commitRefresh(id, routine, change, someCredentials(), anEntry(), 'changes');
+      await at.store.commitRefresh(id, routine, change, someCredentials(), anEntry, 'changes');
       expect(await at.store.dueIntegrations(NOW + 70_000)).toEqual([{ integration: 'slack', dueAt: NOW + 70_000 }]);
       expect(await at.store.dueIntegrations(NOW + 69_999)).toEqual([]);
       const again = heldBy(await claimed(id, aClaim({ attempt: 'att_2', now: NOW + 70_000 })));

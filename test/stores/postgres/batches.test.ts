@@ -69,7 +69,7 @@ test('claims and commits that come together: one whose connection is locked hold
 
   const routine = { fence: 1, generation: 1, isRoutine: true, keepsValues: true };
   const commit = (id: string) =>
-    store.commitRefresh(id, routine, someRefreshedFields(), someCredentials(), anEntry(), 'changes');
+    store.commitRefresh(id, routine, someRefreshedFields(), someCredentials(), anEntry, 'changes');
   const again = await lockedConnection(url, locked);
   const commits = [commit(locked), commit(first), commit(last)] as const;
   expect([await commits[1], await commits[2]]).toEqual(['committed', 'committed']);
@@ -116,7 +116,7 @@ test('claims and commits that come together: each has its own outcome, in whatev
   const changed = someRefreshedFields();
   const commit = (id: string, fence: number, generation: number) => {
     const routine = { fence, generation, isRoutine: true, keepsValues: true };
-    return one.commitRefresh(id, routine, changed, someCredentials(), anEntry(), 'changes');
+    return one.commitRefresh(id, routine, changed, someCredentials(), anEntry, 'changes');
   };
   const committed = await Promise.all([
     commit(left!, 1, 1),

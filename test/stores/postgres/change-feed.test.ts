@@ -268,7 +268,7 @@ describe('a routine refresh', () => {
       const claimed = await by.claim(id, { attempt: `att_${generation}`, generation, now: NOW, monotonic: 0 });
       if (typeof claimed === 'string') throw new Error(claimed);
       const held = { fence: claimed.fence, generation, isRoutine: true, keepsValues: true };
-      const committing = by.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry(), 'changes');
+      const committing = by.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry, 'changes');
       expect(await committing).toBe('committed');
       return { kind: 'connection', id, generation: generation + 1 };
     };

@@ -149,8 +149,8 @@ describe('concurrent processes', () => {
       const claimed = (await one.claim(id, claim)) as Claimed;
       const held = { fence: claimed.fence, generation: 1 };
       const [committed, again, renewed, revoked] = await Promise.all([
-        one.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry()),
-        other.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry()),
+        one.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry),
+        other.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry),
         one.renewConnection(connection, someCredentials(), null, anEntry()),
         other.revoke(id, 'unsupported', NOW, anEntry()),
       ]);
@@ -361,7 +361,7 @@ describe('a lost connection', () => {
     const held = { fence: first.fence, generation: 1 };
     expect(await cutOff.recordRefreshFailure(connection.id, held, aFailure(), anEntry())).toBe('superseded');
     // The other one has not answered yet: this may be the only answer that lives.
-    expect(await cutOff.commitRefresh(connection.id, held, someRefreshedFields(), someCredentials(), anEntry())).toBe(
+    expect(await cutOff.commitRefresh(connection.id, held, someRefreshedFields(), someCredentials(), anEntry)).toBe(
       'committed',
     );
   });

@@ -119,7 +119,7 @@ test('refreshes during a rotation: each is committed, none waits for a lock unti
       if (last !== undefined) expect(identify(claimed.credentials.accessToken)).toBe(last);
       const grant = someCredentials({ accessToken: `v3.test.${id}-${generation}.c` as Ciphertext });
       const held = { fence: claimed.fence, generation };
-      expect(await broker.commitRefresh(id, held, someRefreshedFields(), grant, anEntry())).toBe('committed');
+      expect(await broker.commitRefresh(id, held, someRefreshedFields(), grant, anEntry)).toBe('committed');
       last = identify(grant.accessToken);
     }
     expect(identify((await broker.servedRow(id))?.accessToken)).toBe(last);

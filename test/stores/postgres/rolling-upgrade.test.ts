@@ -98,7 +98,7 @@ test('a lease of this release keeps the one before from claiming, until it is co
   const { fence } = (await claim()) as Claimed;
   expect(await earlier.claim(id)).toBeUndefined();
   const routine = { fence, generation: 1, isRoutine: true, keepsValues: true };
-  expect(await store.commitRefresh(id, routine, someRefreshedFields(), someCredentials(), anEntry(), 'changes')).toBe(
+  expect(await store.commitRefresh(id, routine, someRefreshedFields(), someCredentials(), anEntry, 'changes')).toBe(
     'committed',
   );
   expect(await earlier.claim(id)).toBe(fence + 1);

@@ -104,7 +104,7 @@ test('a routine refresh is reported to the other processes, and not to the one t
   const claimed = await store.claim(id, { attempt: 'att_1', generation, now: NOW, monotonic: 0 });
   if (typeof claimed === 'string') throw new Error(claimed);
   const held = { fence: claimed.fence, generation, isRoutine: true, keepsValues: true };
-  await store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry(), 'changes');
+  await store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry, 'changes');
   await turn();
   vi.advanceTimersByTime(SQLITE_CHANGE_POLL_MS);
   expect(others).toEqual([{ kind: 'connection', id, generation: generation + 1 }]);

@@ -206,7 +206,7 @@ describe('the SQLite file', () => {
       held,
       someRefreshedFields({ identity: null }),
       someCredentials({ idToken: null }),
-      anEntry(),
+      anEntry,
     );
     const row = raw(path).prepare('select identity, last_refresh_error, id_token from connections, grants').raw().get();
     expect(row).toEqual([null, null, null]);

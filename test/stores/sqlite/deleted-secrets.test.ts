@@ -65,7 +65,7 @@ async function use(store: Store, count: number): Promise<{ gone: string[]; kept:
     if (typeof claimed === 'string') throw new Error(claimed);
     const second = credentials();
     const held = { fence: claimed.fence, generation: 1 };
-    await store.commitRefresh(connection.id, held, someRefreshedFields(), second, anEntry());
+    await store.commitRefresh(connection.id, held, someRefreshedFields(), second, anEntry);
     if (n % 2 === 0) kept.push(...textsOf(second));
     else {
       gone.push(...textsOf(second));

@@ -63,11 +63,9 @@ test('answer that waits for the disk: another process finds it where it would ta
   const goOn = await hang();
   let outcome: string | undefined;
   const held = { fence, generation: connection.generation };
-  const answer = store
-    .commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry())
-    .then((committed) => {
-      outcome = committed;
-    });
+  const answer = store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry).then((committed) => {
+    outcome = committed;
+  });
   const generation = async () => (await other.connection(id))?.generation;
   await expect.poll(generation).toBe(connection.generation + 1);
   // It has seen the lease for so long: of the generation that is spent, it gets none.
@@ -84,7 +82,7 @@ test('what can be repeated is refused meanwhile, and further answers are in the 
   const [first, second] = [await connected(store), await connected(store)];
   const answered = async ({ connection: { id, generation } }: typeof first) => {
     const { fence } = await claimed(store, id, 'att_1');
-    return () => store.commitRefresh(id, { fence, generation }, someRefreshedFields(), someCredentials(), anEntry());
+    return () => store.commitRefresh(id, { fence, generation }, someRefreshedFields(), someCredentials(), anEntry);
   };
   const [commitFirst, commitSecond] = [await answered(first), await answered(second)];
   const generationOf = async ({ connection }: typeof first) => (await other.connection(connection.id))?.generation;

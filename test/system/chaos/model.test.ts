@@ -157,7 +157,7 @@ const rotate = (side: Side, which: number) =>
     const isLast = row.fence === held.fence;
     const isKept = row.generation === held.generation || hadLateAnswer(held);
     const isReactivated = row.status === 'needs_reauth';
-    const outcome = await processes[side].store.commitRefresh(row.id, held, change, grant, anEntry());
+    const outcome = await processes[side].store.commitRefresh(row.id, held, change, grant, anEntry);
     expect(outcome).toBe(row.status === 'revoked' ? 'gone' : isKept ? 'committed' : 'superseded');
     if (outcome !== 'committed') return;
     // A newer claim that is under way keeps its lease, but what it meant to spend is replaced.
