@@ -35,12 +35,24 @@ export function createLogger(level: string, to: 1 | 2 = 1, worker?: number): Flu
   const options: LoggerOptions = {
     level,
     base: worker === undefined ? null : { worker },
-    timestamp: pino.stdTimeFunctions.isoTime,
+    timestamp: timestamps(),
     formatters: { level: (label) => ({ level: label }), log: redacted },
     // `redacted` has serialized the error already; pino's own serializer would add members to it.
     serializers: { err: (error: unknown) => error },
   };
   return pino(options, batchedDestination(to, worker === undefined ? Number.POSITIVE_INFINITY : ATOMIC_BYTES));
+}
+
+/** The member for the time of a line, as pino wants it. Lines of one millisecond share the text: many are of one, in a storm of refreshes. */
+function timestamps(): () => string {
+  let at = Number.NaN;
+  let member = '';
+  return () => {
+    const now = Date.now();
+    if (now !== at) member = `,"time":"${new Date(now).toISOString()}"`;
+    at = now;
+    return member;
+  };
 }
 
 /** What a pipe takes as a whole, while others write to it (`PIPE_BUF` of Linux; POSIX has 512). */

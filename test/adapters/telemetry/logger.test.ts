@@ -23,6 +23,18 @@ test('line: one JSON object with level, time, fields and message', () => {
   expect(line).toEqual({ level: 'info', time: expect.any(String), code: 'http_503', none: null, msg: 'message' });
 });
 
+test('time: of the line, also when its millisecond is that of the line before', () => {
+  const times = lines(`
+    const wall = Date.now;
+    for (const at of [1_700_000_000_000, 1_700_000_000_000, 1_700_000_000_001, 1_600_000_000_000]) {
+      Date.now = () => at;
+      log.info({}, 'message');
+    }
+    Date.now = wall`).map(({ time }) => time);
+  const [first, later, earlier] = ['2023-11-14T22:13:20.000Z', '2023-11-14T22:13:20.001Z', '2020-09-13T12:26:40.000Z'];
+  expect(times).toEqual([first, first, later, earlier]);
+});
+
 test('secrets: redacted at any depth', () => {
   const [line] = lines(`
     const body = { access_token: 'CANARY', scope: 'read', more: [{ password: 'CANARY' }] };
