@@ -63,20 +63,22 @@ const request = fc.record({
   tools: sometimes(patterns),
   purpose: fc.constant('fuzz'),
 });
-/** Mostly of one owner and within one another, so that some chains are accepted to their end. */
+const EXTENT = ['scopes', 'methods', 'paths', 'tools'] as const;
+/** Mostly of one owner, and asking for much of what the session above has: some chains are accepted to their end. */
 const chain = fc
-  .array(fc.tuple(request, fc.oneof(fc.constant(true), fc.constant(true), fc.boolean())), {
+  .array(fc.tuple(request, fc.oneof(fc.constant(true), fc.constant(true), fc.boolean()), fc.subarray([...EXTENT])), {
     minLength: 1,
     maxLength: MAX_SESSION_DEPTH + 1,
     size: 'max',
   })
-  .map((all) => {
-    const [[first] = all[0]!] = all;
-    return all.map(([one, isWithin]) =>
-      isWithin
-        ? { ...one, owner: first.owner, integrations: first.integrations.slice(0, 1), actions: first.actions }
-        : one,
-    );
+  .map(([first, ...below]) => {
+    const all = [first![0]];
+    const { owner, integrations, actions } = all[0]!;
+    for (const [one, isWithin, same] of below) {
+      const kept = Object.fromEntries(same.map((name) => [name, all.at(-1)![name]]));
+      all.push(isWithin ? { ...one, ...kept, owner, integrations: integrations.slice(0, 1), actions } : one);
+    }
+    return all;
   });
 const probe = fc.record({
   action: fc.constantFrom<Action>(...SESSION_ACTIONS, 'admin', 'connections:write'),
