@@ -242,11 +242,11 @@ describe('no broker at the URL', () => {
   });
 
   test('no response: ends with the timeout', async () => {
-    const { url, received } = await scripted('hang');
-    const { valetkey } = createTestClient({ url, key: KEY, timeout: 0.05 });
+    const { url } = await scripted('hang');
+    const { valetkey, sent } = createTestClient({ url, key: KEY, timeout: 0.05 });
     const error = await rejectionOf(valetkey.token(at('a')));
     expect(error).toMatchObject({ code: 'network', detail: 'The broker did not answer within 0.05 s' });
-    expect(received).toHaveLength(1);
+    expect(sent).toHaveLength(1);
   });
 
   test("no response and an aborted signal: rejects with the signal's reason", async () => {

@@ -120,10 +120,8 @@ describe('look-ups after connecting', () => {
   });
 
   test('time out when one hangs, and the connection succeeds', async () => {
-    const hasty = startTestAdapter({ timeoutMs: 40 });
     answer['/me'] = 'hang';
-    expect((await connected(target([me()]), hasty)).captured).toEqual({});
-    await hasty.close();
+    expect((await connected(target([me()]))).captured).toEqual({});
   });
 });
 

@@ -299,7 +299,8 @@ describe('error classification', () => {
   });
 
   test('provider that hangs: transient with an unknown outcome', async () => {
-    const hasty = startTestAdapter({ timeoutMs: 40 });
+    // Enough to connect and to send the request.
+    const hasty = startTestAdapter({ timeoutMs: 500 });
     expect(expectFault(await refreshed('hang', generic(), hasty))).toMatchObject({
       kind: 'transient',
       code: 'timeout',

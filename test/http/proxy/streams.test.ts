@@ -4,14 +4,20 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { answer, type ReceivedRequest } from '../../support/byte-upstream.ts';
 import { type ProxySetup, startProxySetup } from '../../support/proxy-setup.ts';
 
+const PATIENT = { firstByteMs: 60_000, idleMs: 60_000 };
+/** Read with each call. */
+const upstreamTimeouts = { connectMs: 60_000, ...PATIENT };
 let setup: ProxySetup;
 let ada: string;
 beforeAll(async () => {
-  setup = await startProxySetup({}, { upstreamTimeouts: { connectMs: 300, firstByteMs: 400, idleMs: 600 } });
+  setup = await startProxySetup({}, { upstreamTimeouts });
   ada = await setup.connect('bearer', 'ada');
 });
 afterAll(() => setup.close());
-beforeEach(() => setup.upstream.reset());
+beforeEach(() => {
+  setup.upstream.reset();
+  Object.assign(upstreamTimeouts, PATIENT);
+});
 
 const json = (body: Buffer) => JSON.parse(body.toString()) as Record<string, unknown>;
 /** The next request that the API gets. */
@@ -91,6 +97,7 @@ describe('a response', () => {
   });
 
   test('that stops for too long ends', async () => {
+    upstreamTimeouts.idleMs = 600;
     setup.upstream.onHead = ({ socket }) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf');
     const call = setup.open(ada, 'GET', '/x');
     expect((await call.answer).isComplete).toBe(false);
@@ -134,6 +141,7 @@ describe('no response', () => {
   });
 
   test('where it says nothing: upstream_timeout', async () => {
+    upstreamTimeouts.firstByteMs = 400;
     setup.upstream.onHead = () => undefined;
     const got = await setup.call(ada, 'GET', '/x');
     expect([got.status, json(got.body).code]).toEqual([504, 'upstream_timeout']);
@@ -196,6 +204,7 @@ describe('a request', () => {
 });
 
 test('a caller that takes nothing for too long loses its stream, and its place in the limits of the API', async () => {
+  upstreamTimeouts.idleMs = 600;
   const asked = nextRequest();
   const call = setup.open(ada, 'GET', '/x');
   call.socket.pause();
