@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import type { Opened } from './index.ts';
 
 export function rateBuckets(at: Opened): void {
-  const limits = { perSecond: 1, burst: 8, reserve: 0 };
+  /** So slow that nothing is added while a test runs. */
+  const limits = { perSecond: 0.001, burst: 8, reserve: 0 };
 
   test('a bucket holds a burst, and refills at its rate', async () => {
     expect(await at.store.takeFromBucket('slack', 5, limits)).toEqual({ taken: 5, inMs: 0 });
@@ -12,7 +13,7 @@ export function rateBuckets(at: Opened): void {
     const none = await at.store.takeFromBucket('slack', 1, limits);
     expect(none.taken).toBe(0);
     expect(none.inMs).toBeGreaterThan(0);
-    expect(none.inMs).toBeLessThanOrEqual(1_000);
+    expect(none.inMs).toBeLessThanOrEqual(1_000_000);
     const quick = { ...limits, perSecond: 2_000 };
     await expect.poll(async () => (await at.store.takeFromBucket('slack', 1, quick)).taken, { interval: 1 }).toBe(1);
   });
@@ -28,9 +29,7 @@ export function rateBuckets(at: Opened): void {
     const other = await at.another();
     const many = Array.from({ length: 20 }, (_, i) => (i % 2 ? other : at.store).takeFromBucket('slack', 1, limits));
     const taken = (await Promise.all(many)).reduce((sum, each) => sum + each.taken, 0);
-    expect(taken).toBeGreaterThanOrEqual(8);
-    // One more may have been added meanwhile.
-    expect(taken).toBeLessThanOrEqual(9);
+    expect(taken).toBe(8);
     expect((await other.takeFromBucket('github', 1, limits)).taken).toBe(1);
   });
 
