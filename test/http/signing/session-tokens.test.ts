@@ -1,7 +1,7 @@
 // Tokens of agent sessions as JWTs (RFC 9068): what jose makes of them elsewhere, what they do at the broker, that none is taken for
 // another kind, and their introspection; over two replicas.
 import { decodeJwt, decodeProtectedHeader } from 'jose';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Json, TestBroker } from '../../support/broker.ts';
 import { expectIssues, expectOk, expectProblem } from '../../support/contract.ts';
 import { createSigningKey, jwt } from '../../support/issuers.ts';
@@ -318,7 +318,7 @@ describe('introspection', () => {
     expect((await whoami(second, here.token)).status).toBe(401);
     expect(await introspect(there.token, api.key)).toEqual({ active: false });
     replicas.clock.set(-30_000);
-    await vi.waitFor(async () => expect((await whoami(first, here.token)).status).toBe(401));
+    await expect.poll(async () => (await whoami(first, here.token)).status).toBe(401);
     replicas.clock.set(30_000);
   });
 });

@@ -136,7 +136,7 @@ test('all writes of a commit are rejected when the disk fails; the next one come
   expect(asked).toHaveLength(1);
   watcher.exec('END');
   const next = commits.write(() => add('d'));
-  await vi.waitFor(() => expect(asked).toHaveLength(2));
+  await expect.poll(() => asked.length).toBe(2);
   asked[1]!.resolve();
   expect(await next).toBe(1);
   expect(words()).toEqual(['a', 'b', 'd']);
@@ -170,7 +170,7 @@ test('says when all writers of a commit have been answered, be it that the disk 
   await turn();
   expect(seen).toEqual([settled]);
   const second = write('x');
-  await vi.waitFor(() => expect(asked).toHaveLength(2));
+  await expect.poll(() => asked.length).toBe(2);
   asked[1]!.reject(new Error('EIO'));
   await second;
   await turn();
@@ -190,7 +190,7 @@ test('what waits behind a disk that does not answer is refused, until it answers
   asked[0]!.resolve();
   expect(await first).toBe(1);
   const next = commits.write(() => add('f'));
-  await vi.waitFor(() => expect(asked).toHaveLength(2));
+  await expect.poll(() => asked.length).toBe(2);
   asked[1]!.resolve();
   expect(await Promise.all([patient, later, next])).toEqual([1, 1, 1]);
   expect(words()).toEqual(['a', 'c', 'e', 'f']);
@@ -471,7 +471,7 @@ test('while another process locks the database before the others are run again, 
   });
   commits = new GroupCommit(client);
   const [first, broken] = [commits.write(() => add('a')), commits.write(() => [add('half'), add('a')])];
-  await vi.waitFor(() => expect(locks).toBe(1));
+  await expect.poll(() => locks).toBe(1);
   await turn();
   expect(words()).toEqual([]);
   watcher.exec('ROLLBACK');
