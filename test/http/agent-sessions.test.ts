@@ -386,7 +386,7 @@ describe('agent sessions:', () => {
     expect(await statusOf(session.token, at.header)).toBe(404);
     expectOk(await end(key, session));
     const entries = async () => expectOk(await ask('GET', `/v1/audit?session=${session.id}`)).data as Json[];
-    await expect.poll(async () => (await entries()).length, { timeout: 10_000 }).toBe(4);
+    await expect.poll(async () => (await entries()).length, { timeout: 30_000 }).toBe(4);
     const all = await entries();
     for (const one of all)
       expect(one).toMatchObject({

@@ -51,7 +51,7 @@ test('arriving chunks: a reader that takes nothing keeps little of a large body'
   client.end(all);
   let read = (await first).value?.length ?? 0;
   // The connection is full: the client keeps what is not taken.
-  await vi.waitFor(() => expect(incoming.isPaused()).toBe(true), { timeout: 10_000 });
+  await vi.waitFor(() => expect(incoming.isPaused()).toBe(true), { timeout: 30_000 });
   expect(client.socket!.writableLength).toBeGreaterThan(32 * MEGABYTE);
   for (let one = await chunks.next(); !one.done; one = await chunks.next()) read += one.value.length;
   expect(read).toBe(all.length);
@@ -81,7 +81,7 @@ test('arriving chunks: a reader that takes nothing keeps little of many that are
   client.socket!.write('1\r\na\r\n'.repeat(400_000));
   client.end();
   let read = (await first).value?.length ?? 0;
-  await vi.waitFor(() => expect(incoming.isPaused()).toBe(true), { timeout: 10_000 });
+  await vi.waitFor(() => expect(incoming.isPaused()).toBe(true), { timeout: 30_000 });
   expect(arrived).toBeLessThan(200_000);
   for (let one = await chunks.next(); !one.done; one = await chunks.next()) read += one.value.length;
   expect(read).toBe(400_000);

@@ -16,7 +16,7 @@ import { createJwksVerifier } from '../../support/jwks-verifier.ts';
 import { createReplicas, type Replicas } from '../../support/replicas.ts';
 
 const TYP = 'token-introspection+jwt';
-const PATIENT = { timeout: 10_000, interval: 5 };
+const PATIENT = { timeout: 30_000, interval: 5 };
 const onSqlite = process.env.VALETKEY_TEST_STORE !== 'postgres';
 
 let replicas: Replicas;

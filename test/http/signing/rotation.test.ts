@@ -16,7 +16,7 @@ import { createReplicas, type Replicas } from '../../support/replicas.ts';
 
 const MINUTE_MS = 60_000;
 const TYP = 'token-introspection+jwt';
-const PATIENT = { timeout: 10_000, interval: 5 };
+const PATIENT = { timeout: 30_000, interval: 5 };
 
 let replicas: Replicas;
 let first: TestBroker;

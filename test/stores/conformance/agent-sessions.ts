@@ -85,7 +85,7 @@ export function agentSessions(at: Opened): void {
     expect(await at.store.endAgentSessions([top.id], 'revoked', again)).toEqual([]);
     expect(await recorded(at.store, again)).toBe(false);
     const told = () => seen.flatMap((one) => (one.kind === 'session_ended' ? [one.id] : [])).sort();
-    await expect.poll(told, { timeout: 10_000 }).toEqual([top, middle, leaf].map(({ id }) => id).sort());
+    await expect.poll(told, { timeout: 30_000 }).toEqual([top, middle, leaf].map(({ id }) => id).sort());
     await feed.stop();
   });
 
