@@ -91,10 +91,11 @@ describe.concurrent('replica that freezes', () => {
     freeze(one);
     const frozenAt = performance.now();
     provider.proxy.heal();
-    // The provider is said to have a reuse window, so the other one does not wait longer than for a heartbeat.
+    // The provider is said to have a reuse window, so the other one does not wait longer than for a heartbeat, whose last one
+    // may be some time ago on a busy machine.
     const answer = await on(other)('POST', `/v1/connections/${id}/refresh`, {});
     expect(answer.status).toBe(200);
-    expect(performance.now() - frozenAt).toBeGreaterThan(PROCESS_DEAD_AFTER_MS - 2_000);
+    expect(performance.now() - frozenAt).toBeGreaterThan(PROCESS_DEAD_AFTER_MS / 2);
     expect(provider.received).toEqual(['ada-1']);
     thaw(one);
     expect((await refreshing).body).toMatchObject({ access_token: 'at-ada-2' });
