@@ -236,7 +236,9 @@ describe('check of a connection', () => {
     api = () => ({ status: 429, headers: { 'retry-after': '60' } });
     for (let i = 0; i < 2; i++)
       expect(expectOk(await check(limited))).toMatchObject({ ok: false, reason: 'rate_limited', status: 'active' });
-    expect(await check(limited)).toMatchObject({ body: { upstream_status: null, retry_after: 60 } });
+    const { body } = await check(limited);
+    expect(body.upstream_status).toBeNull();
+    expect([60, 59, 58, 57, 56]).toContain(body.retry_after);
     const headers = { authorization: `Bearer ${broker.adminKey}` };
     expect((await fetch(`${broker.url}/v1/connections/${limited}/proxy/me`, { headers })).status).toBe(429);
     expect(calls()).toBe(1);
