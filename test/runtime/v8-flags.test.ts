@@ -17,9 +17,9 @@ function judgementsOf(source: string): number {
 }
 
 test('pretenuring: once it is stopped, V8 judges no allocations by what its first collections found alive', () => {
-  expect(judgementsOf(burst(100_000))).toBeGreaterThan(0);
+  expect(judgementsOf(burst(400_000))).toBeGreaterThan(0);
   expect(
-    judgementsOf(`const { stopPretenuring } = await import('${MODULE}'); stopPretenuring(); ${burst(100_000)}`),
+    judgementsOf(`const { stopPretenuring } = await import('${MODULE}'); stopPretenuring(); ${burst(400_000)}`),
   ).toBe(0);
 });
 
