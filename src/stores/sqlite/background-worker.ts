@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import Sqlite from 'better-sqlite3';
 import type { AuditEntry } from '../../domain/audit.ts';
 import { auditWriter } from './audit-writer.ts';
-import type { BackgroundOutcome, BackgroundTask } from './background-thread.ts';
+import type { BackgroundOutcome, BackgroundTask, CheckpointMode } from './background-thread.ts';
 
 /** The event loop comes first where processors are few. On Linux, the priority is the thread's; elsewhere it would be the process's. */
 function comeAfterEventLoop(): void {
@@ -51,9 +51,21 @@ function outcomeOf(task: BackgroundTask): BackgroundOutcome {
 }
 
 /** Writes the log into the file. */
-function checkpoint(mode: string): BackgroundOutcome {
-  const [result] = client.pragma(`wal_checkpoint(${mode})`) as [{ busy: number }];
-  return result.busy === 0 ? 'done' : 'busy';
+function checkpoint(mode: CheckpointMode): BackgroundOutcome {
+  type Result = { busy: number; log: number; checkpointed: number };
+  const [{ busy, log, checkpointed }] = client.pragma(`wal_checkpoint(${mode})`) as [Result];
+  if (mode !== 'TRUNCATE' && log > 0 && log === checkpointed) restartLog();
+  return busy === 0 ? 'done' : 'busy';
+}
+
+/**
+ * All of the log is in the file: the next commit begins it again from its start, and waits until its new head is on the
+ * disk, also with `synchronous = NORMAL` (`walFrames` in SQLite's `wal.c`).
+ */
+function restartLog(): void {
+  begin.run();
+  client.pragma('user_version = 1');
+  commit.run();
 }
 
 /** In one commit, which is not on the disk yet. */
