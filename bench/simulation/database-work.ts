@@ -1,6 +1,7 @@
 // What the simulation costs its database: statements, commits, bytes of the write-ahead log, and processor time.
 import fs, { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
+import { Worker } from 'node:worker_threads';
 import Sqlite from 'better-sqlite3';
 import { Client } from 'pg';
 import type { Database, Server } from '../postgres.ts';
@@ -29,7 +30,10 @@ export interface DatabaseMeter {
   work(): Promise<DatabaseWork>;
 }
 
-/** Counts what every connection of this process does to an SQLite file. Virtual time stands still until the disk has what is written. */
+/**
+ * Counts what every connection of this process does to an SQLite file. Virtual time stands still until the disk has what is written,
+ * and until the threads of the store have answered, which have locks meanwhile.
+ */
 export function meterSqlite(path: string, time: VirtualTime): DatabaseMeter {
   let statements = 0;
   let commits = 0;
@@ -58,6 +62,17 @@ export function meterSqlite(path: string, time: VirtualTime): DatabaseMeter {
       done(error);
     });
   }) as typeof fdatasync;
+  const { postMessage } = Worker.prototype;
+  Worker.prototype.postMessage = function asked(this: Worker, ...given: Parameters<typeof postMessage>) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const answered = () => {
+      this.off('message', answered).off('exit', answered);
+      resolve();
+    };
+    this.on('message', answered).on('exit', answered);
+    void time.during(promise);
+    return postMessage.apply(this, given);
+  };
   syncBuiltinESMExports();
   return {
     async start() {
