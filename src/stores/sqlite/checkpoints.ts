@@ -34,13 +34,11 @@ export function createCheckpoints(client: Database, thread: BackgroundThread): C
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
 
-  const ask = (mode: CheckpointMode) => thread.run({ kind: 'checkpoint', mode });
-
-  /** Group commit asks for the lock again by a timer, instead of blocking the event loop. */
-  async function whileWritersYield(mode: 'RESTART' | 'TRUNCATE'): Promise<boolean> {
+  /** The thread may have the lock for as long as the disk takes. Group commit asks for it again by a timer, instead of blocking the event loop. */
+  async function whileWritersYield(mode: CheckpointMode): Promise<boolean> {
     client.pragma('busy_timeout = 0');
     try {
-      return (await ask(mode)) === 'done';
+      return (await thread.run({ kind: 'checkpoint', mode })) === 'done';
     } finally {
       if (!isStopped) client.pragma(`busy_timeout = ${SQLITE_BUSY_TIMEOUT_MS}`);
     }
@@ -49,7 +47,7 @@ export function createCheckpoints(client: Database, thread: BackgroundThread): C
   async function checkpoint(): Promise<void> {
     if (isStopped || thread.isGone()) return;
     const { log, left } = sizeOf(client);
-    if (left >= ENOUGH_PAGES) await ask('PASSIVE');
+    if (left >= ENOUGH_PAGES) await whileWritersYield('PASSIVE');
     if (log >= TOO_MANY_PAGES) await whileWritersYield('RESTART');
   }
 
@@ -64,7 +62,7 @@ export function createCheckpoints(client: Database, thread: BackgroundThread): C
     async truncate() {
       if (thread.isGone() || (!thread.isRunning() && sizeOf(client).left <= FEW_PAGES)) return truncateWal(client);
       // Most of it first, without a lock that a writer would wait for.
-      await ask('PASSIVE');
+      await whileWritersYield('PASSIVE');
       return whileWritersYield('TRUNCATE');
     },
     stop() {

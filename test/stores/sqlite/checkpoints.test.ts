@@ -37,7 +37,14 @@ function opened(path = aPath(), threadOf = (workerData: unknown) => new Worker(T
     threads.push(thread);
     return thread;
   });
-  const checkpoints = createCheckpoints(client, background);
+  const timeouts: unknown[] = [];
+  const checkpoints = createCheckpoints(client, {
+    ...background,
+    run(task) {
+      timeouts.push(client.pragma('busy_timeout', { simple: true }));
+      return background.run(task);
+    },
+  });
   async function stop() {
     checkpoints.stop();
     await background.stop();
@@ -46,7 +53,7 @@ function opened(path = aPath(), threadOf = (workerData: unknown) => new Worker(T
   const commits = new GroupCommit(client, { onCommit: checkpoints.committed });
   const add = client.prepare('insert into filling values (zeroblob(?))');
   const fill = (pages: number) => commits.write(() => void add.run(pages * PAGE));
-  return { path, client, threads, checkpoints, stop, fill };
+  return { path, client, threads, timeouts, checkpoints, stop, fill };
 }
 
 const sizes = (client: Database) =>
@@ -69,6 +76,17 @@ test('checkpoints: a log that is all in the file begins again before the next co
   await fill(1);
   expect(sizes(client).log).toBeGreaterThan(1);
   expect(sizes(client).log).toBeLessThan(ENOUGH_PAGES);
+});
+
+test('checkpoints: no commit blocks on the lock of the thread while that may wait for the disk', async () => {
+  const { client, timeouts, checkpoints, fill } = opened();
+  const before = client.pragma('busy_timeout', { simple: true });
+  for (let n = 0; n < 5; n++) await fill(ENOUGH_PAGES);
+  await checkpoints.truncate();
+  expect(timeouts.length).toBeGreaterThan(1);
+  expect(new Set(timeouts)).toEqual(new Set([0]));
+  expect(client.pragma('busy_timeout', { simple: true })).toBe(before);
+  expect(before).toBeGreaterThan(0);
 });
 
 test('checkpoints: a log of few pages takes no thread, and is emptied without one', async () => {
