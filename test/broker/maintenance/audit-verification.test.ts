@@ -77,6 +77,27 @@ test('a chain that no one touched holds, also with entries that are not in it ye
   expect(auditVerificationText(verified)).toMatch(/The chain holds\. .* 2:[0-9a-f]{64}/);
 });
 
+test('entries are read and hashed in portions that hold up no other work, however large each is', async () => {
+  const detail = 'x'.repeat(2_000);
+  await store.appendAudit(Array.from({ length: 200 }, () => anEntry({ id: newId('evt', ++now), detail })));
+  await store.appendAudit(Array.from({ length: 500 }, () => anEntry({ id: newId('evt', ++now) })));
+  const steps: { entries: number; characters: number }[] = [];
+  const watched: Store = {
+    ...store,
+    async entriesBetween(...given) {
+      const some = await store.entriesBetween(...given);
+      steps.push({ entries: some.length, characters: JSON.stringify(some).length });
+      return some;
+    },
+  };
+  await createAuditSealing({ store: watched, vault, access, clock, log, days: null }).sealNow();
+  expect(steps.reduce((sum, { entries }) => sum + entries, 0)).toBe(700);
+  expect(Math.max(...steps.map(({ characters }) => characters))).toBeLessThan(64_000);
+  // Small ones are read in fewer portions.
+  expect(steps.length).toBeLessThan(40);
+  expect(await verify()).toMatchObject({ entries: 700, unsealed: 0, broken: undefined });
+});
+
 test('no seal at all: said to be a new database, or one whose seals were deleted', async () => {
   const { broken, ...rest } = await verify();
   expect(rest).toMatchObject({ seals: 0, head: null });
