@@ -42,6 +42,7 @@ EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.VALETKEY_PORT || process.env.PORT || 8080}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 STOPSIGNAL SIGTERM
-# No shell and no npm between the orchestrator's signal and the broker. Without the option, SIGUSR1 opens a debugger, which
-# reads every key. With NODE_OPTIONS=--enable-source-maps, stacks name the sources, for some memory and a slower start.
-CMD ["node", "--disable-sigusr1", "dist/main.js"]
+# No shell and no npm between the orchestrator's signal and the broker. Without --disable-sigusr1, SIGUSR1 opens a debugger, which
+# reads every key. --v8-pool-size=1: beside the event loop, V8 has one thread of its own (docs/decisions/0062). With
+# NODE_OPTIONS=--enable-source-maps, stacks name the sources, for some memory and a slower start.
+CMD ["node", "--disable-sigusr1", "--v8-pool-size=1", "dist/main.js"]

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { Seeded } from './seed.ts';
 import type { Driven, Job, Load } from './servers/load.ts';
 import type { Plain } from './servers/plain.ts';
-import { processorSeconds, type Remote } from './servers/remote.ts';
+import { BROKER_OPTIONS, processorSeconds, type Remote } from './servers/remote.ts';
 
 export interface FigureSpec {
   title: string;
@@ -144,7 +144,7 @@ export interface Started {
 
 /** Starts the broker as an operator does. */
 export const startShipped = ({ env }: Pick<Seeded, 'env'>): Promise<Started> =>
-  startProcess([fileURLToPath(new URL(SHIPPED, ROOT))], env, /"event":"listening".*"url":"([^"]+)"/);
+  startProcess([...BROKER_OPTIONS, fileURLToPath(new URL(SHIPPED, ROOT))], env, /"event":"listening".*"url":"([^"]+)"/);
 
 const EMPTY = `const server = require('node:http').createServer((_, response) => response.end());
 server.listen(0, '127.0.0.1', () => console.log('listening at http://127.0.0.1:' + server.address().port));`;

@@ -40,13 +40,17 @@ interface RemoteOptions {
   stdout?: 'ignore' | 'inherit';
 }
 
+const DOCKERFILE = readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8');
+/** Those of Node that the image starts the broker with. */
+export const BROKER_OPTIONS = (JSON.parse(/^CMD (.+)$/m.exec(DOCKERFILE)![1]!) as string[]).slice(1, -1);
+
 /** Starts `bench/servers/<name>.ts`; resolves when it is ready. */
 export async function startRemote<H extends Handlers>(name: string, options: RemoteOptions = {}): Promise<Remote<H>> {
   const { env = {}, execArgv = [], stdout = 'ignore' } = options;
   const stdio: StdioOptions = ['ignore', stdout, 'inherit', 'ipc'];
   const child = fork(fileURLToPath(new URL(`./${name}.ts`, import.meta.url)), [], {
     env: { PATH: process.env.PATH, ...env },
-    execArgv,
+    execArgv: [...(name === 'broker' ? BROKER_OPTIONS : []), ...execArgv],
     serialization: 'advanced',
     stdio,
   });

@@ -68,6 +68,13 @@ describe('the Dockerfile', () => {
     ).toEqual([]);
   });
 
+  it('runs Node with the same thread of V8 as npm start does', () => {
+    const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    const poolOf = (args: string[]) => args.filter((option) => option.startsWith('--v8-pool-size'));
+    expect(poolOf(commandOf(only('CMD')))).toEqual(['--v8-pool-size=1']);
+    expect(poolOf(scripts.start.split(' '))).toEqual(['--v8-pool-size=1']);
+  });
+
   it('ships no source', () => {
     const paths = copies(shipped).flatMap(({ sources }) => sources);
     const files = paths.flatMap((path) => globSync([path, `${path}/**`], { cwd: ROOT }));

@@ -28,8 +28,12 @@ export const WORKER_MARK = 'VALETKEY_IS_WORKER';
 export function forkWorker(env: Environment, [program = '', ...args] = process.argv.slice(1)): WorkerProcess {
   const child = fork(program, args, {
     env: { ...env, [WORKER_MARK]: '1' },
-    // The variables of such a file are in the environment already, as they were at the start.
-    execArgv: process.execArgv.filter((option) => !option.startsWith('--env-file')),
+    execArgv: [
+      // Beside each event loop, one thread of V8. An option of the supervisor itself comes later, and counts.
+      '--v8-pool-size=1',
+      // The variables of such a file are in the environment already, as they were at the start.
+      ...process.execArgv.filter((option) => !option.startsWith('--env-file')),
+    ],
     // Numbers that JSON has no word for are among the metrics.
     serialization: 'advanced',
   });

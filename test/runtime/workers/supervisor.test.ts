@@ -1,5 +1,5 @@
 // The supervisor with real child processes that are told when to fail.
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -60,6 +60,16 @@ describe.concurrent('supervisor', () => {
     expect(await ended).toBe(78);
     expect(pids()).toHaveLength(1);
     expect(listening).toEqual([]);
+  });
+
+  test.runIf(process.platform === 'linux')('worker: has one thread of V8 beside its event loop', async ({ expect }) => {
+    const { supervisor, ended, pids, count } = supervised(1, 'serve');
+    await expect.poll(() => count('worker_ready')).toBe(1);
+    const threads = `/proc/${pids()[0]}/task`;
+    const names = readdirSync(threads).map((id) => readFileSync(`${threads}/${id}/comm`, 'utf8').trim());
+    expect(names.filter((name) => name === 'V8Worker')).toHaveLength(1);
+    supervisor.stop('SIGTERM');
+    expect(await ended).toBe(0);
   });
 
   test('worker that ends: is replaced, while the others go on; SIGTERM ends all in order', async ({ expect }) => {
