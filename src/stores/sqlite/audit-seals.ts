@@ -17,6 +17,14 @@ const COUNT_UNLISTED = `select count(*) from json_each(?) as owners where not ex
 export function createAuditSealStore({ orm, read, write }: SqliteAccess): AuditSealStore {
   const unlisted = orm.$client.prepare<[string, number, string], number>(COUNT_UNLISTED).pluck();
   const newest = prepared(() => orm.select().from(seals).where(isSeal).orderBy(desc(seals.id)).limit(1));
+  const between = prepared(() =>
+    orm
+      .select({ position: sql<number>`${log.position}`, entry: entryColumns })
+      .from(log)
+      .where(and(gt(log.position, sql.placeholder('after')), lte(log.position, sql.placeholder('upTo'))))
+      .orderBy(asc(log.position))
+      .limit(sql.placeholder('limit')),
+  );
   return {
     // One writer at a time: nothing that is not seen yet can get a lower place.
     auditHorizon: () =>
@@ -27,16 +35,7 @@ export function createAuditSealStore({ orm, read, write }: SqliteAccess): AuditS
             .from(log)
             .get()?.last ?? 0,
       ),
-    entriesBetween: (after, upTo, limit) =>
-      read(() =>
-        orm
-          .select({ position: sql<number>`${log.position}`, entry: entryColumns })
-          .from(log)
-          .where(and(gt(log.position, after), lte(log.position, upTo)))
-          .orderBy(asc(log.position))
-          .limit(limit)
-          .all(),
-      ),
+    entriesBetween: (after, upTo, limit) => read(() => between.all({ after, upTo, limit })),
     countUnlistedReads: (batches) =>
       read(() =>
         batches.reduce(
