@@ -1,6 +1,7 @@
 // `npm run bench`: measures the figures of docs/performance.md, each against its baseline in the same run.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { disturbance } from './disturbance.ts';
 import { cached } from './figures/cached.ts';
 import { consoleViews, consoleViewsPostgres } from './figures/console.ts';
 import { deliveryLatency, slowEndpoints } from './figures/deliveries.ts';
@@ -18,7 +19,7 @@ import { undelivered } from './figures/undelivered.ts';
 import { webhooks } from './figures/webhooks.ts';
 import { workerReads } from './figures/workers.ts';
 import type { Bench, Experiment } from './harness.ts';
-import { lineOf, machine, pageOf, type Report, resultOf, tableOf } from './report.ts';
+import { disturbanceOf, lineOf, machine, pageOf, type Report, resultOf, tableOf } from './report.ts';
 import type { Load } from './servers/load.ts';
 import type { Plain } from './servers/plain.ts';
 import { startRemote } from './servers/remote.ts';
@@ -83,6 +84,7 @@ const report: Report = {
   quick: values.quick,
   machine: machine(),
   seconds: 0,
+  disturbances: [],
   figures: [],
   failed: [],
 };
@@ -92,6 +94,7 @@ for (const { figures, run } of experiments) {
   try {
     if (performance.now() - began > maxSeconds * 1_000 * (5 / 6))
       throw new Error(`no time left within ${maxSeconds} s`);
+    report.disturbances.push(await disturbance());
     const measured = await run(await benchOf(values.quick));
     for (const name of names) {
       const result = resultOf(name, figures[name]!, measured[name]!);
@@ -107,7 +110,7 @@ for (const { figures, run } of experiments) {
 }
 report.seconds = Math.round((performance.now() - began) / 1_000);
 if (report.failed.length > 0) process.exitCode = 1;
-console.log(values.json ? JSON.stringify(report) : `\n${tableOf(report)}`);
+console.log(values.json ? JSON.stringify(report) : `\n${tableOf(report)}\n\n${disturbanceOf(report)}`);
 if (values.write) {
   if (values.quick || report.figures.length < known.length)
     console.error('docs/performance.md is not written: it needs a complete run.');

@@ -1,6 +1,7 @@
 // From measurements to a report: a verdict for each figure, a table for people, JSON for machines.
 import { readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
+import type { Disturbance } from './disturbance.ts';
 import { type FigureSpec, type Measured, median, type Result } from './harness.ts';
 import { paperOf } from './paper.ts';
 
@@ -9,6 +10,8 @@ export interface Report {
   quick: boolean;
   machine: { processor: string; processors: number; memory: string; platform: string; node: string };
   seconds: number;
+  /** Before each experiment. */
+  disturbances: Disturbance[];
   figures: Result[];
   failed: { name: string; error: string }[];
 }
@@ -81,7 +84,7 @@ export function pageOf(report: Report): string {
 
 Written by \`npm run bench -- --write\`; measured on ${date.slice(0, 10)} in ${Math.round(seconds)} s, on ${m.processors} × ${m.processor}, ${m.memory}, ${m.platform}, Node ${m.node}.
 
-Every figure is a ratio against a baseline that is measured in the same run, interleaved with it (A, B, A, B, …). Each round has a ratio; the table shows the median of the rounds and, in brackets, the lowest and the highest. The server, the load generator (raw sockets, keep-alive, one request in flight on each) and the provider are separate processes. Where a *floor* does not hold, something is broken; the *goal* is where we want to be. What falls short, and why: [where the time goes](#where-the-time-goes).
+Every figure is a ratio against a baseline that is measured in the same run, interleaved with it (A, B, A, B, …). Each round has a ratio; the table shows the median of the rounds and, in brackets, the lowest and the highest. The server, the load generator (raw sockets, keep-alive, one request in flight on each) and the provider are separate processes. ${disturbanceOf(report)} Where a *floor* does not hold, something is broken; the *goal* is where we want to be. What falls short, and why: [where the time goes](#where-the-time-goes).
 
 ${tableOf(report)}
 
@@ -95,6 +98,13 @@ ${paperOf(figures)}
 
 \`npm run bench\` prints this table, \`-- --json\` one JSON object, \`-- --only warm,cold\` measures only these, \`-- --quick\` is short and imprecise, \`-- --write\` writes this page (its section *Where the time goes* is \`bench/profile.md\`).
 `;
+}
+
+/** How quiet the machine was. */
+export function disturbanceOf({ disturbances }: Report): string {
+  const taken = median(disturbances.map((one) => one.taken));
+  const longestMs = Math.max(...disturbances.map((one) => one.longestMs));
+  return `Between the experiments, others took ${show(taken * 100)} % of the processors' time (median), and held up a busy loop for up to ${show(longestMs)} ms.`;
 }
 
 const bound = ({ better }: FigureSpec, value: number) => `${better === 'higher' ? '≥' : '≤'} ${value}`;

@@ -8,8 +8,12 @@ const bench = (...args: string[]) => run(process.execPath, ['bench/main.ts', ...
 
 it('bench --json: prints one object with a ratio against the baseline of the same run', async () => {
   const { stdout } = await bench('--json', '--quick', '--only', 'tick');
-  const { figures, failed } = JSON.parse(stdout);
+  const { figures, failed, disturbances } = JSON.parse(stdout);
   expect(failed).toEqual([]);
+  expect(disturbances).toHaveLength(1);
+  expect(disturbances[0].taken).toBeGreaterThanOrEqual(0);
+  expect(disturbances[0].taken).toBeLessThan(1);
+  expect(disturbances[0].longestMs).toBeLessThan(Infinity);
   expect(figures).toMatchObject([{ name: 'tick', floor: 3, goal: 1.2, unit: 'ms' }]);
   const [{ ratio, spread, ratios, ours, against }] = figures;
   expect(ratios).toHaveLength(3);
