@@ -1,5 +1,6 @@
 // A backup of an SQLite database: a copy that is consistent and verified, made while brokers run.
 import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { SQLITE_OPEN_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
@@ -24,6 +25,7 @@ export function backupSqlite(databaseUrl: string, to: string): Backup {
   refuseExisting(to);
   refuseExisting(partial);
   for (const one of [to, partial]) refuseExisting(`${one}.rescue`);
+  if (!existsSync(dirname(to))) throw new StoreError(`there is no folder ${dirname(to)}: make it first`);
   let source: Sqlite.Database | undefined;
   try {
     // The name is taken, and readable by its owner alone, before there is anything in it.
