@@ -159,10 +159,8 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
 
   /** Deletes the rows of processes of this machine that have ended without doing so. */
   async function reportDead(): Promise<void> {
-    for (const dead of locks?.dead() ?? []) {
-      await pool.query('delete from replicas where holder = $1', [dead]);
-      locks?.remove(dead);
-    }
+    for (const holder of locks?.dead() ?? [])
+      if (locks?.removeDead(holder)) await pool.query('delete from replicas where holder = $1', [holder]);
   }
 
   let timer: NodeJS.Timeout | undefined;

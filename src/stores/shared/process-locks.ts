@@ -10,8 +10,8 @@ export interface ProcessLocks {
   alive(): string[];
   /** The holders whose file is here and whose process has ended. */
   dead(): string[];
-  /** Removes the file of a dead holder. */
-  remove(holder: string): void;
+  /** Removes the file of a holder whose process has ended. False: it lives after all, or is not of this machine. */
+  removeDead(holder: string): boolean;
   /** Releases the lock of this process, when it stops using the database. */
   release(): void;
 }

@@ -42,10 +42,7 @@ export function startLiveness(databasePath: string, now: () => number = () => pe
   const isAlive = (name: string): boolean => locks.stateOf(name) === 'alive';
   let beating: NodeJS.Timeout | undefined;
   let live = { holders: [holder] as readonly string[], until: Number.NEGATIVE_INFINITY };
-  for (const name of locks.dead()) {
-    locks.remove(name);
-    rmSync(appliedFileOf(name), { force: true });
-  }
+  for (const name of locks.dead()) if (locks.removeDead(name)) rmSync(appliedFileOf(name), { force: true });
   return {
     holder,
     isAlive,

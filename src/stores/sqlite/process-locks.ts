@@ -23,16 +23,23 @@ export function openProcessLocks(path: string): ProcessLocks {
       .filter((entry) => entry.startsWith(prefix))
       .map((entry) => entry.slice(prefix.length))
       .filter((name) => stateOf(name) === state);
-  const remove = (name: string) => rmSync(fileOf(name), { force: true });
   return {
     holder,
     stateOf,
     alive: () => namesThatAre('alive'),
     dead: () => namesThatAre('dead'),
-    remove,
+    removeDead(name) {
+      if (!isOwnFile(fileOf(name))) return false;
+      // A process that starts has its file before it has the lock: it may live though none was held a moment ago.
+      const dead = lock(fileOf(name));
+      if (!dead) return false;
+      rmSync(fileOf(name), { force: true });
+      dead.close();
+      return true;
+    },
     release() {
       file.close();
-      remove(holder);
+      rmSync(fileOf(holder), { force: true });
     },
   };
 }
