@@ -35,6 +35,11 @@ export const ParamField = z
     default: z.string().optional(),
     /** May be missing; templates that name it are then omitted. */
     optional: z.boolean().default(false),
+    /**
+     * Of a connection: says whose webhooks or limits are its own, and no credential proves it. The app states it; owners, who
+     * could name another's, are not asked.
+     */
+    unproven: z.boolean().optional(),
   })
   .refine((f) => (f.pattern === undefined) !== (f.options === undefined), 'needs either a pattern or options');
 export type ParamField = z.infer<typeof ParamField>;

@@ -1,6 +1,6 @@
 // A catalogue entry: one third-party system as data, and what follows from it.
 import type { Whoami } from './api-dialect.ts';
-import { type AuthMode, modeName, protectedResourceOf } from './auth-modes.ts';
+import { type AuthMode, credentialFieldsOf, isCode, modeName, protectedResourceOf } from './auth-modes.ts';
 import { type ParamField, type Params, placeholders, type Values, valuesOf } from './fields.ts';
 import { urlsAt } from './host-patterns.ts';
 import { applySettings } from './param-settings.ts';
@@ -69,3 +69,13 @@ export const connectionFields = (provider: Provider, auth: AuthMode): Params => 
   ...provider.connection_params,
   ...auth.connection_params,
 });
+
+/**
+ * Those that could name another owner's account, since no credential of the connection proves them: all of a mode whose secrets
+ * are the integration's own, with which any account opens that the app may use, and what the catalogue marks.
+ */
+export function unprovenFields(provider: Provider, auth: AuthMode): Params {
+  const fields = connectionFields(provider, auth);
+  if (!isCode(auth) && Object.keys(credentialFieldsOf(auth)).length === 0) return fields;
+  return Object.fromEntries(Object.entries(fields).filter(([, { unproven }]) => unproven));
+}

@@ -7,7 +7,7 @@ import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import { asMeant, fieldIssues, fill, type Values, valuesOf } from '../../domain/fields.ts';
 import { readCredentials } from '../../domain/imported-credentials.ts';
 import { type GivenTokens, readImportedTokens } from '../../domain/imported-tokens.ts';
-import { connectionFields } from '../../domain/provider.ts';
+import { connectionFields, unprovenFields } from '../../domain/provider.ts';
 import { namesTokens } from '../../domain/signal-receivers.ts';
 import type { Target } from '../../domain/target.ts';
 import { LOOKUP_RETRY_AFTER_S, RENEWAL_POLL_MS, RENEWAL_WAIT_MS } from '../../domain/time-limits.ts';
@@ -89,6 +89,9 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
     const { integration, owner } = wanted;
     const renewed = await renewable(call, wanted);
     if (renewed instanceof Refusal) return renewed;
+    const wholeDenied =
+      statesWhose(found, wanted, renewed) && access.denied(call, 'connections:write', integration, '*', renewed?.id);
+    if (wholeDenied) return wholeDenied;
     const now = clock.now();
     const params = wanted.params ?? renewed?.params ?? {};
     const issues = fieldIssues('params', fields, params);
@@ -175,6 +178,25 @@ const REFRESH_POLLS = RENEWAL_WAIT_MS / RENEWAL_POLL_MS;
 const withScopesOf = (renewed: Connection | undefined, scopes: readonly string[]): string[] => [
   ...new Set([...(renewed?.scopes ?? []), ...scopes]),
 ];
+
+/**
+ * Whether it says whose account it is, and no credential proves that: webhooks, limits and revocations of another owner's would
+ * go by it.
+ */
+function statesWhose(
+  { provider, auth }: ResolvedIntegration,
+  { account, captured = {}, params = {} }: ConnectionImport,
+  renewed: Connection | undefined,
+): boolean {
+  const unproven = Object.keys(unprovenFields(provider, auth));
+  const { issuer, id } = renewed?.account ?? {};
+  const isKnown = account === undefined || (account.id === id && (account.issuer ?? issuer) === issuer);
+  return (
+    !isKnown ||
+    Object.entries(captured).some(([name, value]) => renewed?.captured[name] !== value) ||
+    unproven.some((name) => params[name] !== undefined && params[name] !== renewed?.params[name])
+  );
+}
 
 const invalid = (issues: InputIssue[]): Refusal =>
   refuse({ code: 'invalid_request', detail: 'the import has invalid fields', issues });

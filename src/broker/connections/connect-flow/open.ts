@@ -6,7 +6,7 @@ import { isCode } from '../../../domain/auth-modes.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import { asMeant, fieldIssues } from '../../../domain/fields.ts';
 import { type ConnectSession, RETRIED } from '../../../domain/integration.ts';
-import { connectionFields } from '../../../domain/provider.ts';
+import { connectionFields, unprovenFields } from '../../../domain/provider.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
 import { digest } from '../../secrets/index.ts';
 import { askedCredentials, createEnterCredentials } from '../entered-credentials/enter-credentials.ts';
@@ -37,7 +37,7 @@ export interface SubmittedForm {
 }
 
 export function createOpen(parts: FlowParts) {
-  const { store, targets, access, clock } = parts;
+  const { store, targets, access, clock, log } = parts;
   const begin = createBegin(parts);
   const outcome = createOutcome(parts);
   const complete = createComplete(parts);
@@ -89,10 +89,21 @@ export function createOpen(parts: FlowParts) {
     const renewed = session.connectionId === null ? undefined : await existingFor(store, session);
     // Before the owner consents in vain; the session ends by itself.
     if (isGone(session, renewed)) return refused('connection_gone', provider.name);
-    const fields = connectionFields(provider, auth);
-    const params = { ...renewed?.params, ...asMeant(fields, form?.params ?? {}), ...session.params };
+    const all = connectionFields(provider, auth);
+    const unproven = unprovenFields(provider, auth);
+    const fields = without(unproven, all);
+    const given = asMeant(fields, without(unproven, form?.params ?? {}));
+    const params = { ...renewed?.params, ...given, ...session.params };
     const entered = form?.credentials ?? {};
-    const missing = fieldIssues('params', fields, params);
+    const missing = fieldIssues('params', all, params);
+    // Nothing that the owner could set right.
+    if (missing.some(({ path }) => Object.hasOwn(unproven, path.slice('params.'.length)))) {
+      log.warn(
+        { session: session.id, integration, missing },
+        'connect: the session lacks params that owners are not asked',
+      );
+      return refused('integration_misconfigured', provider.name);
+    }
     const issues = [...missing, ...(isCode(auth) ? [] : entering.issues(auth, entered))];
     const set = isNew && { cookie };
     const confirmedBy = form && secretOfForm('confirm', session, request, form.token);
@@ -193,6 +204,9 @@ export function createOpen(parts: FlowParts) {
     return step === 'gone' ? outcomeOf(session, request) : step;
   }
 }
+
+const without = <T>(names: object, all: Record<string, T>): Record<string, T> =>
+  Object.fromEntries(Object.entries(all).filter(([name]) => !Object.hasOwn(names, name)));
 
 /** Undefined: the owner has not chosen. One that is not offered counts as none. */
 function chosenBy({ integration, integrations }: ConnectSession, form: SubmittedForm | undefined): string | undefined {

@@ -4,7 +4,7 @@ import type { Connection } from '../../../domain/connection.ts';
 import { type InputIssue, Refusal, refuse } from '../../../domain/errors.ts';
 import { asMeant, fieldIssues } from '../../../domain/fields.ts';
 import type { ConnectSession, Integration, SessionDisplay } from '../../../domain/integration.ts';
-import { connectionFields } from '../../../domain/provider.ts';
+import { connectionFields, unprovenFields } from '../../../domain/provider.ts';
 import { SESSION_TTL_MS } from '../../../domain/time-limits.ts';
 import type { Clock, ResourceChallenge, Store } from '../../../ports/index.ts';
 import { type Access, type Call, sees } from '../../audit/index.ts';
@@ -122,6 +122,13 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
     const fields = connectionFields(found.provider, found.auth);
     const params = asMeant(fields, wanted.params ?? {});
     issues.push(...fieldIssues('params', fields, params, 'allowed'));
+    const unproven = unprovenFields(found.provider, found.auth);
+    const stated = Object.fromEntries(Object.entries(params).filter(([name]) => Object.hasOwn(unproven, name)));
+    // They could name the account of an owner whom the caller must not speak for.
+    const wholeDenied = Object.keys(stated).length > 0 && access.denied(call, action, integration, '*', connectionId);
+    if (wholeDenied) return wholeDenied;
+    // A renewed connection has them.
+    if (connectionId === undefined) issues.push(...unaskedIssues(wanted, fieldIssues('params', unproven, stated)));
     const allowed = [...returnOrigins, ...found.integration.returnOrigins];
     if (wanted.returnUrl !== undefined) issues.push(...returnUrlIssues(wanted.returnUrl, allowed, publicUrl));
     issues.push(...finishIssues(wanted, found.integration));
@@ -245,6 +252,14 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
     return unusable ?? add(call, wanted, { params: found.params, label });
   };
 }
+
+/** What is missing, and is not asked for in the browser. */
+const unaskedIssues = ({ integration, integrations }: Place, missing: InputIssue[]): InputIssue[] =>
+  missing.map(({ path, message }) =>
+    integrations === undefined
+      ? { path, message: `${message}; owners are not asked for it` }
+      : { path: 'integrations', message: `"${integration}" needs ${path}, which only a session of it alone can state` },
+  );
 
 const invalid = (issues: InputIssue[]): Refusal =>
   refuse({ code: 'invalid_request', detail: 'the connect session has invalid settings', issues });
