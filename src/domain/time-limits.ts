@@ -446,6 +446,8 @@ export const CLIENT_FAULT_POLL_MS = 10 * SECOND_MS;
 export const REAUTH_NOTICE_MS = [7 * DAY_MS, DAY_MS] as const;
 /** Grants that end soon are looked for this often. */
 export const REAUTH_NOTICE_INTERVAL_MS = 10 * MINUTE_MS;
+/** Connections that have ended with their access token are looked for this often. */
+export const ENDED_GRANTS_INTERVAL_MS = 10 * SECOND_MS;
 /** The pause between two batches of grants that end, or of old events, for the other users of the store. */
 export const EVENT_BATCH_PAUSE_MS = 50;
 /** Events past their retention are deleted this often. */

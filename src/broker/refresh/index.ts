@@ -7,6 +7,7 @@ import type { CircuitView, RefreshQueueView } from '../../domain/limits-state.ts
 import type { Logger, MetricsState, Rescue } from '../../ports/index.ts';
 import { closeOutdated, type ResolvedIntegration } from '../integrations/index.ts';
 import { createCommitter } from './commit.ts';
+import { type EndedGrants, startEndedGrants } from './ended-grants.ts';
 import { type CircuitBreakers, createCircuitBreakers } from './failures/circuits/circuit-breaker.ts';
 import { createClientFaults } from './failures/client-faults.ts';
 import { createDeadGrantBreaker } from './failures/dead-grant-breaker.ts';
@@ -100,6 +101,7 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
     random,
   });
   let scheduler: Scheduler | undefined;
+  let endedGrants: EndedGrants | undefined;
   let schedulerStopped: Promise<void> | undefined;
 
   function stopClaiming(): void {
@@ -130,6 +132,7 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
         clock,
         log,
       });
+      endedGrants = startEndedGrants({ store, refresher, clock, log });
     },
     async recommitLost() {
       scheduler?.hold();
@@ -141,7 +144,7 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
     stopClaiming,
     async stop() {
       stopClaiming();
-      await schedulerStopped;
+      await Promise.all([schedulerStopped, endedGrants?.stop()]);
       await refresher.drain();
       await committer.stop();
       await clientFaults.stop();
