@@ -7,6 +7,8 @@ import { expressionOf, type Scope, textAt, textOf, valuesOf } from './values.ts'
 /** Several are sent while a key is rotated. */
 const MAX_SIGNATURES = 20;
 const MAX_FIELDS = 50;
+/** Characters of what has them. RSA with 4096 bits has 1,024 in hex. */
+const MAX_TEXT = 4_096;
 
 export interface SentSignatures {
   signatures: Buffer[];
@@ -19,7 +21,10 @@ export function readSignatures(
   { in: place, encoding, prefix, field, separator }: WebhookSignature,
   scope: Scope,
 ): SentSignatures {
-  const texts = [place].flat().flatMap((one) => textsIn(one, scope));
+  const texts = [place]
+    .flat()
+    .flatMap((one) => textsIn(one, scope))
+    .filter(({ length }) => length <= MAX_TEXT);
   const fields: Record<string, string> = {};
   const found = texts.flatMap((text) => {
     if (field === undefined) return [text];

@@ -11,7 +11,11 @@ import { accepted, type RefusalReason, refused, type Verification } from '../ver
 import { isSignedBy } from './signed-text.ts';
 
 type Data = VerifyOf<'standard_webhooks'>;
+/** Characters. Of keys that are rotated there are a few, and all senders stay far below it. */
+const MAX_LIST = 4_096;
 const MAX_SIGNATURES = 20;
+/** Each is verified over the whole body. */
+const MAX_ASYMMETRIC = 4;
 
 interface Headers {
   id: string;
@@ -50,13 +54,18 @@ function readHeaders({ prefixes }: Data, { sent }: Scope): Headers | undefined {
   for (const prefix of prefixes) {
     const [id, timestamp, list] = ['id', 'timestamp', 'signature'].map((name) => sent.header(`${prefix}${name}`));
     if (id === undefined || timestamp === undefined || list === undefined) continue;
-    const signatures = list.split(/[ ,]+(?=v1a?,)/, MAX_SIGNATURES);
-    const of = (version: string) =>
-      signatures.flatMap((one) =>
-        one.startsWith(version) ? (decoded(one.slice(version.length).trim(), 'base64') ?? []) : [],
-      );
-    const found = { id, timestamp, symmetric: of('v1,'), asymmetric: of('v1a,') };
-    return found.symmetric.length + found.asymmetric.length === 0 ? undefined : found;
+    const [symmetric, asymmetric] = [
+      signaturesIn(list, 'v1', MAX_SIGNATURES),
+      signaturesIn(list, 'v1a', MAX_ASYMMETRIC),
+    ];
+    return symmetric.length + asymmetric.length === 0 ? undefined : { id, timestamp, symmetric, asymmetric };
   }
   return undefined;
+}
+
+/** Of a list that is separated by spaces, and by commas where a header was repeated: `v1,… v1a,…`. */
+function signaturesIn(list: string, version: string, most: number): Buffer[] {
+  const words = list.length > MAX_LIST ? [] : list.split(/[ ,]/).filter((word) => word !== '');
+  const found = words.filter((_, index) => words[index - 1] === version);
+  return found.slice(0, most).flatMap((text) => decoded(text, 'base64') ?? []);
 }
