@@ -3,13 +3,11 @@ import { createHash } from 'node:crypto';
 import type { WebhookEndpointDialect, WebhookLocator } from '../../domain/webhook-dialect.ts';
 import type { WebhookEvent } from '../../ports/webhook-verifier.ts';
 import { hold } from './conditions.ts';
-import { itemsAt, stepsOf } from './json-paths.ts';
+import { type Item, itemsAt, MAX_ITEMS, stepsOf } from './json-paths.ts';
 import { spansAt } from './json-spans.ts';
 import { expressionOf, fillAll, firstOf, type Scope, textOf, valuesOf } from './values.ts';
 import { elements } from './xml.ts';
 
-/** More than any sender puts into one delivery. */
-const MAX_EVENTS = 5_000;
 /** Ids and types that are longer are no ids. */
 const MAX_TEXT = 255;
 
@@ -18,25 +16,30 @@ interface Part {
   body: Buffer;
 }
 
-/** Undefined: there are too many.  */
+/** Undefined: there are too many. */
 export function eventsOf(endpoint: WebhookEndpointDialect, scope: Scope): WebhookEvent[] | undefined {
   const parts = partsOf(endpoint, scope);
-  if (parts.length > MAX_EVENTS) return undefined;
+  if (parts === undefined || parts.length > MAX_ITEMS) return undefined;
   return parts.map((part, index) => eventOf(endpoint, part, index));
 }
 
-function partsOf({ event, format, json_field: jsonField }: WebhookEndpointDialect, scope: Scope): Part[] {
+function partsOf({ event, format, json_field: jsonField }: WebhookEndpointDialect, scope: Scope): Part[] | undefined {
   const whole = scope.sent.body ?? Buffer.alloc(0);
   const single = [{ scope, body: whole }];
   if (event.batch.length === 0) return single;
   if (format === 'xml') {
-    const found = event.batch.flatMap((name) => elements(scope.sent.text ?? '', name));
+    const found = event.batch.flatMap((name) => elements(scope.sent.text ?? '', name, MAX_ITEMS + 1));
     return found.length === 0
       ? single
       : found.map((element) => ({ scope: { ...scope, element }, body: Buffer.from(element) }));
   }
   const root = scope.document?.();
-  const found = event.batch.map((path) => ({ path, items: itemsAt(root, path) }));
+  const found: { path: string; items: Item[] | undefined }[] = [];
+  for (const path of event.batch) {
+    const items = itemsAt(root, path);
+    if (items === 'too_many') return undefined;
+    found.push({ path, items });
+  }
   if (found.every(({ items }) => items === undefined)) return single;
   const isCut = jsonField === undefined && root === scope.sent.json;
   return found.flatMap(({ path, items = [] }) => {

@@ -48,19 +48,24 @@ export interface Item {
   parent: unknown;
 }
 
-/** What the path leads to, in order; undefined when its last list is missing. */
-export function itemsAt(root: unknown, path: string): Item[] | undefined {
+/** Events of one delivery: no sender has more. */
+export const MAX_ITEMS = 5_000;
+
+/** What the path leads to, in order; undefined when its last list is missing. Its lists are counted before they are read. */
+export function itemsAt(root: unknown, path: string): Item[] | 'too_many' | undefined {
   const steps = stepsOf(path);
   const last = steps.lastIndexOf('[]');
   let hasList = false;
   let items: Item[] = [{ value: root, parent: root }];
-  steps.forEach((step, index) => {
+  for (const [index, step] of steps.entries()) {
+    const lengths = items.map(({ value }) => (step === '[]' && Array.isArray(value) ? value.length : 0));
+    if (lengths.reduce((sum, one) => sum + one, 0) > MAX_ITEMS) return 'too_many';
     items = items.flatMap(({ value, parent }) => {
       if (step !== '[]') return [{ value: member(value, step), parent }];
       if (!Array.isArray(value)) return [];
       hasList ||= index === last;
       return value.map((one) => ({ value: one, parent: index === last ? parent : one }));
     });
-  });
+  }
   return hasList ? items.filter(({ value }) => value !== undefined && value !== null) : undefined;
 }

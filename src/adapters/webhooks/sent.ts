@@ -1,8 +1,13 @@
 // A request of a sender, and its body read as JSON, form or XML when that is asked for. Nothing here throws for what was sent.
 import type { WebhookRequest } from '../../ports/webhook-verifier.ts';
+import { parseJson } from './json.ts';
 import { isObject, member } from './json-paths.ts';
+import { textIn } from './xml.ts';
 
 export type Format = 'json' | 'form' | 'xml';
+
+/** Of a form. Senders have less than a hundred, and what signs them sorts them. */
+const MAX_FIELDS = 2_000;
 
 /** Until the body is read, it is undefined, and so is everything in it. */
 export class Sent {
@@ -10,8 +15,9 @@ export class Sent {
   readonly body: Buffer | undefined;
   #text: { value: string | undefined } | undefined;
   #json: { value: unknown } | undefined;
-  #form: URLSearchParams | undefined;
+  #form: { value: URLSearchParams | undefined } | undefined;
   #query: URLSearchParams | undefined;
+  readonly #xml = new Map<string, string | undefined>();
 
   constructor(request: Omit<WebhookRequest, 'body'>, body?: Uint8Array) {
     this.request = request;
@@ -34,17 +40,36 @@ export class Sent {
     return this.#json.value;
   }
 
-  /** Undefined: it is not UTF-8. */
+  /** Undefined: it is not UTF-8, or has too many fields. */
   get form(): URLSearchParams | undefined {
-    if (this.text === undefined) return undefined;
-    this.#form ??= new URLSearchParams(this.text);
-    return this.#form;
+    this.#form ??= { value: this.#readForm() };
+    return this.#form.value;
+  }
+
+  /** As a form. */
+  get hasTooManyFields(): boolean {
+    const text = this.text ?? '';
+    for (let fields = 1, at = -1; fields <= MAX_FIELDS; fields++) {
+      at = text.indexOf('&', at + 1);
+      if (at < 0) return false;
+    }
+    return true;
+  }
+
+  #readForm(): URLSearchParams | undefined {
+    return this.text === undefined || this.hasTooManyFields ? undefined : new URLSearchParams(this.text);
   }
 
   get query(): URLSearchParams {
     const at = this.request.url.indexOf('?');
     this.#query ??= new URLSearchParams(at < 0 ? '' : this.request.url.slice(at + 1));
     return this.#query;
+  }
+
+  /** Of the first element of that name in the body: each event of a batch may ask for it. */
+  xmlText(path: string): string | undefined {
+    if (!this.#xml.has(path)) this.#xml.set(path, this.text === undefined ? undefined : textIn(this.text, path));
+    return this.#xml.get(path);
   }
 
   get mediaType(): string {
@@ -80,23 +105,6 @@ export function utf8(bytes: Uint8Array): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-const LONG_NUMBER = /\d{16}/;
-
-/** Ids that no number can hold stay as they are written, as text. */
-export function parseJson(text: string): unknown {
-  try {
-    return LONG_NUMBER.test(text) ? JSON.parse(text, exactIntegers) : JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function exactIntegers(_: string, value: unknown, context?: { source?: string }): unknown {
-  const source = context?.source;
-  const isInexact = typeof value === 'number' && !Number.isSafeInteger(value) && source !== undefined;
-  return isInexact && /^-?\d+$/.test(source) ? source : value;
 }
 
 export const memberText = (value: unknown, name: string): string | undefined => {

@@ -80,7 +80,7 @@ function sourceValues(source: Expression['source'], argument: string | undefined
     case 'root':
       return allAt(scope.document?.(), argument);
     case 'xml':
-      return [(scope.element && textIn(scope.element, name)) ?? (sent.text && textIn(sent.text, name))];
+      return [(scope.element && textIn(scope.element, name)) ?? sent.xmlText(name)];
     case 'claim':
       return allAt(
         member(scope.claims, name) ?? scope.claims,
@@ -136,6 +136,13 @@ export function firstOf(candidates: readonly string[] | undefined, scope: Scope)
   }
   return undefined;
 }
+
+/** Whether it is another text with another key. */
+export const dependsOnKey = (template: string): boolean =>
+  partsOf(template).some(
+    (part) =>
+      typeof part !== 'string' && (part.source === 'secret' || part.filters.some(({ name }) => name === 'hmac')),
+  );
 
 /** What is signed, in parts: the body is not copied. `empty`: a missing value is the empty text. Undefined: one is missing. */
 export function bytesOf(template: string, scope: Scope, empty = false): Uint8Array[] | undefined {

@@ -57,6 +57,7 @@ export function createWebhookVerifier({ fetch, clock, roots }: WebhookVerifierPa
     if (given.sent.body && given.sent.body.length > endpoint.max_body) return refusal('too_large');
     const early = precheckScheme(endpoint, given);
     if (early !== undefined) return refusal(early);
+    if (given.sent.formatOf(endpoint.format) === 'form' && given.sent.hasTooManyFields) return refusal('too_large');
     // Nothing is parsed but for a scheme that has its signature in the body, or conditions on it.
     const unverified = withDocument(endpoint, given);
     const verification = await verifyScheme(endpoint, unverified, published);

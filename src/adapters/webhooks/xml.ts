@@ -3,10 +3,10 @@
 
 const PREFIX = '(?:[\\w.-]{1,100}:)?';
 
-/** The elements of that local name, one after the other, whole. */
-export function elements(xml: string, name: string): string[] {
+/** The elements of that local name, one after the other, whole; up to `most`. */
+export function elements(xml: string, name: string, most: number): string[] {
   const found: string[] = [];
-  for (let at = 0; at < xml.length; ) {
+  for (let at = 0; at < xml.length && found.length < most; ) {
     const element = elementFrom(xml, name, at);
     if (element === undefined) break;
     found.push(xml.slice(element.start, element.end));

@@ -130,19 +130,16 @@ describe.each([...providers].filter(([, { webhooks }]) => Object.keys(webhooks).
 );
 
 describe('a large form that no one has signed', () => {
-  const forms = [...providers].filter(([, { webhooks }]) => JSON.stringify(webhooks).includes('{form|sorted}'));
+  const forms = [...providers].filter(([, { webhooks }]) => /\{form\|(?:sorted|joined)/.test(JSON.stringify(webhooks)));
 
-  it.each(forms)('of %s is refused in time in proportion to its length', async (_, { webhooks }) => {
+  it.each(forms)('of %s is refused before it is read', async (_, { webhooks }) => {
     const names = Array.from({ length: 150_000 }, (_, index) => `${index.toString(36)}=`);
     const signatures = namesIn(webhooks, 'header').filter((name) => name.endsWith('-signature'));
     const asked = requestOf({
       headers: Object.fromEntries(signatures.map((name) => [name, Buffer.alloc(20).toString('base64')])),
       body: names.join('&'),
     });
-    const started = performance.now();
     const verdict = await engine.verify(webhooks, asked, keysOf({ secrets: ['secret'], clientSecret: 'secret' }));
-    expect(verdict).toMatchObject({ kind: 'refused', reason: 'wrong_signature' });
-    // A look through the form for each name would take minutes.
-    expect(performance.now() - started).toBeLessThan(20_000);
+    expect(verdict).toMatchObject({ kind: 'refused', status: 413, reason: 'too_large' });
   });
 });

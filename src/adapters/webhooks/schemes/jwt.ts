@@ -4,8 +4,8 @@ import type { VerifyOf } from '../../../domain/webhook-dialect.ts';
 import { type IssuerKeys, verifyWithKeySet } from '../../jwt/jwks.ts';
 import { hold } from '../conditions.ts';
 import { decoded } from '../constant-time.ts';
+import { parseJson } from '../json.ts';
 import { keyBytes } from '../keys.ts';
-import { parseJson } from '../sent.ts';
 import { isFresh } from '../signatures.ts';
 import { type Scope, textAt } from '../values.ts';
 import { accepted, type RefusalReason, refused, type Verification } from '../verification.ts';
@@ -39,8 +39,8 @@ function tokenOf({ token: { in: place, prefix } }: Data, scope: Scope): string |
   const text = textAt(place, scope);
   if (text === undefined || text.slice(0, prefix.length).toLowerCase() !== prefix.toLowerCase()) return undefined;
   const token = text.slice(prefix.length).trim();
-  const [, , signature = ''] = token.split('.');
-  return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token) && decoded(signature, 'base64url') ? token : undefined;
+  const [, signature = ''] = /^[\w-]+\.[\w-]+\.([\w-]+)$/.exec(token) ?? [];
+  return decoded(signature, 'base64url') ? token : undefined;
 }
 
 const optionsOf = ({ algorithms, expires }: Data, { sent }: Scope) => ({

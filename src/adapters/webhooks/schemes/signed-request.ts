@@ -2,9 +2,10 @@
 import { createHmac } from 'node:crypto';
 import type { VerifyOf } from '../../../domain/webhook-dialect.ts';
 import { decoded, sameBytes } from '../constant-time.ts';
+import { parseJson } from '../json.ts';
 import { isObject } from '../json-paths.ts';
 import { keyBytes } from '../keys.ts';
-import { memberText, parseJson, utf8 } from '../sent.ts';
+import { memberText, utf8 } from '../sent.ts';
 import { type Scope, textAt } from '../values.ts';
 import { accepted, refused, type Verification } from '../verification.ts';
 

@@ -3,15 +3,13 @@ import { createHash, createHmac, type KeyObject, verify } from 'node:crypto';
 import type { VerifyOf, WebhookEndpointDialect } from '../../../domain/webhook-dialect.ts';
 import { hold } from '../conditions.ts';
 import { sameBytes } from '../constant-time.ts';
-import { itemsAt } from '../json-paths.ts';
+import { itemScopes } from '../item-scopes.ts';
 import { ecdsaKeys, ed25519Keys, keyBytes } from '../keys.ts';
 import { isEarly, isEarlyTime, isFresh, readSignatures, type SentSignatures } from '../signatures.ts';
-import { bytesOf, type Scope } from '../values.ts';
+import { bytesOf, dependsOnKey, type Scope } from '../values.ts';
 import { accepted, type RefusalReason, refused, type Verification } from '../verification.ts';
 
 export type SignedText = VerifyOf<'hmac' | 'ecdsa' | 'ed25519' | 'sha256_concat' | 'params_signature'>;
-/** The text of one of several forms; undefined: it lacks a value. */
-type TextWith = (secret: Buffer | undefined) => (Uint8Array[] | undefined)[];
 
 /** Before the body is read. */
 export function precheckSignedText(data: SignedText, scope: Scope): RefusalReason | undefined {
@@ -30,13 +28,17 @@ function hasKey(data: SignedText, { keys }: Scope): boolean {
   return keyBytes(data.key, keys).length > 0;
 }
 
-/** The scope gets the key that matched. With `each`, every event must be signed by a key of ours. */
+/** The scope gets the key that matched. With `each`, every event must be signed by a key of ours: the first that is not ends it. */
 export function verifySignedText(data: SignedText, { event }: WebhookEndpointDialect, scope: Scope): Verification {
   if (!data.each) return verifyOne(data, scope);
-  const items = event.batch.map((path) => itemsAt(scope.document?.(), path)).find((found) => found !== undefined);
-  if (!items || items.length === 0) return refused('no_signature');
-  const verified = items.map(({ value, parent }) => verifyOne(data, { ...scope, item: value, parent }));
-  return verified.find((one) => !one.ok) ?? accepted();
+  const items = itemScopes(event, scope);
+  if (items === 'too_many') return refused('too_large');
+  if (items.length === 0) return refused('no_signature');
+  for (const item of items) {
+    const verification = verifyOne(data, item);
+    if (!verification.ok) return verification;
+  }
+  return accepted();
 }
 
 function verifyOne(data: SignedText, scope: Scope): Verification {
@@ -44,9 +46,7 @@ function verifyOne(data: SignedText, scope: Scope): Verification {
   if (sent.signatures.length === 0) return refused('no_signature');
   const { fields } = sent;
   const whole = { ...scope, fields };
-  const templates = [data.signed].flat();
-  const texts: TextWith = (secret) => templates.map((template) => bytesOf(template, { ...whole, secret }, data.empty));
-  const key = matchingKey(data, sent, texts, whole);
+  const key = matchingKey(data, sent, whole);
   if (key === undefined) return refused('wrong_signature');
   const secret = Buffer.isBuffer(key) ? key : undefined;
   const verified = { ...whole, secret };
@@ -54,37 +54,45 @@ function verifyOne(data: SignedText, scope: Scope): Verification {
   return hold(data.require, verified) ? accepted({ fields, secret }) : refused('requirement');
 }
 
-function matchingKey(
+function matchingKey(data: SignedText, sent: SentSignatures, scope: Scope): Buffer | KeyObject | undefined {
+  for (const template of [data.signed].flat()) {
+    const key = keyOfText(data, sent, template, scope);
+    if (key !== undefined) return key;
+  }
+  return undefined;
+}
+
+/** The key by which one of the signatures is of this form of the text. */
+function keyOfText(
   data: SignedText,
   { signatures }: SentSignatures,
-  texts: TextWith,
-  { keys }: Scope,
+  template: string,
+  scope: Scope,
 ): Buffer | KeyObject | undefined {
+  // Made once for all keys: it may be a form that has to be sorted.
+  const same = dependsOnKey(template) ? undefined : bytesOf(template, scope, data.empty);
   const isOne = (signature: Uint8Array) => signatures.some((sent) => sameBytes(sent, signature));
+  const byKey = (isSigned: (key: Buffer, text: Uint8Array[]) => boolean) =>
+    keyBytes(data.key, scope.keys).find((key) => {
+      const text = dependsOnKey(template) ? bytesOf(template, { ...scope, secret: key }, data.empty) : same;
+      return text !== undefined && isSigned(key, text);
+    });
   switch (data.scheme) {
     case 'hmac':
-      return keyBytes(data.key, keys).find((key) =>
-        texts(key).some((parts) => parts && isOne(hmac(data.hash, key, parts))),
-      );
+      return byKey((key, text) => isOne(hmac(data.hash, key, text)));
     case 'sha256_concat':
-      return keyBytes(data.key, keys).find((key) => texts(key).some((parts) => parts && isOne(sha256(parts))));
-    case 'params_signature':
-      return keyBytes(data.key, keys).find((key) =>
-        texts(key).some(
-          (parts) =>
-            parts &&
-            signatures.some((sent) => {
-              const hash = HASH_BY_LENGTH[sent.length];
-              return hash !== undefined && sameBytes(sent, hmac(hash, key, parts));
-            }),
-        ),
-      );
+      return byKey((_, text) => isOne(sha256(text)));
+    case 'params_signature': {
+      const hashes = new Set(signatures.flatMap(({ length }) => HASH_BY_LENGTH[length] ?? []));
+      return byKey((key, text) => [...hashes].some((hash) => isOne(hmac(hash, key, text))));
+    }
     case 'ecdsa':
     case 'ed25519': {
-      const found = data.scheme === 'ecdsa' ? ecdsaKeys(data.key, keys) : ed25519Keys(data.key, keys);
+      if (same === undefined) return undefined;
       const hash = data.scheme === 'ecdsa' ? data.hash : null;
-      const whole = texts(undefined).flatMap((parts) => (parts ? [joined(parts)] : []));
-      return found.find((key) => whole.some((text) => signatures.some((sent) => isSignedBy(hash, text, key, sent))));
+      const text = joined(same);
+      const keys = data.scheme === 'ecdsa' ? ecdsaKeys(data.key, scope.keys) : ed25519Keys(data.key, scope.keys);
+      return keys.find((key) => signatures.some((sent) => isSignedBy(hash, text, key, sent)));
     }
   }
 }

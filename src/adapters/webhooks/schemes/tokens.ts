@@ -2,7 +2,7 @@
 import type { VerifyOf, WebhookEndpointDialect } from '../../../domain/webhook-dialect.ts';
 import { hold, isInBody } from '../conditions.ts';
 import { decoded, sameBytes, sameText } from '../constant-time.ts';
-import { itemsAt } from '../json-paths.ts';
+import { itemScopes } from '../item-scopes.ts';
 import { keyBytes, secretsOf } from '../keys.ts';
 import { utf8 } from '../sent.ts';
 import { type Scope, textAt } from '../values.ts';
@@ -20,10 +20,8 @@ export function precheckToken(data: Token, scope: Scope): RefusalReason | undefi
 /** With `each`, every event of the batch must have the token. */
 export function verifyToken(data: Token, { event }: WebhookEndpointDialect, scope: Scope): Verification {
   if (keyBytes(data.key, scope.keys).length === 0) return refused('no_key');
-  const items = data.each
-    ? event.batch.map((path) => itemsAt(scope.document?.(), path)).find((found) => found !== undefined)
-    : undefined;
-  const scopes = data.each ? (items ?? []).map(({ value, parent }) => ({ ...scope, item: value, parent })) : [scope];
+  const scopes = data.each ? itemScopes(event, scope) : [scope];
+  if (scopes === 'too_many') return refused('too_large');
   if (scopes.length === 0 || !scopes.every((one) => hasToken(data, one))) return refused('wrong_token');
   return hold(data.require, scope) ? accepted() : refused('requirement');
 }
