@@ -5,6 +5,9 @@ import { DEFAULT_MIN_TTL_MS, REFRESH_MARGIN_MS } from './time-limits.ts';
 
 /** `on_hold`: the provider has suspended the account. Neither served nor refreshed until that is lifted; the secrets are kept. */
 export type ConnectionStatus = 'active' | 'needs_reauth' | 'on_hold' | 'revoked';
+/** Its grant has not ended. */
+export const hasUsableGrant = ({ status }: Pick<Connection, 'status'>): boolean =>
+  status === 'active' || status === 'on_hold';
 /** `kept_for_other_connection`: it would have ended the grant that another live connection uses, and was not sent. */
 export type UpstreamRevocation = 'done' | 'pending' | 'unsupported' | 'failed' | 'kept_for_other_connection';
 

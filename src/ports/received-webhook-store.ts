@@ -47,8 +47,15 @@ export interface ReceivedWebhookStore {
   /** For metrics: how many wait, and since when. */
   inboxState(): Promise<{ open: number; oldestAt: number | null }>;
 
-  /** Live connections of the integration with this value, exact. */
+  /** Live connections of the integration with this value, exact: those whose grant is usable (active or on hold) first. */
   connectionsByValue(integration: string, key: string, value: string, limit: number): Promise<Connection[]>;
+  /** Those of them whose grant is usable, in pages: with ids above `after`, in their order. */
+  usableConnectionsByValue(
+    integration: string,
+    key: string,
+    value: string,
+    page: { after: string; limit: number },
+  ): Promise<Connection[]>;
   /** Whether the outbox has a revocation of this connection: the provider may be telling of it. */
   hasPendingRevocation(connectionId: string): Promise<boolean>;
   /** Ends a grant because its provider has said so. `unchanged`: neither active nor on hold, or of another generation. */

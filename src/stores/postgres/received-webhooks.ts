@@ -1,5 +1,5 @@
 // Webhooks and signals of third parties in PostgreSQL: the inbox, and what they do to connections.
-import { and, asc, count, desc, eq, getTableColumns, inArray, isNotNull, lt, sql } from 'drizzle-orm';
+import { and, asc, count, desc, eq, getTableColumns, gt, inArray, isNotNull, lt, sql } from 'drizzle-orm';
 import type { ReceivedWebhook } from '../../domain/received-webhook.ts';
 import type { ReceivedWebhookFilter, ReceivedWebhookStore, ReceiverChange } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
@@ -27,6 +27,8 @@ import {
 
 const { body: _, ...head } = getTableColumns(table);
 const isOpen = sql`${table.nextAt} is not null`;
+const hasValue = (integration: string, key: string, value: string) =>
+  and(eq(capturedValues.integration, integration), eq(capturedValues.key, key), eq(capturedValues.value, value));
 
 /** The newest of a range, of which those that match; and the last one that was examined. */
 export function receivedStep(
@@ -213,16 +215,20 @@ export function createReceivedWebhookStore(access: PostgresAccess): ReceivedWebh
           .select({ connection: connections })
           .from(capturedValues)
           .innerJoin(connections, eq(connections.id, capturedValues.connectionId))
-          .where(
-            and(
-              eq(capturedValues.integration, integration),
-              eq(capturedValues.key, key),
-              eq(capturedValues.value, value),
-              isLive,
-            ),
-          )
-          .orderBy(asc(connections.id))
+          .where(and(hasValue(integration, key, value), isLive))
+          .orderBy(desc(isUsable), asc(connections.id))
           .limit(most);
+        return rows.map(({ connection }) => connection);
+      }),
+    usableConnectionsByValue: (integration, key, value, { after, limit }) =>
+      autocommit(async (orm) => {
+        const rows = await orm
+          .select({ connection: connections })
+          .from(capturedValues)
+          .innerJoin(connections, eq(connections.id, capturedValues.connectionId))
+          .where(and(hasValue(integration, key, value), isUsable, gt(connections.id, after)))
+          .orderBy(asc(connections.id))
+          .limit(limit);
         return rows.map(({ connection }) => connection);
       }),
     hasPendingRevocation: (connectionId) =>

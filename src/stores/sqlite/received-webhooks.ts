@@ -1,5 +1,5 @@
 // Webhooks and signals of third parties in SQLite: the inbox, and what they do to connections.
-import { and, asc, desc, eq, getTableColumns, inArray, isNotNull, lt, lte, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, getTableColumns, gt, inArray, isNotNull, lt, lte, sql } from 'drizzle-orm';
 import type { ReceivedWebhookFilter, ReceivedWebhookStore, ReceiverChange } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
 import {
@@ -95,19 +95,26 @@ export function createReceivedWebhookStore({ orm, read, write, record, events }:
       .orderBy(asc(table.nextAt))
       .limit(sql.placeholder('limit')),
   );
+  const hasValue = and(
+    eq(capturedValues.integration, sql.placeholder('integration')),
+    eq(capturedValues.key, sql.placeholder('key')),
+    eq(capturedValues.value, sql.placeholder('value')),
+  );
   const byValue = prepared(() =>
     orm
       .select({ connection: connections })
       .from(capturedValues)
       .innerJoin(connections, eq(connections.id, capturedValues.connectionId))
-      .where(
-        and(
-          eq(capturedValues.integration, sql.placeholder('integration')),
-          eq(capturedValues.key, sql.placeholder('key')),
-          eq(capturedValues.value, sql.placeholder('value')),
-          isLive,
-        ),
-      )
+      .where(and(hasValue, isLive))
+      .orderBy(desc(isUsable), asc(connections.id))
+      .limit(sql.placeholder('limit')),
+  );
+  const usableByValue = prepared(() =>
+    orm
+      .select({ connection: connections })
+      .from(capturedValues)
+      .innerJoin(connections, eq(connections.id, capturedValues.connectionId))
+      .where(and(hasValue, isUsable, gt(connections.id, sql.placeholder('after'))))
       .orderBy(asc(connections.id))
       .limit(sql.placeholder('limit')),
   );
@@ -220,6 +227,8 @@ export function createReceivedWebhookStore({ orm, read, write, record, events }:
 
     connectionsByValue: (integration, key, value, most) =>
       read(() => byValue.all({ integration, key, value, limit: most }).map(({ connection }) => connection)),
+    usableConnectionsByValue: (integration, key, value, page) =>
+      read(() => usableByValue.all({ integration, key, value, ...page }).map(({ connection }) => connection)),
     hasPendingRevocation: (connectionId) =>
       read(() => {
         const { id } = pendingRevocations;

@@ -13,7 +13,7 @@ import { createReceiverSettings } from '../../../src/broker/webhooks/settings/re
 import { bodyContext, ownBytes, storedBody } from '../../../src/broker/webhooks/stored-body.ts';
 import { GENUINE_SENDER_MS } from '../../../src/domain/time-limits.ts';
 import { NO_WEBHOOK_SETTINGS } from '../../../src/domain/webhook-settings.ts';
-import { type Store, StoreError, type WebhookEvent, type WebhookVerifier } from '../../../src/ports/index.ts';
+import { StoreError, type WebhookEvent, type WebhookVerifier } from '../../../src/ports/index.ts';
 import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry, anIntegration, aReceivedWebhook, FIRST, NOW } from '../../stores/builders.ts';
 
@@ -119,7 +119,9 @@ test('a full inbox answers 503 with Retry-After, and takes what comes once there
 
 test('processing that fails is tried again later, and is dead after twelve attempts', async () => {
   const { store, clock, telemetry, counted } = await opened();
-  const broken: Pick<Store, 'connectionsByValue' | 'settleReceived' | 'makeDue'> = {
+  const broken: Parameters<typeof createWebhookProcessing>[0]['store'] = {
+    connection: async () => undefined,
+    usableConnectionsByValue: async () => [],
     makeDue: async () => undefined,
     connectionsByValue: () => Promise.reject(new StoreError('away')),
     settleReceived: (...given) => store.settleReceived(...given),

@@ -204,6 +204,25 @@ export function receivedWebhooks(at: Opened): void {
       expect(await found('captured.team_id', 'T1', 'github')).toEqual([]);
     });
 
+    test('find usable grants first, and page through them alone', async () => {
+      const usable = (after: string, limit: number) =>
+        at.store.usableConnectionsByValue('slack', 'captured.team_id', 'T1', { after, limit });
+      const made = [];
+      for (let n = 0; n < 4; n++)
+        made.push((await connected(at.store, { captured: { team_id: 'T1' }, params: {}, account: null })).connection);
+      const [dead, active, held, last] = made.sort((a, b) => (a.id < b.id ? -1 : 1)).map(({ id }) => id) as [
+        string,
+        string,
+        string,
+        string,
+      ];
+      await at.store.deauthorize(dead, 1, 'deauthorized', anEntry());
+      await at.store.hold(held, 'account_disabled', NOW, anEntry());
+      expect(await found('captured.team_id', 'T1')).toEqual([active, held, last, dead]);
+      const pages = [await usable('', 2), await usable(held, 2), await usable(last, 2)];
+      expect(pages.map((page) => page.map(({ id }) => id))).toEqual([[active, held], [last], []]);
+    });
+
     test('follow renewals and refreshes, and are deleted by a revocation', async () => {
       const { connection } = await connected(at.store, { captured: { team: 'T1', gone: 'G' } });
       const { id } = connection;

@@ -1,7 +1,7 @@
 // A webhook that says that a grant has ended: its connections need their owners, where the sender is authenticated. Otherwise,
 // where it may be the echo of a revocation of ours, and where the credentials are newer than the webhook (the owner may have
 // connected again before it was processed), the provider is asked by a refresh.
-import type { Connection } from '../../../domain/connection.ts';
+import { type Connection, hasUsableGrant } from '../../../domain/connection.ts';
 import type { ReceivedWebhook } from '../../../domain/received-webhook.ts';
 import { REVOCATION_ECHO_MS } from '../../../domain/time-limits.ts';
 import type { Clock, Logger, Store, Telemetry } from '../../../ports/index.ts';
@@ -29,9 +29,6 @@ interface Parts {
   log: Logger;
 }
 
-/** A grant that is on hold can end, too. */
-const isUsable = ({ status }: Pick<Connection, 'status'>): boolean => status === 'active' || status === 'on_hold';
-
 export function createDeauthorizer(parts: Parts): Deauthorizer {
   const { store, tokenCache, access, telemetry, clock, log } = parts;
 
@@ -49,7 +46,7 @@ export function createDeauthorizer(parts: Parts): Deauthorizer {
   return {
     async end(connection, { id: webhook, receivedAt }, isSenderAuthenticated) {
       const { id, integration, owner } = connection;
-      if (!isUsable(connection)) return false;
+      if (!hasUsableGrant(connection)) return false;
       async function check(
         why: 'deauthorization_echo' | 'deauthorization_late' | 'deauthorization_unauthenticated',
       ): Promise<false> {
@@ -61,7 +58,7 @@ export function createDeauthorizer(parts: Parts): Deauthorizer {
       if (await mayBeEcho(connection)) return check('deauthorization_echo');
       if (!isSenderAuthenticated) return check('deauthorization_unauthenticated');
       let current: Connection | undefined = connection;
-      for (let attempt = 0; attempt < ATTEMPTS && current && isUsable(current); attempt++) {
+      for (let attempt = 0; attempt < ATTEMPTS && current && hasUsableGrant(current); attempt++) {
         if (receivedAt < current.issuedAt) return check('deauthorization_late');
         const subject = { integration, owner, connectionId: id, detail: 'deauthorized' };
         const by = access.recordSystem('connection.deauthorized', subject);

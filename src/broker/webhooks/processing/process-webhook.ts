@@ -9,16 +9,19 @@ import { bodyContext, type StoredBody } from '../stored-body.ts';
 import type { AccountHolds } from './account-holds.ts';
 import type { Deauthorizer } from './deauthorization.ts';
 import { settleFailed } from './failed-processing.ts';
-import { MAX_TOLD, receivedEvent } from './received-event.ts';
+import { receivedEvent, toldOf } from './received-event.ts';
 
 /** Settles it, as processed or due again. Rejects with `StoreError`: then its claim ends by itself. */
 export type ProcessWebhook = (webhook: ReceivedWebhook) => Promise<void>;
 
-/** Connections that one event may be about. */
+/** Connections that one event is shown to be about, and told to. What ends or is on hold has no such limit. */
 const MAX_CONNECTIONS = 500;
+const PAGE = 500;
+
+type Locator = StoredBody['events'][number]['locators'][number];
 
 interface Parts {
-  store: Pick<Store, 'connectionsByValue' | 'settleReceived' | 'makeDue'>;
+  store: Pick<Store, 'connectionsByValue' | 'usableConnectionsByValue' | 'connection' | 'settleReceived' | 'makeDue'>;
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
   targets: Pick<Targets, 'find'>;
   deauthorizer: Deauthorizer;
@@ -33,27 +36,39 @@ interface Parts {
 export function createWebhookProcessing(parts: Parts): ProcessWebhook {
   const { store, vault, targets, deauthorizer, holds, untilApplied, telemetry, clock, log } = parts;
 
-  /** Of the first locator that finds any. */
-  async function located(integration: string, { locators }: StoredBody['events'][number]): Promise<Connection[]> {
-    for (const { key, values } of locators) {
+  /** By the first locator that finds any. */
+  async function located(integration: string, { locators }: StoredBody['events'][number]) {
+    for (const locator of locators) {
       const found = new Map<string, Connection>();
-      for (const value of new Set(values))
-        for (const one of await store.connectionsByValue(integration, key, value, MAX_CONNECTIONS))
+      for (const value of new Set(locator.values))
+        for (const one of await store.connectionsByValue(integration, locator.key, value, MAX_CONNECTIONS))
           found.set(one.id, one);
-      if (found.size > 0) return [...found.values()];
+      if (found.size > 0) return { locator, found: [...found.values()] };
     }
-    return [];
+    return { locator: undefined, found: [] };
+  }
+
+  /** However many there are. If the process ends in between, those that have ended are not found again, and the rest is. */
+  async function* usable(integration: string, { key, values }: Locator): AsyncGenerator<Connection> {
+    for (const value of new Set(values)) {
+      for (let after = '', isLast = false; !isLast; ) {
+        const page = await store.usableConnectionsByValue(integration, key, value, { after, limit: PAGE });
+        yield* page;
+        after = page.at(-1)?.id ?? after;
+        isLast = page.length < PAGE;
+      }
+    }
   }
 
   /** In the order in which they were received: few vendors say when it was. True: any has changed. */
   async function holdOrRelease(
-    connections: Connection[],
+    connections: AsyncIterable<Connection>,
     effect: 'hold' | 'release',
     { id, integration, receivedAt }: ReceivedWebhook,
     isSenderAuthenticated: boolean,
   ): Promise<boolean> {
     let count = 0;
-    for (const one of connections) {
+    for await (const one of connections) {
       // The owner may have connected again before it was processed.
       const isLate = effect === 'hold' && receivedAt < one.issuedAt;
       if (!isSenderAuthenticated || isLate) await store.makeDue(one.id, clock.now());
@@ -64,6 +79,20 @@ export function createWebhookProcessing(parts: Parts): ProcessWebhook {
     telemetry.webhook(integration, outcome);
     log.info({ integration, webhook: id, connections: count, outcome }, 'webhooks: an account is suspended or enabled');
     return count > 0;
+  }
+
+  /** True: any has changed. */
+  async function actOn(
+    connections: AsyncIterable<Connection>,
+    { isDeauthorization, hold }: StoredBody['events'][number],
+    webhook: ReceivedWebhook,
+    { isSenderAuthenticated }: StoredBody,
+  ): Promise<boolean> {
+    if (!isDeauthorization) return hold ? holdOrRelease(connections, hold, webhook, isSenderAuthenticated) : false;
+    let hasChanged = false;
+    for await (const one of connections)
+      hasChanged = (await deauthorizer.end(one, webhook, isSenderAuthenticated)) || hasChanged;
+    return hasChanged;
   }
 
   async function work(webhook: ReceivedWebhook): Promise<void> {
@@ -77,20 +106,17 @@ export function createWebhookProcessing(parts: Parts): ProcessWebhook {
     for (const item of items) {
       const event = stored.events.find(({ index }) => index === item.index);
       if (!event) continue;
-      let found = await located(integration, event);
-      if (event.isDeauthorization && found.length > 0) {
-        for (const one of found)
-          hasChanged = (await deauthorizer.end(one, webhook, stored.isSenderAuthenticated)) || hasChanged;
-        // As they are now.
-        found = await located(integration, event);
-      } else if (event.hold && found.length > 0) {
-        hasChanged = (await holdOrRelease(found, event.hold, webhook, stored.isSenderAuthenticated)) || hasChanged;
-        found = await located(integration, event);
-      }
+      const { locator, found } = await located(integration, event);
+      const acts = event.isDeauthorization || event.hold;
+      if (locator && acts)
+        hasChanged = (await actOn(usable(integration, locator), event, webhook, stored)) || hasChanged;
       for (const one of found) about.add(one.id);
-      const told = found.length > 0 && found.length <= MAX_TOLD ? found : [null];
       const handedOn = { webhook, provider, item, event, stored, count: stored.events.length };
-      for (const [i, connection] of told.entries()) events.push(receivedEvent(vault, handedOn, connection, i === 0));
+      for (const [i, one] of toldOf(found).entries()) {
+        // As it has left them.
+        const now = one && acts ? ((await store.connection(one.id)) ?? one) : one;
+        events.push(receivedEvent(vault, handedOn, now, i === 0));
+      }
     }
     // Before callers are told of it, no replica serves what has ended or is on hold. Once for all: its claim ends meanwhile.
     if (hasChanged) await untilApplied();

@@ -1,5 +1,5 @@
 // The event `webhook.received`: what is handed on of a webhook, one for each of its events and connections.
-import type { Connection } from '../../../domain/connection.ts';
+import { type Connection, hasUsableGrant } from '../../../domain/connection.ts';
 import { connectionData } from '../../../domain/event-of.ts';
 import type { NewEvent } from '../../../domain/events.ts';
 import type { ReceivedItem, ReceivedWebhook } from '../../../domain/received-webhook.ts';
@@ -13,7 +13,13 @@ const MAX_BODY = 200_000;
  * Connections that are told one by one. With more, one event tells of it, without a connection: a workspace with thousands of
  * owners must not become thousands.
  */
-export const MAX_TOLD = 50;
+const MAX_TOLD = 50;
+
+/** Of too many, those whose grant has ended are left out first: they must not hide the others. Null: an event without a connection. */
+export function toldOf(found: readonly Connection[]): readonly (Connection | null)[] {
+  const told = found.length > MAX_TOLD ? found.filter(hasUsableGrant) : found;
+  return told.length > 0 && told.length <= MAX_TOLD ? told : [null];
+}
 
 export interface HandedOn {
   webhook: ReceivedWebhook;

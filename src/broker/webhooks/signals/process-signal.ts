@@ -9,7 +9,7 @@ import type { Clock, Logger, Store, Telemetry, Vault } from '../../../ports/inde
 import type { Access } from '../../audit/index.ts';
 import type { Targets } from '../../integrations/index.ts';
 import { settleFailed } from '../processing/failed-processing.ts';
-import { MAX_TOLD, receivedEvent } from '../processing/received-event.ts';
+import { receivedEvent, toldOf } from '../processing/received-event.ts';
 import { OFFLINE_ACCESS, type SignalActions } from './actions.ts';
 import type { SignalReceivers } from './receivers.ts';
 import { decryptSignal, type StoredSignal } from './stored-signal.ts';
@@ -134,7 +134,7 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
       const found = acted.connections;
       isOfUser ||= acted.isOfUser;
       const isStream = effectOf(event.type) === 'stream';
-      const told: (Connection | null)[] = found.length > 0 && found.length <= MAX_TOLD ? found : isStream ? [] : [null];
+      const told = isStream && found.length === 0 ? [] : toldOf(found);
       const handedOn = { webhook, provider, item, event: own, stored, count: 1 };
       for (const [i, one] of told.entries()) {
         // As it has left them.
