@@ -3,15 +3,15 @@ import { z } from '@hono/zod-openapi';
 import { SESSION_ACTIONS } from '../domain/agent-session.ts';
 import { AGENT_SESSION_TTL_MAX_S, AGENT_SESSION_TTL_S } from '../domain/time-limits.ts';
 import { Method, PathPattern } from './callers.ts';
-import { Id, Owner, PageQuery, pattern, Slug, Time } from './common.ts';
+import { Id, Owner, PageQuery, pattern, Slug, Time, textUpTo } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 
 /** One line, for people: an audit log shows it. */
 const Line = (max: number) =>
-  z
-    .string()
-    .max(max)
-    .regex(/^\P{Cc}*[^\s\p{Cc}]\P{Cc}*$/u, 'one line that is not empty, without control characters');
+  textUpTo(max)
+    .regex(/^\P{Cc}+$/u, { error: LINE, abort: true })
+    .refine((text) => text.trim() !== '', LINE);
+const LINE = 'one line that is not empty, without control characters';
 
 export const Purpose = Line(500).openapi({
   description: 'What it is for, in words. The audit log shows it with each use.',

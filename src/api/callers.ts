@@ -3,22 +3,19 @@ import { z } from '@hono/zod-openapi';
 import { ACTIONS } from '../domain/caller.ts';
 import { normalisedPath, PathFault } from '../domain/request-path.ts';
 import { AGENT_SESSION_TTL_MAX_S } from '../domain/time-limits.ts';
-import { pattern, plain, Time, Url } from './common.ts';
+import { pattern, plain, Time, textUpTo, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 import { MAX_MAX_AGE_S } from './trusted-issuers.ts';
 
 /** As paths of calls are compared: in their normal form. */
-export const PathPattern = z
-  .string()
-  .max(1_024)
-  .superRefine((text, { addIssue }) => {
-    const [, alias = '', path = '', star = ''] = /^([a-z][a-z0-9_-]{0,40}:)?([^*]*)(\*?)$/.exec(text) ?? [];
-    const report = (message: string) => addIssue({ code: 'custom', message });
-    if (text === '*') return;
-    const normal = normalisedPath(path);
-    if (normal instanceof PathFault) return report(`a path that begins with /, or * for all. ${normal.detail}`);
-    if (`${alias}${normal}${star}` !== text) report(`its normal form is ${alias}${normal}${star}`);
-  });
+export const PathPattern = textUpTo(1_024).superRefine((text, { addIssue }) => {
+  const [, alias = '', path = '', star = ''] = /^([a-z][a-z0-9_-]{0,40}:)?([^*]*)(\*?)$/.exec(text) ?? [];
+  const report = (message: string) => addIssue({ code: 'custom', message });
+  if (text === '*') return;
+  const normal = normalisedPath(path);
+  if (normal instanceof PathFault) return report(`a path that begins with /, or * for all. ${normal.detail}`);
+  if (`${alias}${normal}${star}` !== text) report(`its normal form is ${alias}${normal}${star}`);
+});
 
 export const Method = z.string().regex(/^(?:[A-Z][A-Z-]{0,31}|\*)$/, 'a method in upper case, or * for all');
 

@@ -13,6 +13,7 @@ import {
   Slug,
   Strings,
   Time,
+  textUpTo,
   Url,
 } from './common.ts';
 import { EXAMPLE } from './examples.ts';
@@ -20,20 +21,15 @@ import { EXAMPLE } from './examples.ts';
 const wanted = { integration: EXAMPLE.integration, owner: EXAMPLE.owner, label: 'work' };
 
 /** It is shown to people: nothing that hides or reorders what stands beside it. */
-export const DisplayOwner = z
-  .string()
+export const DisplayOwner = textUpTo(120)
   .min(1)
-  .max(120)
   .regex(/^[^\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+$/u, 'no control characters');
 
 /** RFC 5646 tags with spaces between. */
-export const UiLocales = z
-  .string()
-  .max(100)
-  .regex(
-    /^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*( [A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*)*$/,
-    'language tags, with spaces between',
-  );
+export const UiLocales = textUpTo(100).regex(
+  /^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*( [A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*)*$/,
+  'language tags, with spaces between',
+);
 
 const STATUSES = ['pending', 'awaiting_finish', 'completed', 'failed', 'expired', 'cancelled'] as const;
 

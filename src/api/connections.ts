@@ -14,6 +14,7 @@ import {
   Status,
   Strings,
   Time,
+  textUpTo,
   UpstreamRevocation,
 } from './common.ts';
 import { EXAMPLE } from './examples.ts';
@@ -143,10 +144,8 @@ const TOKEN_MEMBERS: ReadonlySet<string> = new Set([
   'scope',
 ]);
 
-const plainText = z
-  .string()
+const plainText = textUpTo(255)
   .min(1)
-  .max(255)
   .regex(/^\P{Cc}*$/u, 'no control characters');
 
 export const ConnectionPost = z

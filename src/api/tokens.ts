@@ -53,7 +53,7 @@ export const ProofPost = z
     method: z.string().regex(/^[A-Z][A-Z-]{0,31}$/, 'an HTTP method, in capitals'),
     url: z
       .url({ protocol: /^https?$/ })
-      .max(2_048)
+      .max(2_048, { abort: true })
       .openapi({ description: 'The URL of the request. Its query and fragment are ignored.' }),
     nonce: z
       .string()

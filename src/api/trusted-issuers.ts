@@ -1,7 +1,7 @@
 // Trusted issuers of JWTs, and where their keys are.
 import { z } from '@hono/zod-openapi';
 import { isTrustDomain } from '../domain/spiffe.ts';
-import { plain, Url } from './common.ts';
+import { plain, textUpTo, Url } from './common.ts';
 
 /** Members that only private keys have (RFC 7518 6.2.2, 6.3.2, 6.4.1). */
 const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
@@ -45,10 +45,8 @@ const NO_OWNERS = ['iss', 'aud', 'exp', 'nbf', 'iat', 'jti'];
 
 const OwnerMapping = z
   .strictObject({
-    claim: z
-      .string()
+    claim: textUpTo(128)
       .min(1)
-      .max(128)
       .refine((claim) => !NO_OWNERS.includes(claim), 'does not name a user')
       .openapi({ description: 'The claim that names the owner: one text, such as `sub`' }),
     prefix: plain(200).optional().openapi({
@@ -74,7 +72,7 @@ export const TrustedIssuer = z
     }),
     jwks_uri: z
       .url({ protocol: /^https?$/, error: 'an http or https URL' })
-      .max(2_048)
+      .max(2_048, { abort: true })
       .optional(),
     jwks: Jwks.optional(),
   })

@@ -116,8 +116,12 @@ function tokenOf(subject: unknown): EventSubject {
   return { kind: 'token', identifiedBy, token: plainBase64(token) };
 }
 
-/** Without padding, in the ordinary alphabet: senders differ. */
-export const plainBase64 = (text: string): string => text.replaceAll('-', '+').replaceAll('_', '/').replace(/=+$/, '');
+/** Without padding, of which there are two characters at most, in the ordinary alphabet: senders differ. */
+export const plainBase64 = (text: string): string =>
+  text
+    .replaceAll('-', '+')
+    .replaceAll('_', '/')
+    .replace(/={1,2}$/, '');
 
 /** The claims as they are shown and handed on: without what identifies a token. */
 export function shownClaims(claims: Claims): Record<string, unknown> {
