@@ -78,6 +78,8 @@ export interface Caller {
 
 /** The caller behind the admin key of the settings, which is in no table. */
 export const ADMIN_ID = 'clr_admin';
+/** Of the admin key itself: a session of it, which is the same caller, has fewer. */
+export const ADMIN_PERMISSIONS: Permission[] = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
 
 export interface CallerKey {
   id: string;

@@ -1,5 +1,5 @@
 // Who hears an event: which callers may, and which of their endpoints want to.
-import { ADMIN_ID, allows, matches, type Permission } from './caller.ts';
+import { ADMIN_ID, ADMIN_PERMISSIONS, allows, matches, type Permission } from './caller.ts';
 import type { NewEvent } from './events.ts';
 import type { WebhookEndpoint } from './webhook-endpoint.ts';
 
@@ -18,7 +18,6 @@ export interface Listener extends Pick<WebhookEndpoint, 'id' | 'callerId' | 'typ
 export function mayHear(caller: { id: string; permissions: readonly Permission[] }, event: Audible): boolean {
   const { integration, owner, callerId } = event;
   if (callerId !== null && callerId !== caller.id) return false;
-  if (caller.id === ADMIN_ID) return true;
   if (integration !== null && owner !== null) return allows(caller.permissions, 'events', integration, owner);
   return caller.permissions.some(
     ({ actions, integrations, owners }) =>
@@ -33,7 +32,8 @@ export function mayHear(caller: { id: string; permissions: readonly Permission[]
 export function hears(listener: Listener, event: Audible): boolean {
   if (event.endpointId !== null && event.endpointId !== listener.id) return false;
   if (event.endpointId === null && !isWanted(listener, event)) return false;
-  return mayHear({ id: listener.callerId, permissions: listener.permissions }, event);
+  const { callerId: id, permissions } = listener;
+  return mayHear({ id, permissions: id === ADMIN_ID ? ADMIN_PERMISSIONS : permissions }, event);
 }
 
 /** Filters of integrations and owners say nothing about what concerns no integration. */

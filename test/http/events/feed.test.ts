@@ -84,6 +84,23 @@ describe('the feed', () => {
     expect((await broker.ask('GET', '/v1/events/msg_none')).status).toBe(404);
   });
 
+  test('a session reads no event, the admin key of which it is either', async () => {
+    const [own, other] = (await get('')).data.map(({ id }) => `/v1/events/${id}`) as [string, string];
+    const { status, body } = await broker.ask('POST', '/v1/sessions', {
+      ...{ owner: 'ada', integrations: ['acme'], purpose: 'read what happens' },
+      actions: ['token', 'proxy', 'connections:read', 'sessions'],
+    });
+    expect(status).toBe(201);
+    const session = String(body.token);
+    for (const [path, refused] of [
+      ['/v1/events', 403],
+      [own, 404],
+      [other, 404],
+    ] as const)
+      expect([path, (await broker.ask('GET', path, undefined, session)).status]).toEqual([path, refused]);
+    expect((await broker.ask('GET', own)).status).toBe(200);
+  });
+
   test('what is not asked rightly is refused', async () => {
     const others = await broker.callerKey({ actions: ['token', 'audit:read', 'webhooks'] });
     expect((await broker.ask('GET', '/v1/events', undefined, others)).status).toBe(403);

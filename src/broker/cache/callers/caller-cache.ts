@@ -5,6 +5,7 @@ import type { AgentSession } from '../../../domain/agent-session.ts';
 import { upTo } from '../../../domain/cache-bounds.ts';
 import {
   ADMIN_ID,
+  ADMIN_PERMISSIONS,
   type Caller,
   type Permission,
   type Principal,
@@ -23,7 +24,7 @@ const ADMIN: Principal = {
   caller: {
     id: ADMIN_ID,
     name: ADMIN_CALLER_NAME,
-    permissions: [{ actions: ['*'], integrations: ['*'], owners: ['*'] }],
+    permissions: ADMIN_PERMISSIONS,
   },
   credential: { kind: 'key', id: 'key_admin', expiresAt: null },
   rateLimit: null,
