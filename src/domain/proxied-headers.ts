@@ -34,7 +34,7 @@ const NOT_FORWARDED = new Set([
 ]);
 const PRIVATE = /^(?:x-forwarded-|proxy-|valetkey-)/;
 
-/** For browsers at the API's own origin, or about the connection to it. */
+/** For browsers at the API's own origin, or about the connection to it; for caches and servers in front of it. */
 const NOT_RETURNED = new Set([
   ...HOP_BY_HOP,
   'set-cookie',
@@ -42,7 +42,16 @@ const NOT_RETURNED = new Set([
   'strict-transport-security',
   'alt-svc',
   'clear-site-data',
+  'surrogate-control',
+  'akamai-cache-control',
+  'edge-control',
+  'edge-cache-control',
+  'x-accel-expires',
+  'x-accel-redirect',
+  'x-sendfile',
 ]);
+/** RFC 9213, and what vendors put before it. */
+const CDN_CACHE_CONTROL = 'cdn-cache-control';
 const NOT_RETURNED_PREFIXES = /^(?:access-control-|valetkey-|proxy-)/;
 
 /** What the other methods are called by, for servers that take them for the method. */
@@ -113,18 +122,42 @@ export function forwardedHeaders(raw: readonly string[], { api, credential, leng
 export const isForwarded = (raw: readonly string[], name: string): boolean =>
   (headerOf(raw, name)?.trim() ?? '') !== '' && !namedInConnection(raw)?.has(name);
 
-/** The headers of the API's response that the caller gets. `status`: one without content has no length. */
+/**
+ * The headers of the API's response that the caller gets: no cache that several use keeps it, and none takes it for that of another
+ * connection. `status`: one without content has no length.
+ */
 export function returnedHeaders(raw: readonly string[], status: number): string[] {
   const named = namedInConnection(raw);
   const returned: string[] = [];
+  let caching = '';
+  let varying = '';
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase();
     if (NOT_RETURNED.has(name) || NOT_RETURNED_PREFIXES.test(name) || named?.has(name)) continue;
+    if (name.endsWith(CDN_CACHE_CONTROL)) continue;
     if (name === 'content-length' && status === 204) continue;
-    returned.push(raw[i]!, raw[i + 1]!);
+    if (name === 'cache-control') caching += `${raw[i + 1]!},`;
+    else if (name === 'vary') varying += `${raw[i + 1]!}, `;
+    else returned.push(raw[i]!, raw[i + 1]!);
   }
+  returned.push('Cache-Control', privately(caching), 'Vary', varyingByConnection(varying));
   return returned;
 }
+
+/** RFC 9111 5.2.2. `private` stands beside `no-store` too, which `must-understand` makes void. */
+function privately(caching: string): string {
+  if (caching === '') return 'private';
+  const directives = caching.match(DIRECTIVE)?.map((one) => one.trim()) ?? [];
+  return ['private', ...directives.filter((one) => one !== '' && !OF_SHARED_CACHES.test(one))].join(', ');
+}
+/** A list in quotes may have commas. */
+const DIRECTIVE = /(?:[^,"]|"[^"]*")+/g;
+/** `private` may be about some headers alone: without these it is about the response. */
+const OF_SHARED_CACHES = /^(?:public|private|s-maxage)(?![\w-])/i;
+
+/** RFC 9110 12.5.5: the headers that say which connection is used. All may be the same URL. */
+const varyingByConnection = (varying: string): string =>
+  varying.includes('*') ? '*' : `${varying}Authorization, Valetkey-Owner, Valetkey-Label, Valetkey-Host`;
 
 /** The first value of a header; `name` in lower case. */
 export function headerOf(raw: readonly string[], name: string): string | undefined {

@@ -91,6 +91,9 @@ describe('the API is sent', () => {
 });
 
 describe('the caller gets', () => {
+  const SELECTING = 'Authorization, Valetkey-Owner, Valetkey-Label, Valetkey-Host';
+  const OURS = ['Cache-Control', 'private', 'Vary', SELECTING];
+
   test('what the API sends, repeated headers too', () => {
     const sent = [
       'ETag',
@@ -106,7 +109,7 @@ describe('the caller gets', () => {
       'Location',
       '/x',
     ];
-    expect(returnedHeaders(sent, 200)).toEqual(sent);
+    expect(returnedHeaders(sent, 200)).toEqual([...sent, ...OURS]);
   });
 
   test.each([
@@ -122,11 +125,50 @@ describe('the caller gets', () => {
     'Upgrade',
     'Valetkey-Error',
     'Proxy-Authenticate',
-  ])('no %s of the API', (name) => expect(returnedHeaders([name, 'x', 'ETag', 'y'], 200)).toEqual(['ETag', 'y']));
+  ])('no %s of the API', (name) =>
+    expect(returnedHeaders([name, 'x', 'ETag', 'y'], 200)).toEqual(['ETag', 'y', ...OURS]),
+  );
 
   test('nothing that Connection names, and no length of a response without content', () => {
-    expect(returnedHeaders(['Connection', 'x-hop', 'X-Hop', '1', 'Content-Length', '0'], 204)).toEqual([]);
+    expect(returnedHeaders(['Connection', 'x-hop', 'X-Hop', '1', 'Content-Length', '0'], 204)).toEqual(OURS);
   });
+
+  test.each([
+    [[], 'private'],
+    [[''], 'private'],
+    [['private, max-age=60, s-maxage=60'], 'private, max-age=60'],
+    [['PUBLIC,max-age=5', 'S-MaxAge = 9,must-revalidate'], 'private, max-age=5, must-revalidate'],
+    [['no-store'], 'private, no-store'],
+    [['no-store, must-understand'], 'private, no-store, must-understand'],
+    [['private="set-cookie, x", no-cache="a, public", max-age=1'], 'private, no-cache="a, public", max-age=1'],
+    [['publicly, x-private, "public'], 'private, publicly, x-private'],
+  ])('nothing that a shared cache keeps: %j', (sent, told) => {
+    const headers = sent.flatMap((value) => ['Cache-Control', value]);
+    expect(pairs(returnedHeaders(headers, 200))).toEqual([`Cache-Control: ${told}`, `Vary: ${SELECTING}`]);
+  });
+
+  test.each([
+    [['Accept, Accept-Encoding'], `Accept, Accept-Encoding, ${SELECTING}`],
+    [['Accept', 'Origin'], `Accept, Origin, ${SELECTING}`],
+    [['Accept', '*'], '*'],
+  ])('what an answer depends on: %j', (sent, told) => {
+    const headers = sent.flatMap((value) => ['vary', value]);
+    expect(pairs(returnedHeaders(headers, 200))).toEqual(['Cache-Control: private', `Vary: ${told}`]);
+  });
+
+  test.each([
+    'Surrogate-Control',
+    'CDN-Cache-Control',
+    'Cloudflare-CDN-Cache-Control',
+    'Vercel-CDN-Cache-Control',
+    'Akamai-Cache-Control',
+    'Edge-Control',
+    'X-Accel-Expires',
+    'X-Accel-Redirect',
+    'X-Sendfile',
+  ])('no %s, which is for servers before the API', (name) =>
+    expect(returnedHeaders([name, 'max-age=60'], 200)).toEqual(OURS),
+  );
 });
 
 test('a method that a header or the query puts in place counts beside the one that was sent', () => {
