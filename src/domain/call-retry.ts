@@ -8,9 +8,12 @@ const RETRIED: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 /** What `Valetkey-Retry` may ask for. */
 export const MAX_RETRIES = 5;
 
-/** Whether a request has no other effect when it is sent twice: by its method, or by the key that the API knows it by. */
-export const isRepeatable = (method: string, hasIdempotencyKey: boolean): boolean =>
-  IDEMPOTENT.has(method) || hasIdempotencyKey;
+/**
+ * Whether a request has no other effect when it is sent twice: by each of the methods that its server may take it for, or by the key
+ * that the API knows it by.
+ */
+export const isRepeatable = (methods: readonly string[], hasIdempotencyKey: boolean): boolean =>
+  hasIdempotencyKey || methods.every((method) => IDEMPOTENT.has(method));
 
 /** Whether a response of this status may be another one a moment later. */
 export const isRetriedStatus = (status: number): boolean => RETRIED.has(status);

@@ -246,13 +246,13 @@ const MAX_UNPROVEN = 10_000;
 type Sent = GuardedResponse | UpstreamError;
 
 /** Whether it may be sent twice, and can be. */
-function canRepeat({ outgoing, prepared }: Attempted): boolean {
+function canRepeat({ outgoing, prepared, use }: Attempted): boolean {
   const { method, path, headers, body } = outgoing;
   const { header, query } = prepared.idempotency;
   const hasKey =
     (header !== undefined && isForwarded(headers, header)) ||
     (query !== undefined && (new URLSearchParams(path.query).get(query) ?? '') !== '');
-  return isRepeatable(method, hasKey) && body.canRepeat();
+  return isRepeatable(use.proxied?.methods ?? [method], hasKey) && body.canRepeat();
 }
 
 /** A response that no one reads would keep its connection, and its place in the limits. */

@@ -36,11 +36,11 @@ const rejectOld = (request: ReceivedRequest) =>
 async function call(
   id: string,
   method: string,
-  { headers = [] as string[], body = undefined as Buffer | undefined, chunked = false } = {},
+  { headers = [] as string[], body = undefined as Buffer | undefined, chunked = false, query = '' } = {},
 ): Promise<RawAnswer> {
   const length = body === undefined ? [] : [chunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${body.length}`];
   const head = [
-    `${method} /v1/connections/${id}/proxy/x HTTP/1.1`,
+    `${method} /v1/connections/${id}/proxy/x${query} HTTP/1.1`,
     'Host: x',
     `Authorization: Bearer ${setup.broker.adminKey}`,
     ...headers,
@@ -177,14 +177,21 @@ describe('a call that fails', () => {
   });
 
   test.each([
-    ['POST', []],
-    ['PATCH', []],
-    ['PROPFIND', []],
-  ])('is not repeated when it is %s', async (method, headers) => {
-    upstream.onHead = fails(9, '503 Unavailable');
-    await call(await connect(), method, { headers: ['Valetkey-Retry: 5', ...headers] });
-    expect(upstream.requests).toHaveLength(1);
-  });
+    ['POST', [], ''],
+    ['PATCH', [], ''],
+    ['PROPFIND', [], ''],
+    ['PUT', ['X-HTTP-Method-Override: POST'], ''],
+    ['DELETE', ['X_HTTP_Method: patch'], ''],
+    ['GET', [], '?_method=POST'],
+    ['POST', ['X-HTTP-Method-Override: PUT'], ''],
+  ])(
+    'is not repeated when it is or may be taken for what is not idempotent: %s %j %s',
+    async (method, headers, query) => {
+      upstream.onHead = fails(9, '503 Unavailable');
+      await call(await connect(), method, { headers: ['Valetkey-Retry: 5', ...headers], query });
+      expect(upstream.requests).toHaveLength(1);
+    },
+  );
 
   test.each(['500 Oh', '404 Not Found', '400 Bad', '501 Never'])('with %s is not repeated', async (status) => {
     upstream.onHead = fails(9, status);
