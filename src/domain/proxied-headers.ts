@@ -177,11 +177,33 @@ export function methodsOf(method: string, raw: readonly string[], query: string)
       methods.push(raw[i + 1]!.trim().toUpperCase());
   if (/method|%/i.test(query)) {
     // Some servers part pairs by semicolons.
-    for (const [name, value] of new URLSearchParams(query.replaceAll(';', '&')))
-      if (METHOD_PARAMETER.test(name)) methods.push(value.trim().toUpperCase());
+    for (const [name, value] of new URLSearchParams(query.replaceAll(';', '&'))) {
+      const put = value.trim().toUpperCase();
+      if (METHOD_PARAMETERS.has(lettersOf(name)) && (METHODS.has(put) || !MEANS_OTHERS.test(name))) methods.push(put);
+    }
   }
   return methods;
 }
 
-/** `_method`, and what PHP makes of other names: it cuts them at a NUL, drops blanks before them, and writes `_` for `.`, `[` and blanks. */
-const METHOD_PARAMETER = /^ *[_.[ ]method(?:$|\0)/i;
+/**
+ * Facebook's `method`, Salesforce's `_HttpMethod`, Google's `$httpMethod`, the `_method` of frameworks, and the names of the headers:
+ * by their letters, since servers differ in what else they write and drop. PHP cuts a name at a NUL, drops blanks before it, and
+ * writes `_` for `.`, `[` and blanks.
+ */
+const METHOD_PARAMETERS: ReadonlySet<string> = new Set([
+  'method',
+  'methodoverride',
+  'httpmethod',
+  'httpmethodoverride',
+  'xmethodoverride',
+  'xhttpmethod',
+  'xhttpmethodoverride',
+]);
+const lettersOf = (name: string): string =>
+  name
+    .replace(/\0.*/s, '')
+    .replace(/[^a-z]/gi, '')
+    .toLowerCase();
+/** `method` says something else at most APIs (`method=flickr.photos.search`): only with a method as its value it is one. */
+const MEANS_OTHERS = /^ *method/i;
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);

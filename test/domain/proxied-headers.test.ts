@@ -187,6 +187,35 @@ test.each(['%5fmethod', '_m%65thod', '.method', '%20_method', '[method', '_metho
   (name) => expect(methodsOf('POST', [], `?a=1&${name}=delete`)).toEqual(['POST', 'DELETE']),
 );
 
+test.each([
+  ['method=delete', 'DELETE'],
+  ['Method=%20Post%20', 'POST'],
+  ['fields=id&method=delete', 'DELETE'],
+  ['method[]=delete', 'DELETE'],
+  ['_HttpMethod=DELETE', 'DELETE'],
+  ['%5Fhttpmethod=patch', 'PATCH'],
+  ['$httpMethod=DELETE', 'DELETE'],
+  ['%24httpMethod=DELETE', 'DELETE'],
+  ['http_method=DELETE', 'DELETE'],
+  ['x-http-method-override=PUT', 'PUT'],
+  ['X-HTTP-Method=PUT', 'PUT'],
+  ['_method=frobnicate', 'FROBNICATE'],
+])('a method in the query counts by the names that providers give it: %s', (query, method) =>
+  expect(methodsOf('GET', [], `?${query}`)).toEqual(['GET', method]),
+);
+
+test.each([
+  'method=flickr.photos.search',
+  'method=user.getRecentTracks&format=json',
+  'method[]=card',
+  'payment_method=delete',
+  'methods=delete',
+  'q=method%3Ddelete',
+  'methodology=post',
+])('a parameter that only looks like a method is none: %s', (query) =>
+  expect(methodsOf('GET', [], `?${query}`)).toEqual(['GET']),
+);
+
 test('a header with underscores is what servers take it for', () => {
   expect(methodsOf('GET', ['X_HTTP_Method-Override', 'delete'], '')).toEqual(['GET', 'DELETE']);
   const sent = ['X_Original_URL', '/admin', 'X_Forwarded_Host', 'x', 'X_Mine', '1', 'User-Agent', 'u'];

@@ -304,6 +304,7 @@ describe('who may call', () => {
     expect(await status('GET', '/repos/a', 'Valetkey-Host: files')).toBe(403);
     expect(await status('GET', '/repos/a', 'X-HTTP-Method-Override: DELETE')).toBe(403);
     expect(await status('GET', '/repos/a?_method=delete')).toBe(403);
+    expect(await status('GET', '/repos/a?method=delete')).toBe(403);
     expect(await status('GET', '/repos/../user')).toBe(400);
     expect(setup.upstream.requests).toEqual([]);
     const { body } = await setup.call(ada, 'POST', '/admin', { key });
