@@ -93,7 +93,7 @@ function methodsOfBoth(a: readonly string[], b: readonly string[]): string[] {
 }
 
 /** Whether one pattern matches all that the other one does. A prefix matches a longer one, since a pattern is compared as a text. */
-const includesPattern = (outer: readonly string[] | undefined, inner: string): boolean =>
+export const includesPattern = (outer: readonly string[] | undefined, inner: string): boolean =>
   outer === undefined || outer.some((pattern) => matches(pattern, inner));
 
 /** What is asked for, of which a permission has to cover everything that is named. */
@@ -120,7 +120,7 @@ export const coversWanted = (permissions: readonly Permission[], wanted: Wanted)
       (wanted.tool === undefined || includesPattern(one.tools, wanted.tool)),
   );
 
-const coversMethod = (methods: readonly string[] | undefined, method: string): boolean =>
+export const coversMethod = (methods: readonly string[] | undefined, method: string): boolean =>
   methods === undefined ||
   methods.includes('*') ||
   methods.includes(method) ||

@@ -3,7 +3,14 @@
 import { type Agent, MAX_SESSION_DEPTH, type SessionAction, type SessionLimits } from '../../domain/agent-session.ts';
 import { ADMIN_ID, type MissingPermission, type Permission, type Principal } from '../../domain/caller.ts';
 import type { InputIssue } from '../../domain/errors.ts';
-import { coversWanted, intersection, permissionOfSession, type Wanted } from '../../domain/narrowed-permissions.ts';
+import {
+  coversMethod,
+  coversWanted,
+  includesPattern,
+  intersection,
+  permissionOfSession,
+  type Wanted,
+} from '../../domain/narrowed-permissions.ts';
 import { AGENT_SESSION_TTL_MAX_S, AGENT_SESSION_TTL_S, SIGNED_JWT_MAX_TTL_MS } from '../../domain/time-limits.ts';
 
 export interface AgentSessionRequest {
@@ -30,7 +37,7 @@ export function missingFor(
   request: AgentSessionRequest,
 ): MissingPermission | undefined {
   const { owner, integrations, actions, scopes } = request;
-  for (const integration of integrations)
+  for (const integration of new Set(integrations))
     for (const action of new Set<SessionAction>(['sessions', ...actions])) {
       const plain: Wanted = { action, integration, owner };
       if (!coversWanted(permissions, plain)) return { action, integration, owner };
@@ -45,17 +52,24 @@ export function missingFor(
   return undefined;
 }
 
-/** Each method at each path has to be covered by one permission. */
+/**
+ * Each method at each path with each tool has to be covered by one permission. There are 50,000 of these at each integration: a
+ * permission is compared with each value once, and then only those differ that other permissions cover.
+ */
 function missingCall(
   permissions: readonly Permission[],
   wanted: Wanted,
-  { methods = [], paths = [], tools = [] }: AgentSessionRequest,
+  { methods, paths, tools }: AgentSessionRequest,
 ): MissingPermission | undefined {
   const { action, integration, owner } = wanted;
-  for (const method of orNone(methods))
-    for (const path of orNone(paths))
-      for (const tool of orNone(tools))
-        if (!coversWanted(permissions, { ...wanted, method, path, tool }))
+  const able = permissions.filter((one) => coversWanted([one], wanted));
+  const byMethod = byCoverage(able, methods, (one, method) => coversMethod(one.methods, method));
+  const byPath = byCoverage(able, paths, (one, path) => includesPattern(one.paths, path));
+  const byTool = byCoverage(able, tools, (one, tool) => includesPattern(one.tools, tool));
+  for (const [atMethod, method] of byMethod)
+    for (const [atPath, path] of byPath)
+      for (const [atTool, tool] of byTool)
+        if ((atMethod & atPath & atTool) === 0n)
           return {
             ...{ action, integration, owner },
             ...(method !== undefined && { method }),
@@ -65,7 +79,22 @@ function missingCall(
   return undefined;
 }
 
-const orNone = (list: readonly string[]): readonly (string | undefined)[] => (list.length === 0 ? [undefined] : list);
+/** Which permissions cover a value, one bit each, and the first of the values that just these cover. What is not named, all cover. */
+function byCoverage(
+  permissions: readonly Permission[],
+  values: readonly string[] | undefined,
+  covers: (permission: Permission, value: string) => boolean,
+): Map<bigint, string | undefined> {
+  const found = new Map<bigint, string | undefined>();
+  for (const value of values ?? [undefined]) {
+    let bits = 0n;
+    permissions.forEach((one, i) => {
+      if (value === undefined || covers(one, value)) bits |= 1n << BigInt(i);
+    });
+    if (!found.has(bits)) found.set(bits, value);
+  }
+  return found;
+}
 
 /** How long it lasts, in seconds, or what is wrong with that. */
 export function ttlOf(

@@ -10,7 +10,7 @@ import {
 } from '../../../src/broker/agents/session-request.ts';
 import { MAX_SESSION_DEPTH, SESSION_ACTIONS, type SessionLimits } from '../../../src/domain/agent-session.ts';
 import { type Action, allows, type Extent, type Permission, type Principal } from '../../../src/domain/caller.ts';
-import { narrowed, permissionOfSession } from '../../../src/domain/narrowed-permissions.ts';
+import { coversWanted, narrowed, permissionOfSession } from '../../../src/domain/narrowed-permissions.ts';
 import { anAgentSession } from '../../stores/builders.ts';
 import { isLong } from '../../support/long.ts';
 
@@ -160,6 +160,56 @@ test('a session that is accepted may do no more than its maker, on each level, w
   expect(Math.min(...reached.slice(0, MAX_SESSION_DEPTH)), String(reached)).toBeGreaterThan(20);
   expect(reached[MAX_SESSION_DEPTH]).toBe(0);
   expect(served).toBeGreaterThan(200);
+});
+
+test('what is missing is the first method, path and tool together that no single permission covers', () => {
+  let refused = 0;
+  const property = fc.property(permissions, request, (own, wanted) => {
+    const { owner, scopes, methods = [undefined], paths = [undefined], tools = [undefined] } = wanted;
+    const missing = missingFor(own, { ...wanted, actions: ['proxy'] });
+    if (missing && (missing.action !== 'proxy' || missing.scopes)) return;
+    const ask = wanted.integrations.flatMap((integration) =>
+      methods.flatMap((method) =>
+        paths.flatMap((at) =>
+          tools.map((tool) => ({ action: 'proxy' as const, integration, owner, method, path: at, tool })),
+        ),
+      ),
+    );
+    const uncovered = ask.find((one) => !coversWanted(own, { ...one, scopes }));
+    const isPlain = missing && !coversWanted(own, { action: 'proxy', integration: missing.integration, owner });
+    if (isPlain) return;
+    refused += Number(missing !== undefined);
+    expect(missing).toEqual(uncovered === undefined ? undefined : JSON.parse(JSON.stringify(uncovered)));
+  });
+  fc.assert(property, { numRuns: isLong ? 50_000 : 3_000 });
+  expect(refused).toBeGreaterThan(20);
+});
+
+test('the largest request is compared with each permission value by value, and not by all that they can be together', () => {
+  let read = 0;
+  const counted = (one: Permission): Permission => ({
+    ...one,
+    get paths() {
+      read++;
+      return one.paths;
+    },
+  });
+  const own = Array.from({ length: 10 }, (_, i) =>
+    counted({
+      ...{ actions: ['sessions', 'proxy'], integrations: ['*'], owners: ['*'], methods: ['*'], tools: ['*'] },
+      ...{ scopes: ['s*'], paths: i === 9 ? ['/a/*', '/p*'] : [`/b${i}/*`, '/p1*'] },
+    }),
+  );
+  const many = (count: number, of: string) => Array.from({ length: count }, (_, i) => `${of}${i}`);
+  const largest = {
+    ...{ owner: 'user_1', integrations: many(20, 'i'), actions: ['proxy' as const], purpose: 'all at once' },
+    ...{ scopes: many(50, 's'), methods: many(20, 'M'), paths: many(50, '/p'), tools: many(50, 't') },
+  };
+  expect(missingFor(own, largest)).toBeUndefined();
+  expect(read).toBeLessThanOrEqual(20 * 50 * own.length);
+  expect(missingFor(own, { ...largest, paths: [...many(49, '/p'), '/q'] })).toMatchObject({
+    ...{ integration: 'i0', method: 'M0', path: '/q', tool: 't0' },
+  });
 });
 
 /** What this request alone asks for, without what its maker adds. */
