@@ -75,6 +75,22 @@ test('a bulk revocation: needs what the operation needs, revokes all that match,
   });
 });
 
+test('an agent session sees no job of its caller, which may be about any owner', async () => {
+  const grant = { actions: ['connections:write', 'connections:read', 'sessions'], integrations: ['*'], owners: ['*'] };
+  const app = await caller('app', [grant]);
+  const job = await ended(
+    expectOk(await start({ kind: 'connections.revoke', integration: 'acme', owner: 'bob' }, app.key), 202).id,
+  );
+  const session = { owner: 'alice', integrations: ['other'], actions: ['connections:read'], purpose: 'look around' };
+  for (const key of [app.key, undefined]) {
+    const { token } = expectOk(await broker.ask('POST', '/v1/sessions', session, key), 201);
+    expect(expectOk(await broker.ask('GET', '/v1/jobs', undefined, String(token))).data).toEqual([]);
+    for (const method of ['GET', 'DELETE'] as const)
+      expectProblem(await broker.ask(method, `/v1/jobs/${job.id}`, undefined, String(token)), 404, 'not_found');
+  }
+  expect(expectOk(await broker.ask('GET', '/v1/jobs', undefined, app.key)).data).toEqual([job]);
+});
+
 test('a replay: of the caller’s own endpoint; and a key rotation: of admins', async () => {
   const owner = await caller('listener', [{ actions: ['events'], integrations: ['*'], owners: ['*'] }]);
   const other = await caller('other', [{ actions: ['events'], integrations: ['*'], owners: ['*'] }]);

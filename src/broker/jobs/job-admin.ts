@@ -8,8 +8,8 @@ import { newId } from '../secrets/index.ts';
 import type { JobKinds, JobWork, WantedJob } from './kinds/job-work.ts';
 
 /**
- * A caller sees its own jobs, and cancels those that it might still start; who may read everything sees all of them, and an
- * admin may cancel them.
+ * A caller sees its own jobs, and cancels those that it might still start; its agent sessions see none. Who may read everything
+ * sees all of them, and an admin may cancel them.
  */
 export interface JobAdmin {
   /** Needs what the operation itself needs. It is begun within a second, by any replica. */
@@ -36,8 +36,9 @@ const MOST_OPEN = 20;
 export function createJobAdmin({ store, kinds, wake, access, clock }: JobAdminParts): JobAdmin {
   const has = ({ principal }: Call, action: 'admin' | 'admin:read') =>
     allows(principal.caller.permissions, action, '*', '*');
-  /** Users of console links are one caller, whatever their role is. */
-  const isOwn = ({ principal: { caller } }: Call, job: Job, action: 'admin' | 'admin:read') =>
+  /** Users of console links are one caller, whatever their role is. A session is its caller, and started none of its jobs. */
+  const isOwn = ({ principal: { caller, session } }: Call, job: Job, action: 'admin' | 'admin:read') =>
+    session === undefined &&
     job.callerId === caller.id &&
     (action === 'admin:read' || caller.permissions.some((one) => hasAction(one, JOB_ACTIONS[job.kind])));
   const reaches = (call: Call, job: Job, action: 'admin' | 'admin:read') =>
@@ -84,9 +85,10 @@ export function createJobAdmin({ store, kinds, wake, access, clock }: JobAdminPa
       return job;
     },
 
-    list: (call, { status }, page) => {
-      const caller = has(call, 'admin:read') ? undefined : call.principal.caller.id;
-      return store.jobs({ caller, status }, page);
+    async list(call, { status }, page) {
+      const { caller, session } = call.principal;
+      if (has(call, 'admin:read')) return store.jobs({ caller: undefined, status }, page);
+      return session ? { data: [], next: null } : store.jobs({ caller: caller.id, status }, page);
     },
 
     get: (call, id) => find(call, id, 'admin:read'),

@@ -28,7 +28,8 @@ const list = createRoute({
   method: 'get',
   path: '/v1/jobs',
   summary: 'List jobs',
-  description: 'Those of the caller; who may read everything sees those of all callers. Newest first.',
+  description:
+    'Those of the caller, of which its agent sessions see none; who may read everything sees those of all callers. Newest first.',
   request: { query: JobQuery },
   responses: { 200: json(pageOf(JobView), 'A page of jobs'), ...problems() },
 });
