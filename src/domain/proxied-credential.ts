@@ -95,29 +95,55 @@ const MAX_DECODINGS = 4;
 /** What is cut may leave the secret behind again, so often at most. */
 const MAX_CUTS = 8;
 
-/** A text of a response without the secrets: an API may repeat the URL that it was called with, in an encoding of its own. */
-export function withoutSecrets(text: string, secrets: readonly string[]): string {
-  let left = text;
-  for (const secret of secrets) if (secret.length <= left.length) left = without(left, bytesOf(secret));
-  return left;
+/** Shorter texts are, encoded, in other texts as well. */
+const MIN_ENCODED = 8;
+
+/** The secrets, and each in hexadecimal and in base64 of either alphabet, alone or within something else. */
+export function withEncodings(secrets: readonly string[]): readonly string[] {
+  const encoded = secrets.filter((secret) => secret.length >= MIN_ENCODED).flatMap(encodingsOf);
+  return [...new Set([...secrets, ...encoded])];
 }
 
-/** As they came, but for the secrets: names and values in turn. */
+function encodingsOf(secret: string): string[] {
+  const hex = Buffer.from(secret).toString('hex');
+  // What stands before it says with which bit its first digit begins: the digits that are its own alone.
+  const base64 = [0, 1, 2].map((before) => {
+    const bytes = Buffer.concat([Buffer.alloc(before), Buffer.from(secret)]);
+    return bytes.toString('base64').slice(Math.ceil((before * 4) / 3), Math.floor((bytes.length * 4) / 3));
+  });
+  const url = base64.map((text) => text.replaceAll('+', '-').replaceAll('/', '_'));
+  return [hex, hex.toUpperCase(), ...base64, ...url];
+}
+
+/** A text of a response without the secrets: an API may repeat the URL that it was called with, in an encoding of its own. */
+export const withoutSecrets = (text: string, secrets: readonly string[]): string =>
+  without(text, bytesOf(secrets, text.length));
+
+/** As they came, but for the secrets: names and values in turn. A header with one in its name is left out. */
 export function headersWithoutSecrets(headers: readonly string[], secrets: readonly string[]): string[] {
   let longest = 0;
-  for (let i = 1; i < headers.length; i += 2) longest = Math.max(longest, headers[i]!.length);
-  // In bytes, none is shorter.
-  const all = secrets.filter((secret) => secret.length <= longest).map(bytesOf);
-  return headers.map((text, i) => (i % 2 === 0 || all.length === 0 ? text : all.reduce(without, text)));
+  for (const text of headers) longest = Math.max(longest, text.length);
+  const all = bytesOf(secrets, longest);
+  if (all.length === 0) return [...headers];
+  const kept: string[] = [];
+  for (let i = 0; i < headers.length; i += 2)
+    if (without(headers[i]!, all) === headers[i]) kept.push(headers[i]!, without(headers[i + 1]!, all));
+  return kept;
 }
 
-const bytesOf = (secret: string): string => Buffer.from(secret).toString('latin1');
+/** Those that a text of this length can have, one character for each byte. In bytes, none is shorter. */
+function bytesOf(secrets: readonly string[], length: number): string[] {
+  const all: string[] = [];
+  for (const secret of secrets)
+    if (secret !== '' && secret.length <= length)
+      all.push(VISIBLE.test(secret) ? secret : Buffer.from(secret).toString('latin1'));
+  return all;
+}
 
-function without(text: string, bytes: string): string {
-  if (text.length < bytes.length || bytes === '') return text;
+function without(text: string, all: readonly string[]): string {
   let left = text;
-  for (let cuts = 0; cuts < MAX_CUTS; cuts++) {
-    const found = placesOf(left, bytes);
+  for (let cuts = 0; cuts <= MAX_CUTS * all.length; cuts++) {
+    const found = placesOf(left, all);
     if (found.length === 0) return left;
     let kept = '';
     let from = 0;
@@ -130,12 +156,16 @@ function without(text: string, bytes: string): string {
   return '';
 }
 
-/** Where a text has these bytes, as they are or however often they are percent-encoded. */
-function placesOf(text: string, bytes: string): [start: number, end: number][] {
+/** Where a text has the bytes of one of them, as they are or however often they are escaped: as in URLs, or as in JSON. */
+function placesOf(text: string, all: readonly string[]): [start: number, end: number][] {
+  if (all.every((bytes) => bytes.length > text.length)) return [];
   let read: Read = { text, at: undefined };
   for (let decodings = 0; ; decodings++) {
-    const places = occurrences(read, bytes);
-    if (places.length > 0 || decodings >= MAX_DECODINGS || !read.text.includes('%')) return places;
+    for (const bytes of all) {
+      const places = occurrences(read, bytes);
+      if (places.length > 0) return places;
+    }
+    if (decodings >= MAX_DECODINGS || !/[%\\]/.test(read.text)) return [];
     read = decodedOnce(read);
   }
 }
@@ -162,12 +192,16 @@ function decodedOnce({ text, at }: Read): Read {
   const decoded: string[] = [];
   const from: number[] = [];
   for (let i = 0; i < text.length; ) {
-    const digits = text.slice(i + 1, i + 3);
-    const isEscape = text[i] === '%' && /^[0-9a-f]{2}$/i.test(digits);
+    const one = text[i]!;
+    ESCAPE.lastIndex = i;
+    const [all = one, digits, itself = all] = ((one === '%' || one === '\\') && ESCAPE.exec(text)) || [];
     from.push(at ? at[i]! : i);
-    decoded.push(isEscape ? String.fromCharCode(Number.parseInt(digits, 16)) : text[i]!);
-    i += isEscape ? 3 : 1;
+    decoded.push(digits === undefined ? itself : String.fromCharCode(Number.parseInt(digits, 16)));
+    i += all.length;
   }
   from.push(at ? at[text.length]! : text.length);
   return { text: decoded.join(''), at: from };
 }
+
+/** `%2f`, `\u002f`, `\x2f`, `\/`. */
+const ESCAPE = /(?:%|\\u00|\\x)([0-9a-f]{2})|\\([/"\\])/iy;

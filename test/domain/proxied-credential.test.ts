@@ -1,6 +1,11 @@
 // Which parts of a credential must not come back, by the type of its token.
 import { expect, test } from 'vitest';
-import { attachmentOf, headersWithoutSecrets, withoutSecrets } from '../../src/domain/proxied-credential.ts';
+import {
+  attachmentOf,
+  headersWithoutSecrets,
+  withEncodings,
+  withoutSecrets,
+} from '../../src/domain/proxied-credential.ts';
 
 const basic = (pair: string) => Buffer.from(pair).toString('base64');
 
@@ -34,13 +39,37 @@ test.each<[string, string, string]>([
   expect(attachmentOf(type, token)).toBe(why);
 });
 
-test('all of several secrets are cut, wherever they are, and names of headers stay', () => {
+test('all of several secrets are cut, wherever they are, and a header is left out that has one in its name', () => {
   const secrets = ['one/1', 'two two'];
   expect(withoutSecrets('a one/1 b two%20two c two+two d one%252F1 e', secrets)).toBe('a  b  c  d  e');
-  expect(headersWithoutSecrets(['X-one/1', 'one/1two two', 'Other', 'kept'], secrets)).toEqual([
-    'X-one/1',
-    '',
-    'Other',
-    'kept',
+  expect(headersWithoutSecrets(['X-one/1', 'a', 'X-Two', 'one/1two two', 'Other', 'kept'], secrets)).toEqual([
+    ...['X-Two', '', 'Other', 'kept'],
   ]);
+});
+
+const TOKEN = 'gho_16C7e42F292c/6912E7=';
+test.each([
+  ['hexadecimal', Buffer.from(TOKEN).toString('hex')],
+  ['hexadecimal in capitals', Buffer.from(TOKEN).toString('hex').toUpperCase()],
+  ['base64', Buffer.from(TOKEN).toString('base64')],
+  ['base64url', Buffer.from(TOKEN).toString('base64url')],
+  ['base64 of a pair', Buffer.from(`x:${TOKEN}`).toString('base64')],
+  ['base64url of JSON', Buffer.from(`{"t":"${TOKEN}"}`).toString('base64url')],
+  ['base64 of a header', Buffer.from(`Bearer ${TOKEN}`).toString('base64')],
+  ['base64 in a URL', encodeURIComponent(Buffer.from(TOKEN).toString('base64'))],
+  ['JSON', `{"token":"${TOKEN.replaceAll('/', '\\/')}"}`],
+  ['JSON with escape sequences', TOKEN.replace(/[^a-z]/g, (one) => `\\u00${one.charCodeAt(0).toString(16)}`)],
+  ['JSON in a URL', encodeURIComponent(TOKEN.replaceAll('=', '\\u003D'))],
+  ['a script', TOKEN.replaceAll('_', '\\x5F')],
+])('a token comes back in no header as %s', (_, encoded) => {
+  const secrets = withEncodings([TOKEN]);
+  const core = encoded.slice(4, -4);
+  const returned = headersWithoutSecrets(['X-Echo', `said "${encoded}"`, 'ETag', '"16C7"'], secrets);
+  expect(returned.join()).not.toContain(core);
+  expect(returned).toEqual(['X-Echo', expect.stringMatching(/^said "/), 'ETag', '"16C7"']);
+  expect(withoutSecrets(encoded, secrets).length).toBeLessThan(16);
+});
+
+test('what is short is looked for as it is alone: encoded, it is in other texts', () => {
+  expect(withEncodings(['abc', 'x'])).toEqual(['abc', 'x']);
 });

@@ -97,8 +97,7 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
     const building = builtOr(guarded.cancel, () => builder.build(outgoing, prepared, served));
     const request = building instanceof Promise ? await building : building;
     if (request instanceof Refusal) return request;
-    const secrets =
-      request.proof === undefined ? prepared.attachment.secrets : [...prepared.attachment.secrets, request.proof];
+    const secrets = request.proof === undefined ? prepared.secrets : [...prepared.secrets, request.proof];
     const onInterim = (status: number, headers: readonly string[]) =>
       attempted.onInterim?.(status, headersWithoutSecrets(headers, secrets));
     onSend(secrets);
@@ -156,7 +155,7 @@ export function createAttempts({ guard, reader, preparation, builder, dpop, cloc
     async run(attempted) {
       let now = attempted;
       let attempts = 0;
-      let secrets = attempted.prepared.attachment.secrets;
+      let secrets = attempted.prepared.secrets;
       let tried = 0;
       let isTokenRenewed = false;
       let hasNonce = false;

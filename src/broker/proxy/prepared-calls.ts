@@ -9,6 +9,7 @@ import {
   attachmentOf,
   credentialHeaders,
   type Unattachable,
+  withEncodings,
 } from '../../domain/proxied-credential.ts';
 import { type Destination, destinationOf, NoDestination } from '../../domain/proxied-destination.ts';
 import type { Target } from '../../domain/target.ts';
@@ -19,6 +20,8 @@ export interface PreparedCall {
   found: ResolvedIntegration;
   destination: Destination;
   attachment: Attachment;
+  /** Each part of the credential, as it is and encoded: they must not come back in a response. */
+  secrets: readonly string[];
   /** Those of the caller are left out. In lower case. */
   credentialHeaders: readonly string[];
   /** What the entry says that every request needs. */
@@ -108,6 +111,7 @@ function make(
     found,
     destination,
     attachment,
+    secrets: withEncodings(attachment.secrets),
     credentialHeaders: credentialHeaders(attachment),
     apiHeaders: headersOf(apiOf(provider, auth).headers, { ...scalars(captured), ...values }),
     tls: certificate !== null && privateKey !== null ? { cert: certificate, key: privateKey } : undefined,
