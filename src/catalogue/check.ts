@@ -10,7 +10,7 @@ import {
 } from '../domain/auth-modes.ts';
 import { type CredentialField, isValid, type Params, placeholders, type Values } from '../domain/fields.ts';
 import { settingIssues, settingsOf } from '../domain/param-settings.ts';
-import { apiOf, type Provider } from '../domain/provider.ts';
+import { apiOf, connectionFields, type Provider } from '../domain/provider.ts';
 import { apiIssues } from './check-api.ts';
 import { webhookIssues } from './check-webhooks.ts';
 
@@ -66,6 +66,7 @@ function modeIssues(provider: Provider, auth: AuthMode, at: string): string[] {
     ...defaultIssues(`${at}.connection_params`, auth.connection_params),
     ...uses(auth, at, captured, credentials).flatMap(unknownPlaceholders),
     ...selfMatchIssues(auth, at),
+    ...confirmIssues(provider, auth, at),
     ...settingsIssues(auth, at, integration),
     ...resourceIssues(auth, at, integration),
     ...dpopIssues(auth, at, { ...integration, ...connection }),
@@ -114,6 +115,7 @@ function dpopIssues(auth: AuthMode, at: string, fields: Params): string[] {
     'refresh.method': code?.refresh.method === 'GET',
     'refresh.url': code?.refresh.url !== undefined,
     token_exchange: code?.token_exchange !== undefined,
+    'callback.confirm': code?.callback.confirm !== undefined,
     // With a parameter, they are left out where it stands for true.
     lookups: auth.dpop === 'true' && code !== undefined && code.lookups.length > 0,
   };
@@ -135,6 +137,33 @@ const selfMatchIssues = (auth: AuthMode, at: string): string[] =>
           : [],
       )
     : [];
+
+/** The access token goes where the catalogue says, and no browser: values of the callback are in the path and the query alone. */
+function confirmIssues(provider: Provider, auth: AuthMode, at: string): string[] {
+  if (!isCode(auth) || auth.callback.confirm === undefined) return [];
+  const { capture, confirm } = auth.callback;
+  const { base } = apiOf(provider, auth);
+  if (base === undefined) return [`${at}.callback.confirm.path: this mode has no api_base_url`];
+  const connection = connectionFields(provider, auth);
+  const isNamed = (name: string) => Object.hasOwn(capture, name);
+  const names = [...new Set(placeholders(base + confirm.path))].filter(isNamed);
+  const [host = base] = /^(?:[a-z]+:\/\/)?[^/?#]*/i.exec(base) ?? [];
+  return [
+    ...(names.length === 0 ? [`${at}.callback.confirm.path: names nothing that the callback says`] : []),
+    ...placeholders(host)
+      .filter(isNamed)
+      .map((name) => `${at}.callback.confirm: {${name}} of the callback is in the host that the token is sent to`),
+    ...placeholders(base)
+      .filter((name) => !isNamed(name) && capturesOf(auth).includes(name) && !Object.hasOwn(connection, name))
+      .map((name) => `${at}.callback.confirm.path: {${name}} of the API's base URL is not said by the callback`),
+    ...names
+      .filter((name) => !Object.hasOwn(provider.captured_patterns, name))
+      .map((name) => `${at}.callback.confirm.path: {${name}} needs a pattern in captured_patterns`),
+    ...Object.keys(capture)
+      .filter((name) => Object.hasOwn(connection, name))
+      .map((name) => `${at}.callback.confirm: ${name} is a connection_param, with which the code was exchanged before`),
+  ];
+}
 
 const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
@@ -178,6 +207,7 @@ function uses(auth: AuthMode, at: string, captured: string[], credentials: strin
 function codeUses(auth: AuthMode, at: string, captured: string[]): Use[] {
   if (!isCode(auth)) return [];
   const { revocation, token_exchange: exchange } = auth;
+  const { capture, confirm } = auth.callback;
   const withTokens = [...TOKENS, ...CLIENT, ...captured];
   return [
     [`${at}.authorization_url`, auth.authorization_url, []],
@@ -196,6 +226,8 @@ function codeUses(auth: AuthMode, at: string, captured: string[]): Use[] {
     ...templateUses(`${at}.account_hint`, auth.account_hint, ['account', 'account_id']),
     ...templateUses(`${at}.choose_account`, auth.choose_account, []),
     ...templateUses(`${at}.callback.match`, auth.callback.match, []),
+    [`${at}.callback.confirm.path`, confirm?.path, Object.keys(capture)],
+    ...templateUses(`${at}.callback.confirm.headers`, confirm?.headers ?? {}, ['access_token', 'key_id']),
     ...templateUses(`${at}.refresh.params`, auth.refresh.params, [...withTokens, ...REQUEST]),
     ...templateUses(`${at}.token_exchange.params`, exchange?.params ?? {}, [...CLIENT, 'access_token']),
     ...auth.lookups.flatMap((lookup, i): Use[] => [

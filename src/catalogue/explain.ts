@@ -54,6 +54,7 @@ function describeMode(provider: Provider, auth: AuthMode): string[] {
     `The token is sent ${describeSending(auth)}.`,
     ...describeBinding(auth),
     ...listLine('Captured on the connection', capturesOf(auth)),
+    ...describeConfirmation(auth),
     ...(api.base ? [`API: ${api.base}`] : []),
     ...listLine(
       'API requests also need',
@@ -107,6 +108,14 @@ const describeRevocation = (auth: Extract<AuthMode, { revocation: unknown }>): s
     request: "Revoked upstream, by the vendor's own request.",
     none: 'Cannot be revoked upstream.',
   })[auth.revocation.style];
+
+function describeConfirmation(auth: AuthMode): string[] {
+  if (!isCode(auth) || auth.callback.confirm === undefined) return [];
+  const { path, denied, if_denied, otherwise } = auth.callback.confirm;
+  const after = { fail: 'nothing is connected', drop: 'they are dropped', keep: 'they are believed' };
+  const then = `${denied.join(', ')}: ${after[if_denied]}; otherwise: ${after[otherwise]}`;
+  return [`The callback's values are confirmed by GET ${path} (${then}).`];
+}
 
 function describeBinding(auth: AuthMode): string[] {
   if (!('dpop' in auth) || auth.dpop === 'false') return [];

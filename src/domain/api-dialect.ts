@@ -2,7 +2,7 @@
 // call that tells whose token it is, pages, idempotency, limits. Durations are whole seconds.
 import { z } from 'zod';
 import { Captures, Path } from './dialect.ts';
-import { Name, Template, UrlTemplate } from './fields-schema.ts';
+import { CallPath, Name, Template, UrlTemplate } from './fields-schema.ts';
 
 const Seconds = z.int().positive();
 const Header = z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$/, 'a header name');
@@ -10,8 +10,6 @@ const Status = z.int().min(200).max(599);
 const Statuses = z.array(Status).min(1);
 const Scalar = z.union([z.string(), z.number(), z.boolean()]);
 const Alias = z.string().regex(/^[a-z][a-z0-9_-]{0,40}$/, 'lower-case letters, digits, dashes and underscores');
-/** Below a base URL, filled with percent-encoded values; empty: the base URL itself. */
-const CallPath = z.string().regex(/^(?:\/(?!\/)[^#\\\s]*|)$/, 'a path that begins with /, or nothing');
 
 /** What the JSON of an answer must have: a value (`equals`), any value but null (`present`), or none. */
 const HealthyWhen = z

@@ -2,7 +2,7 @@
 // responses, errors, refresh, revocation). Durations are whole seconds.
 import { z } from 'zod';
 import { CLIENT_AUTH, PKCE, SIGNING_ALGORITHMS } from './client-auth-values.ts';
-import { Name, Params, Template, UrlTemplate } from './fields-schema.ts';
+import { CallPath, Name, Params, Template, UrlTemplate } from './fields-schema.ts';
 
 const Seconds = z.int().positive();
 const Templates = z.record(z.string(), Template);
@@ -222,6 +222,25 @@ const Lookup = z.strictObject({
 export type Lookup = z.infer<typeof Lookup>;
 
 /**
+ * A GET with the new access token, sent before anything is stored: the provider answers 2xx only if the token may use what the
+ * callback names. It sends the access token as Bearer by default. It is not sent when the callback names nothing of it.
+ */
+const CallbackConfirmation = z.strictObject({
+  /** Below the API's base URL, with captured values of the callback that have a pattern in `captured_patterns`. */
+  path: CallPath,
+  headers: Templates.default({}),
+  /** The grant needs one of them, or it is not asked (`otherwise`). */
+  any_scope: z.array(z.string()).min(1).optional(),
+  /** Statuses that say that the token may not use it. */
+  denied: z.array(z.int().min(400).max(499)).min(1),
+  /** `fail`: nothing is connected, and the grant is revoked. `drop`: the connection is made without the callback's values. */
+  if_denied: z.enum(['fail', 'drop']),
+  /** After any other answer, or none after a second try: whether the callback's values are believed. */
+  otherwise: z.enum(['drop', 'keep']),
+});
+export type CallbackConfirmation = z.infer<typeof CallbackConfirmation>;
+
+/**
  * Whose grant it is, in templates of captured values and parameters. It is compared whenever the grant is renewed, so `id`
  * never changes for the same account: no email address, no default that people choose. Without it, the ID token tells.
  */
@@ -267,8 +286,13 @@ export const codeFields = {
   pkce: Pkce.default('S256'),
   callback: z
     .strictObject({
-      /** Name on the connection → parameter of the callback. It replaces a connection parameter of the same name. */
+      /**
+       * Name on the connection → parameter of the callback. It replaces a connection parameter of the same name. Without an
+       * `hmac`, the browser can write what it likes there, within `captured_patterns`: what webhooks are matched by, or an
+       * account's `id` has, needs `confirm`.
+       */
       capture: z.record(z.string().regex(/^[a-z][a-z0-9_]*$/), z.string()).default({}),
+      confirm: CallbackConfirmation.optional(),
       /** The parameter with the granted scopes. */
       scope: z.strictObject({ param: z.string(), separator: z.enum([' ', ',']).default(' ') }).optional(),
       /** An HMAC of the other parameters, sorted, with the client secret as its key. */

@@ -12,6 +12,9 @@ export const UrlTemplate = z
     'an https URL, or one that begins with a {parameter}; http only at loopback',
   );
 
+/** Below a base URL, filled with percent-encoded values; empty: the base URL itself. */
+export const CallPath = z.string().regex(/^(?:\/(?!\/)[^#\\\s]*|)$/, 'a path that begins with /, or nothing');
+
 export const Pattern = z.string().refine(isRegularExpression, 'not a regular expression');
 
 const FOUND_IN = /^(?=[^{}]*\{\}[^{}]*$)[a-z0-9.{}-]+(\/[A-Za-z0-9_.{}/-]+)?$/;

@@ -29,7 +29,7 @@ export const Provider = z.strictObject({
   connection_params: Params.default({}),
   /**
    * What a captured value must match as a whole before it says where a token is sent, in the host of `api_base_url` or of
-   * another host: what is captured is stored, and not authenticated.
+   * another host: what is captured is stored, and not authenticated. What does not match is not captured from a callback.
    */
   captured_patterns: z.record(Name, Pattern).default({}),
   /** The modes of authentication. The first is the default; the integration's `params.mode` selects another. */

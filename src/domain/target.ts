@@ -20,6 +20,8 @@ export interface Target<Mode extends AuthMode = AuthMode> {
   /** What it named when the owner connected: issuer, endpoints and client are from there. */
   source?: GrantSource;
   endpoints: Endpoints;
+  /** The API's base URL, which may still have captured names in it; undefined: the provider has no API that is known. */
+  apiBase: string | undefined;
   clientId: string;
   secrets: ClientSecrets;
   /** Values for templates: parameters, `client_id` and `key_id`. No secrets. */
@@ -122,6 +124,7 @@ export function resolveTarget(
     issuer: 'issuer' in auth && auth.issuer !== undefined ? (fill(auth.issuer, values) ?? null) : null,
     resource: resource === undefined ? null : (fill(resource.url, values) ?? null),
     endpoints: { ...Object.fromEntries(others), ...overrides },
+    apiBase: api_base_url ?? api,
     clientId: integration.clientId,
     secrets,
     values,

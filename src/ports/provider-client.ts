@@ -1,5 +1,6 @@
 // OAuth 2.0 and OpenID Connect with third parties: what is asked of them, and what they answer.
 import type { Account, Connection, Credentials, Identity } from '../domain/connection.ts';
+import type { CallbackConfirmation } from '../domain/dialect.ts';
 import type { GrantSource } from '../domain/grant-source.ts';
 import type { Target } from '../domain/target.ts';
 
@@ -23,6 +24,11 @@ export interface TokenResponse {
   /** From the validated ID token. */
   identity: Identity | undefined;
   captured: Record<string, unknown>;
+  /**
+   * Why what the callback names is not confirmed, and what becomes of it; undefined: confirmed, or not to be. With `fail`, the grant
+   * is not to be stored: the callback's values are in `captured` for its revocation alone, and say no account.
+   */
+  unconfirmed?: { why: 'denied' | 'unavailable'; outcome: CallbackConfirmation['if_denied' | 'otherwise'] } | undefined;
   /** As the catalogue reads it. `unavailable`: the request that tells failed, and may succeed later. */
   account: Account | 'unavailable' | undefined;
   /** The key that the request proved possession of (RFC 9449): PKCS #8, PEM. Undefined: the stored one stays. */
@@ -101,7 +107,10 @@ export interface ProviderClient {
       choose?: 'select' | 'login' | undefined;
     },
   ): Promise<ProviderResult<{ url: string; issuer: string | null; scopes: string[]; accountPrompt: string | null }>>;
-  /** Checks the authorization response (`iss`, `error`), exchanges the code, and validates the whole ID token. */
+  /**
+   * Checks the authorization response (`iss`, `error`), exchanges the code, validates the whole ID token, and has what the callback
+   * names confirmed where the catalogue says how.
+   */
   exchange(
     target: Target,
     response: URLSearchParams,
@@ -113,7 +122,7 @@ export interface ProviderClient {
       scopes: string[];
       issuer: string | null;
       /** Captured from the authorization response. */
-      captured?: Record<string, unknown>;
+      captured?: Record<string, string>;
       /** The key that the tokens are to be bound to, where they are; undefined: a new one. */
       dpopKey?: string | undefined;
     },

@@ -273,3 +273,57 @@ describe('modes of an entry', () => {
       expect(inMode(codeMode({ token_url: url })), url).toEqual([]);
   });
 });
+
+describe('what confirms the callback', () => {
+  const confirm = { path: '/tenants/{tenant}', denied: [403], if_denied: 'fail', otherwise: 'drop' };
+  const base = { api_base_url: 'https://api.acme.test/{region}', params: { region: subdomain } };
+  const issues = (callback: object, more: object = {}, mode: object = {}) =>
+    faultsOf({
+      ...{ captured_patterns: { tenant: '[a-z]+', place: '[a-z]+' }, ...base, ...more },
+      auth: [codeMode({ callback: { capture: { tenant: 'tenant', place: 'place' }, ...callback }, ...mode })],
+    });
+
+  test('is accepted with params and values of the callback in its path', () => {
+    expect(issues({ confirm })).toEqual([]);
+    expect(issues({ confirm: { ...confirm, path: '/{region}?tenant={tenant}' } })).toEqual([]);
+    expect(issues({ confirm }, { api_base_url: 'https://api.acme.test/{tenant}' })).toEqual([]);
+  });
+
+  test.each(['https://{place}.acme.test', 'https://acme.test:{place}/v1', '{place}/v1'])(
+    'is refused with one in the host: %s',
+    (url) => {
+      expect(issues({ confirm }, { api_base_url: url })).toEqual([
+        'auth[0].callback.confirm: {place} of the callback is in the host that the token is sent to',
+      ]);
+    },
+  );
+
+  test('is refused where it cannot be asked, or asks for nothing', () => {
+    const at = 'auth[0].callback.confirm';
+    expect(issues({ confirm }, { api_base_url: undefined })).toEqual([`${at}.path: this mode has no api_base_url`]);
+    expect(issues({ confirm: { ...confirm, path: '/me' } })).toEqual([
+      `${at}.path: names nothing that the callback says`,
+    ]);
+    expect(issues({ confirm: { ...confirm, path: '/{tenant}/{nobody}' } })).toEqual([
+      `${at}.path: {nobody} is not among its params`,
+    ]);
+    const site = { token_answer: { capture: { site: 'site' } } };
+    expect(issues({ confirm }, { api_base_url: 'https://acme.test/{site}' }, site)).toEqual([
+      `${at}.path: {site} of the API's base URL is not said by the callback`,
+    ]);
+    expect(issues({ confirm: { ...confirm, headers: { a: '{client_secret}' } } })).toHaveLength(1);
+    expect(issues({ confirm }, {}, { dpop: 'true' })).toEqual([
+      `${at}: not allowed with dpop, since that request has no proof`,
+    ]);
+  });
+
+  test('needs a pattern for what it names, and comes too late for a connection_param', () => {
+    const at = 'auth[0].callback.confirm';
+    expect(issues({ confirm }, { captured_patterns: {} })).toEqual([
+      `${at}.path: {tenant} needs a pattern in captured_patterns`,
+    ]);
+    expect(issues({ confirm }, { connection_params: { place: subdomain } })).toEqual([
+      `${at}: place is a connection_param, with which the code was exchanged before`,
+    ]);
+  });
+});

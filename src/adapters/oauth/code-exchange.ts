@@ -11,6 +11,7 @@ import type { Clock, ProviderClient, ProviderFault, ProviderResult, TokenRespons
 import type { Outbound, WholeResponse } from '../outbound/outbound.ts';
 import { isOpenIdRequest } from './authorization-request.ts';
 import { callbackUrl, checkAuthorizationResponse } from './authorization-response.ts';
+import { confirmCallback } from './callback-confirmation.ts';
 import { clientSecrets } from './client-authentication.ts';
 import type { Configured } from './configurations.ts';
 import type { DpopKeys } from './dpop.ts';
@@ -87,17 +88,26 @@ export function createCodeExchange({ outbound, verifyIdTokenSignature, dpopKeys,
     const long = await exchangeForLongLived(target, short, context);
     if (!long.ok) return long;
     const granted = auth.callback.scope && response.get(auth.callback.scope.param);
-    const told = { ...expected.captured, ...short.captured, ...long.value.captured };
-    const found = await runLookups(outbound, target, long.value.accessToken, told, true);
-    const captured = { ...told, ...found.captured };
+    const { accessToken, scopes = expected.scopes } = long.value;
+    const named = expected.captured ?? {};
+    const told = { ...short.captured, ...long.value.captured };
+    // A look-up is made whatever the callback names: its answer counts.
+    const [unconfirmed, found] = await Promise.all([
+      confirmCallback(outbound, target, { accessToken, scopes }, named),
+      runLookups(outbound, target, accessToken, told, true),
+    ]);
+    const proved = { ...told, ...found.captured };
+    const outcome = unconfirmed?.outcome ?? 'keep';
     const name = identity && readableName(claims ?? claimsOf(`${at(original.body, 'id_token')}`));
-    const account = accountOf(auth, { values: target.values, captured, identity, name });
+    const believed = outcome === 'keep' ? { ...named, ...proved } : proved;
+    const account = accountOf(auth, { values: target.values, captured: believed, identity, name });
     return {
       ok: true,
       value: {
         ...long.value,
         ...(granted ? { scopes: parseScopes(granted, auth.callback.scope!.separator) } : {}),
-        captured,
+        captured: outcome === 'fail' ? { ...named, ...proved } : believed,
+        unconfirmed,
         account: account ?? (found.accountUnavailable ? 'unavailable' : undefined),
         dpopKey: binding?.key,
       },

@@ -56,14 +56,8 @@ async function runLookup(
 ): Promise<Json | 'unavailable'> {
   const url = lookup.url === undefined ? target.endpoints.userinfo : resolveUrl({ ...target, values }, lookup.url);
   if (url === undefined) return {};
-  const headers = {
-    accept: 'application/json',
-    authorization: fill('Bearer {access_token}', values)!,
-    ...(lookup.json && { 'content-type': 'application/json' }),
-    ...Object.fromEntries(
-      Object.entries(fillAll(lookup.headers, values)).map(([name, value]) => [name.toLowerCase(), value]),
-    ),
-  };
+  const type = lookup.json && { 'content-type': 'application/json' };
+  const headers = { ...type, ...tokenHeaders(lookup.headers, values) };
   try {
     const body = lookup.json && JSON.stringify(lookup.json);
     const response = await outbound(url, { method: lookup.method, headers, body, timeoutMs: LOOKUP_DEADLINE_MS });
@@ -73,3 +67,10 @@ async function runLookup(
     return 'unavailable';
   }
 }
+
+/** The access token as Bearer, unless the catalogue says otherwise. */
+export const tokenHeaders = (headers: Values, values: Values): Values => ({
+  accept: 'application/json',
+  authorization: fill('Bearer {access_token}', values)!,
+  ...Object.fromEntries(Object.entries(fillAll(headers, values)).map(([name, value]) => [name.toLowerCase(), value])),
+});

@@ -1,10 +1,12 @@
 // The second step of the connect flow: the authorization response, checked and exchanged (RFC 6749 4.1.2, RFC 9207, RFC 9700).
 // CSRF protection: `state` and browser binding are checked first.
-import { type AuthMode, isCode } from '../../../domain/auth-modes.ts';
+import { isCode } from '../../../domain/auth-modes.ts';
 import { Refusal } from '../../../domain/errors.ts';
+import { isValid, type Values } from '../../../domain/fields.ts';
 import type { GrantSource } from '../../../domain/grant-source.ts';
 import { parseStoredCredentials } from '../../../domain/imported-credentials.ts';
 import type { ConnectSession, Flow } from '../../../domain/integration.ts';
+import { connectionFields } from '../../../domain/provider.ts';
 import { targetAt } from '../../../domain/target.ts';
 import { StoreError } from '../../../ports/index.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
@@ -117,7 +119,7 @@ export function createCallback(parts: FlowParts) {
       return fail(parts, session, request, name, 'invalid_answer');
 
     // Parameters of the callback may say where the code is to be exchanged.
-    const captured = capturedFrom(found.auth, response);
+    const captured = capturedFrom(found, response);
     // Where the browser was sent, and as which client, whatever the resource says by now.
     const { source, isAsNewClient } = sourceOf(flow);
     const target = targetAt(targets.targetOf(found, { params: flow.params, captured }), source);
@@ -145,7 +147,12 @@ export function createCallback(parts: FlowParts) {
       }
       return failWith(parts, session, request, name, answer.fault);
     }
-    const value = { ...answer.value, captured: { ...captured, ...answer.value.captured }, source };
+    const value = { ...answer.value, source };
+    if (value.unconfirmed) {
+      const { why, outcome } = value.unconfirmed;
+      const about = { session: session.id, integration: session.integration, request_id: request.requestId };
+      log.warn({ ...about, why, outcome }, 'connect: what the callback names is not confirmed for the new token');
+    }
     return complete.ofCode(session, flow, found, value, request);
   }
 
@@ -195,11 +202,15 @@ export function createCallback(parts: FlowParts) {
   }
 }
 
-const capturedFrom = (auth: AuthMode, response: URLSearchParams): Record<string, unknown> =>
-  isCode(auth)
-    ? Object.fromEntries(
-        Object.entries(auth.callback.capture).flatMap(([name, param]) =>
-          response.has(param) ? [[name, response.get(param)]] : [],
-        ),
-      )
-    : {};
+/** What the browser says: nothing of it is proved, but that it looks like what the catalogue expects. */
+function capturedFrom({ auth, provider }: ResolvedIntegration, response: URLSearchParams): Values {
+  const captured: Values = {};
+  if (!isCode(auth)) return captured;
+  const fields = connectionFields(provider, auth);
+  for (const [name, param] of Object.entries(auth.callback.capture)) {
+    const value = response.get(param);
+    const field = fields[name] ?? { pattern: provider.captured_patterns[name] };
+    if (value && isValid(field, value)) captured[name] = value;
+  }
+  return captured;
+}

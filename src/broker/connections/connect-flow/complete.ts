@@ -56,6 +56,10 @@ export function createComplete(parts: FlowParts): Complete {
       const { name } = resolved.provider;
       const now = clock.now();
       const grant = { received: receivedFrom(answer, session, flow, now), params: flow.params, receivedAt: now };
+      if (answer.unconfirmed?.outcome === 'fail') {
+        await revoke(session, resolved, grant);
+        return fail(parts, session, request, name, 'invalid_answer');
+      }
       const done = await conclude(session, resolved, grant, request);
       if (done.kind !== 'not_stored') return done;
       if (done.why !== 'other') return fail(parts, session, request, name, WHY_REFUSED[done.why]);
