@@ -1,6 +1,6 @@
 // A renewal: whether it is of the account that is connected, and what it keeps of the connection.
-import { isOtherAccount, storedAccount, tellsAccount } from '../../../domain/account.ts';
-import type { AuthMode } from '../../../domain/auth-modes.ts';
+import { isOtherAccount, storedAccount, tellsAccount, toldAccount } from '../../../domain/account.ts';
+import { type AuthMode, isCode } from '../../../domain/auth-modes.ts';
 import type { Connection, EncryptedCredentials, WrittenCredentials } from '../../../domain/connection.ts';
 import type { Values } from '../../../domain/fields.ts';
 import type { RenewedCredentials } from '../../../ports/index.ts';
@@ -25,6 +25,23 @@ export function compareAccounts(
   // A caller stated the account, and the provider never tells it.
   if (account === null) return tellsAccount(auth, values) || existing.identity !== null ? 'untold' : 'same';
   return isOtherAccount(stored, account) ? 'other' : 'same';
+}
+
+/**
+ * What a renewal keeps of what was captured before. What a callback named was confirmed for that account: where it is not certain
+ * that the new grant is of the same one, it is not kept.
+ */
+export function keptCaptured(
+  existing: Connection,
+  auth: AuthMode,
+  values: Values,
+  received: Pick<ReceivedCredentials, 'account'>,
+): Record<string, unknown> {
+  const [stored, told] = [storedAccount(auth, values, existing), toldAccount(received)];
+  if (!isCode(auth) || auth.callback.confirm === undefined) return existing.captured;
+  if (stored && told && !isOtherAccount(stored, told)) return existing.captured;
+  const { capture } = auth.callback;
+  return Object.fromEntries(Object.entries(existing.captured).filter(([name]) => !Object.hasOwn(capture, name)));
 }
 
 /** What is stored of a renewal: a secret that it did not bring and does not replace stays. `keeps`: the refresh token does. */

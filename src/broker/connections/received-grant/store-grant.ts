@@ -14,7 +14,13 @@ import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
 import { decryptKeyMaterial, encryptCredentials, newId } from '../../secrets/index.ts';
 import { revokeReplaced } from '../upstream-revocation/replaced-grant.ts';
 import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from './new-connection.ts';
-import { compareAccounts, keepsRefreshToken, type RenewalVerdict, renewedCredentials } from './renewal.ts';
+import {
+  compareAccounts,
+  keepsRefreshToken,
+  keptCaptured,
+  type RenewalVerdict,
+  renewedCredentials,
+} from './renewal.ts';
 
 export interface GrantStorageParts {
   store: Pick<
@@ -103,7 +109,8 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
       const stored = existing && (await store.storedCredentials(id));
       const isElsewhere = stored !== undefined && !isOfSameSource(vault, existing, stored, received);
       const keeps = keepsRefreshToken(received, stored) && !isElsewhere;
-      const fresh = newConnection(id, place, auth, received, receivedAt, existing, keeps);
+      const renewed = existing && { ...existing, captured: keptCaptured(existing, auth, values, received) };
+      const fresh = newConnection(id, place, auth, received, receivedAt, renewed, keeps);
       const connection = { ...fresh, createdAt: existing?.createdAt ?? now, updatedAt: now };
       const encrypted = encryptCredentials(vault, connection, received.credentials, namesTokens(resolved.provider));
       const action = existing ? 'connection.renewed' : 'connection.created';
