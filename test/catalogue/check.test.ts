@@ -1,7 +1,9 @@
 // Issues of a catalogue entry, by file and field; above all, unknown placeholders.
 import { describe, expect, test } from 'vitest';
 import { loadCatalogue } from '../../src/catalogue/load.ts';
-import { codeMode, createFolder, entry, issuesOf } from '../support/entries.ts';
+import { isCode } from '../../src/domain/auth-modes.ts';
+import { placeholders } from '../../src/domain/fields.ts';
+import { codeMode, createFolder, entry, issuesOf, providersOf } from '../support/entries.ts';
 
 /** The issues of one entry, without the file's name. */
 const faultsOf = (more: object): string[] =>
@@ -326,4 +328,21 @@ describe('what confirms the callback', () => {
       `${at}: place is a connection_param, with which the code was exchanged before`,
     ]);
   });
+});
+
+test('the catalogue matches no webhooks, and tells no account, by what a browser alone says', () => {
+  const unproved = [...providersOf(loadCatalogue([])).values()].flatMap((provider) => {
+    const locators = Object.values(provider.webhooks).flatMap(({ connection, deauthorization, hold }) => [
+      ...connection,
+      ...[...deauthorization, ...hold].flatMap((one) => one.connection ?? []),
+    ]);
+    const matched = locators.map(({ match }) => match.replace(/^captured\./, ''));
+    return provider.auth.filter(isCode).flatMap(({ callback, account }) => {
+      const { capture, confirm, hmac } = callback;
+      const confirmed = hmac ? Object.keys(capture) : placeholders(confirm?.path ?? '');
+      const used = [...matched, ...(account?.id ?? []).flatMap(placeholders)];
+      return Object.keys(capture).filter((name) => used.includes(name) && !confirmed.includes(name));
+    });
+  });
+  expect(unproved).toEqual([]);
 });

@@ -30,6 +30,7 @@ test('providers show: explains parameters, refresh, how the token is sent, and r
     'expires when unused for 101 days; expires 5 years after the consent.',
     'The token is sent in the header Authorization: Bearer ….',
     'Captured on the connection: realm_id',
+    'confirmed by GET /companyinfo/{realm_id}?minorversion=75 (401, 403: nothing is connected; otherwise: they are believed)',
   ])
     expect(out).toContain(said);
   expect(JSON.parse((await valetkey(['show', 'quickbooks', '--json'])).out)).toMatchObject({ id: 'quickbooks' });

@@ -83,6 +83,13 @@ export default {
       },
       refresh: { rotation: 'single_use', endsAccess: true },
       revoke,
+      lookups: [
+        {
+          url: 'https://api.github.com/user/installations/48213377/repositories?per_page=1',
+          headers: { accept: 'application/vnd.github+json' },
+          answer: { total_count: 1, repositories: [{ id: 1_296_269 }] },
+        },
+      ],
       api,
       account,
       captured: { installation_id: '48213377', setup_action: 'install' },
