@@ -172,6 +172,21 @@ test('apply: settings of the start are compared, and listed under needs_restart'
   expect(await told({ return_origins: ['https://app.example'] })).toEqual(['return_origins']);
 });
 
+test.each([
+  ['trusted_issuers', [{ issuer: 'https://id.example' }], [{ issuer: 'https://other.example' }]],
+  ['return_origins', ['https://app.example'], ['https://other.example']],
+  ['console', { integration: 'idp', roles: { admin: { claim: 'groups', values: ['ops'] } } }, undefined],
+  ['theme', { name: 'Acme', accent_light: '#0F5A47' }, { name: 'Umbrella' }],
+])('apply: %s needs a restart when it is not as at the start', async (name, started, other) => {
+  const told = async (value: unknown) => expectOk(await apply({ [name]: value, dry_run: true })).needs_restart;
+  expect(await told(started)).toEqual([name]);
+  await broker.stop();
+  const idp = { ...acme, id: 'idp', provider: 'generic-oidc', params: { issuer: 'https://id.example' } };
+  broker = await startTestBroker({}, { integrations: [idp], [name]: started });
+  expect(await told(started)).toEqual([]);
+  expect(await told(other)).toEqual(other === undefined ? [] : [name]);
+});
+
 test('apply: 403 without admin; a body larger than the general limit is accepted', async () => {
   const key = await broker.callerKey({ actions: ['connections:write'] });
   expectProblem(await broker.ask('POST', '/v1/apply', {}, key), 403, 'forbidden');

@@ -24,8 +24,8 @@ const applyRoute = createRoute({
 
 export function applyRoutes({ apply }: { apply: Apply }) {
   return router().openapi(applyRoute, async (c) => {
-    const { dry_run, trusted_issuers, return_origins, console, delete: deleted, ...rest } = c.req.valid('json');
-    const declared = { ...declaredOf(rest), trusted_issuers, return_origins, console, deleted };
+    const { dry_run, delete: deleted, integrations, callers, ...settings } = c.req.valid('json');
+    const declared = { ...declaredOf({ integrations, callers }), ...settings, deleted };
     const result = await apply.apply(c.get('call'), declared, dry_run);
     return respond(c, result, ({ changes, needsRestart }) =>
       c.json({ applied: !dry_run, changes, needs_restart: needsRestart } satisfies z.infer<typeof Applied>, 200),
