@@ -82,7 +82,9 @@ const view = {
   explanation: ExplanationView.nullable().openapi({
     description: 'Why nothing is delivered to it, or deliveries fail. Null: it works, as far as is known.',
   }),
-  previous_until: Time.nullable().openapi({ description: 'Until then, the replaced secret signs as well' }),
+  previous_until: Time.nullable().openapi({
+    description: 'Until then, the secret that was replaced last signs as well',
+  }),
   created_at: Time,
   updated_at: Time,
 };
@@ -114,7 +116,8 @@ export const EndpointCreated = z.object({ ...view, secret: z.string() }).openapi
 });
 
 export const SecretRotated = z.object({ secret: z.string(), previous_until: Time }).openapi('RotatedWebhookSecret', {
-  description: 'The new secret, which only this response shows. Until `previous_until`, both sign.',
+  description:
+    'The new secret, which only this response shows. Until `previous_until`, the replaced one signs as well.',
   example: { secret, previous_until: '2026-03-03T09:30:00.000Z' },
 });
 

@@ -25,7 +25,7 @@ export interface WebhookEndpoint {
   disabledReason: DisabledReason | null;
   /** Base64 of its bytes, without `whsec_`. */
   secret: Ciphertext;
-  /** Signs as well until `previousUntil`. */
+  /** The replaced secrets that sign as well, each with its end: the last of them is `previousUntil`. */
   previousSecret: Ciphertext | null;
   previousUntil: number | null;
   /** The first failure since the last success; null: none. */

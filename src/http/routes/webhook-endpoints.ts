@@ -83,7 +83,8 @@ const rotate = createRoute({
   method: 'post',
   path: '/v1/webhook-endpoints/{id}/rotate-secret',
   summary: 'Rotate the secret of a webhook endpoint',
-  description: 'Deliveries are signed with both secrets for 24 hours.',
+  description:
+    'The replaced secret signs as well for 24 hours, and those that were replaced before until the time that each was given. So the request can be repeated: with a new secret that no receiver has yet, the one it has goes on to sign.',
   request: { params },
   responses: { 200: json(SecretRotated, 'The new secret'), ...problems('forbidden', 'not_found') },
 });

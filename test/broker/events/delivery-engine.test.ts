@@ -18,7 +18,7 @@ import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { aCaller, anEndpoint, anEntry, anEvent, FIRST, NOW } from '../../stores/builders.ts';
 
 const vault = createKeyRing([{ kid: 'k1', key: createSecretKey(randomBytes(32)) }]);
-const SECRETS = { secret: randomBytes(32).toString('base64'), previousSecret: null, headers: null };
+const SECRETS = { secret: randomBytes(32).toString('base64'), replaced: [], headers: null };
 const DONE: WebhookResponse = { kind: 'answered', status: 204, body: '', retryAfterMs: undefined };
 
 /** An engine with one endpoint, and one delivery of it in flight. */

@@ -178,6 +178,42 @@ describe('a webhook endpoint', () => {
     await expect(verifyWebhook(after!.headers, after!.body, old, { now })).rejects.toThrow(/signature/i);
   });
 
+  test('keeps the promise to each replaced secret when its secret is rotated again', async () => {
+    const { secret: first, path, at } = await endpoint();
+    const rotate = async () => String(expectOk(await broker.ask('POST', `${at}/rotate-secret`)).secret);
+    const signing = async (count: number) => {
+      await broker.ask('POST', `${at}/test`);
+      const { body, headers } = (await arrived(path, count)).at(-1)!;
+      const works = (secret: string) =>
+        verifyWebhook(headers, body, secret, { now }).then(
+          () => true,
+          () => false,
+        );
+      return works;
+    };
+    const lost = await rotate();
+    const second = await rotate();
+    let works = await signing(1);
+    expect(await Promise.all([first, lost, second].map(works))).toEqual([true, true, true]);
+
+    advance(12 * HOUR);
+    const third = await rotate();
+    expectOk(await broker.ask('PATCH', at, { headers: { 'x-key': 'k' } }));
+    works = await signing(2);
+    expect(await Promise.all([first, lost, second, third].map(works))).toEqual([true, true, true, true]);
+
+    advance(12 * HOUR + 1_000);
+    works = await signing(3);
+    expect(await Promise.all([first, lost, second, third].map(works))).toEqual([false, false, true, true]);
+
+    // A client that repeats itself for long: what receivers have, and the latest.
+    const many: string[] = [third];
+    for (let i = 0; i < 10; i++) many.push(await rotate());
+    works = await signing(4);
+    const valid = await Promise.all([second, ...many].map(works));
+    expect(valid).toEqual([true, false, false, false, ...Array.from({ length: 8 }, () => true)]);
+  });
+
   test.skipIf(usesPostgres)('is sent nothing when its row was changed by something else than a broker', async () => {
     const { id, path, at } = await endpoint();
     const evil = `/evil-${path.slice(1)}`;

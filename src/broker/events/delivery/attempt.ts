@@ -87,8 +87,7 @@ export function createAttempts({ sender, vault, callers, signingKeys, clock, ran
   async function signed(event: StoredEvent, endpoint: WebhookEndpoint) {
     const { body, secrets } = readable(event, endpoint);
     const at = clock.now();
-    const isPreviousLive = endpoint.previousUntil !== null && endpoint.previousUntil > at;
-    const previous = isPreviousLive && secrets.previousSecret !== null ? [secrets.previousSecret] : [];
+    const replaced = secrets.replaced.filter(({ until }) => until > at).map(({ secret }) => secret);
     const keys = await signingKeys().catch((error: unknown) => {
       log.error(
         { err: error },
@@ -96,7 +95,7 @@ export function createAttempts({ sender, vault, callers, signingKeys, clock, ran
       );
       return [];
     });
-    const signature = signatureHeaders({ id: event.id, at, body, secrets: [secrets.secret, ...previous], keys });
+    const signature = signatureHeaders({ id: event.id, at, body, secrets: [secrets.secret, ...replaced], keys });
     return { body, headers: { ...secrets.headers, 'content-type': 'application/json', ...signature } };
   }
 

@@ -4,12 +4,18 @@ import type { Ciphertext } from '../../../domain/connection.ts';
 import type { WebhookEndpoint } from '../../../domain/webhook-endpoint.ts';
 import type { EncryptionContext, Vault } from '../../../ports/index.ts';
 
-/** In plain text: in memory only. */
+/** In plain text: in memory only. Secrets in base64, without the prefix. */
 export interface EndpointSecrets {
-  /** Base64, without the prefix. */
   secret: string;
-  previousSecret: string | null;
+  /** The one that was replaced last comes first. */
+  replaced: readonly ReplacedSecret[];
   headers: Readonly<Record<string, string>> | null;
+}
+
+/** It signs as well until then (ms since the epoch). */
+export interface ReplacedSecret {
+  secret: string;
+  until: number;
 }
 
 type Place = Pick<WebhookEndpoint, 'id' | 'callerId' | 'url'>;
@@ -26,23 +32,37 @@ type Encrypted = Pick<WebhookEndpoint, 'secret' | 'previousSecret' | 'headers'>;
 export function encryptSecrets(
   vault: Pick<Vault, 'encrypt'>,
   place: Place,
-  { secret, previousSecret, headers }: EndpointSecrets,
+  { secret, replaced, headers }: EndpointSecrets,
 ): Encrypted {
   const encrypt = (text: string, column: Column) => vault.encrypt(text, contextOf(place, column));
   return {
     secret: encrypt(secret, 'secret'),
-    previousSecret: previousSecret === null ? null : encrypt(previousSecret, 'previous_secret'),
+    previousSecret: replaced.length === 0 ? null : encrypt(inText(replaced), 'previous_secret'),
     headers: headers === null ? null : encrypt(JSON.stringify(headers), 'headers'),
   };
 }
 
 /** Throws `VaultError`. */
-export function decryptSecrets(vault: Pick<Vault, 'decrypt'>, endpoint: Place & Encrypted): EndpointSecrets {
+export function decryptSecrets(
+  vault: Pick<Vault, 'decrypt'>,
+  endpoint: Place & Encrypted & Pick<WebhookEndpoint, 'previousUntil'>,
+): EndpointSecrets {
   const decrypt = (text: Ciphertext, column: Column) => vault.decrypt(text, contextOf(endpoint, column));
-  const { secret, previousSecret, headers } = endpoint;
+  const { secret, previousSecret, previousUntil, headers } = endpoint;
   return {
     secret: decrypt(secret, 'secret'),
-    previousSecret: previousSecret === null ? null : decrypt(previousSecret, 'previous_secret'),
+    replaced: previousSecret === null ? [] : fromText(decrypt(previousSecret, 'previous_secret'), previousUntil),
     headers: headers === null ? null : JSON.parse(decrypt(headers, 'headers')),
   };
 }
+
+/** `secret@until secret@until`: where the padding of the first one ends, an earlier release stops to read. */
+const inText = (replaced: readonly ReplacedSecret[]): string =>
+  replaced.map(({ secret, until }) => `${secret}@${until}`).join(' ');
+
+/** An earlier release has one secret there, which signs until `previousUntil`. */
+const fromText = (text: string, previousUntil: number | null): ReplacedSecret[] =>
+  text.split(' ').map((one) => {
+    const [secret = '', until] = one.split('@');
+    return { secret, until: until === undefined ? (previousUntil ?? 0) : Number(until) };
+  });

@@ -40,7 +40,10 @@ export interface WebhookEndpoints {
   update(call: Call, id: string, change: EndpointChange): Promise<WebhookEndpoint | Refusal>;
   /** With its deliveries. */
   remove(call: Call, id: string): Promise<undefined | Refusal>;
-  /** The replaced secret signs as well until `previousUntil` (ms since the epoch); one replaced before that, no longer. */
+  /**
+   * The replaced secret signs as well until `previousUntil` (ms since the epoch), and those that were replaced before, until
+   * the time that each was given: a repetition, of which the receiver knows nothing, breaks no verification.
+   */
   rotateSecret(call: Call, id: string): Promise<{ secret: string; previousUntil: number } | Refusal>;
   /** Sends the event `test.ping` to this endpoint alone; returns its id. */
   test(call: Call, id: string): Promise<{ eventId: string } | Refusal>;
@@ -75,6 +78,9 @@ export interface WebhookEndpointsParts {
   access: Access;
   clock: Clock;
 }
+
+/** The signature header has room for so many. Of more within a day, the first, which receivers had, and the latest stay. */
+const MAX_REPLACED_SECRETS = 8;
 
 /** Deliveries that one commit of a replay examines. */
 const REPLAY_BATCH = 500;
@@ -125,7 +131,7 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
       const endpoint: WebhookEndpoint = {
         ...rest,
         ...place,
-        ...encryptSecrets(vault, place, { secret, previousSecret: null, headers }),
+        ...encryptSecrets(vault, place, { secret, replaced: [], headers }),
         enabled: true,
         disabledReason: null,
         previousUntil: null,
@@ -183,11 +189,16 @@ export function createWebhookEndpoints(parts: WebhookEndpointsParts): WebhookEnd
 
     async rotateSecret(call, id) {
       return changing(call, id, async (endpoint) => {
-        const { secret: previousSecret, headers } = decryptSecrets(vault, endpoint);
+        const before = decryptSecrets(vault, endpoint);
         const secret = newEndpointSecret();
         const now = clock.now();
         const previousUntil = now + ENDPOINT_SECRET_OVERLAP_MS;
-        const encrypted = encryptSecrets(vault, endpoint, { secret, previousSecret, headers });
+        const signing = before.replaced.filter(({ until }) => until > now);
+        const replaced = [
+          { secret: before.secret, until: previousUntil },
+          ...(signing.length < MAX_REPLACED_SECRETS ? signing : signing.toSpliced(-2, 1)),
+        ];
+        const encrypted = encryptSecrets(vault, endpoint, { ...before, secret, replaced });
         const by = access.record(call, 'webhook_endpoint.secret_rotated', { detail: id });
         const change = { ...encrypted, previousUntil, updatedAt: now };
         if (!(await store.updateWebhookEndpoint(id, change, by, endpoint))) return undefined;
