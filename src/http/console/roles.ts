@@ -1,4 +1,4 @@
-// Pages that only some roles may open: forms, which call no use case before they are sent.
+// Pages and actions that only some roles have. The role is judged before what was sent is looked at: others see no form.
 import type { MiddlewareHandler } from 'hono';
 import type { Action } from '../../domain/caller.ts';
 import { refuse } from '../../domain/errors.ts';

@@ -123,6 +123,20 @@ describe('console: roles and routes', () => {
     }
   });
 
+  it.each([
+    ['viewer', () => actions()],
+    ['operator', () => actions().filter(({ path }) => MANAGES.test(path))],
+  ])('judges the role of a %s before what was sent: no page says what is wrong with it', async (role, refused) => {
+    const browser = await entered(role);
+    for (const { path } of refused()) {
+      const page = await browser.post(concrete(path), {});
+      // What belongs to others, or is not there, is not found.
+      expect([403, 404], path).toContain(page.status);
+      const forms = [...page.html.matchAll(/<form method="post" action="([^"]*)"/g)].map(([, action]) => action);
+      expect(forms, path).toEqual(['/console/sign-out']);
+    }
+  });
+
   it('lets a viewer change nothing: every action is refused, and the audit log has none', async () => {
     const browser = await entered('viewer');
     for (const { path } of actions()) {

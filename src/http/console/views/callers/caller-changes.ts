@@ -84,7 +84,7 @@ export function callerChanges({ callers, site }: CallerViewParts, frame: CallerF
       return editPage(c, found, new URLSearchParams({ name, ...limit }), NO_ISSUES);
     }),
   );
-  routes.post('/console/callers/:id/edit', (c) =>
+  routes.post('/console/callers/:id/edit', admins, (c) =>
     change(
       c,
       ({ caller }) => setupWith(caller, namedIn(c.get('form'))),
@@ -133,7 +133,7 @@ export function callerChanges({ callers, site }: CallerViewParts, frame: CallerF
       ),
     ),
   );
-  routes.post('/console/callers/:id/grants/:number', (c) => {
+  routes.post('/console/callers/:id/grants/:number', admins, (c) => {
     const was = c.req.param('number') === 'new' ? undefined : (field(c.get('form'), GRANT) ?? '');
     /** Its number may be that of another grant by now. */
     const indexIn = ({ caller }: CallerWithKeys) =>
@@ -157,7 +157,7 @@ export function callerChanges({ callers, site }: CallerViewParts, frame: CallerF
       return grantPage(c, found, number, c.get('form'), issues, was);
     });
   });
-  routes.post('/console/callers/:id/grants/:number/delete', async (c) => {
+  routes.post('/console/callers/:id/grants/:number/delete', admins, async (c) => {
     const id = c.req.param('id');
     const no = unconfirmed(c, place, c.get('form'), grantName(Number(c.req.param('number')) - 1), `/callers/${id}`);
     if (no) return no;
@@ -184,7 +184,7 @@ export function callerChanges({ callers, site }: CallerViewParts, frame: CallerF
   routes.get('/console/callers/:id/workloads/new', admins, async (c) =>
     shown(c, place, await foundCaller(c), (found) => workloadPage(c, found, new URLSearchParams(), NO_ISSUES)),
   );
-  routes.post('/console/callers/:id/workloads/new', (c) => {
+  routes.post('/console/callers/:id/workloads/new', admins, (c) => {
     const changed = ({ caller }: CallerWithKeys) => {
       const workload = workloadIn(c.get('form'));
       if (!workload) return { issues: new Map([['issuer', 'is required']]) };
@@ -194,7 +194,7 @@ export function callerChanges({ callers, site }: CallerViewParts, frame: CallerF
       workloadPage(c, found, c.get('form'), issues),
     );
   });
-  routes.post('/console/callers/:id/workloads/:workload/delete', async (c) => {
+  routes.post('/console/callers/:id/workloads/:workload/delete', admins, async (c) => {
     const workload = c.req.param('workload');
     const no = unconfirmed(c, place, c.get('form'), workload, `/callers/${c.req.param('id')}`);
     if (no) return no;
@@ -204,7 +204,7 @@ export function callerChanges({ callers, site }: CallerViewParts, frame: CallerF
   });
 
   // Its keys, and itself.
-  routes.post('/console/callers/:id/keys', async (c) => {
+  routes.post('/console/callers/:id/keys', admins, async (c) => {
     const found = await foundCaller(c);
     if (found instanceof Refusal) return refusedPage(c, place, found);
     const at = expiryIn(c.get('form'));
@@ -214,7 +214,7 @@ export function callerChanges({ callers, site }: CallerViewParts, frame: CallerF
       c.html(page(c, 'Its new key', keyPage(site.base, found.caller, secret), found.caller)),
     );
   });
-  routes.post('/console/callers/:id/keys/:key/delete', async (c) => {
+  routes.post('/console/callers/:id/keys/:key/delete', admins, async (c) => {
     const { id, key } = c.req.param();
     const no = unconfirmed(c, place, c.get('form'), key, `/callers/${id}`);
     if (no) return no;
@@ -223,7 +223,7 @@ export function callerChanges({ callers, site }: CallerViewParts, frame: CallerF
       ? refusedPage(c, place, removed)
       : seeOther(c, site, `/callers/${id}`, 'key_deleted');
   });
-  routes.post('/console/callers/:id/delete', async (c) => {
+  routes.post('/console/callers/:id/delete', admins, async (c) => {
     const id = c.req.param('id');
     const no = unconfirmed(c, place, c.get('form'), id, `/callers/${id}`);
     if (no) return no;

@@ -76,7 +76,7 @@ export function callerViews(parts: CallerViewParts): Hono<ConsoleEnv> {
           </details></section>`,
     });
   routes.get('/console/callers/new', admins, (c) => newPage(c, new URLSearchParams(), NO_ISSUES));
-  routes.post('/console/callers/new', async (c) => {
+  routes.post('/console/callers/new', admins, async (c) => {
     const form = c.get('form');
     const [grant, workload, keyExpiresAt] = [grantIn(form), workloadIn(form), expiryIn(form)];
     const names = [...CALLER_FIELDS, ...GRANT_FIELDS, ...WORKLOAD_FIELDS];

@@ -15,6 +15,7 @@ import { consolePage } from '../../layout.ts';
 import type { Notice } from '../../notices.ts';
 import { actionButton, dangerousAction } from '../../parts/actions.ts';
 import { copied } from '../../parts/facts.ts';
+import { onlyFor } from '../../roles.ts';
 
 export interface ConnectionActionParts {
   connectionCheck: ConnectionCheck;
@@ -88,7 +89,7 @@ export function connectionActionRoutes(parts: ConnectionActionParts): Hono<Conso
         const retried = await grantRetry.retry(c.get('visit').call, id);
         return retried instanceof Refusal ? refused(c, id, retried, 'retry_failed') : back(c, id, 'retried');
       })
-      .post('/console/connections/:id/revoke', async (c) => {
+      .post('/console/connections/:id/revoke', onlyFor('connections:write', place), async (c) => {
         const id = c.req.param('id');
         const asked = unconfirmed(c, place, c.get('form'), id, pageOf(id));
         if (asked) return asked;

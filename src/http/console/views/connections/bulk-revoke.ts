@@ -1,5 +1,5 @@
 // Revoking many connections at once: of an integration, of an owner, or of an owner at an integration; first what it concerns.
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { html } from 'hono/html';
 import type { ConnectionResource } from '../../../../broker/connections/index.ts';
 import type { IntegrationAdmin } from '../../../../broker/integrations/index.ts';
@@ -11,12 +11,13 @@ import { typeableText } from '../../../../domain/visible-text.ts';
 import type { Html, PlainSite } from '../../../pages/layout.ts';
 import { shownName } from '../../../pages/shown-name.ts';
 import { type Place, refusedPage, seeOther, unconfirmed } from '../../answers.ts';
-import { type ConsoleEnv, may, type Visit } from '../../environment.ts';
+import type { ConsoleEnv, Visit } from '../../environment.ts';
 import { field } from '../../forms.ts';
 import { consolePage } from '../../layout.ts';
 import { dangerousAction } from '../../parts/actions.ts';
 import { CONNECTION_TONES, CONNECTION_WORDS, status } from '../../parts/status.ts';
 import { table } from '../../parts/table.ts';
+import { onlyFor } from '../../roles.ts';
 import { type ListQuery, listQuery, toQuery } from './list-query.ts';
 
 export interface BulkRevokeParts {
@@ -45,9 +46,8 @@ export function bulkRevokeView(parts: BulkRevokeParts): Hono<ConsoleEnv> {
   const backOf = (target: Target) => `/connections/revoke?${toQuery(target)}`;
 
   return new Hono<ConsoleEnv>()
-    .get(PATH, async (c) => {
+    .get(PATH, onlyFor('connections:write', place), async (c) => {
       const visit = c.get('visit');
-      if (!may(visit, 'connections:write')) return notTheirs(c, place);
       const { integration, owner } = listQuery(new URL(c.req.url).searchParams);
       const target = { integration, owner };
       const [{ data: all }, preview] = await Promise.all([
@@ -64,7 +64,7 @@ export function bulkRevokeView(parts: BulkRevokeParts): Hono<ConsoleEnv> {
         }),
       );
     })
-    .post(PATH, async (c) => {
+    .post(PATH, onlyFor('connections:write', place), async (c) => {
       const form = c.get('form');
       const target = { integration: field(form, 'integration'), owner: form.get('owner') || undefined };
       // Without either, it would be all that there are.
@@ -81,13 +81,6 @@ export function bulkRevokeView(parts: BulkRevokeParts): Hono<ConsoleEnv> {
 /** What is typed to confirm it. */
 const nameOf = ({ integration, owner }: Target): string =>
   [owner, integration].filter((name) => name !== undefined).join(' at ');
-
-const notTheirs = (c: Context<ConsoleEnv>, place: Place) =>
-  refusedPage(
-    c,
-    place,
-    new Refusal({ code: 'forbidden', missing: { action: 'connections:write', integration: '*', owner: '*' } }),
-  );
 
 /** Of an integration, by its counters; of an owner, by looking at theirs. */
 async function previewOf(

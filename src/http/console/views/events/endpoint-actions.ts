@@ -10,6 +10,7 @@ import type { Notice } from '../../notices.ts';
 import { copied } from '../../parts/facts.ts';
 import { oneOf } from '../../parts/filters.ts';
 import { when } from '../../parts/when.ts';
+import { onlyFor } from '../../roles.ts';
 import { ENDPOINT_PATH, type EndpointViewParts } from './endpoints.ts';
 import { DELIVERY_STATUSES } from './words.ts';
 
@@ -61,8 +62,8 @@ export function endpointActions(parts: EndpointViewParts): Hono<ConsoleEnv> {
       const id = c.req.param('id');
       return done(c, id, await room.update(c.get('visit').call, id, { enabled: false }), 'endpoint_disabled');
     })
-    .post(`${ENDPOINT_PATH}/rotate-secret`, (c) => rotate(c, c.req.param('id')))
-    .post(`${ENDPOINT_PATH}/replay`, async (c) => {
+    .post(`${ENDPOINT_PATH}/rotate-secret`, onlyFor('admin', place), (c) => rotate(c, c.req.param('id')))
+    .post(`${ENDPOINT_PATH}/replay`, onlyFor('events', place), async (c) => {
       const id = c.req.param('id');
       const range = rangeOf(c.get('form'), clock.now());
       if (range instanceof Refusal) return refusedPage(c, place, range);
@@ -70,7 +71,7 @@ export function endpointActions(parts: EndpointViewParts): Hono<ConsoleEnv> {
       if (job instanceof Refusal) return refusedPage(c, place, job);
       return seeOther(c, site, `/system/jobs/${job.id}`, 'job_started');
     })
-    .post(`${ENDPOINT_PATH}/delete`, async (c) => {
+    .post(`${ENDPOINT_PATH}/delete`, onlyFor('admin', place), async (c) => {
       const id = c.req.param('id');
       const refused = unconfirmed(c, place, c.get('form'), id, pathOf(id));
       if (refused) return refused;

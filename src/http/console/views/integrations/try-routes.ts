@@ -9,6 +9,7 @@ import { type Place, refusedPage, shown } from '../../answers.ts';
 import type { ConsoleEnv, Visit } from '../../environment.ts';
 import { field } from '../../forms.ts';
 import { consolePage } from '../../layout.ts';
+import { onlyFor } from '../../roles.ts';
 import { outcomePage, TEST_OWNER, tryLinkPage } from './set-up.ts';
 
 export interface TryParts {
@@ -33,7 +34,7 @@ export function tryRoutes({ sessions, clock, site }: TryParts): Hono<ConsoleEnv>
     });
 
   const routes = new Hono<ConsoleEnv>();
-  routes.post('/console/integrations/:id/try', async (c) => {
+  routes.post('/console/integrations/:id/try', onlyFor('connections:write', place), async (c) => {
     const visit = c.get('visit');
     const owner = field(c.get('form'), 'owner') ?? TEST_OWNER;
     if (!Owner.safeParse(owner).success)

@@ -10,6 +10,7 @@ import type { PlainSite } from '../../../pages/layout.ts';
 import { type Place, refusedPage, seeOther, unconfirmed } from '../../answers.ts';
 import type { ConsoleEnv } from '../../environment.ts';
 import { consolePage } from '../../layout.ts';
+import { onlyFor } from '../../roles.ts';
 import { jobList, jobViews } from './jobs.ts';
 import { sessionList } from './sessions.ts';
 import { keysPart, statePart } from './state.ts';
@@ -54,7 +55,7 @@ export function systemViews({ readSystem, jobs, console: room, clock, site }: Sy
       if (ended instanceof Refusal) return refusedPage(c, place, ended);
       return seeOther(c, site, '/system', 'signed_out_session');
     })
-    .post(`${PATH}/rotate-keys`, async (c) => {
+    .post(`${PATH}/rotate-keys`, onlyFor('admin', place), async (c) => {
       const refused = unconfirmed(c, place, c.get('form'), 'rotate', '/system');
       if (refused) return refused;
       const job = await jobs.start(c.get('visit').call, { kind: 'keys.rotate' });
