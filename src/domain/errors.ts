@@ -42,8 +42,8 @@ export type Fault =
   /** A connection was authorized for further scopes too often. `retryAfter` in seconds. */
   | { code: 'step_up_exhausted'; connection_id: string; retryAfter: number }
   | { code: 'connection_on_hold'; connection_id: string; reason: HoldReason }
-  /** Another owner is signed in than the connect session is for: its grant is given up. */
-  | { code: 'owner_mismatch'; connect_session_id: string }
+  /** Another owner is signed in than the connect session is for: its grant is given up, unless it `isConnected` already. */
+  | { code: 'owner_mismatch'; connect_session_id: string; isConnected: boolean }
   /** `attemptsLeft`: 0, the session has ended. */
   | { code: 'invalid_finish_code'; connect_session_id: string; attemptsLeft: number }
   | { code: 'invalid_code_verifier'; connect_session_id: string; attemptsLeft: number }

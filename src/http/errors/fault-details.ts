@@ -77,8 +77,9 @@ export function faultDetails(fault: Fault): FaultDetails {
       };
     case 'owner_mismatch':
       return {
-        detail:
-          'The connect session is for another owner: its link was opened by someone else. Nothing was connected, and the grant is given up. Create a connect session for the owner who is signed in.',
+        detail: fault.isConnected
+          ? 'The connect session is for another owner, for whom it was finished already: their connection stays as it is. Create a connect session for the owner who is signed in.'
+          : 'The connect session is for another owner: its link was opened by someone else. Nothing was connected, and the grant is given up. Create a connect session for the owner who is signed in.',
         members: { connect_session_id: fault.connect_session_id },
       };
     case 'invalid_finish_code':

@@ -114,7 +114,7 @@ export const PROBLEMS = {
     status: 403,
     title: 'The connect session is for another owner',
     members: { connect_session_id },
-    example: { code: 'owner_mismatch', connect_session_id: EXAMPLE.session },
+    example: { code: 'owner_mismatch', connect_session_id: EXAMPLE.session, isConnected: false },
   },
   forbidden: {
     status: 403,

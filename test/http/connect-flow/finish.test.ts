@@ -97,7 +97,8 @@ describe('a two-phase session', () => {
     const first = expectOk(await it.finish(link.id, { finish_code: finishCode, owner }));
     expect(expectOk(await it.finish(link.id, { finish_code: finishCode, owner }))).toEqual(first);
     expectProblem(await it.finish(link.id, { finish_code: FORGED, owner }), 400, 'invalid_finish_code');
-    expectProblem(await it.finish(link.id, { finish_code: finishCode, owner: 'bob' }), 403, 'owner_mismatch');
+    const refused = await it.finish(link.id, { finish_code: finishCode, owner: 'bob' });
+    expect(expectProblem(refused, 403, 'owner_mismatch').detail).toContain('their connection stays as it is');
     expect(expectOk(await it.finish(link.id, { finish_code: finishCode, owner }))).toEqual(first);
     expect(await it.served(owner)).toMatch(/^at-ada-/);
   });
@@ -172,6 +173,7 @@ describe('an attack on the finish', () => {
       403,
       'owner_mismatch',
     );
+    expect(body.detail).toContain('Nothing was connected');
     expect(JSON.stringify(body)).not.toContain(mallory);
     await expectGivenUp(mallory, link.id, 'bob');
     expect(await sessionOf(it.broker, link)).toMatchObject({

@@ -72,7 +72,7 @@ export function createFinishSession(parts: FinishParts & { endedCandidates: Pick
     if (!isRight) return refuse({ code: 'invalid_finish_code', connect_session_id, attemptsLeft: 0 });
     if (wanted.owner !== session.owner) {
       access.noteRefused(call, 'connect_session.finish_refused', subjectOf(session, 'owner_mismatch'));
-      return refuse({ code: 'owner_mismatch', connect_session_id });
+      return refuse({ code: 'owner_mismatch', connect_session_id, isConnected: true });
     }
     if (!verifies(session, wanted.codeVerifier))
       return refuse({ code: 'invalid_code_verifier', connect_session_id, attemptsLeft: 0 });
@@ -94,7 +94,7 @@ export function createFinishSession(parts: FinishParts & { endedCandidates: Pick
     if (wanted.owner !== owner) {
       await burn(call, session, 'owner_mismatch');
       log.warn({ session: id, integration, request_id: call.requestId }, 'connect: finished by another owner, refused');
-      return refuse({ code: 'owner_mismatch', connect_session_id: id });
+      return refuse({ code: 'owner_mismatch', connect_session_id: id, isConnected: false });
     }
     if (!verifies(session, wanted.codeVerifier)) return wrong(call, session, 'invalid_code_verifier');
 
