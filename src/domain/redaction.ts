@@ -3,8 +3,10 @@
 
 /** The lines of a PEM may be short: its runs alone do not give it away. */
 const PEM = /-----BEGIN[\s\S]*?(?:-----END[^-]*-----|$)/g;
+/** Names of members and parameters, such as `code_challenge_methods_supported`: what is random has digits or capitals. */
+const WORDS = /^[a-z]{2,20}(?:_[a-z]{2,20})+$/;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** Replaces PEM blocks and every run of 32 or more token characters by `…`; UUIDs stay. */
+/** Replaces PEM blocks and every run of 32 or more token characters by `…`; UUIDs and words joined by underscores stay. */
 export const redactSecrets = (text: string): string =>
-  text.replace(PEM, '…').replace(/[\w+=%-]{32,}/g, (run) => (UUID.test(run) ? run : '…'));
+  text.replace(PEM, '…').replace(/[\w+=%-]{32,}/g, (run) => (UUID.test(run) || WORDS.test(run) ? run : '…'));
