@@ -22,7 +22,7 @@ describe('console: agent sessions', () => {
   });
   afterAll(() => broker?.stop());
 
-  const made = async (owner: string, more: object = {}) => {
+  const made = async (owner: string, more: object = {}, key?: string) => {
     const wanted = {
       owner,
       integrations: ['acme'],
@@ -30,7 +30,7 @@ describe('console: agent sessions', () => {
       purpose: XSS,
       actor: { id: 'a1', name: 'Agent One' },
     };
-    return expectOk(await broker.ask('POST', '/v1/sessions', { ...wanted, ...more }), 201);
+    return expectOk(await broker.ask('POST', '/v1/sessions', { ...wanted, ...more }, key), 201);
   };
   const page = (role: (typeof ROLES)[number], query = '') => browsers[role].get(`/console/sessions${query}`);
   const isOver = async ({ token }: Record<string, unknown>) =>
@@ -65,5 +65,15 @@ describe('console: agent sessions', () => {
     expect((await page('viewer', '?status=all')).text).toContain('ended');
     const { text } = await browsers.viewer.get(`/console/audit?session=${one.id}`);
     for (const words of ['session.created', 'session.ended', 'agent Agent One']) expect(text).toContain(words);
+  });
+
+  it('names the caller that made one', async () => {
+    const grants = [{ actions: ['sessions', 'proxy'], integrations: ['acme'], owners: ['*'] }];
+    const caller = expectOk(await broker.ask('POST', '/v1/callers', { name: 'The assistant', grants }), 201);
+    await made('grace', {}, String(caller.key));
+    const { html, text } = await page('viewer', '?owner=grace');
+    expect(text).toContain('by The assistant');
+    expect(text).not.toContain(String(caller.id));
+    expect(html).toContain(`href="/console/callers/${caller.id}"`);
   });
 });

@@ -92,6 +92,15 @@ describe('console: roles and routes', () => {
     },
   );
 
+  it('leads from home to pages that are there', async () => {
+    expect((await broker.ask('POST', '/v1/jobs', { kind: 'connections.revoke', owner: 'user_9' })).status).toBe(202);
+    const browser = await entered('viewer');
+    const { html, text } = await browser.get('/console');
+    expect(text).toContain('Job started all integrations');
+    const links = [...html.matchAll(/href="(\/console[^"#]*)"/g)].map(([, path]) => path!.replaceAll('&amp;', '&'));
+    for (const path of new Set(links)) expect((await browser.get(path)).status, path).toBe(200);
+  });
+
   it.each(['viewer', 'operator', 'admin'])('answers a %s on every page, and never with a defect', async (role) => {
     const browser = await entered(role);
     for (const { method, path } of routes.filter(({ method: one }) => one === 'GET')) {

@@ -2,8 +2,8 @@
 import { Hono } from 'hono';
 import { html } from 'hono/html';
 import type { AgentSessions } from '../../../broker/agents/index.ts';
+import type { CallerAdmin } from '../../../broker/callers/index.ts';
 import { type AgentSession, type AgentSessionStatus, statusOfSession } from '../../../domain/agent-session.ts';
-import { ADMIN_ID } from '../../../domain/caller.ts';
 import { Refusal } from '../../../domain/errors.ts';
 import { visibleText } from '../../../domain/visible-text.ts';
 import type { Clock } from '../../../ports/index.ts';
@@ -14,6 +14,7 @@ import { type Place, refusedPage, seeOther, shown } from '../answers.ts';
 import { type ConsoleEnv, may, type Visit } from '../environment.ts';
 import { consolePage } from '../layout.ts';
 import { actionButton } from '../parts/actions.ts';
+import { actorWords, type CallerNames, callerNames } from '../parts/actors.ts';
 import { filterForm, idFilter, queryOf, selectFilter, textFilter } from '../parts/filters.ts';
 import { status, type Tone } from '../parts/status.ts';
 import { nextPage, table } from '../parts/table.ts';
@@ -21,6 +22,7 @@ import { when } from '../parts/when.ts';
 
 export interface AgentSessionsViewParts {
   agentSessions: AgentSessions;
+  callers: Pick<CallerAdmin, 'list'>;
   clock: Clock;
   site: PlainSite;
 }
@@ -41,7 +43,7 @@ const REASONS: Record<NonNullable<AgentSession['endReason']>, string> = {
 
 const LIST = '/console/sessions';
 
-export function agentSessionsView({ agentSessions, clock, site }: AgentSessionsViewParts): Hono<ConsoleEnv> {
+export function agentSessionsView({ agentSessions, callers, clock, site }: AgentSessionsViewParts): Hono<ConsoleEnv> {
   const place: Place = { site, section: 'sessions' };
   const path = `${site.base}${LIST}`;
   const backTo = (owner: string | undefined) => `/sessions${owner === undefined ? '' : `?${queryOf({ owner })}`}`;
@@ -57,6 +59,7 @@ export function agentSessionsView({ agentSessions, clock, site }: AgentSessionsV
       const list = await paged(c, { cursor }, (request) =>
         agentSessions.list(visit.call, { owner, callerId, isLive }, request),
       );
+      const names = await callerNames(callers, visit);
       return shown(c, place, list, (found) => {
         const { data, next_cursor: next } = page(c, found, (one) => one);
         const body = html`
@@ -65,7 +68,7 @@ export function agentSessionsView({ agentSessions, clock, site }: AgentSessionsV
             html`${textFilter('owner', 'Owner', owner)} ${textFilter('caller_id', 'Caller', callerId)}
               ${selectFilter('status', 'State', [['all', 'all of the last day']], isLive ? undefined : 'all', 'active')}`,
           )}
-          ${sessionTable(visit, { base: site.base, rows: data, now: clock.now() })}
+          ${sessionTable(visit, { base: site.base, rows: data, names, now: clock.now() })}
           ${nextPage(path, query, next)}
           ${
             owner !== undefined && may(visit, 'sessions') && data.length > 0
@@ -95,7 +98,7 @@ export function agentSessionsView({ agentSessions, clock, site }: AgentSessionsV
 
 function sessionTable(
   visit: Visit,
-  { base, rows, now }: { base: string; rows: readonly AgentSession[]; now: number },
+  { base, rows, names, now }: { base: string; rows: readonly AgentSession[]; names: CallerNames; now: number },
 ): Html {
   const isLive = (session: AgentSession) => statusOfSession(session, now) === 'active';
   return table<AgentSession>({
@@ -106,7 +109,7 @@ function sessionTable(
       { heading: 'Whose accounts', cell: ({ owner }) => shownName(owner) },
       { heading: 'What it may do', cell: mayDo },
       { heading: 'State', cell: (one) => state(one, now) },
-      { heading: 'Made', cell: (one) => made(base, one, now) },
+      { heading: 'Made', cell: (one) => made(base, one, names, now) },
       { heading: 'Last used', cell: ({ lastUsedAt }) => when(lastUsedAt, now, 'never') },
       ...(may(visit, 'sessions')
         ? [
@@ -146,7 +149,12 @@ function state(session: AgentSession, now: number): Html {
   return html`${word}<div class="quiet">${when(endedAt, now)}${endReason === null ? '' : `, ${REASONS[endReason]}`}</div>`;
 }
 
-const made = (base: string, { callerId, parentId, createdAt }: AgentSession, now: number): Html => html`
+const made = (
+  base: string,
+  { callerId, parentId, createdAt }: AgentSession,
+  names: CallerNames,
+  now: number,
+): Html => html`
   ${when(createdAt, now)}
-  <div class="quiet">by ${callerId === ADMIN_ID ? 'the admin key' : html`<a href="${base}/console/callers/${callerId}">${callerId}</a>`}</div>
+  <div class="quiet">by ${actorWords({ base }, callerId, names)}</div>
   ${parentId === null ? '' : html`<div class="quiet">through ${parentId}</div>`}`;

@@ -205,7 +205,9 @@ function about(
   const at =
     integration === null
       ? ''
-      : html`<a href="${base}/console/integrations/${encodeURIComponent(integration)}">${integration}</a>`;
+      : integration === '*'
+        ? 'all integrations'
+        : html`<a href="${base}/console/integrations/${encodeURIComponent(integration)}">${integration}</a>`;
   if (connectionId !== null)
     return html`${at} <a href="${base}/console/connections/${connectionId}"><code>${connectionId}</code></a>`;
   if (/^whe_\w+$/.test(id)) return html`<a href="${base}/console/events/endpoints/${id}"><code>${id}</code></a>`;
