@@ -39,6 +39,8 @@ export interface ProxiedRequest {
   ending: AbortController;
   /** Interim responses, such as early hints. */
   onInterim?: UpstreamRequest['onInterim'];
+  /** How often the API was called before the call was refused. */
+  onRefused?: (attempts: number) => void;
 }
 
 export interface ProxiedResponse {
@@ -160,6 +162,7 @@ export function createProxyCalls({
         const { result } = outcome;
         if (result instanceof Refusal) {
           ended();
+          request.onRefused?.(outcome.attempts);
           observed.refused(result.fault.code, outcome.attempts);
           recording?.ended(false, result.fault.code, outcome.attempts);
           return result;

@@ -69,9 +69,10 @@ export function createProxyHandler(parts: Parts): FastHandler {
     const requestId = known?.call.requestId ?? newRequestId();
     if (known) auditBuffer.used(known.call.principal.credential.id, clock.now());
 
+    let attempts = 0;
     const refuseWith = (answer: Answer) => {
       counted(request, answer.status, started);
-      writeProblem(request, response, answer, requestId);
+      writeProblem(request, response, answer, { requestId, attempts });
     };
     const ending = new AbortController();
     response.once('close', () => {
@@ -93,6 +94,9 @@ export function createProxyHandler(parts: Parts): FastHandler {
         body: callerBody(request, response, clock, notePassed),
         ending,
         onInterim: (status, headers) => writeInterim(response, status, headers),
+        onRefused: (made) => {
+          attempts = made;
+        },
       });
       if (response.destroyed) {
         if (!(answered instanceof Refusal)) answered.body.discard();
@@ -139,17 +143,24 @@ function writeHead(
     body.discard();
     const detail = 'The API answered with headers that cannot be passed on.';
     const fault = { code: 'upstream_unavailable', integration, detail, retryAfter: UPSTREAM_RETRY_AFTER_S } as const;
-    writeProblem(request, response, problemOf(fault, requestId), requestId);
+    const attempts = headers[headers.indexOf('Valetkey-Attempts') + 1];
+    writeProblem(request, response, problemOf(fault, requestId), { requestId, attempts: Number(attempts) });
     return false;
   }
 }
 
 /** Says that it is ours, so that no one takes it for the answer of the API. */
-function writeProblem(request: IncomingMessage, response: ServerResponse, answer: Answer, requestId: string): void {
+function writeProblem(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: Answer,
+  { requestId, attempts }: { requestId: string; attempts: number },
+): void {
   if (response.destroyed) return;
   const headers: string[] = [];
   for (const [name, value] of Object.entries(answer.headers)) headers.push(name, value);
-  headers.push('x-request-id', requestId, 'valetkey-request-id', requestId, 'valetkey-error', '1');
+  headers.push('x-request-id', requestId, 'valetkey-request-id', requestId);
+  headers.push('valetkey-attempts', String(attempts), 'valetkey-error', '1');
   headers.push('content-length', String(Buffer.byteLength(answer.body)));
   if (!request.complete) headers.push('connection', 'close');
   // A text of its own: what the API sent in its place may have been noted already, and be none that can be written.

@@ -34,6 +34,7 @@ function expectLimited({ status, headers, body }: CalledAnswer, scope: string, s
   expect(body.retry_after).toBeGreaterThan(Math.max(0, seconds - 6));
   expect(headers.get('retry-after')).toBe(String(body.retry_after));
   expect(headers.get('valetkey-error')).toBe('1');
+  expect(headers.get('valetkey-attempts')).toMatch(/^\d$/);
 }
 const metrics = async () => (await fetch(`${broker.url}/metrics`)).text();
 

@@ -145,6 +145,7 @@ describe('no response', () => {
     setup.upstream.onHead = () => undefined;
     const got = await setup.call(ada, 'GET', '/x');
     expect([got.status, json(got.body).code]).toEqual([504, 'upstream_timeout']);
+    expect(got.header('valetkey-attempts')).toBe('1');
     await setup.upstream.requests[0]!.closed;
   });
 });
