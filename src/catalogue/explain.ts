@@ -7,6 +7,7 @@ import {
   isCode,
   isStatic,
   modeName,
+  protectedResourceOf,
   sendOf,
 } from '../domain/auth-modes.ts';
 import { type CredentialField, type ParamField, placeholders } from '../domain/fields.ts';
@@ -65,8 +66,9 @@ function describeMode(provider: Provider, auth: AuthMode): string[] {
 
 function describeConnect(auth: AuthMode): string {
   if (!isCode(auth)) return `Connected by POST /v1/connections${isStatic(auth) ? '; served as imported' : ''}.`;
-  const where =
-    auth.mode === 'oidc'
+  const where = protectedResourceOf(auth)
+    ? 'the authorization server that the server names'
+    : auth.mode === 'oidc'
       ? `an OpenID Provider, found by discovery at ${auth.issuer}`
       : [auth.authorization_url, ...(auth.issuer ? [`where the metadata of ${auth.issuer} says`] : [])].join(', or ');
   return `Connected in a browser, at ${where}${auth.pkce === 'none' ? ', without PKCE, which it does not support' : ''}.`;
@@ -103,8 +105,11 @@ export function describeRenewal(auth: AuthMode): string {
 
 const describeRevocation = (auth: Extract<AuthMode, { revocation: unknown }>): string =>
   ({
-    rfc7009:
-      auth.mode === 'oidc' || auth.revocation_url ? 'Revoked upstream (RFC 7009).' : 'Cannot be revoked upstream.',
+    rfc7009: protectedResourceOf(auth)
+      ? 'Revoked upstream where the authorization server can (RFC 7009).'
+      : auth.mode === 'oidc' || auth.revocation_url
+        ? 'Revoked upstream (RFC 7009).'
+        : 'Cannot be revoked upstream.',
     request: "Revoked upstream, by the vendor's own request.",
     none: 'Cannot be revoked upstream.',
   })[auth.revocation.style];

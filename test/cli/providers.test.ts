@@ -39,6 +39,18 @@ test('providers show: explains parameters, refresh, how the token is sent, and r
   expect(unknown.err).toContain('there is no provider "quickboks"; see: valetkey providers list');
 });
 
+test('providers show: says of a protected resource that it names its own authorization server', async () => {
+  const { out } = await valetkey(['show', 'mcp']);
+  expect(out).toContain('Connected in a browser, at the authorization server that the server names.');
+  expect(out).toContain('Revoked upstream where the authorization server can (RFC 7009).');
+  const all = await valetkey(['list']);
+  for (const id of all.out
+    .trim()
+    .split('\n')
+    .map((line) => line.split('\t')[0]!))
+    expect((await valetkey(['show', id])).out, id).not.toMatch(/, at [,.]|undefined/);
+});
+
 test('providers check: lists the errors of a file by field, or explains a valid entry', async () => {
   const dir = createFolder({
     'acme.json': entry('acme', { auth: [{ mode: 'basic' }] }),
