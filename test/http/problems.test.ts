@@ -57,6 +57,10 @@ describe('content type', () => {
     'application/x-www-form-urlencoded',
     'application/jsonx',
     'multipart/form-data; boundary=x',
+    'application/json, text/plain',
+    'application/json; charset',
+    'application/json charset=utf-8',
+    'application/json-seq',
   ])('415 for %s', async (type) => {
     expectProblem(await send('POST', '/v1/callers', caller, { 'content-type': type }), 415, 'unsupported_media_type');
   });
@@ -66,12 +70,15 @@ describe('content type', () => {
     expectProblem(await send('POST', '/v1/callers', body, {}), 415, 'unsupported_media_type');
   });
 
-  test.each(['application/json; charset=utf-8', 'APPLICATION/JSON', 'application/vnd.acme+json'])(
-    '%s is JSON',
-    async (type) => {
-      expectOk(await send('POST', '/v1/callers', caller, { 'content-type': type }), 201);
-    },
-  );
+  test.each([
+    'application/json; charset=utf-8',
+    'application/json;charset="utf-8"; q=1',
+    'APPLICATION/JSON',
+    'application/vnd.acme+json',
+    'application/vnd.acme.v1+json',
+  ])('%s is JSON', async (type) => {
+    expectOk(await send('POST', '/v1/callers', caller, { 'content-type': type }), 201);
+  });
 });
 
 describe('too large body: 413', () => {
