@@ -12,6 +12,7 @@ export const PathPattern = textUpTo(1_024).superRefine((text, { addIssue }) => {
   const [, alias = '', path = '', star = ''] = /^([a-z][a-z0-9_-]{0,40}:)?([^*]*)(\*?)$/.exec(text) ?? [];
   const report = (message: string) => addIssue({ code: 'custom', message });
   if (text === '*') return;
+  if (text.slice(0, -1).includes('*')) return report('a * stands only at the end, and matches all that follows');
   const normal = normalisedPath(path);
   if (normal instanceof PathFault) return report(`a path that begins with /, or * for all. ${normal.detail}`);
   if (`${alias}${normal}${star}` !== text) report(`its normal form is ${alias}${normal}${star}`);

@@ -304,3 +304,12 @@ describe('caller', () => {
     });
   });
 });
+
+test('a grant whose path has a * before its end: 400 that says so', async () => {
+  const paths = ['/a*b', '*/b', '/a**', 'a'];
+  const grants = [{ actions: ['proxy'], integrations: ['*'], owners: ['*'], paths }];
+  const { issues } = expectProblem(await ask('POST', '/v1/callers', { name: 'x', grants }), 400, 'invalid_request');
+  const messages = (issues as { message: string }[]).map(({ message }) => message);
+  const star = 'a * stands only at the end, and matches all that follows';
+  expect(messages).toEqual([star, star, star, expect.stringContaining('begins with /')]);
+});
