@@ -571,6 +571,14 @@ describe('back-channel logout', () => {
   });
 });
 
+test.each(['/signals/risc', '/logout/ssf'])(
+  '%s takes no other method than POST, and says so without a body',
+  async (path) => {
+    const response = await fetch(new URL(path, broker.url));
+    expect([response.status, response.headers.get('allow'), await response.text()]).toEqual([405, 'POST', '']);
+  },
+);
+
 test('keys that cannot be fetched: 503 with Retry-After, and the event is taken later', async () => {
   const other = await startScriptedServer(({ path }) =>
     path === '/jwks' && !keysFail

@@ -114,6 +114,9 @@ export function signalRoutes({ signals }: { signals: SignalReceiving }) {
     return answered(c, answer, 200, logoutError(c));
   });
 
+  for (const path of ['/signals/:integration', '/logout/:integration'])
+    routes.all(path, (c) => bare(c, 405, { allow: 'POST' }));
+
   routes.onError((error, c) => {
     c.get('logFailure')(error, c.get('requestId'));
     // It was not stored: it is to be sent again.
