@@ -283,3 +283,8 @@ test('apply: deletes what is named in the same transaction, or nothing while an 
   expectIssues(await broker.ask('POST', '/v1/apply', { delete: { callers: [id] } }, admin), 'delete.callers.0');
   expectOk(await broker.ask('GET', '/v1/whoami', undefined, admin));
 });
+
+test('apply: 400 where dry_run is in the query, and nothing is applied', async () => {
+  expectIssues(await broker.ask('POST', '/v1/apply?dry_run=true', { integrations: [acme] }), 'dry_run');
+  expect(expectOk(await broker.ask('GET', '/v1/integrations')).data).toEqual([]);
+});
