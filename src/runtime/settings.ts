@@ -171,7 +171,7 @@ export const SETTINGS = {
   VALETKEY_CONFIG: {
     parser: z.string(),
     without: 'none',
-    description: `A JSON file of integrations, callers, trusted issuers and return origins, applied at start. It takes secrets from the environment as \`\${ENV_NAME}\`: [declarative-file.md](declarative-file.md).`,
+    description: `A JSON file of integrations, callers, trusted issuers, return origins, who may use the console, and the look of the connect pages, applied at start. It takes secrets from the environment as \`\${ENV_NAME}\`: [declarative-file.md](declarative-file.md).`,
     example: './valetkey.json',
   },
   VALETKEY_PROVIDERS_DIR: {

@@ -7,7 +7,7 @@ import { type OAuthCase, oauthRefusalsOf } from './oauth-errors.ts';
 import { limitHeaders, problemComponents, refusalsOf } from './problems.ts';
 
 const DESCRIPTION =
-  'A token broker: keeps OAuth and OpenID Connect grants alive and serves valid access tokens to internal services.\n\nTimes are RFC 3339 in UTC, durations are whole seconds, ids are opaque strings. Errors are problems (RFC 9457) with a stable `code`. Every response has an `X-Request-Id` header; responses with secrets are sent with `Cache-Control: no-store`.';
+  'A token broker: keeps OAuth and OpenID Connect grants alive and serves valid access tokens to internal services.\n\nTimes are RFC 3339 in UTC, durations are whole seconds, ids are opaque strings. Errors are problems (RFC 9457) with a stable `code`. Responses have an `X-Request-Id` header, calls through the proxy `Valetkey-Request-Id`, and what senders of webhooks are answered neither; responses with secrets are sent with `Cache-Control: no-store`.';
 
 /** In display order. */
 const TAGS = {
