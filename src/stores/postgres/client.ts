@@ -37,9 +37,9 @@ export interface PostgresAccess {
   single<T>(statement: (orm: Orm) => Promise<T>): Promise<T>;
   /**
    * Several statements, all or nothing. They may be run again from the start, so they may have no effect but in the
-   * database. An operation on a connection locks its row first: so it sees what was committed before, and cannot deadlock.
-   * Rows that have a place (audit entries, events) are added nowhere else: a transaction takes new numbers for them.
-   * Rejects with `StoreError`.
+   * database. An operation on a connection locks its row before its lease, so it sees what was committed before; one on several
+   * locks them in the order of their ids, or skips what is locked: so none waits for another in a circle. Rows that have a place
+   * (audit entries, events) are added nowhere else: a transaction takes new numbers for them. Rejects with `StoreError`.
    */
   transaction<T>(operation: (orm: Orm) => Promise<T>): Promise<T>;
   prepared: Prepare;

@@ -85,9 +85,17 @@ export const DUE_CONNECTIONS = `
     lateral (select * from connections where id = due.connection_id and status = 'active' limit 1) c
   order by due.due_at, c.id`;
 
+/**
+ * Waits for no lock: it takes leases without their connections, and sets of claims and commits would wait for it in turn. A lease that
+ * is locked is being moved on, or the next look finds it.
+ */
 const POSTPONE = `
-  update leases set due_at = greatest($2, c.next_refresh_at) from connections c
-  where connection_id = any($1::text[]) and c.id = connection_id and c.status = 'active' and due_at < $2`;
+  with free as materialized (
+    select connection_id as id from leases where connection_id = any($1::text[]) and due_at < $2
+    for no key update skip locked
+  )
+  update leases set due_at = greatest($2, c.next_refresh_at) from free, connections c
+  where connection_id = free.id and c.id = free.id and c.status = 'active'`;
 
 /** Counts what is due, the oldest first; an index step each. */
 const COUNT_DUE = `

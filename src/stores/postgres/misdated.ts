@@ -24,9 +24,14 @@ const PAGE = `
     select 1 from connections c where c.id = connection_id and c.status = 'active' and c.next_refresh_at <= $1::bigint), false)
     as misdated
   from leases where connection_id > $2 order by connection_id limit $3`;
-/** Not one that another replica has moved on meanwhile. */
+/**
+ * Not one that another replica has moved on meanwhile. Waits for connections, before it locks their leases, as sets of claims and
+ * commits do: what is skipped is on no later page.
+ */
 const MAKE_DUE = `
-  update leases set due_at = $1::bigint where connection_id = any($2::text[]) and due_at > $1::bigint + ${FURTHEST.claim}`;
+  with locked as materialized (select id from connections where id = any($2::text[]) order by id for no key update)
+  update leases set due_at = $1::bigint from locked
+  where connection_id = locked.id and due_at > $1::bigint + ${FURTHEST.claim}`;
 
 /** Open deliveries, page by page. */
 export const DELIVERIES = `
