@@ -119,7 +119,9 @@ export function createConnectionStore({
         if (sessionId !== null && (await isOver(orm, sessionId, connection))) return 'session_over';
         const { id } = connection;
         if (credentials.refreshToken === undefined) {
-          const [lease] = await orm.select().from(leases).where(eq(leases.connectionId, id)).for('update');
+          // Until the transaction ends, it is not claimed.
+          await orm.select({ id: connections.id }).from(connections).where(eq(connections.id, id)).for('no key update');
+          const [lease] = await orm.select().from(leases).where(eq(leases.connectionId, id));
           if (lease && isInFlight(lease)) return 'refreshing';
         }
         const [renewed] = await orm

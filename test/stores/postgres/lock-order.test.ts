@@ -6,7 +6,7 @@ import { CLAIMED_DUE_AGAIN_MS } from '../../../src/domain/time-limits.ts';
 import type { Store } from '../../../src/ports/index.ts';
 import { asked } from '../../support/postgres.ts';
 import { createMigratedDatabase, openTestStore } from '../../support/stores.ts';
-import { connected, NOW } from '../builders.ts';
+import { anEntry, connected, NOW, someCredentials } from '../builders.ts';
 
 const HOUR = 3_600_000;
 
@@ -84,3 +84,21 @@ test.each([
     expect(await dueTimes(url)).toEqual([NOW, NOW]);
   },
 );
+
+test('reconnecting without a refresh token beside a claim of the connection: it does not hold the lease while it waits', async () => {
+  const url = await createMigratedDatabase();
+  const store = await openTestStore(url);
+  const { connection } = await connected(store);
+  const claiming = await transactionOf(url);
+  await claiming.lockConnections([connection.id]);
+  const reconnecting = store.renewConnection(
+    connection,
+    { ...someCredentials(), refreshToken: undefined },
+    null,
+    anEntry(),
+  );
+  await waits(url);
+  await claiming.claimLease(connection.id);
+  await claiming.commit();
+  expect(await reconnecting).toEqual({ generation: 2 });
+});
