@@ -436,7 +436,7 @@ export const AUDIT_RETENTION_PAUSE_MS = 20;
 export const AUDIT_SEAL_INTERVAL_MS = 10 * SECOND_MS;
 /** Without new audit entries, a seal of none is made this often: a chain that ended earlier was cut off, or no broker ran. */
 export const AUDIT_SEAL_IDLE_MS = HOUR_MS;
-/** The pause between two batches of audit entries that are sealed, for the other users of the store. */
+/** The pause between two batches of audit entries that are sealed, for the other users of the store; none while sealing is behind. */
 export const AUDIT_SEAL_PAUSE_MS = 5;
 /** How often PostgreSQL is asked whether the transactions have ended that may still commit audit entries or events. */
 export const HORIZON_POLL_MS = 20;

@@ -1,7 +1,7 @@
 // Seals new audit entries into a hash chain, in small steps that hold up no other work. Any process may do it; where two do it
 // at once, the store takes one of the seals.
 import { createHash } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 import { type AuditSeal, entryText, numberOf, sealId } from '../../../domain/audit-seal.ts';
 import {
   AUDIT_SEAL_IDLE_MS,
@@ -14,31 +14,47 @@ import { firstId } from '../../secrets/index.ts';
 import type { Access } from '../access.ts';
 import { type ChainEnd, endFault, endOf, headOf, sealed } from './audit-head.ts';
 
-/** What is read and hashed at once: less than half a millisecond, also if each entry is a batch of reads. */
-const STEP = { firstEntries: 8, maxEntries: 64, characters: 24_000 };
-/** Of one seal. */
-const MAX_ENTRIES = 10_000;
+/** What is read at once: half a millisecond of SQLite, also if each entry is a batch of reads. */
+const PORTION = { firstEntries: 8, maxEntries: 64, characters: 400_000 };
+/** What is hashed in a turn of the event loop: 0.2 ms. */
+const CHARACTERS_PER_TURN = 24_000;
+/** Of one seal: less than a second, after which other processes find it and leave the rest of a long round to this one. */
+const MAX_ENTRIES = 1_000;
+/** A process that ends has no time for more. */
+const MAX_SEALS_AT_END = 10;
 
-/** The digest of entries that are added in the order of their places. */
+/** The digest of entries, each added in the order of their places. */
 export function entriesDigest() {
   const hash = createHash('sha256');
   const digest = { entries: 0, lastId: null as string | null };
   return {
-    /** Returns the length of their text. */
-    add(some: readonly PlacedEntry[]): number {
-      let characters = 0;
-      for (const { position, entry } of some) {
-        const text = `${position}\n${entryText(entry)}\n`;
-        hash.update(text);
-        characters += text.length;
-        digest.entries++;
-        if (digest.lastId === null || entry.id > digest.lastId) digest.lastId = entry.id;
-      }
-      return characters;
+    /** Returns the length of its text. */
+    add({ position, entry }: PlacedEntry): number {
+      const text = `${position}\n${entryText(entry)}\n`;
+      hash.update(text);
+      digest.entries++;
+      if (digest.lastId === null || entry.id > digest.lastId) digest.lastId = entry.id;
+      return text.length;
     },
     /** Once. */
     end: () => ({ ...digest, digest: hash.digest('hex') }),
   };
+}
+
+/** Returns the length of their text. */
+async function addInTurns(digest: ReturnType<typeof entriesDigest>, some: readonly PlacedEntry[]): Promise<number> {
+  let characters = 0;
+  let left = 0;
+  for (const one of some) {
+    if (left <= 0) {
+      await turn();
+      left = CHARACTERS_PER_TURN;
+    }
+    const length = digest.add(one);
+    characters += length;
+    left -= length;
+  }
+  return characters;
 }
 
 interface Parts {
@@ -54,7 +70,7 @@ interface Parts {
 
 export interface AuditSealing {
   start(): void;
-  /** Seals what is stored now, unless another process has just done it. Rejects with `StoreError`. */
+  /** Seals what is stored now, some thousand entries at most, unless another process has just done it. Rejects with `StoreError`. */
   sealNow(): Promise<void>;
   /** Fulfilled when the current round is done. */
   stop(): Promise<void>;
@@ -112,16 +128,17 @@ export function createAuditSealing(parts: Parts): AuditSealing {
     const digest = entriesDigest();
     let toPosition = fromPosition;
     // Entries beside each other are alike.
-    let limit = STEP.firstEntries;
+    let limit = PORTION.firstEntries;
     for (let count = 0; count < MAX_ENTRIES && toPosition < horizon; ) {
       const some = await store.entriesBetween(toPosition, horizon, limit);
       // Retention deletes those: then nothing would fit their seal.
       if (some.some(({ entry }) => entry.id < tooOld)) return undefined;
-      const characters = digest.add(some);
+      const characters = await addInTurns(digest, some);
       count += some.length;
       toPosition = some.length < limit ? horizon : some.at(-1)!.position;
-      limit = Math.min(STEP.maxEntries, Math.ceil((STEP.characters * some.length) / Math.max(1, characters)));
-      if (toPosition < horizon) await pause(AUDIT_SEAL_PAUSE_MS);
+      limit = Math.min(PORTION.maxEntries, Math.ceil((PORTION.characters * some.length) / Math.max(1, characters)));
+      // With more than a seal left, it has fallen behind.
+      if (toPosition < horizon && horizon - toPosition <= MAX_ENTRIES) await pause(AUDIT_SEAL_PAUSE_MS);
     }
     const seal = {
       id: sealId(last ? numberOf(last) + 1 : 1),
@@ -134,29 +151,30 @@ export function createAuditSealing(parts: Parts): AuditSealing {
     return sealed(vault, seal, true);
   }
 
-  /** `once`: only what was stored at the beginning. */
-  async function round(isDue: (last: ChainEnd | undefined) => boolean): Promise<void> {
-    for (;;) {
-      const end = await store.auditChainEnd();
-      const last = endOf(end);
-      if (!(await isCutOff(end)) && !isDue(last)) return;
-      const seal = await next(last);
-      if (seal === undefined || (await store.addAuditSeal(seal, headOf(vault, seal))) === 'taken') return;
-      seen = seal;
-      told = undefined;
-      logHead(seal);
-      if (seal.entries < MAX_ENTRIES || stopped.signal.aborted) return;
-      isDue = () => true;
-    }
+  /** True: there may be more to seal. */
+  async function addSeal(isDue: (last: ChainEnd | undefined) => boolean = () => true): Promise<boolean> {
+    const end = await store.auditChainEnd();
+    const last = endOf(end);
+    if (!(await isCutOff(end)) && !isDue(last)) return false;
+    const seal = await next(last);
+    if (seal === undefined || (await store.addAuditSeal(seal, headOf(vault, seal))) === 'taken') return false;
+    seen = seal;
+    told = undefined;
+    logHead(seal);
+    return seal.entries >= MAX_ENTRIES;
+  }
+
+  async function round(): Promise<void> {
+    // Another process may have done it since; a clock that was set back must not stop it.
+    const isDue = (last: ChainEnd | undefined) => !last || Math.abs(clock.now() - last.sealedAt) >= everyMs * 0.9;
+    for (let isMore = await addSeal(isDue); isMore && !stopped.signal.aborted; ) isMore = await addSeal();
   }
 
   async function run(): Promise<void> {
     while (!stopped.signal.aborted) {
       await rest(everyMs);
       if (stopped.signal.aborted) return;
-      // Another process may have done it since; a clock that was set back must not stop it.
-      const isDue = (last: ChainEnd | undefined) => !last || Math.abs(clock.now() - last.sealedAt) >= everyMs * 0.9;
-      await round(isDue).catch((error: unknown) => {
+      await round().catch((error: unknown) => {
         log.error({ err: error }, 'audit sealing: sealing new entries failed, will retry');
       });
     }
@@ -167,7 +185,9 @@ export function createAuditSealing(parts: Parts): AuditSealing {
     start() {
       running = run();
     },
-    sealNow: () => round(() => true),
+    async sealNow() {
+      for (let seals = 0, isMore = true; isMore && seals < MAX_SEALS_AT_END; seals++) isMore = await addSeal();
+    },
     async stop() {
       stopped.abort();
       await running;

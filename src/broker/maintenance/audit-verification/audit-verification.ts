@@ -96,7 +96,7 @@ export async function verifyAudit({ store, vault, expected, keptSince }: Parts):
     let unlisted = 0;
     for (let after = seal.fromPosition; ; ) {
       const some = await store.entriesBetween(after, seal.toPosition, STEP);
-      digest.add(some);
+      for (const one of some) digest.add(one);
       alarms += some.filter(({ entry }) => entry.action === 'audit.seals_missing').length;
       const batches = some.map(({ entry }) => entry).filter((entry) => isBatch(entry) && entry.at >= keptSince);
       if (batches.length > 0) unlisted += await store.countUnlistedReads(batches);
