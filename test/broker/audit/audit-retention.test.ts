@@ -57,24 +57,39 @@ test('audit retention: deletes older entries batch by batch, and nothing else', 
   expect(await left('clr_young')).toBe(500);
 });
 
-test('audit retention: no operation deletes more than a hundred entries, so that none holds up the others', async () => {
+test('audit retention: no operation deletes more than a hundred entries, or what finds 500 reads, so that none holds up the others', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-retention-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const store = await openSqlite(`file:${join(folder, 'valetkey.db')}`);
   onTestFinished(() => store.close());
   const at = Date.now() - 31 * DAY_MS;
   await store.appendAudit(Array.from({ length: 250 }, (_, i) => anEntry({ id: `${firstId('evt', at)}${i}`, at })));
+  const readAt = Date.now() - 60 * DAY_MS;
+  const read = { action: 'token.read', detail: null, changed: null } as const;
+  const reads = Array.from({ length: 700 }, (_, i) =>
+    anEntry({ ...read, id: `${firstId('evt', readAt)}${i}`, at: readAt, owner: `owner-${i}` }),
+  );
+  await store.appendAudit(storedReads(reads));
   const deleted: number[] = [];
-  const recording: typeof store.pruneAudit = async (...given) => {
-    deleted.push(await store.pruneAudit(...given));
-    return deleted.at(-1)!;
+  const finders: number[] = [];
+  const recording: Pick<typeof store, 'pruneAudit' | 'pruneAuditReads'> = {
+    async pruneAudit(...given) {
+      deleted.push(await store.pruneAudit(...given));
+      return deleted.at(-1)!;
+    },
+    async pruneAuditReads(...given) {
+      finders.push(await store.pruneAuditReads(...given));
+      return finders.at(-1)!;
+    },
   };
   const vault = createKeyRing([{ kid: 'k1', key: createSecretKey(randomBytes(32)) }]);
   const log = createLogger('silent');
-  const parts = { store: { ...store, pruneAudit: recording }, vault, days: 30, clock: { now: Date.now }, log };
+  const parts = { store: { ...store, ...recording }, vault, days: 30, clock: { now: Date.now }, log };
   const retention = startAuditRetention(parts);
   onTestFinished(() => retention.stop());
-  await expect.poll(() => deleted).toEqual([100, 100, 50]);
+  await expect.poll(() => finders).toEqual([500, 200]);
+  expect(deleted.slice(0, 2)).toEqual([100, 100]);
+  expect(Math.max(...deleted)).toBe(100);
 });
 
 test('audit retention: keeps everything when it is set to forever', async () => {

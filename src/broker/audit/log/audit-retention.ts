@@ -14,6 +14,8 @@ import { sealed } from './audit-head.ts';
 
 /** Two milliseconds of SQLite, which runs nothing else meanwhile. */
 const DELETED_AT_ONCE = 100;
+/** Of what finds reads, a row for each: small, and beside each other. No longer than the above. */
+const READS_DELETED_AT_ONCE = 500;
 /** Seals that are read at once. */
 const BATCH = 500;
 
@@ -43,9 +45,8 @@ export function startAuditRetention({ store, vault, days, clock, log }: Parts): 
   const stopped = new AbortController();
   const rest = (ms: number) => pause(ms, undefined, { signal: stopped.signal, ref: false }).catch(() => undefined);
 
-  async function all(prune: (limit: number) => Promise<number>): Promise<void> {
-    while (!stopped.signal.aborted && (await prune(DELETED_AT_ONCE)) === DELETED_AT_ONCE)
-      await rest(AUDIT_RETENTION_PAUSE_MS);
+  async function all(prune: (limit: number) => Promise<number>, limit = DELETED_AT_ONCE): Promise<void> {
+    while (!stopped.signal.aborted && (await prune(limit)) === limit) await rest(AUDIT_RETENTION_PAUSE_MS);
   }
 
   /** The last seal whose entries have all passed their time. The newest one stays, and so the chain. */
@@ -68,7 +69,8 @@ export function startAuditRetention({ store, vault, days, clock, log }: Parts): 
     const sealedUpTo = (await store.lastAuditSeal())?.toPosition ?? 0;
     await all((limit) => store.pruneAudit(before, limit, sealedUpTo));
     // Later than the reads that they find, which stay until all that was sealed with them has passed its time.
-    await all((limit) => store.pruneAuditReads(beforeMs - AUDIT_READS_OUTLIVED_MS, limit));
+    const readsBefore = beforeMs - AUDIT_READS_OUTLIVED_MS;
+    await all((limit) => store.pruneAuditReads(readsBefore, limit), READS_DELETED_AT_ONCE);
     const last = await lastToPrune(before);
     if (last)
       await store.putAuditAnchor(
