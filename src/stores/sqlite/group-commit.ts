@@ -163,7 +163,7 @@ export class GroupCommit {
 
   /** The disk has answered, or the thread. */
   #goOn(): void {
-    if (!this.#syncing) {
+    if (!this.#syncing && !this.#thread.isUnderWay()) {
       this.#stopWaiting?.();
       this.#stopWaiting = undefined;
       this.#isDiskSilent = false;

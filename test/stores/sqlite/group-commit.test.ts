@@ -403,6 +403,27 @@ test('another thread: one that does not answer, is gone, or finds the database l
   expect(words()).toEqual(['b', 'c', 'e']);
 });
 
+test('another thread: what waits behind the disk, and then behind a thread that hangs, is refused', async () => {
+  const { asked: synced, commits } = createDisk({ giveUpMs: 50 });
+  const { write, begin } = createThread(commits);
+  const first = commits.write(() => add('a'));
+  await turn();
+  const waiting = commits.write(() => add('b')).catch(String);
+  const hanging = write('c').catch(String);
+  const end = begin();
+  synced[0]!.resolve();
+  expect(await first).toBe(1);
+  expect(await Promise.all([waiting, hanging])).toEqual(Array(2).fill(expect.stringContaining('disk does not answer')));
+  end();
+  await expect.poll(() => synced.length).toBe(2);
+  synced[1]!.resolve();
+  const later = commits.write(() => add('d'));
+  await expect.poll(() => synced.length).toBe(3);
+  synced[2]!.resolve();
+  expect(await later).toBe(1);
+  expect(words()).toEqual(['a', 'c', 'd']);
+});
+
 test('another thread: an answer that was spent does not wait for one that hangs, nor does finish', async () => {
   // Other processes are given up after five seconds of this clock.
   const now = () => 50 * performance.now();
