@@ -76,6 +76,8 @@ export class GroupCommit {
   #isAhead = false;
   /** The disk has failed below the log: what is in it may not be there after a power cut, and nothing that comes after it. */
   #isLogInDoubt = false;
+  /** The thread has begun a commit while something waited here. */
+  #wasPassed = false;
   #closed = false;
   #transaction: BatchTransaction;
   #thread: ThreadCommits;
@@ -91,7 +93,8 @@ export class GroupCommit {
       onBegin: () => {
         if (this.#closed) throw new StoreClosedError();
         if (this.#isLogInDoubt) this.#emptyLog();
-        if (this.#pending.length > 0) this.#wait();
+        this.#wasPassed = this.#pending.length > 0;
+        if (this.#wasPassed) this.#wait();
       },
       onCommit: (write) => this.#committed([write]),
       onEnd: () => this.#goOn(),
@@ -192,7 +195,8 @@ export class GroupCommit {
   #schedule(): void {
     if (this.#closed) return;
     const isCommitDue = this.#isCommitDue();
-    if (!isCommitDue) this.#thread.next();
+    // Once: then what waits here comes first.
+    if (!isCommitDue && !(this.#wasPassed && this.#pending.length > 0)) this.#thread.next();
     const isSyncDue = this.#unsynced.length > 0 && !this.#syncing;
     if (this.#durable.length === 0 && !isCommitDue && !isSyncDue) return;
     const isAwaited = this.#durable.length > 0 || (isCommitDue && this.#pending.some((one) => one.isAwaited));
@@ -233,6 +237,7 @@ export class GroupCommit {
 
   #commit(): void {
     const batch = this.#pending.splice(0, MAX_BATCH);
+    this.#wasPassed = false;
     try {
       if (this.#isLogInDoubt) this.#emptyLog();
       const settlers = this.#transaction.run(batch);

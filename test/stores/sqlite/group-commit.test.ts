@@ -318,6 +318,29 @@ test('another thread: nothing is committed here while it commits, and what waits
   expect(words()).toEqual(['a', 'b', 'c']);
 });
 
+test('another thread: it passes by what waits here once, then that comes first', async () => {
+  const { asked: synced, commits } = createDisk();
+  const { asked, write, begin } = createThread(commits);
+  void commits.write(() => add('a'));
+  await turn();
+  const waiting = commits.write(() => add('b'));
+  const aside = [write('c'), write('d')];
+  // The disk has not answered when the thread has, time and again.
+  begin()();
+  for (let n = 0; n < 5; n++) await turn();
+  expect([asked.length, words()]).toEqual([1, ['a', 'c']]);
+  synced[0]!.resolve();
+  await expect.poll(words).toEqual(['a', 'b', 'c']);
+  await expect.poll(() => asked.length).toBe(2);
+  begin()();
+  for (const n of [1, 2]) {
+    await expect.poll(() => synced.length).toBeGreaterThan(n);
+    synced[n]!.resolve();
+  }
+  expect(await waiting).toBe(1);
+  await Promise.all(aside);
+});
+
 test('another thread: what it has committed is fulfilled by the next sync, and refused when that fails', async () => {
   const { asked: synced, commits } = createDisk();
   const { asked, write, begin } = createThread(commits);
