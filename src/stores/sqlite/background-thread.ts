@@ -1,7 +1,6 @@
 // A thread with a connection of its own, for what the event loop would wait for: one writes the write-ahead log into the file of
 // the database (`checkpoints.ts`), one what the audit buffer has into the audit log (`audit.ts`). A quiet broker has none: the
 // first checkpoint starts them.
-import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { AuditEntry } from '../../domain/audit.ts';
 
@@ -74,7 +73,9 @@ export function createBackgroundThread(path: string, start: (path: string) => Wo
       worker?.ref();
       await last;
       if (!worker) return;
-      const gone = once(worker, 'exit');
+      const { promise: gone, resolve } = Promise.withResolvers<void>();
+      // An error that ends it is no reason to fail here, as `once` would.
+      worker.once('exit', () => resolve());
       worker.postMessage('close');
       await gone;
     },

@@ -120,6 +120,16 @@ test('background thread: its end is told, once', async () => {
   expect([thread.isRunning(), thread.isGone(), onGone.mock.calls.length]).toEqual([false, true, 1]);
 });
 
+test('background thread: it is stopped when an error ends it meanwhile', async () => {
+  const script = `require('node:worker_threads').parentPort.on('message', (task) => {
+    if (task === 'close') throw new Error('disk I/O error');
+    require('node:worker_threads').parentPort.postMessage('done');
+  })`;
+  const thread = createBackgroundThread('unused', () => new Worker(script, { eval: true }));
+  expect(await thread.run({ kind: 'checkpoint', mode: 'PASSIVE' })).toBe('done');
+  await expect(thread.stop()).resolves.toBeUndefined();
+});
+
 type Task = { kind: 'checkpoint' | 'append' } | 'close';
 
 /** A store, and what is asked of its threads: `answer` may do so in their place, and return true. */
