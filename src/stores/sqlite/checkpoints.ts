@@ -31,16 +31,21 @@ export function createCheckpoints(client: Database, thread: BackgroundThread): C
   if (client.memory) return { committed: () => undefined, truncate: async () => true, stop: () => undefined };
   client.pragma(`wal_autocheckpoint = ${LAST_RESORT_PAGES}`);
   thread.onGone(() => client.pragma(`wal_autocheckpoint = ${TOO_MANY_PAGES}`));
+  /** From the commit before a checkpoint until that has ended. */
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
+  /** Checkpoints that are under way or wait for the thread. */
+  let yieldedTo = 0;
 
   /** The thread may have the lock for as long as the disk takes. Group commit asks for it again by a timer, instead of blocking the event loop. */
   async function whileWritersYield(mode: CheckpointMode): Promise<boolean> {
+    yieldedTo++;
     client.pragma('busy_timeout = 0');
     try {
       return (await thread.run({ kind: 'checkpoint', mode })) === 'done';
     } finally {
-      if (!isStopped) client.pragma(`busy_timeout = ${SQLITE_BUSY_TIMEOUT_MS}`);
+      yieldedTo--;
+      if (yieldedTo === 0 && !isStopped) client.pragma(`busy_timeout = ${SQLITE_BUSY_TIMEOUT_MS}`);
     }
   }
 
@@ -54,9 +59,12 @@ export function createCheckpoints(client: Database, thread: BackgroundThread): C
   return {
     committed() {
       timer ??= setTimeout(() => {
-        timer = undefined;
         // A log that is not written now is written after the next commits.
-        checkpoint().catch(() => undefined);
+        checkpoint()
+          .catch(() => undefined)
+          .finally(() => {
+            timer = undefined;
+          });
       }, SQLITE_CHECKPOINT_INTERVAL_MS).unref();
     },
     async truncate() {
