@@ -53,11 +53,11 @@ export interface TokenCache {
   /** To be taken before the store is read, and passed on with what was read. */
   ticket(): ReadTicket;
   /**
-   * A token that was refreshed here. Ignored when it is older than what is known of the connection, or than a change notification.
-   * It always gets in: the store may not have it yet, and reads that began before it was committed are older.
+   * A token that was refreshed here. Ignored when it is older than what is known of the connection, or than a change notification;
+   * what it replaces is dropped all the same, and not read back. It always gets in: the store may not have it yet, and reads that began before it was committed are older.
    */
   put(served: ServedToken, ticket: ReadTicket): void;
-  /** A token that was read from the store: the same, and ignored when it is not admitted. */
+  /** A token that was read from the store: the same, and ignored when it is not admitted. An older one in the cache is dropped. */
   putRead(served: ServedToken, ticket: ReadTicket): void;
   /** Ignored when any owner's connections have changed since the ticket, or when it is not admitted. */
   putOwner(ticket: ReadTicket, integration: string, owner: string, connections: readonly Connection[]): void;
@@ -140,6 +140,16 @@ export function createTokenCache({
     tokens.set(served.connection.id, served);
   }
 
+  const isOlder = (cached: ServedToken | undefined, { connection }: ServedToken) =>
+    cached !== undefined && cached.connection.generation < connection.generation;
+
+  /** A token that is not admitted, since too much has changed meanwhile: what it replaces is spent, and is not read back either. */
+  function dropReplaced(by: ServedToken, cached: ServedToken | undefined): void {
+    const { id, generation } = by.connection;
+    if (isOlder(cached, by)) tokens.delete(id);
+    invalidations.raise(id, generation);
+  }
+
   function invalidateOwner({ integration, owner }: OwnerOf): void {
     invalidations.count();
     owners.delete(ownerKey(integration, owner));
@@ -152,16 +162,17 @@ export function createTokenCache({
 
     ticket: invalidations.ticket,
     put(served, ticket) {
-      const { id, generation } = served.connection;
-      const cached = tokens.get(id);
+      const cached = tokens.get(served.connection.id);
       if (!isOutdated(served, ticket, cached)) keep(served);
-      // Not admitted, since too much has changed meanwhile; but what it replaces is spent.
-      else if (cached && cached.connection.generation < generation) tokens.delete(id);
+      else dropReplaced(served, cached);
     },
     putRead(served, ticket) {
       const { id } = served.connection;
       const cached = tokens.get(id);
-      if (ticket < readsFrom || isOutdated(served, ticket, cached)) return;
+      if (ticket < readsFrom || isOutdated(served, ticket, cached)) {
+        if (isOlder(cached, served)) dropReplaced(served, cached);
+        return;
+      }
       if (cached || hasRoom(tokens, sizeOf(served)) || admission.admits(id)) keep(served);
     },
     putOwner(ticket, integration, owner, connections) {

@@ -208,6 +208,33 @@ describe('token cache', () => {
     expect(tokenCache.cachedIds()).toEqual([one.connection.id]);
   });
 
+  it('does not take in what a refresh here has replaced, though the new token was not admitted', () => {
+    const tokenCache = createTokenCache();
+    const spent = served();
+    const ticket = tokenCache.ticket();
+    tokenCache.invalidateReads();
+    // It finds the row before the commit of the refresh.
+    const read = tokenCache.ticket();
+    tokenCache.put(newerThan(spent), ticket);
+    tokenCache.putRead(spent, read);
+    expect(tokenCache.get(spent.connection.id)).toBeUndefined();
+    tokenCache.putRead(newerThan(spent), tokenCache.ticket());
+    expect(tokenCache.get(spent.connection.id)?.connection.generation).toBe(spent.connection.generation + 1);
+  });
+
+  it('drops a token when a newer row is read, also one that is not admitted', () => {
+    const tokenCache = createTokenCache();
+    const spent = served();
+    const { id } = spent.connection;
+    tokenCache.putRead(spent, tokenCache.ticket());
+    const read = tokenCache.ticket();
+    tokenCache.invalidateReads();
+    tokenCache.putRead(newerThan(spent), read);
+    expect(tokenCache.get(id)).toBeUndefined();
+    tokenCache.putRead(spent, tokenCache.ticket());
+    expect(tokenCache.get(id)).toBeUndefined();
+  });
+
   it('ignores rows older than the minimum generation that an invalidation left', () => {
     const tokenCache = createTokenCache();
     const [old, renewed] = [served({ generation: 3 }), served({ generation: 4 })];
