@@ -159,32 +159,24 @@ export function createRefreshFunctions(
     });
   }
 
-  /** Those that were free, by their claims. */
-  async function claimFree(asked: readonly AskedClaim[]): Promise<Map<AskedClaim, ClaimOutcome>> {
-    const claimed = new Map<AskedClaim, ClaimOutcome>();
-    if (asked.length === 0) return claimed;
-    const rows = (await call('free', CLAIM_FREE, asked.map(freeArguments), [holder])) ?? [];
-    for (const row of rows) claimed.set(asked[Number(row[0]) - 1]!, claimedAt(row, FREE_ROW_AT, null));
-    return claimed;
-  }
-
   /** Undefined: see `call`. */
   async function claimAny(asked: readonly AskedClaim[], waits: boolean): Promise<ClaimOutcome[] | undefined> {
-    if (asked.length === 0) return [];
     const common = [holder, canJudge(), milliseconds(PROCESS_DEAD_AFTER_MS), milliseconds(LEASE_IN_DOUBT_MS), waits];
     const rows = await call('claim', CLAIM, asked.map(claimArguments), common);
     return rows?.map(outcomeOf);
   }
   const claimAlone = async (asked: AskedClaim): Promise<ClaimOutcome> => (await claimAny([asked], true))![0]!;
 
-  // No batch waits for a lock, however few are in it: others would wait behind it.
-  const claims = createBatches<AskedClaim, ClaimOutcome | 'refused'>(async (batch) => {
-    const outcomes = await claimFree(batch.filter(({ unsent }) => unsent === undefined));
-    const others = batch.filter((asked) => !outcomes.has(asked));
-    const found = await claimAny(others, false);
-    for (const [i, asked] of others.entries()) if (found) outcomes.set(asked, found[i]!);
-    return batch.map((asked) => outcomes.get(asked) ?? 'refused');
+  /** Undefined: left out, since its lease is not free. A batch of its own: what has been claimed is not lost with a claim that fails. */
+  const freeClaims = createBatches<AskedClaim, ClaimOutcome | undefined>(async (batch) => {
+    const rows = (await call('free', CLAIM_FREE, batch.map(freeArguments), [holder])) ?? [];
+    const claimed = new Map(rows.map((row) => [batch[Number(row[0]) - 1]!, claimedAt(row, FREE_ROW_AT, null)]));
+    return batch.map((asked) => claimed.get(asked));
   });
+  // No batch waits for a lock, however few are in it: others would wait behind it.
+  const otherClaims = createBatches<AskedClaim, ClaimOutcome | 'refused'>(
+    async (batch) => (await claimAny(batch, false)) ?? batch.map(() => 'refused'),
+  );
   let waiting = 0;
   const commits = createBatches<RoutineAnswer, boolean>(async (batch) => {
     const noted = refreshing();
@@ -197,7 +189,8 @@ export function createRefreshFunctions(
 
   return {
     async claim(asked) {
-      const outcome = await claims(asked);
+      const claimed = asked.unsent === undefined ? await freeClaims(asked) : undefined;
+      const outcome = claimed ?? (await otherClaims(asked));
       if (outcome === 'refused') return claimAlone(asked);
       if (outcome !== 'locked' || waiting === MAX_WAITING) return outcome;
       waiting++;

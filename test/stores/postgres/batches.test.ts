@@ -161,3 +161,15 @@ test('a claim that the database refuses fails alone', async () => {
   expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   expect(outcomes[2]).toMatchObject({ value: { fence: 1, unresolved: null } });
 });
+
+test('a claim that fails beside one of a free lease: that one is claimed', async () => {
+  const url = await createMigratedDatabase();
+  const store = await openTestStore(url);
+  const [free, bad] = [await connected(store), await connected(store)].map(({ connection }) => connection.id);
+  const unresolved = `fence = ${2 ** 31 - 1}, attempt = 'att_0', started_at = ${NOW}`;
+  await asked(url, `update leases set ${unresolved} where connection_id = '${bad}'`);
+  const claim = (id: string) => store.claim(id, { attempt: `att_${id}`, generation: 1, now: NOW, monotonic: 0 });
+  const [claimed, failed] = await Promise.allSettled([claim(free!), claim(bad!)]);
+  expect(claimed).toMatchObject({ status: 'fulfilled', value: { fence: 1, unresolved: null } });
+  expect(failed.status).toBe('rejected');
+});
