@@ -90,7 +90,7 @@ export interface Credentials {
 }
 
 declare const encrypted: unique symbol;
-/** A ciphertext of the key ring (`v1.<kid>.<nonce>.<ciphertext>`). The store accepts secrets in no other form. */
+/** A ciphertext of the key ring (`v3.<kid>.<nonce>.<ciphertext>`; `v1` and `v2` of earlier releases). The store accepts secrets in no other form. */
 export type Ciphertext = string & { readonly [encrypted]: true };
 
 /** The columns of the `grants` table. */

@@ -1,5 +1,6 @@
-// The functions of the database that every refresh calls: the claim, and the commit of a routine answer. One way there and
-// back each, and statements of sets, which refreshes that come together share. They are in the migrations that made them
+// The functions of the database that every refresh calls: the claim, and the commit of a routine answer. Refreshes that come
+// together share a call. Commits, and claims of free leases, are statements of sets, one way there and back each; what the latter
+// leaves out takes another one, which decides one after the other. The functions are in the migrations that made them
 // (drizzle/postgres/0028_due_times.sql, 0031_refresh_sets.sql).
 import type { EncryptedCredentials } from '../../domain/connection.ts';
 import {
