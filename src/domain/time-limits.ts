@@ -555,6 +555,10 @@ export const PROCESS_DEAD_AFTER_MS = 6 * SECOND_MS;
  * before it was answered later: a refresh token is sent only then. The rest is a margin for the clock of the database.
  */
 export const HEARTBEAT_CERTAIN_MS = 4 * SECOND_MS;
+/** A clock of the database that is ahead by more than this of what heartbeats let expect was set forward. */
+export const DATABASE_CLOCK_STEP_MS = SECOND_MS;
+/** What is expected rests on the heartbeats of this time: a process that was silent before the clock was set is in doubt no longer after it. */
+export const DATABASE_CLOCK_MEMORY_MS = LEASE_IN_DOUBT_MS + PROCESS_DEAD_AFTER_MS;
 /** The row of a dead process is deleted after this long. */
 export const PROCESS_ROW_RETENTION_MS = HOUR_MS;
 export const HEARTBEAT_INTERVAL_MS = 1_500;

@@ -23,6 +23,8 @@ const {
   CLOCK_SKEW_MAX_MS,
   CLOCK_TOLERANCE_S,
   CIRCUIT_RUN_TTL_MS,
+  DATABASE_CLOCK_MEMORY_MS,
+  DATABASE_CLOCK_STEP_MS,
   DEAD_GRANTS_DOUBT_MS,
   DEAD_GRANTS_RETRY_MS,
   DEAD_GRANTS_WINDOW_MS,
@@ -334,6 +336,16 @@ const relations: Record<string, Relation[]> = {
       HEARTBEAT_INTERVAL_MS + HEARTBEAT_TIMEOUT_MS,
       HEARTBEAT_CERTAIN_MS,
       PROCESS_DEAD_AFTER_MS - SCHEDULER_TICK_MS,
+    ],
+    [
+      'a process that is certain to be alive is so to the others, too, whose clock of the database was set by too little to be noticed',
+      HEARTBEAT_CERTAIN_MS + DATABASE_CLOCK_STEP_MS,
+      PROCESS_DEAD_AFTER_MS,
+    ],
+    [
+      'a process that was silent before the clock of the database was set is in doubt for as long as any other',
+      LEASE_IN_DOUBT_MS + HEARTBEAT_CERTAIN_MS,
+      DATABASE_CLOCK_MEMORY_MS,
     ],
     ['a process that may be frozen still has its row', LEASE_IN_DOUBT_MS, PROCESS_ROW_RETENTION_MS],
     [

@@ -8,11 +8,7 @@ import type { Store } from '../../ports/index.ts';
 import type { PostgresChangeFeed } from './change-feed.ts';
 import { BARRIER } from './change-reader.ts';
 import type { PostgresAccess } from './client.ts';
-import type { Liveness } from './liveness.ts';
-
-const seenWithin = (ms: number) => sql.raw(`seen_at > clock_timestamp() - interval '${ms} milliseconds'`);
-const isAlive = seenWithin(PROCESS_DEAD_AFTER_MS);
-const mayBeAlive = seenWithin(REPLICA_IN_DOUBT_MS);
+import { type Liveness, seenWithin } from './liveness.ts';
 
 interface Barrier {
   /** Its transaction. */
@@ -23,9 +19,12 @@ interface Barrier {
 
 export function createBarrier(
   { autocommit }: Pick<PostgresAccess, 'autocommit'>,
-  { holder }: Pick<Liveness, 'holder'>,
+  { holder, clockLimit }: Pick<Liveness, 'holder' | 'clockLimit'>,
   { notify }: Pick<PostgresChangeFeed, 'notify'>,
 ): Pick<Store, 'untilApplied'> {
+  const isSeen = (ms: number) => sql.raw(seenWithin(ms, `'${clockLimit()}'`));
+  const isAlive = () => isSeen(PROCESS_DEAD_AFTER_MS);
+  const mayBeAlive = () => isSeen(REPLICA_IN_DOUBT_MS);
   /** The next barrier that is not made yet: its transaction begins after the commits of all who wait for it. */
   let next: Promise<Barrier | undefined> | undefined;
   let last: Promise<unknown> = Promise.resolve();
@@ -46,7 +45,7 @@ export function createBarrier(
     const { rows } = await autocommit((orm) =>
       orm.execute<Barrier & Record<string, unknown>>(sql`
         insert into changes (kind, id) select ${BARRIER}, ${holder} where exists (
-          select 1 from replicas where holder <> ${holder} and (applied_seq is null or applied_seq >= 0) and ${mayBeAlive})
+          select 1 from replicas where holder <> ${holder} and (applied_seq is null or applied_seq >= 0) and ${mayBeAlive()})
         returning xid, seq`),
     );
     if (rows[0]) notify('now');
@@ -57,8 +56,8 @@ export function createBarrier(
   const count = ({ xid, seq }: Barrier): Promise<{ awaited: number; behind: number }> =>
     autocommit(async (orm) => {
       const { rows } = await orm.execute<{ awaited: string; behind: string }>(sql`
-        select count(*) filter (where applied_seq is not null and ${isAlive}) as awaited, count(*) as behind
-        from replicas where holder <> ${holder} and ${mayBeAlive}
+        select count(*) filter (where applied_seq is not null and ${isAlive()}) as awaited, count(*) as behind
+        from replicas where holder <> ${holder} and ${mayBeAlive()}
           and (applied_seq is null or (applied_seq >= 0
             and case when applied_xid is null then applied_seq < ${seq} else applied_xid <= ${xid}::xid8 end))`);
       return { awaited: Number(rows[0]!.awaited), behind: Number(rows[0]!.behind) };

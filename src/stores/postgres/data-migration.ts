@@ -18,7 +18,7 @@ import { rejectingWith } from '../shared/store-errors.ts';
 import { addReads } from './audit.ts';
 import { openPool, readAddress, rowsOf } from './database.ts';
 import { codeOf, storeError } from './errors.ts';
-import { COUNT_LIVE } from './liveness.ts';
+import { countLive } from './liveness.ts';
 import { migrate, schemaState } from './migrations.ts';
 import * as schema from './schema.ts';
 
@@ -115,7 +115,7 @@ async function stateOf(pool: Pool): Promise<Omit<EndpointState, 'rescued'>> {
   try {
     const { version, migratingFrom, migratedTo } = await schemaState(pool);
     const hasReplicas = version === 'older' || version === 'current' || version === 'newer';
-    const [alive = '0'] = (hasReplicas && (await rowsOf(pool, COUNT_LIVE))) || [];
+    const [alive = '0'] = (hasReplicas && (await rowsOf(pool, countLive()))) || [];
     return { version, isInUse: Number(alive) > 0, migratingFrom, migratedTo };
   } catch (error) {
     if (codeOf(error) !== NO_SUCH_DATABASE) throw error;

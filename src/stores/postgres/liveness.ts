@@ -1,5 +1,5 @@
 // Which processes are alive on this database, and whether it is up: each process sends heartbeats, which update its row by
-// the clock of the database. No clock of a process is compared, and no connection has to stay the same, so that it works
+// the clock of the database. No wall clock of a process is compared, and no connection has to stay the same, so that it works
 // through a pooler as well.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -14,6 +14,7 @@ import {
   HEARTBEAT_INTERVAL_MS,
   HEARTBEAT_RETRY_MS,
   HEARTBEAT_TIMEOUT_MS,
+  LEASE_IN_DOUBT_MS,
   PROCESS_DEAD_AFTER_MS,
   PROCESS_ROW_RETENTION_MS,
 } from '../../domain/time-limits.ts';
@@ -21,6 +22,7 @@ import { StoreError } from '../../ports/index.ts';
 import { createInstants, type Instants } from '../shared/instants.ts';
 import type { ProcessLocks } from '../shared/process-locks.ts';
 import { untilSerialized } from './database.ts';
+import { createDatabaseClock } from './database-clock.ts';
 import { storeError } from './errors.ts';
 import { replicas } from './schema.ts';
 
@@ -57,6 +59,8 @@ export interface Liveness {
    * unreachable: live processes may not have sent a heartbeat since. One that has stopped is dead in any case.
    */
   canJudge(): boolean;
+  /** By which others are judged where the clock of the database shows more; see `DatabaseClock`. */
+  clockLimit(): string;
   /** Tells the others that this process has applied all changes up to there. Rejects when that fails. */
   tellApplied(upTo: Applied): Promise<void>;
   /** This process is dead to the others at once, when it stops using the database. */
@@ -67,14 +71,23 @@ export interface Liveness {
 export const isKnown = (holder: SQLWrapper): SQL<boolean> =>
   sql<boolean>`exists (select 1 from ${replicas} where ${replicas.holder} = ${holder})`;
 
-/** Whether it has sent one recently. */
+const interval = (ms: number): string => `interval '${ms} milliseconds'`;
+/** `clockLimit`: of `Liveness`, as SQL. */
+const judgedAt = (clockLimit: string): string => `least(clock_timestamp(), ${clockLimit}::timestamptz)`;
+
+/** Of a row of `replicas`: whether a heartbeat was received within this time. */
+export const seenWithin = (ms: number, clockLimit: string): string =>
+  `seen_at > ${judgedAt(clockLimit)} - ${interval(ms)}`;
+
+/** Whether it has sent one recently. The placeholder `clockLimit` is that of `Liveness`. */
 export const isAlive = (holder: SQLWrapper): SQL<boolean> => sql<boolean>`exists (
   select 1 from ${replicas} where ${replicas.holder} = ${holder}
-    and ${replicas.seenAt} > clock_timestamp() - ${sql.raw(`interval '${PROCESS_DEAD_AFTER_MS} milliseconds'`)})`;
+    and ${replicas.seenAt} > least(clock_timestamp(), ${sql.placeholder('clockLimit')}::timestamptz)
+      - ${sql.raw(interval(PROCESS_DEAD_AFTER_MS))})`;
 
-/** For `rowsOf`: how many brokers have the database open. */
-export const COUNT_LIVE = `select count(*) as value from replicas
-  where seen_at > clock_timestamp() - interval '${PROCESS_DEAD_AFTER_MS} milliseconds'`;
+/** For `rowsOf`: how many brokers have the database open. Without a limit: by the clock of the database alone. */
+export const countLive = (clockLimit = "'infinity'"): string =>
+  `select count(*) as value from replicas where ${seenWithin(PROCESS_DEAD_AFTER_MS, clockLimit)}`;
 
 /**
  * `pool`: one that nothing slow keeps busy. `now`: milliseconds of a clock that only goes forward, and counts the time that
@@ -84,6 +97,7 @@ export const COUNT_LIVE = `select count(*) as value from replicas
 export async function startLiveness(pool: Pool, now: () => number, locks?: ProcessLocks): Promise<Liveness> {
   const holder = locks?.holder ?? randomUUID();
   const instants = createInstants(now);
+  const clock = createDatabaseClock(now);
   /** When the last answered heartbeat was sent, and since when (monotonic) each was answered in time. */
   let certainAt: Instant = { monotonic: Number.NEGATIVE_INFINITY, wall: 0 };
   let certainSince = Number.NEGATIVE_INFINITY;
@@ -100,11 +114,11 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     const sent = instants.now();
     const sentAt = sent.monotonic;
     const answered = untilSerialized(() =>
-      pool.query<{ others: string }>(
+      pool.query<{ others: string; time: number }>(
         `insert into replicas (holder, seen_at, applied_seq, applied_xid) values ($1, clock_timestamp(), $2, $3)
          on conflict (holder) do update set seen_at = excluded.seen_at
-         returning (${COUNT_LIVE} and holder <> $1) as others`,
-        [holder, applied?.seq ?? -1, applied?.xid],
+         returning (${countLive('$4')} and holder <> $1) as others, (extract(epoch from seen_at) * 1000)::float8 as time`,
+        [holder, applied?.seq ?? -1, applied?.xid, clock.limit()],
       ),
     );
     answered.catch(() => undefined);
@@ -116,6 +130,7 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     try {
       const { rows } = await Promise.race([answered, timedOut]);
       isAlone = rows[0]?.others === '0';
+      clock.answered(rows[0]!.time, sentAt);
     } catch (error) {
       isAlone = false;
       throw error;
@@ -163,20 +178,29 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
       if (locks?.removeDead(holder)) await pool.query('delete from replicas where holder = $1', [holder]);
   }
 
+  const startedAt = now();
+  let hasForgotten = false;
+  /** Once, and not at the start, which may follow a step of the clock: then the rows of living processes look old. */
+  async function forgetOld(): Promise<void> {
+    if (hasForgotten || now() - startedAt < LEASE_IN_DOUBT_MS) return;
+    await pool.query(`delete from replicas where seen_at < ${judgedAt('$1')} - ${interval(PROCESS_ROW_RETENTION_MS)}`, [
+      clock.limit(),
+    ]);
+    hasForgotten = true;
+  }
+
   let timer: NodeJS.Timeout | undefined;
   const schedule = () => {
     const waitMs = isDown ? HEARTBEAT_RETRY_MS : HEARTBEAT_INTERVAL_MS;
     timer = setTimeout(() => {
       heartbeat()
         .then(reportDead)
+        .then(forgetOld)
         .catch(() => undefined)
         .finally(() => timer && schedule());
     }, waitMs).unref();
   };
 
-  await pool.query(
-    `delete from replicas where seen_at < clock_timestamp() - interval '${PROCESS_ROW_RETENTION_MS} milliseconds'`,
-  );
   await heartbeat();
   await reportDead();
   schedule();
@@ -191,6 +215,7 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     isAlone: () => isAlone,
     onDown: (listener) => void listeners.push(listener),
     canJudge: () => !isDown && now() - unbrokenSince > HEARTBEAT_GRACE_MS,
+    clockLimit: clock.limit,
     async tellApplied(upTo) {
       applied = upTo;
       const values = [holder, upTo.seq, upTo.xid];

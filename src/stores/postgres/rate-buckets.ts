@@ -4,7 +4,7 @@ import { msUntilNext } from '../../domain/token-bucket.ts';
 import type { RateBucketStore } from '../../ports/index.ts';
 import { deleteSome } from './chosen-rows.ts';
 import type { PostgresAccess } from './client.ts';
-import { COUNT_LIVE } from './liveness.ts';
+import { countLive, type Liveness } from './liveness.ts';
 import { rateBuckets } from './schema.ts';
 
 const CLOCK = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
@@ -38,10 +38,10 @@ interface Taken {
   blocked: number;
 }
 
-export const createRateBucketStore = ({
-  autocommit,
-  names,
-}: Pick<PostgresAccess, 'autocommit' | 'names'>): RateBucketStore => ({
+export const createRateBucketStore = (
+  { autocommit, names }: Pick<PostgresAccess, 'autocommit' | 'names'>,
+  { clockLimit }: Pick<Liveness, 'clockLimit'>,
+): RateBucketStore => ({
   takeFromBucket: (bucket, wanted, limits) =>
     autocommit(async (orm) => {
       const { perSecond, burst, reserve } = limits;
@@ -85,7 +85,7 @@ export const createRateBucketStore = ({
 
   countProcesses: () =>
     autocommit(async (orm) => {
-      const { rows } = await orm.execute<{ value: string }>(sql.raw(COUNT_LIVE));
+      const { rows } = await orm.execute<{ value: string }>(sql.raw(countLive(`'${clockLimit()}'`)));
       return Math.max(1, Number(rows[0]?.value));
     }),
 });

@@ -55,14 +55,20 @@ const CLAIM_FREE = `select place, claimed_fence, ${ROW}
 const FREE_ROW_AT = 2;
 
 const CLAIM_TYPES = ['text', 'integer', 'text', 'bigint', 'bigint', 'bigint', 'integer', 'integer', 'text', 'bigint'];
+/**
+ * The function compares with the clock of the database: silence may last longer by what that is ahead of its limit ($6). In
+ * seconds, since days are not always of 24 hours.
+ */
+const silence = (parameter: string): string =>
+  `${parameter}::interval + make_interval(secs => greatest(0, extract(epoch from clock_timestamp() - $6::timestamptz)::float8))`;
 const CLAIM_NAMES = CLAIM_TYPES.map((_, i) => `a${i + 1}`);
 /**
  * Calls the function once for each place of the arrays, one after the other. The first array is hidden from the planner: it
  * would take its length for a reason to plan every call again, which takes as long as to run it.
  */
 const CLAIM = `select outcome, claimed_fence, unresolved_attempt, unresolved_at, ${ROW}
-  from unnest((select $6::text[]), ${arrays(7, CLAIM_TYPES.slice(1))}) with ordinality as asked(${CLAIM_NAMES}, place),
-    lateral valetkey_claim(${CLAIM_NAMES}, $1, $2, $3, $4, $5) as result order by place`;
+  from unnest((select $7::text[]), ${arrays(8, CLAIM_TYPES.slice(1))}) with ordinality as asked(${CLAIM_NAMES}, place),
+    lateral valetkey_claim(${CLAIM_NAMES}, $1, $2, ${silence('$3')}, ${silence('$4')}, $5) as result order by place`;
 const ROW_AT = 4;
 
 const COMMIT_TYPES = [
@@ -132,7 +138,7 @@ function outcomeOf(row: readonly unknown[]): ClaimOutcome {
 
 export function createRefreshFunctions(
   { single, prepared }: Pick<PostgresAccess, 'single' | 'prepared'>,
-  { holder, canJudge }: Pick<Liveness, 'holder' | 'canJudge'>,
+  { holder, canJudge, clockLimit }: Pick<Liveness, 'holder' | 'canJudge' | 'clockLimit'>,
   { refreshing }: Pick<PostgresChangeFeed, 'refreshing'>,
 ): RefreshFunctions {
   const names = prepared((_, name) => ({
@@ -162,7 +168,10 @@ export function createRefreshFunctions(
 
   /** Undefined: see `call`. */
   async function claimAny(asked: readonly AskedClaim[], waits: boolean): Promise<ClaimOutcome[] | undefined> {
-    const common = [holder, canJudge(), milliseconds(PROCESS_DEAD_AFTER_MS), milliseconds(LEASE_IN_DOUBT_MS), waits];
+    // One that waits for a lock judges no one: the clock may be set meanwhile.
+    const judges = !waits && canJudge();
+    const silences = [PROCESS_DEAD_AFTER_MS, LEASE_IN_DOUBT_MS].map(milliseconds);
+    const common = [holder, judges, ...silences, waits, clockLimit()];
     const rows = await call('claim', CLAIM, asked.map(claimArguments), common);
     return rows?.map(outcomeOf);
   }

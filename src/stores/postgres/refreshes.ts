@@ -308,7 +308,8 @@ export function createRefreshStore(
     unresolvedRefreshes: () =>
       autocommit((orm) => {
         const { unresolved, unresolvedOfKnown } = statements(orm);
-        return (liveness.canJudge() ? unresolved : unresolvedOfKnown).execute({ holder, inDoubt: [...inDoubt] });
+        const values = { holder, inDoubt: [...inDoubt], clockLimit: liveness.clockLimit() };
+        return (liveness.canJudge() ? unresolved : unresolvedOfKnown).execute(values);
       }),
   };
 }

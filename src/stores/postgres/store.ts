@@ -91,7 +91,7 @@ export async function openPostgres(
       ...createCounterStore(access),
       ...createRefreshStore(access, liveness, createRefreshFunctions(access, liveness, changeFeed)),
       ...createHoldStore(access),
-      ...createRateBucketStore(access),
+      ...createRateBucketStore(access, liveness),
       ...createRevocationStore(access),
       ...createRegistrationStore(access),
       ...createAuditStore(access),

@@ -269,17 +269,22 @@ test('which integrations have something due: planned once, however many have bee
 });
 
 test.each([
-  ['alive', isAlive],
-  ['known', isKnown],
+  ['alive', isAlive, ['infinity']],
+  ['known', isKnown, []],
 ])(
   'unresolved refreshes of holders that are not %s: planned once, however many are in doubt, by their index',
-  async (name, isHeld) => {
+  async (name, isHeld, more) => {
     if (!hasPostgres()) return;
     const statement = unresolved(drizzle(client) as never, isHeld).prepare(name);
-    const look = (n: number) => statement.execute({ holder: 'a', inDoubt: connectionsTo(n === 1 ? 0 : 2 ** n) });
+    const look = (n: number) =>
+      statement.execute({
+        holder: 'a',
+        inDoubt: connectionsTo(n === 1 ? 0 : 2 ** n),
+        clockLimit: `2026-11-30T00:00:0${n}Z`,
+      });
     expect(await generalPlans(name, look)).toBe(3);
     const { sql } = unresolved(drizzle(client) as never, isHeld).toSQL();
-    const { rows } = await client.query(`explain ${sql}`, ['a', connectionsTo(9), 'a']);
+    const { rows } = await client.query(`explain ${sql}`, ['a', connectionsTo(9), 'a', ...more]);
     const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
     expect(plan).toMatch(/Index Scan using leases_unresolved/);
     expect(plan).not.toMatch(/Seq Scan on leases/);
