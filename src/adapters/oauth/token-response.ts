@@ -7,7 +7,8 @@ import type { Values } from '../../domain/fields.ts';
 import { at, firstAt, isObject, type Json } from '../../domain/json-path.ts';
 import type { TokenResponse } from '../../ports/index.ts';
 import { OutboundError, WholeResponse } from '../outbound/outbound.ts';
-import { capture, text } from './json-paths.ts';
+import { capture, positiveSeconds, text } from './json-paths.ts';
+import { parseTokenBody } from './token-body.ts';
 import { accessTokenLifetime, refreshTokenExpiry } from './token-expiry.ts';
 import { unstructuredError } from './unstructured-error.ts';
 
@@ -70,20 +71,50 @@ export async function receiveTokenResponse(
 /** Throws `UnreadableResponse` for a success without a token. */
 function read(response: WholeResponse, dialect: ResponseDialect): Original | WholeResponse {
   if (response.status >= 500) return stripChallenge(response);
-  const { content } = response;
-  const body = parseBody(content, response.isPartial, dialect);
-  if (response.ok && body !== undefined && accessTokenIn(body, dialect) !== undefined && isSuccess(body, dialect)) {
+  const body = parseTokenBody(response, dialect);
+  const tokens = response.ok && body !== undefined ? tokensIn(body, dialect) : undefined;
+  if (tokens !== undefined) {
     const date = Date.parse(response.header('date') ?? '');
-    return { body, date: Number.isNaN(date) ? null : date, dpopNonce: response.header('dpop-nonce') };
+    return { body: tokens, date: Number.isNaN(date) ? null : date, dpopNonce: response.header('dpop-nonce') };
   }
   const error = body && oauthError(body, dialect);
   if (error) return errorResponse(response.ok ? 400 : response.status, error, response);
   if (response.ok) throw new UnreadableResponse('the token response has no access token', response);
-  const said = unstructuredError(content);
+  const said = unstructuredError(response.content);
   return said === undefined
     ? stripChallenge(response)
     : errorResponse(response.status, { error: `http_${response.status}`, error_description: said }, response);
 }
+
+/**
+ * What of a success the catalogue's paths are read from: the response itself, or its only element. Where these have neither a
+ * token nor an error, also the one object in it that is a success by itself, as in `{"code": 0, "data": {…}}`.
+ */
+function tokensIn(body: Json | unknown[], dialect: ResponseDialect): Json | unknown[] | undefined {
+  if (accessTokenIn(body, dialect) !== undefined) return isSuccess(body, dialect) ? body : undefined;
+  const isWrapped = Array.isArray(body) && body.length === 1;
+  if (isWrapped && oauthError(body, { ...dialect, success: undefined })) return undefined;
+  const top: unknown = isWrapped ? body[0] : body;
+  if (!isObject(top) || oauthError(top, dialect) || namesError(top)) return undefined;
+  if (accessTokenIn(top, dialect) !== undefined) return top;
+  const inner = Object.values(top).filter((one) => isObject(one) && isTokenResponse(one, dialect));
+  return inner.length === 1 ? { ...top, ...(inner[0] as Json) } : undefined;
+}
+
+/** Of an object in a response, which may be of an error: it may name an access token that is missing, or wrong. */
+const isTokenResponse = (body: Json, dialect: ResponseDialect): boolean =>
+  /^\S+$/.test(accessTokenIn(body, dialect) ?? '') &&
+  (positiveSeconds(at(body, 'expires_in')) !== undefined ||
+    /^(bearer|dpop)$/i.test(text(at(body, 'token_type')) ?? '')) &&
+  oauthError(body, { ...dialect, success: undefined }) === undefined &&
+  !namesError(body);
+
+/** Whether a member of any such name says something: `errors`, `errorCode`, … */
+const namesError = (body: Json): boolean =>
+  Object.entries(body).some(([name, value]) => /error/i.test(name) && !saysNothing(value));
+
+const saysNothing = (value: unknown): boolean =>
+  !value || value === '0' || (typeof value === 'object' && Object.keys(value).length === 0);
 
 const accessTokenIn = (body: unknown, dialect: ResponseDialect): string | undefined =>
   text(firstAt(body, dialect.access_token));
@@ -146,20 +177,6 @@ const errorResponse = (status: number, body: Json, original: WholeResponse) =>
 
 /** openid-client prefers the `WWW-Authenticate` challenge over the error in the body, which says more. */
 export const stripChallenge = (response: WholeResponse): WholeResponse => response.without('www-authenticate');
-
-/** JSON, or a form, whatever the content type says. Of a form that `isPartial`, the last value may have been cut. */
-function parseBody(body: string, isPartial: boolean, dialect: ResponseDialect): Json | unknown[] | undefined {
-  try {
-    const value: unknown = JSON.parse(body);
-    // Some gateways encode the JSON of the server behind them once more.
-    const inner: unknown = typeof value === 'string' ? JSON.parse(value) : value;
-    return isObject(inner) || Array.isArray(inner) ? inner : undefined;
-  } catch {
-    if (isPartial) return undefined;
-    const pairs = Object.fromEntries(new URLSearchParams(body));
-    return firstAt(pairs, dialect.access_token) !== undefined || pairs.error !== undefined ? pairs : undefined;
-  }
-}
 
 interface ReadContext {
   /** Validated already. */

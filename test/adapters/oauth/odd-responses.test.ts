@@ -80,8 +80,28 @@ describe('the tokens of a success are read', () => {
     ['encoded twice', JSON.stringify(JSON_TOKENS)],
     ['after the same members with other values', `{"access_token":"old","refresh_token":"old",${JSON_TOKENS.slice(1)}`],
     ['compressed, and said so', gzipSync(JSON_TOKENS)],
+    ['twice', JSON_TOKENS + JSON_TOKENS],
+    ['before a page', `${JSON_TOKENS}\n<html>{"access_token":"other"}</html>`],
+    ['before half of them', JSON_TOKENS + JSON_TOKENS.slice(0, -5)],
+    ['before a page, with text that looks like JSON', `{"note":"}]{[\\"}\\\\",${JSON_TOKENS.slice(1)}<html>"`],
+    ['in a list', `[${JSON_TOKENS}]`],
+    ['in a list, encoded twice', JSON.stringify(`[${JSON_TOKENS}]`)],
+    ['in a list, before a page', `[${JSON_TOKENS}]<html>`],
+    ['in a member', `{"code":0,"message":"success","error_code":"0","errors":[],"data":${JSON_TOKENS}}`],
+    ['in a member of what is in a list', `[{"result":${JSON_TOKENS}}]`],
   ])('%s', async (_, body) => {
     expect(unwrap(await refreshed(body))).toMatchObject(READ);
+  });
+
+  test('in a member, with what is captured beside and in it', async () => {
+    const at = target({ token_answer: { capture: { team: 'team.id', site: 'site', also: 'data.site' } } });
+    const data = { ...TOKENS, site: 's', token_type: 'bearer', expires_in: undefined };
+    const body = JSON.stringify({ team: { id: 't' }, data });
+    expect(unwrap(await refreshed(body, {}, 200, at))).toMatchObject({
+      accessToken: 'at',
+      refreshToken: 'r2',
+      captured: { team: 't', site: 's', also: 's' },
+    });
   });
 
   test('beside a refresh token that is a number', async () => {
@@ -157,6 +177,36 @@ describe('what cannot be read is handed on', () => {
     const fault = expectFault(await cut(FORM_TOKENS.slice(0, 18), 'reset', { 'content-length': '5000' }));
     expect(fault).toMatchObject({ kind: 'transient', code: 'network_error' });
     expect(await fault.unreadable!.read()).toBe(FORM_TOKENS.slice(0, 18));
+  });
+
+  describe.each([
+    ['before other JSON', '{"status":"ok"}{"access_token":"at","expires_in":3600}'],
+    ['in a page', `<html>${JSON_TOKENS}</html>`],
+    ['in one of several elements', `[${JSON_TOKENS},{}]`],
+    ['two levels down', `{"data":{"token":${JSON_TOKENS}}}`],
+    ['in two members', `{"user":${JSON_TOKENS},"bot":${JSON_TOKENS}}`],
+    ['beside errors', `{"errors":["expired"],"data":${JSON_TOKENS}}`],
+    ['beside a code of an error', `[{"errorCode":"INVALID_SESSION","data":${JSON_TOKENS}}]`],
+    ['beside an error in the same member', `{"data":{"error_code":17,${JSON_TOKENS.slice(1)}}`],
+    ['that are messages', '{"fields":{"access_token":"is required","token_type":"Bearer","expires_in":3600}}'],
+    ['that are words', '{"fields":{"access_token":"invalid","token_type":"unsupported","expires_in":["invalid"]}}'],
+    ['that are of the request', '{"request":{"access_token":"at","refresh_token":"r1"}}'],
+  ])('tokens %s', (_, body) => {
+    test('are none', async () => {
+      const fault = expectFault(await refreshed(body));
+      expect(fault).toMatchObject({ kind: 'transient', code: 'invalid_answer', outcomeUnknown: true });
+      expect(await fault.unreadable!.read()).toBe(body);
+    });
+  });
+
+  test.each([
+    ['with tokens in it', `{"error":"invalid_grant","data":${JSON_TOKENS}}`],
+    ['with tokens after it', `{"error":"invalid_grant"}${JSON_TOKENS}`],
+    ['with a page after it', '{"error":"invalid_grant"}<html>'],
+  ])('not a refusal %s', async (_, body) => {
+    const fault = expectFault(await refreshed(body));
+    expect(fault.kind).toBe('grant_dead');
+    expect(fault.unreadable).toBeUndefined();
   });
 
   test('not with a refusal', async () => {

@@ -1,0 +1,46 @@
+// Parses the text of a token response, whatever the content type says.
+import type { TokenMode } from '../../domain/auth-modes.ts';
+import { firstAt, isObject, type Json } from '../../domain/json-path.ts';
+import type { WholeResponse } from '../outbound/outbound.ts';
+
+/** JSON, or a form. What follows the JSON of a success counts for nothing. Undefined: it is neither. */
+export function parseTokenBody(
+  { ok, content, isPartial }: Pick<WholeResponse, 'ok' | 'content' | 'isPartial'>,
+  dialect: Pick<TokenMode['token_answer'], 'access_token'>,
+): Json | unknown[] | undefined {
+  const json = parseJson(content);
+  if (json !== undefined) return isObject(json) || Array.isArray(json) ? json : undefined;
+  const first = ok ? parseJson(firstValue(content)) : undefined;
+  if (isObject(first) || Array.isArray(first)) return first;
+  // The last value may have been cut.
+  if (isPartial) return undefined;
+  const pairs = Object.fromEntries(new URLSearchParams(content));
+  return firstAt(pairs, dialect.access_token) !== undefined || pairs.error !== undefined ? pairs : undefined;
+}
+
+/** Undefined: it is not JSON. */
+function parseJson(content: string): unknown {
+  try {
+    const value: unknown = JSON.parse(content);
+    // Some gateways encode the JSON of the server behind them once more.
+    return typeof value === 'string' ? JSON.parse(value) : value;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The object or list that a text begins with, up to its end: a gateway may append a page, or the same once more. */
+function firstValue(content: string): string {
+  let depth = 0;
+  let isText = false;
+  for (let i = 0; i < content.length; i++) {
+    const character = content[i]!;
+    if (isText) {
+      if (character === '\\') i++;
+      isText = character !== '"';
+    } else if (character === '"') isText = true;
+    else if (character === '{' || character === '[') depth++;
+    else if ((character === '}' || character === ']') && --depth <= 0) return content.slice(0, i + 1);
+  }
+  return '';
+}
