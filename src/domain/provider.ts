@@ -79,3 +79,20 @@ export function unprovenFields(provider: Provider, auth: AuthMode): Params {
   if (!isCode(auth) && Object.keys(credentialFieldsOf(auth)).length === 0) return fields;
   return Object.fromEntries(Object.entries(fields).filter(([, { unproven }]) => unproven));
 }
+
+/**
+ * Those that say whose account it is, proved by the credentials or not: webhooks find a connection by them, its account is named
+ * or its limits are counted by them. An import is not tried, so that it proves none.
+ */
+export function identifyingFields(provider: Provider, auth: AuthMode): Params {
+  const scope = provider.rate_limits?.scope;
+  const counted = typeof scope === 'object' ? [scope.captured] : [];
+  const found = Array.from(
+    JSON.stringify(provider.webhooks).matchAll(/"match":"params\.([a-z0-9_]+)"/g),
+    ([, name]) => name,
+  );
+  const named = isCode(auth) && auth.account ? placeholders([auth.account.issuer, ...auth.account.id].join()) : [];
+  const names = new Set([...counted, ...found, ...named]);
+  const fields = Object.entries(connectionFields(provider, auth));
+  return { ...unprovenFields(provider, auth), ...Object.fromEntries(fields.filter(([name]) => names.has(name))) };
+}

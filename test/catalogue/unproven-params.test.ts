@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { loadCatalogue } from '../../src/catalogue/load.ts';
 import { modeName } from '../../src/domain/auth-modes.ts';
+import { isValid } from '../../src/domain/fields.ts';
 import { apiOf, connectionFields, unprovenFields, whoamisOf } from '../../src/domain/provider.ts';
 import { providersOf } from '../support/entries.ts';
 
@@ -39,4 +40,19 @@ test("a mode whose secrets are the integration's asks owners for nothing", () =>
   ])
     expect(minted).toContain(mode);
   for (const mode of ['box jwt_bearer', 'docusign jwt_bearer', 'salesforce jwt_bearer']) expect(minted).toContain(mode);
+});
+
+test('no host that an owner names says whose webhooks a connection gets', () => {
+  const found = providers.flatMap((provider) => {
+    const text = JSON.stringify(provider.webhooks);
+    if (!/"match":"(?:account|captured)\./.test(text)) return [];
+    return provider.auth.flatMap((auth) => {
+      const unproven = unprovenFields(provider, auth);
+      return Object.entries(connectionFields(provider, auth))
+        .filter(([name, field]) => !Object.hasOwn(unproven, name) && !field.options && isValid(field, 'evil.example'))
+        .filter(([name]) => JSON.stringify([auth, apiOf(provider, auth).base]).includes(`https://{${name}}`))
+        .map(([name]) => `${provider.id} ${modeName(auth)}: ${name}`);
+    });
+  });
+  expect(found).toEqual([]);
 });

@@ -11,6 +11,7 @@ import { tokenHeaders } from './lookups.ts';
 
 interface Grant {
   accessToken: string;
+  /** That were asked for, or granted. */
   scopes: readonly string[];
 }
 
@@ -31,7 +32,9 @@ export async function confirmCallback(
   if (confirm === undefined || !names(target, confirm).some((name) => Object.hasOwn(named, name))) return undefined;
   const url = confirmationUrl(target, confirm, named);
   const canAsk = confirm.any_scope?.some((scope) => grant.scopes.includes(scope)) ?? true;
-  const ask = async () => (url === undefined || !canAsk ? 'undecided' : askAt(url, outbound, target, grant, confirm));
+  // Who asks for the connection chooses its scopes: that it cannot be asked proves nothing.
+  if (!canAsk) return { why: 'unavailable', outcome: 'drop' };
+  const ask = async () => (url === undefined ? 'undecided' : askAt(url, outbound, target, grant, confirm));
   const first = await ask();
   const verdict = first === 'unavailable' ? await ask() : first;
   if (verdict === 'confirmed') return undefined;

@@ -88,7 +88,8 @@ export function createCodeExchange({ outbound, verifyIdTokenSignature, dpopKeys,
     const long = await exchangeForLongLived(target, short, context);
     if (!long.ok) return long;
     const granted = auth.callback.scope && response.get(auth.callback.scope.param);
-    const { accessToken, scopes = expected.scopes } = long.value;
+    const { accessToken } = long.value;
+    const scopes = [...expected.scopes, ...(long.value.scopes ?? [])];
     const named = expected.captured ?? {};
     const told = { ...short.captured, ...long.value.captured };
     // A look-up is made whatever the callback names: its answer counts.

@@ -7,7 +7,7 @@ import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import { asMeant, fieldIssues, fill, type Values, valuesOf } from '../../domain/fields.ts';
 import { readCredentials } from '../../domain/imported-credentials.ts';
 import { type GivenTokens, readImportedTokens } from '../../domain/imported-tokens.ts';
-import { connectionFields, unprovenFields } from '../../domain/provider.ts';
+import { connectionFields, identifyingFields } from '../../domain/provider.ts';
 import { namesTokens } from '../../domain/signal-receivers.ts';
 import type { Target } from '../../domain/target.ts';
 import { LOOKUP_RETRY_AFTER_S, RENEWAL_POLL_MS, RENEWAL_WAIT_MS } from '../../domain/time-limits.ts';
@@ -180,7 +180,7 @@ const withScopesOf = (renewed: Connection | undefined, scopes: readonly string[]
 ];
 
 /**
- * Whether it says whose account it is, and no credential proves that: webhooks, limits and revocations of another owner's would
+ * Whether it says whose account it is, which no credential has proved: webhooks, limits and revocations of another owner's would
  * go by it.
  */
 function statesWhose(
@@ -188,13 +188,13 @@ function statesWhose(
   { account, captured = {}, params = {} }: ConnectionImport,
   renewed: Connection | undefined,
 ): boolean {
-  const unproven = Object.keys(unprovenFields(provider, auth));
+  const identifying = Object.keys(identifyingFields(provider, auth));
   const { issuer, id } = renewed?.account ?? {};
   const isKnown = account === undefined || (account.id === id && (account.issuer ?? issuer) === issuer);
   return (
     !isKnown ||
     Object.entries(captured).some(([name, value]) => renewed?.captured[name] !== value) ||
-    unproven.some((name) => params[name] !== undefined && params[name] !== renewed?.params[name])
+    identifying.some((name) => params[name] !== undefined && params[name] !== renewed?.params[name])
   );
 }
 

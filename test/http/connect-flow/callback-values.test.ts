@@ -299,10 +299,11 @@ describe('a company of QuickBooks', () => {
     expect(asked('/v3/')).toEqual([]);
   });
 
-  test('is not asked for without the scope of companies', async () => {
+  test('is not believed without the scope of companies, with which it could be asked for', async () => {
     const scopes = ['com.intuit.quickbooks.payment'];
     expect(await connected('quickbooks', { realmId: REALM }, { scopes })).toMatchObject({
-      captured: { realm_id: REALM },
+      captured: {},
+      account: null,
     });
     expect(asked('/v3/')).toEqual([]);
   });

@@ -47,11 +47,16 @@ const merchants = {
   ...common,
   id: 'merchants',
   name: 'Merchants',
+  params: { base },
   connection_params: {
+    site: { title: 'site', pattern: '[a-z]+', optional: true },
     merchant: { title: 'merchant', pattern: '[A-Za-z]+', optional: true, unproven: true },
     region: { title: 'region', pattern: 'eu|us', optional: true },
   },
   auth: [{ mode: 'api_key' }],
+  api_base_url: '{base}/sites/{site}',
+  api: { whoami: [{ path: '/me', proves: [403] }] },
+  rate_limits: { scope: { captured: 'site' } },
 };
 
 let folder: string;
@@ -67,7 +72,10 @@ beforeAll(async () => {
     await writeFile(join(folder, `${entry.id}.json`), JSON.stringify(entry));
   [broker, provider] = await Promise.all([
     startTestBroker({ VALETKEY_PROVIDERS_DIR: folder }),
-    startScriptedServer(({ path }) => ({ body: { token: `token of ${path.split('/')[2]}` } })),
+    startScriptedServer(({ path }) => ({
+      status: path === '/sites/victims/me' ? 403 : 200,
+      body: { token: `token of ${path.split('/')[2]}` },
+    })),
   ]);
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 });
   app = {
@@ -77,7 +85,7 @@ beforeAll(async () => {
     params: { base: provider.url },
   };
   await putIntegration(broker, 'app', app);
-  await putIntegration(broker, 'shop', { provider: 'merchants' });
+  await putIntegration(broker, 'shop', { provider: 'merchants', params: { base: provider.url } });
   await putIntegration(broker, 'slack', { provider: 'slack', client_id: 'client', client_secret: 'a secret' });
   tenantKey = await broker.callerKey({ actions: ['connections:write', 'token'], owners: ['tenant-m:*'] });
 });
@@ -131,7 +139,7 @@ describe('in the browser', () => {
   });
 
   test('a link from before the integration had such a mode: does not connect', async () => {
-    await putIntegration(broker, 'moved', { provider: 'merchants' });
+    await putIntegration(broker, 'moved', { provider: 'merchants', params: { base: provider.url } });
     const link = await createConnectSession(broker, { integration: 'moved', owner: newOwner() });
     await putIntegration(broker, 'moved', app);
     expectErrorPage(await openLink(link.url), 502, 'integration_misconfigured', link.url);
@@ -156,6 +164,23 @@ describe('in the browser', () => {
   });
 });
 
+test('what the owner enters is proved by an answer, and not by a refusal', async () => {
+  const enter = async (site: string) => {
+    const link = await createConnectSession(broker, { integration: 'shop', owner: newOwner() });
+    const jar = createCookieJar();
+    const form = Object.entries(formOf(await visit(link.url, jar))).map(([name, value]) => [
+      name,
+      name.endsWith('site') ? site : value,
+    ]);
+    const entered = { ...Object.fromEntries(form), 'credential-api_key': 'a-key-of-its-own' };
+    const { status } = await visit(link.url, jar, { form: entered });
+    return [status, (await sessionOf(broker, link)).status];
+  };
+  expect(await enter('victims')).toEqual([400, 'pending']);
+  expect(await enter('own')).toEqual([200, 'completed']);
+  expect(await enter('')).toEqual([200, 'completed']);
+});
+
 describe('a caller for some owners', () => {
   const whole = (integration: string) => ({ action: 'connections:write', integration, owner: '*' });
   const importWith = (more: Json) =>
@@ -170,6 +195,10 @@ describe('a caller for some owners', () => {
     );
     expect(
       await missingOf({ integration: 'shop', params: { merchant: 'VictimShop' }, credentials: { api_key: 'k' } }),
+    ).toEqual(whole('shop'));
+    // Nothing tries it.
+    expect(
+      await missingOf({ integration: 'shop', params: { site: 'victims' }, credentials: { api_key: 'k' } }),
     ).toEqual(whole('shop'));
     expect(await missingOf({ integration: 'slack', captured: { team_id: 'T1' }, credentials })).toEqual(whole('slack'));
     expect(await missingOf({ integration: 'slack', account: { id: 'T1' }, credentials })).toEqual(whole('slack'));
@@ -191,8 +220,10 @@ describe('a caller for some owners', () => {
     expectOk(await importWhole({ integration: 'app', owner, params, credentials: {} }), 201);
     const first = { integration: 'slack', owner, captured, credentials: { refresh_token: 'rt-2' } };
     expectOk(await importWhole(first), 201);
-    expectOk(await importWith({ integration: 'app', owner, params, credentials: {} }), 201);
+    const { id } = expectOk(await importWith({ integration: 'app', owner, params, credentials: {} }), 201);
     expectOk(await importWith({ ...first, credentials: { refresh_token: 'rt-3' } }), 201);
+    const renewal = { connection_id: id, params };
+    expectOk(await broker.ask('POST', '/v1/connect-sessions', renewal, tenantKey), 201);
     const other = { ...first, captured: { team_id: 'T2' } };
     expect(await missingOf(other)).toEqual(whole('slack'));
     expect(await missingOf({ integration: 'app', owner, params: { installation_id: '2' }, credentials: {} })).toEqual(

@@ -4,7 +4,7 @@
 // does, or, in a two-phase session that has nothing to ask, the authorization response.
 import { isCode } from '../../../domain/auth-modes.ts';
 import { Refusal } from '../../../domain/errors.ts';
-import { asMeant, fieldIssues } from '../../../domain/fields.ts';
+import { asMeant, fieldIssues, type Values } from '../../../domain/fields.ts';
 import { type ConnectSession, RETRIED } from '../../../domain/integration.ts';
 import { connectionFields, unprovenFields } from '../../../domain/provider.ts';
 import type { ResolvedIntegration } from '../../integrations/index.ts';
@@ -128,7 +128,8 @@ export function createOpen(parts: FlowParts) {
     if (confirmedBy !== undefined && issues.length === 0) {
       if (!(await isChosen(stored, session))) return outcomeOf(session, request);
       if (isCode(auth)) return go(session, request, confirmedBy, params);
-      const step = await enter(session, found, request, confirmedBy, { params, entered });
+      const chosen = Object.keys(given).filter((name) => given[name] !== renewed?.params[name]);
+      const step = await enter(session, found, request, confirmedBy, { params, entered, chosen });
       return typeof step === 'string' ? page(step) : step;
     }
     const isAskedNothing = session.finish && session.integrations === null && isCode(auth);
@@ -173,12 +174,12 @@ export function createOpen(parts: FlowParts) {
     found: ResolvedIntegration,
     request: BrowserRequest,
     secret: string,
-    { params, entered }: { params: Record<string, string>; entered: Record<string, string> },
+    { params, entered, chosen }: { params: Values; entered: Values; chosen: string[] },
   ): Promise<ConnectStep | CredentialTrouble> {
     const bound = await store.bindSession(session.id, digest(secret), clock.now());
     if (bound === 'other_browser') return refused('other_browser', found.provider.name);
     if (bound === 'gone') return outcomeOf(session, request);
-    const grant = await entering.check(session, found, entered, params);
+    const grant = await entering.check(session, found, entered, params, chosen);
     if (typeof grant === 'string') return grant;
     const done = await complete.conclude(session, found, grant, request);
     if (done.kind === 'not_stored') return done.why === 'other' ? 'identity_mismatch' : 'unavailable';

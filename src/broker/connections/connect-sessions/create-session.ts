@@ -124,8 +124,12 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
     issues.push(...fieldIssues('params', fields, params, 'allowed'));
     const unproven = unprovenFields(found.provider, found.auth);
     const stated = Object.fromEntries(Object.entries(params).filter(([name]) => Object.hasOwn(unproven, name)));
+    const renewed = connectionId === undefined ? undefined : await store.connection(connectionId);
     // They could name the account of an owner whom the caller must not speak for.
-    const wholeDenied = Object.keys(stated).length > 0 && access.denied(call, action, integration, '*', connectionId);
+    const statesWhose = Object.entries(stated).some(
+      ([name, value]) => renewed?.owner !== owner || renewed.params[name] !== value,
+    );
+    const wholeDenied = statesWhose && access.denied(call, action, integration, '*', connectionId);
     if (wholeDenied) return wholeDenied;
     // A renewed connection has them.
     if (connectionId === undefined) issues.push(...unaskedIssues(wanted, fieldIssues('params', unproven, stated)));

@@ -15,6 +15,8 @@ export interface CheckedCredentials {
   verdict: CredentialVerdict;
   /** Whose they are, as far as it was told. */
   account: Account | null;
+  /** The API has answered with what its call asks for. `accepted` alone may be a refusal that only a key that works gets. */
+  isProved: boolean;
 }
 
 /** Sends them to the provider, once. `connection`: as it would be stored. Rejects with `StoreError`. */

@@ -7,6 +7,7 @@ import type { Values } from '../../../domain/fields.ts';
 import { readCredentials } from '../../../domain/imported-credentials.ts';
 import type { ConnectSession } from '../../../domain/integration.ts';
 import { createLane } from '../../../domain/lane.ts';
+import { identifyingFields } from '../../../domain/provider.ts';
 import { type Clock, type Logger, StoreError } from '../../../ports/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
 import { newId } from '../../secrets/index.ts';
@@ -23,12 +24,16 @@ const CHECKS = { atOnce: 16, waiting: 100 };
 export interface EnterCredentials {
   /** What is wrong with them, without asking anyone. */
   issues(auth: AuthMode, entered: Values): InputIssue[];
-  /** A grant to be stored, or why it must not be. Precondition: there are no issues. Rejects with `StoreError`. */
+  /**
+   * A grant to be stored, or why it must not be. Precondition: there are no issues. `chosen`: the params that the owner has
+   * entered, too. Rejects with `StoreError`.
+   */
   check(
     session: ConnectSession,
     found: ResolvedIntegration,
     entered: Values,
-    params: Record<string, string>,
+    params: Values,
+    chosen: readonly string[],
   ): Promise<ReceivedGrant | 'rejected' | 'unexpected' | 'unavailable'>;
 }
 
@@ -56,7 +61,7 @@ export function createEnterCredentials({ targets, checkCredentials, clock, log }
       return 'issues' in read ? read.issues : [];
     },
 
-    async check(session, found, entered, params) {
+    async check(session, found, entered, params, chosen) {
       const { id, integration, owner, label, scopes: asked } = session;
       const { auth } = found;
       const tried = (tries.get(id) ?? 0) + 1;
@@ -82,10 +87,17 @@ export function createEnterCredentials({ targets, checkCredentials, clock, log }
       const connection = newConnection(newId('con', now), place, auth, received, now);
       const checked = await lane.run(() => checkCredentials(connection, received.credentials));
       if (checked === 'full') throw new StoreError('too many credentials are being checked');
-      const { verdict, account } = checked;
+      const { verdict, account, isProved } = checked;
       log.info({ session: id, integration, verdict }, 'connect: entered credentials were checked');
       if (verdict !== 'accepted' && verdict !== 'unchecked') return verdict;
+      if (!isProved && chosen.some((name) => needsProof(found, name))) return 'rejected';
       return { received: { ...received, account }, params, receivedAt: now };
     },
   };
+}
+
+/** It says whose account it is, and is nothing by which a token was requested: another's would do as well. */
+function needsProof({ provider, auth }: ResolvedIntegration, name: string): boolean {
+  if (!Object.hasOwn(identifyingFields(provider, auth), name)) return false;
+  return !('token_request' in auth && JSON.stringify([auth.token_url, auth.token_request]).includes(`{${name}}`));
 }

@@ -16,7 +16,15 @@ export interface CheckedCredentials {
   /** `unchecked`: nothing that can be called tells whether they work. */
   verdict: 'accepted' | 'unchecked' | 'rejected' | 'unexpected' | 'unavailable';
   account: Account | null;
+  /** The API has answered with what its call asks for. `accepted` alone may be a refusal that only a key that works gets. */
+  isProved: boolean;
 }
+
+const of = (verdict: CheckedCredentials['verdict']): CheckedCredentials => ({
+  verdict,
+  account: null,
+  isProved: false,
+});
 
 /** Once, with no second try. `connection`: as it would be stored. Rejects with `StoreError`. */
 export type CredentialCheck = (connection: Connection, credentials: Credentials) => Promise<CheckedCredentials>;
@@ -60,34 +68,32 @@ export function createCredentialCheck(parts: CredentialCheckParts): CredentialCh
 
   return async (unstored, credentials) => {
     const found = await targets.find(unstored.integration);
-    if (found instanceof Refusal) return { verdict: 'unavailable', account: null };
+    if (found instanceof Refusal) return of('unavailable');
     const token = await tokenOf(found, unstored, credentials);
-    if (typeof token === 'string') return { verdict: token, account: null };
+    if (typeof token === 'string') return of(token);
     const { connection, accessToken } = token;
     const { values } = targets.targetOf(found, connection);
     const whoami = whoamiCallOf(found, connection, values, accessToken);
     // That a token was issued says as much.
     const untold = isMinted(found.auth) ? 'accepted' : 'unchecked';
-    if (!whoami) return { verdict: untold, account: null };
+    if (!whoami) return of(untold);
     try {
       const served = toServedToken(connection, accessToken, clock);
       // Each owner takes turns with the callers.
       const by = { caller: `owner ${connection.owner}`, served };
       const sent = await sender.send(whoami, found, by, AbortSignal.timeout(CHECK_DEADLINE_MS));
-      if (sent instanceof Refusal) {
-        const isDown = UNAVAILABLE.includes(sent.fault.code);
-        return { verdict: isDown ? 'unavailable' : untold, account: null };
-      }
+      if (sent instanceof Refusal) return of(UNAVAILABLE.includes(sent.fault.code) ? 'unavailable' : untold);
       const { answer, headers, origin } = sent;
       const { status, body } = answer;
       if (readLimit(found.provider.rate_limits, { status, headers, body, now: clock.now() }).isLimited)
-        return { verdict: 'unavailable', account: null };
+        return of('unavailable');
       const verdict = OF_ANSWER[tokenVerdict(whoami.whoami, answer)];
-      if (verdict !== 'accepted') return { verdict, account: null };
-      const { account } = toldAccount(whoami.whoami, body, { auth: found.auth, values, connection, origin });
-      return { verdict, account };
+      if (verdict !== 'accepted') return of(verdict);
+      const known = { auth: found.auth, values, connection, origin };
+      const { account, isOther } = toldAccount(whoami.whoami, body, known);
+      return { verdict, account, isProved: !isOther && status < 300 };
     } catch (error) {
-      if (error instanceof UpstreamError) return { verdict: 'unavailable', account: null };
+      if (error instanceof UpstreamError) return of('unavailable');
       throw error;
     }
   };
