@@ -46,13 +46,15 @@ const NOT_RETURNED = new Set([
   'akamai-cache-control',
   'edge-control',
   'edge-cache-control',
-  'x-accel-expires',
-  'x-accel-redirect',
-  'x-sendfile',
 ]);
 /** RFC 9213, and what vendors put before it. */
 const CDN_CACHE_CONTROL = 'cdn-cache-control';
-const NOT_RETURNED_PREFIXES = /^(?:access-control-|valetkey-|proxy-)/;
+/**
+ * And what servers in front of it take for commands (nginx, LiteSpeed, lighttpd, Apache, Perlbal): a file to send, a URL to ask,
+ * how to cache. `X-Accel-Buffering: no` lets a stream through nginx, and does nothing else.
+ */
+const NOT_RETURNED_PREFIXES =
+  /^(?:access-control-|valetkey-|proxy-|x-accel-(?!buffering$)|x-litespeed-|x-lighttpd-|x-sendfile|x-reproxy-)/;
 
 /** What the other methods are called by, for servers that take them for the method. */
 export const METHOD_OVERRIDES: ReadonlySet<string> = new Set([

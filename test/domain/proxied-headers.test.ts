@@ -108,6 +108,8 @@ describe('the caller gets', () => {
       '5',
       'Location',
       '/x',
+      'X-Accel-Buffering',
+      'no',
     ];
     expect(returnedHeaders(sent, 200)).toEqual([...sent, ...OURS]);
   });
@@ -165,7 +167,17 @@ describe('the caller gets', () => {
     'Edge-Control',
     'X-Accel-Expires',
     'X-Accel-Redirect',
+    'X-Accel-Limit-Rate',
+    'X-Accel-Buffering-Of',
     'X-Sendfile',
+    'X-Sendfile2',
+    'X-Sendfile-Temporary',
+    'X-LiteSpeed-Location',
+    'X-LiteSpeed-Cache-Control',
+    'X-LIGHTTPD-send-file',
+    'X-LIGHTTPD-KBytes-per-second',
+    'X-Reproxy-URL',
+    'X-Reproxy-File',
   ])('no %s, which is for servers before the API', (name) =>
     expect(returnedHeaders([name, 'max-age=60'], 200)).toEqual(OURS),
   );
