@@ -3,8 +3,16 @@ import { skipSpace, skipString } from './json-spans.ts';
 
 const LONG_NUMBER = /\d{16}/;
 
-/** Undefined: it is not JSON. */
-export function parseJson(text: string): unknown {
+/** Of what is parsed before its sender is known: with room for rich text, which some vendors nest. */
+const MAX_DEPTH = 64;
+/** Commas and colons: 50,000 members, or twice as many elements of lists. Each new name takes most of a microsecond. */
+const MAX_SEPARATORS = 100_000;
+
+/** Undefined: it is not JSON, or more than is parsed for a sender that is not known. */
+export const parseJson = (text: string): unknown => (isExcessive(text) ? undefined : parseVerifiedJson(text));
+
+/** Of a known sender, however much it is. Undefined: it is not JSON. */
+export function parseVerifiedJson(text: string): unknown {
   try {
     return JSON.parse(LONG_NUMBER.test(text) ? quotingInexact(Buffer.from(text)) : text);
   } catch {
@@ -12,7 +20,28 @@ export function parseJson(text: string): unknown {
   }
 }
 
-const [QUOTE, MINUS, ZERO, NINE, COLON] = [0x22, 0x2d, 0x30, 0x39, 0x3a] as const;
+/** Whether it may take much longer to parse than to read, by its depth or by how many values it has. */
+export function isExcessive(text: string): boolean {
+  const bytes = Buffer.from(text);
+  let depth = 0;
+  let separators = 0;
+  for (let at = 0; at < bytes.length; ) {
+    const byte = bytes[at]!;
+    if (byte === QUOTE) {
+      at = skipString(bytes, at);
+      continue;
+    }
+    if (byte === OPEN || byte === LIST) depth += 1;
+    else if (byte === CLOSE || byte === LIST_END) depth -= 1;
+    else if (byte === COMMA || byte === COLON) separators += 1;
+    if (depth > MAX_DEPTH || separators > MAX_SEPARATORS) return true;
+    at += 1;
+  }
+  return false;
+}
+
+const [QUOTE, COMMA, MINUS, ZERO, NINE, COLON] = [0x22, 0x2c, 0x2d, 0x30, 0x39, 0x3a] as const;
+const [LIST, LIST_END, OPEN, CLOSE] = [0x5b, 0x5d, 0x7b, 0x7d] as const;
 /** Of the largest exact integers. All that have more are inexact. */
 const EXACT_DIGITS = 16;
 

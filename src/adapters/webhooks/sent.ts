@@ -1,6 +1,6 @@
 // A request of a sender, and its body read as JSON, form or XML when that is asked for. Nothing here throws for what was sent.
 import type { WebhookRequest } from '../../ports/webhook-verifier.ts';
-import { parseJson } from './json.ts';
+import { isExcessive, parseVerifiedJson } from './json.ts';
 import { isObject, member } from './json-paths.ts';
 import { textIn } from './xml.ts';
 
@@ -17,6 +17,8 @@ export class Sent {
   #json: { value: unknown } | undefined;
   #form: { value: URLSearchParams | undefined } | undefined;
   #query: URLSearchParams | undefined;
+  #isVerified = false;
+  #hasExcessiveJson = false;
   readonly #xml = new Map<string, string | undefined>();
 
   constructor(request: Omit<WebhookRequest, 'body'>, body?: Uint8Array) {
@@ -34,10 +36,28 @@ export class Sent {
     return this.#text.value;
   }
 
-  /** Undefined: it is not JSON. */
+  /** Undefined: it is not JSON, or too much of it. */
   get json(): unknown {
-    this.#json ??= { value: this.text === undefined ? undefined : parseJson(this.text) };
+    this.#json ??= { value: this.text === undefined ? undefined : this.#parse(this.text) };
     return this.#json.value;
+  }
+
+  /** Whether JSON was asked for before the sender was known, and was not parsed since it is too much. */
+  get hasExcessiveJson(): boolean {
+    return this.#hasExcessiveJson;
+  }
+
+  /** From now on its JSON is parsed, however much it is. */
+  verified(): void {
+    this.#isVerified = true;
+  }
+
+  #parse(text: string): unknown {
+    if (!this.#isVerified && isExcessive(text)) {
+      this.#hasExcessiveJson = true;
+      return undefined;
+    }
+    return parseVerifiedJson(text);
   }
 
   /** Undefined: it is not UTF-8, or has too many fields. */
@@ -89,7 +109,7 @@ export class Sent {
         return this.json;
       case 'form': {
         const field = jsonField === undefined ? null : (this.form?.get(jsonField) ?? null);
-        return field === null ? Object.fromEntries(this.form ?? []) : parseJson(field);
+        return field === null ? Object.fromEntries(this.form ?? []) : this.#parse(field);
       }
       case 'xml':
         return undefined;

@@ -61,7 +61,10 @@ export function createWebhookVerifier({ fetch, clock, roots }: WebhookVerifierPa
     // Nothing is parsed but for a scheme that has its signature in the body, or conditions on it.
     const unverified = withDocument(endpoint, given);
     const verification = await verifyScheme(endpoint, unverified, published);
+    // Whether it was verified or not: conditions have not seen what is in it.
+    if (given.sent.hasExcessiveJson) return refusal('too_large');
     if (!verification.ok) return refusal(verification.reason);
+    given.sent.verified();
     const scope = { ...unverified, ...verification.scope };
     if (isLengthened(endpoint, scope) || isChallenge(endpoint, scope)) return refusal('malformed');
     const answered = await answerHandshake(endpoint, true, scope, fetch);

@@ -114,6 +114,52 @@ describe('a batch whose events are verified one by one', () => {
   });
 });
 
+describe('JSON that takes long to parse', () => {
+  const token = { scheme: 'body_token', in: 'item:token', key } as const;
+  const inBody = endpointOf({ verify: token, event: { type: ['{item:type}'] } });
+  const inField = endpointOf({ verify: token, format: 'form', json_field: 'payload' });
+  const inHeader = endpointOf({
+    verify: { scheme: 'hmac', signature: { in: 'header:x-sig' }, signed: '{body}', key },
+    event: { type: ['{item:type}'] },
+  });
+  const withMore = (more: string) => `{"token":"secret","type":"push","more":${more}}`;
+  const lists = (depth: number) => withMore('['.repeat(depth - 1) + ']'.repeat(depth - 1));
+  const elements = (separators: number) => withMore(`[${'1,'.repeat(separators - 5)}1]`);
+  const form = (json: string) => new URLSearchParams({ payload: json }).toString();
+
+  it.each([
+    ['lists in lists', lists(64), lists(65)],
+    ['elements', elements(100_000), elements(100_001)],
+  ])('is refused as too large before its sender is known, whatever token it has: %s', async (_, most, more) => {
+    expect(reasonOf(await verify(inBody, { body: most }))).toBe('verified');
+    expect(await verify(inBody, { body: more })).toEqual(TOO_LARGE);
+    expect(reasonOf(await verify(inField, { body: form(most) }))).toBe('verified');
+    expect(await verify(inField, { body: form(more) })).toEqual(TOO_LARGE);
+    expect([parseJson(most), parseJson(more)]).toEqual([JSON.parse(most), undefined]);
+  });
+
+  it.each([
+    ['objects in objects', '{"a":'.repeat(65)],
+    ['lists that do not end', '['.repeat(65)],
+    ['members', `{${Array.from({ length: 50_001 }, (_, index) => `"${index}":1`).join(',')}}`],
+  ])('is refused as too large without a token: %s', async (_, body) => {
+    expect(await verify(inBody, { body })).toEqual(TOO_LARGE);
+  });
+
+  it('is parsed once a signature in a header is verified', async () => {
+    for (const body of [lists(1_000), elements(200_000)])
+      expect(await verify(inHeader, { body, headers: { 'x-sig': hmac(body) } })).toMatchObject({
+        kind: 'verified',
+        events: [{ type: 'push' }],
+      });
+  });
+
+  it('is not what has brackets, commas and colons in its texts', async () => {
+    const body = withMore(JSON.stringify('\\"[{,:'.repeat(100_000)));
+    expect(reasonOf(await verify(inBody, { body }))).toBe('verified');
+  });
+});
+
 it('JSON is parsed as by a reviver that keeps inexact integers as text, and what is none is none', () => {
   const withReviver = (text: string): unknown => {
     try {

@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto';
 import type { VerifyOf } from '../../../domain/webhook-dialect.ts';
 import { decoded, sameBytes } from '../constant-time.ts';
-import { parseJson } from '../json.ts';
+import { parseVerifiedJson } from '../json.ts';
 import { isObject } from '../json-paths.ts';
 import { keyBytes } from '../keys.ts';
 import { memberText, utf8 } from '../sent.ts';
@@ -19,7 +19,7 @@ export function verifySignedRequest({ in: place, key }: VerifyOf<'signed_request
   if (!signature || !json || others.length > 0) return refused('no_signature');
   const secret = keys.find((one) => sameBytes(createHmac('sha256', one).update(payload).digest(), signature));
   if (secret === undefined) return refused('wrong_signature');
-  const value = parseJson(utf8(json) ?? '');
+  const value = parseVerifiedJson(utf8(json) ?? '');
   const isRight = isObject(value) && memberText(value, 'algorithm')?.toUpperCase() === 'HMAC-SHA256';
   return isRight ? accepted({ secret, document: () => value }) : refused('requirement');
 }
