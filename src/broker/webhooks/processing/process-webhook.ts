@@ -10,13 +10,13 @@ import type { AccountHolds } from './account-holds.ts';
 import type { Deauthorizer } from './deauthorization.ts';
 import { settleFailed } from './failed-processing.ts';
 import { receivedEvent, toldOf } from './received-event.ts';
+import { usableConnections } from './usable-connections.ts';
 
 /** Settles it, as processed or due again. Rejects with `StoreError`: then its claim ends by itself. */
 export type ProcessWebhook = (webhook: ReceivedWebhook) => Promise<void>;
 
 /** Connections that one event is shown to be about, and told to. What ends or is on hold has no such limit. */
 const MAX_CONNECTIONS = 500;
-const PAGE = 500;
 
 type Locator = StoredBody['events'][number]['locators'][number];
 
@@ -50,14 +50,7 @@ export function createWebhookProcessing(parts: Parts): ProcessWebhook {
 
   /** However many there are. If the process ends in between, those that have ended are not found again, and the rest is. */
   async function* usable(integration: string, { key, values }: Locator): AsyncGenerator<Connection> {
-    for (const value of new Set(values)) {
-      for (let after = '', isLast = false; !isLast; ) {
-        const page = await store.usableConnectionsByValue(integration, key, value, { after, limit: PAGE });
-        yield* page;
-        after = page.at(-1)?.id ?? after;
-        isLast = page.length < PAGE;
-      }
-    }
+    for (const value of new Set(values)) yield* usableConnections(store, integration, key, value);
   }
 
   /** In the order in which they were received: few vendors say when it was. True: any has changed. */

@@ -10,7 +10,7 @@ import type { Access } from '../../audit/index.ts';
 import type { Targets } from '../../integrations/index.ts';
 import { settleFailed } from '../processing/failed-processing.ts';
 import { receivedEvent, toldOf } from '../processing/received-event.ts';
-import { OFFLINE_ACCESS, type SignalActions } from './actions.ts';
+import { OFFLINE_ACCESS, type OfflineScopes, type SignalActions } from './actions.ts';
 import type { SignalReceivers } from './receivers.ts';
 import { decryptSignal, type StoredSignal } from './stored-signal.ts';
 import { connectionsOf } from './subjects.ts';
@@ -36,7 +36,10 @@ export type EndUserSessions = (user: SignedOutUser) => Promise<number>;
 export type EndAgentSessions = (owner: string) => Promise<number>;
 
 interface Parts {
-  store: Pick<Store, 'settleReceived' | 'connectionsByValue' | 'connection' | 'appendAudit'>;
+  store: Pick<
+    Store,
+    'settleReceived' | 'connectionsByValue' | 'usableConnectionsByValue' | 'connection' | 'appendAudit'
+  >;
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
   receivers: Pick<SignalReceivers, 'find'>;
   actions: SignalActions;
@@ -52,6 +55,9 @@ interface Parts {
 }
 
 type Event = StoredSignal['events'][number];
+
+/** Connections that one event is shown to be about. What it does has no such limit. */
+const MAX_CONNECTIONS = 1_000;
 
 export function createSignalProcessing(parts: Parts): ProcessSignal {
   const { store, vault, receivers, actions, endUserSessions, endAgentSessions } = parts;
@@ -73,16 +79,12 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
     return (await endUserSessions({ integration, issuer, subject, providerSession: sid ?? undefined })) > 0;
   }
 
-  /** True: a grant has ended. */
-  async function logOut(connections: Connection[], integration: string, sid: string | null): Promise<boolean> {
+  async function offlineScopes(integration: string): Promise<OfflineScopes> {
     const found = await targets.find(integration);
     if (found instanceof Refusal) throw new Error(`the integration is not usable: ${found.fault.code}`);
     const { auth, integration: set } = found;
     const isNamed = 'default_scopes' in auth && (auth.default_scopes ?? []).includes(OFFLINE_ACCESS);
-    let isAnyEnded = false;
-    for (const one of connections)
-      if ((await actions.logOut(one, { requested: set.scopes, isNamed }, sid)) === 'ended') isAnyEnded = true;
-    return isAnyEnded;
+    return { requested: set.scopes, isNamed };
   }
 
   /** The connections that one event is about, once they have been acted on; `isOfUser`: someone was signed out of the console. */
@@ -91,7 +93,8 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
     { integrations, sid }: StoredSignal,
   ): Promise<{ connections: Connection[]; isOfUser: boolean }> {
     const effect = effectOf(event.type);
-    const all: Connection[] = [];
+    const shown: Connection[] = [];
+    const owners = new Set<string>();
     let hasChanged = false;
     let isOfUser = false;
     for (const integration of integrations) {
@@ -104,17 +107,22 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
       // First: what is wrong with a connection does not keep someone signed in.
       if (event.type === LOGOUT_EVENT && receiver.issuer !== null)
         isOfUser = (await endSessions(event, receiver.issuer, integration, sid)) || isOfUser;
-      const connections = await connectionsOf(store, receiver, event.subject);
-      if (event.type === LOGOUT_EVENT) hasChanged = (await logOut(connections, integration, sid)) || hasChanged;
-      else for (const one of connections) hasChanged = (await actions.act(one, effect, event)) || hasChanged;
-      all.push(...connections);
+      const scopes = event.type === LOGOUT_EVENT ? await offlineScopes(integration) : undefined;
+      for await (const one of connectionsOf(store, receiver, event.subject)) {
+        // Before the connection: what has ended may not be found again after an interruption.
+        if (endsAgentSessions(event.type) && !owners.has(one.owner) && (await endAgentSessions(one.owner)) > 0)
+          hasChanged = true;
+        owners.add(one.owner);
+        const isChanged = scopes
+          ? (await actions.logOut(one, scopes, sid)) === 'ended'
+          : await actions.act(one, effect, event);
+        hasChanged ||= isChanged;
+        if (shown.length < MAX_CONNECTIONS) shown.push(one);
+      }
     }
-    if (endsAgentSessions(event.type))
-      for (const owner of new Set(all.map((one) => one.owner)))
-        if ((await endAgentSessions(owner)) > 0) hasChanged = true;
     // Before callers are told of it, no replica serves what has ended or is on hold.
     if (hasChanged) await untilApplied();
-    return { connections: all, isOfUser };
+    return { connections: shown, isOfUser };
   }
 
   async function work(webhook: ReceivedWebhook): Promise<void> {
