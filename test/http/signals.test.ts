@@ -252,6 +252,8 @@ describe('RISC', () => {
       (await push(await sign(risc(`${RISC}/account-disabled`, issSub(one.sub), {}, { reason: 'hijacking' })))).status,
     ).toBe(202);
     await expect.poll(() => status(one.id), WAIT).toEqual(['on_hold', 'account_disabled']);
+    // It is in the store, where it was just read, before the disk has it and no cache any more.
+    await expect.poll(async () => (await read(one.id)).status, WAIT).toBe(409);
     const refused = { connection_id: one.id, reason: 'account_disabled' };
     for (const answer of [
       await read(one.id),
