@@ -1,10 +1,10 @@
 // Group commit: the operations that are waiting share one transaction, and so one fsync, which another thread waits for.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
+import { startDeadline } from '../../domain/deadline.ts';
 import { SQLITE_BUSY_RETRY_MS, SQLITE_DISK_GIVE_UP_MS, SQLITE_UNSYNCED_AFTER_MS } from '../../domain/time-limits.ts';
 import { StoreClosedError, StoreError } from '../../ports/index.ts';
 import { type BatchTransaction, createBatchTransaction, isLocked, type Operation } from './batch-transaction.ts';
-import { createDiskWait, type DiskWait } from './disk-wait.ts';
 import { storeError } from './store-error.ts';
 import { createThreadCommits, type ThreadCommit, type ThreadCommits } from './thread-commits.ts';
 
@@ -69,11 +69,13 @@ export class GroupCommit {
   #unsynced: Unsynced[] = [];
   /** What was in the log is brought to the disk. */
   #syncing: Promise<void> | undefined;
-  #diskWait: DiskWait;
+  /** Cancels the wait for the disk, which begins with the first that comes meanwhile. */
+  #stopWaiting: (() => void) | undefined;
+  #isDiskSilent = false;
+  /** Commits do not wait for the one before them to be on the disk. */
+  #isAhead = false;
   /** The disk has failed below the log: what is in it may not be there after a power cut, and nothing that comes after it. */
   #isLogInDoubt = false;
-  /** The thread has begun a commit while something waited here. */
-  #wasPassed = false;
   #closed = false;
   #transaction: BatchTransaction;
   #thread: ThreadCommits;
@@ -83,21 +85,13 @@ export class GroupCommit {
     this.#parts = { ...DEFAULTS, ...parts };
     // Commits go into the log alone.
     client.pragma('synchronous = NORMAL');
-    const { giveUpMs, unsyncedAfterMs } = this.#parts;
-    this.#diskWait = createDiskWait({
-      giveUpMs,
-      unsyncedAfterMs,
-      onSilent: () => this.#refuseWaiting(),
-      onAhead: () => this.#schedule(),
-    });
     this.#transaction = createBatchTransaction(client, this.#parts.now);
     this.#thread = createThreadCommits({
-      giveUpMs,
+      giveUpMs: this.#parts.giveUpMs,
       onBegin: () => {
         if (this.#closed) throw new StoreClosedError();
         if (this.#isLogInDoubt) this.#emptyLog();
-        this.#wasPassed = this.#pending.length > 0;
-        if (this.#wasPassed) this.#wait();
+        if (this.#pending.length > 0) this.#wait();
       },
       onCommit: (write) => this.#committed([write]),
       onEnd: () => this.#goOn(),
@@ -114,7 +108,7 @@ export class GroupCommit {
     return new Promise((resolve, refuse) => {
       const reject = (cause: unknown) => refuse(storeError(cause));
       if (this.#closed) return reject(new StoreClosedError());
-      if (this.#diskWait.isSilent() && !isPatient) return reject(diskSilent());
+      if (this.#isDiskSilent && !isPatient) return reject(diskSilent());
       const run = () => {
         const value = operation();
         return () => {
@@ -135,7 +129,7 @@ export class GroupCommit {
    */
   writeElsewhere(commit: ThreadCommit): Promise<void> {
     if (this.#closed) return Promise.reject(new StoreClosedError());
-    if (this.#diskWait.isSilent()) return Promise.reject(diskSilent());
+    if (this.#isDiskSilent) return Promise.reject(diskSilent());
     const written = this.#thread.write(commit);
     this.#schedule();
     return written;
@@ -163,32 +157,42 @@ export class GroupCommit {
 
   /** What is to be committed waits for the disk, or for another thread, which waits for it. */
   #wait(): void {
-    if (this.#syncing || this.#thread.isUnderWay()) this.#diskWait.begin();
+    if (this.#syncing || this.#thread.isUnderWay())
+      this.#stopWaiting ??= startDeadline(this.#parts.giveUpMs, () => this.#refuseWaiting());
   }
 
   /** The disk has answered, or the thread. */
   #goOn(): void {
-    if (!this.#syncing && !this.#thread.isUnderWay()) this.#diskWait.end();
+    if (!this.#syncing) {
+      this.#stopWaiting?.();
+      this.#stopWaiting = undefined;
+      this.#isDiskSilent = false;
+      this.#isAhead = false;
+    }
     this.#schedule();
   }
 
   /** Otherwise they would only become more, and their clients have hung up. */
   #refuseWaiting(): void {
+    this.#isDiskSilent = true;
     const refused = this.#pending.filter(({ isPatient }) => !isPatient);
     this.#pending = this.#pending.filter(({ isPatient }) => isPatient);
     for (const { reject } of refused) reject(diskSilent());
+    this.#stopWaiting = startDeadline(this.#parts.unsyncedAfterMs, () => {
+      this.#isAhead = true;
+      this.#schedule();
+    });
   }
 
   #isCommitDue(): boolean {
-    return this.#pending.length > 0 && (this.#diskWait.isAhead() || (!this.#thread.isUnderWay() && !this.#syncing));
+    return this.#pending.length > 0 && (this.#isAhead || (!this.#thread.isUnderWay() && !this.#syncing));
   }
 
   /** Nothing is committed until the last commit is on the disk, unless that takes very long. */
   #schedule(): void {
     if (this.#closed) return;
     const isCommitDue = this.#isCommitDue();
-    // Once: then what waits here comes first.
-    if (!isCommitDue && !(this.#wasPassed && this.#pending.length > 0)) this.#thread.next();
+    if (!isCommitDue) this.#thread.next();
     const isSyncDue = this.#unsynced.length > 0 && !this.#syncing;
     if (this.#durable.length === 0 && !isCommitDue && !isSyncDue) return;
     const isAwaited = this.#durable.length > 0 || (isCommitDue && this.#pending.some((one) => one.isAwaited));
@@ -229,7 +233,6 @@ export class GroupCommit {
 
   #commit(): void {
     const batch = this.#pending.splice(0, MAX_BATCH);
-    this.#wasPassed = false;
     try {
       if (this.#isLogInDoubt) this.#emptyLog();
       const settlers = this.#transaction.run(batch);

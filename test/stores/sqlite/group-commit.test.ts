@@ -318,29 +318,6 @@ test('another thread: nothing is committed here while it commits, and what waits
   expect(words()).toEqual(['a', 'b', 'c']);
 });
 
-test('another thread: it passes by what waits here once, then that comes first', async () => {
-  const { asked: synced, commits } = createDisk();
-  const { asked, write, begin } = createThread(commits);
-  void commits.write(() => add('a'));
-  await turn();
-  const waiting = commits.write(() => add('b'));
-  const aside = [write('c'), write('d')];
-  // The disk has not answered when the thread has, time and again.
-  begin()();
-  for (let n = 0; n < 5; n++) await turn();
-  expect([asked.length, words()]).toEqual([1, ['a', 'c']]);
-  synced[0]!.resolve();
-  await expect.poll(words).toEqual(['a', 'b', 'c']);
-  await expect.poll(() => asked.length).toBe(2);
-  begin()();
-  for (const n of [1, 2]) {
-    await expect.poll(() => synced.length).toBeGreaterThan(n);
-    synced[n]!.resolve();
-  }
-  expect(await waiting).toBe(1);
-  await Promise.all(aside);
-});
-
 test('another thread: what it has committed is fulfilled by the next sync, and refused when that fails', async () => {
   const { asked: synced, commits } = createDisk();
   const { asked, write, begin } = createThread(commits);
@@ -424,27 +401,6 @@ test('another thread: one that does not answer, is gone, or finds the database l
   await turn();
   expect(await commits.write(() => add('e'))).toBe(1);
   expect(words()).toEqual(['b', 'c', 'e']);
-});
-
-test('another thread: what waits behind the disk, and then behind a thread that hangs, is refused', async () => {
-  const { asked: synced, commits } = createDisk({ giveUpMs: 50 });
-  const { write, begin } = createThread(commits);
-  const first = commits.write(() => add('a'));
-  await turn();
-  const waiting = commits.write(() => add('b')).catch(String);
-  const hanging = write('c').catch(String);
-  const end = begin();
-  synced[0]!.resolve();
-  expect(await first).toBe(1);
-  expect(await Promise.all([waiting, hanging])).toEqual(Array(2).fill(expect.stringContaining('disk does not answer')));
-  end();
-  await expect.poll(() => synced.length).toBe(2);
-  synced[1]!.resolve();
-  const later = commits.write(() => add('d'));
-  await expect.poll(() => synced.length).toBe(3);
-  synced[2]!.resolve();
-  expect(await later).toBe(1);
-  expect(words()).toEqual(['a', 'c', 'd']);
 });
 
 test('another thread: an answer that was spent does not wait for one that hangs, nor does finish', async () => {
