@@ -4,7 +4,7 @@
 export type Change =
   /**
    * `generation`: the current one. A refresh that changed nothing but tokens may be left out where it was made: who committed it
-   * has its token.
+   * has its token. Of several of them, the last one may stand for all.
    */
   | { kind: 'connection'; id: string; generation: number }
   | { kind: 'integration'; id: string }

@@ -45,7 +45,11 @@ export const MIGRATED_TABLES = [
 export type MigratedTable = (typeof MIGRATED_TABLES)[number];
 
 /** Columns that mean nothing in another database, and are null there: the holder of a lease is a process of this one. */
-export const LOCAL_COLUMNS: readonly string[] = ['leases.holder'];
+export const LOCAL_COLUMNS: readonly string[] = [
+  'leases.holder',
+  'leases.refreshed_xid',
+  'leases.refreshed_generation',
+];
 
 /**
  * A row in the form that both stores can hold, and that digests are made of: each value as text, in the order of the

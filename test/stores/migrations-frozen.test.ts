@@ -261,6 +261,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795978261730,
       sha256: '7276ce7da62fa2d485b26adab7a0bd2351476dffd982fdfa66f674bca64e3b71',
     },
+    '0032_refreshed_leases': {
+      when: 1796056165958,
+      sha256: '565b44dcd4c81818fff12605e2474884a0800e0b68d3ccb8ca9cfb3fdf7b8830',
+    },
   },
 };
 

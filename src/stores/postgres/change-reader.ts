@@ -1,5 +1,6 @@
-// Reads the table `changes` on from where it was, in a database that may have failed over. Where that is says a snapshot: what
-// was not visible in the last one and is in this one has been committed since, in whatever order transactions began and ended.
+// Reads the changes on from where it was, in a database that may have failed over: the table `changes`, and the routine
+// refreshes, which are in the rows of their leases. Where that is says a snapshot: what was not visible in the last one and is in
+// this one has been committed since, in whatever order transactions began and ended.
 import type { Pool } from 'pg';
 import { CHANGE_FEED_STALE_MS, CHANGE_REPEAT_MS } from '../../domain/time-limits.ts';
 import type { Change } from '../../ports/index.ts';
@@ -43,12 +44,21 @@ export interface ChangeReader {
 interface Row extends Omit<ChangeRow, 'kind'> {
   kind: ChangeRow['kind'] | typeof BARRIER;
   xid: string | null;
+  /** `REFRESH`: of a routine refresh. */
   seq: string;
-  at: string;
+  /** Of those with that number, the id of the connection; otherwise empty. */
+  lease: string;
+  /** Null for a routine refresh. */
+  at: string | null;
   snapshot: string;
   /** When the last change seen was made; null: it is not there. */
   last_at: string | null;
+  /** The transaction of the last refresh of that connection, 0 if there is none; null: the connection is not there. */
+  last_refreshed: string | null;
 }
+
+/** Below the number of every change. */
+const REFRESH = '0';
 
 /** What it is of: after a fail-over, another transaction may have its number. */
 const ownKey = ({ id, generation }: { id: string | null; generation: number | string | null }) => `${generation} ${id}`;
@@ -72,20 +82,31 @@ interface Parts {
   now: () => number;
 }
 
+/** Read on after $3, $4 and $5: the transaction, the number and the lease of the last row. */
+const CHANGED = `
+    select xid, seq, at, kind, id, generation, '' as lease from changes
+    where (xid, seq) > ($3::xid8, $4::bigint)`;
+const REFRESHED = `
+    select refreshed_xid, ${REFRESH}::bigint, null, 'connection', connection_id, refreshed_generation, connection_id from leases
+    where (refreshed_xid, ${REFRESH}::bigint, connection_id) > ($3::xid8, $4::bigint, $5::text) and refreshed_xid is not null`;
+/** Behind a subquery: the planner would take the length of the array for a reason to plan every read again. */
+const OPEN = '(select $2::xid8[])::xid8[]';
 /**
  * Not visible in the snapshot was what had begun and not ended ($2), and what began later ($1); not by its lowest number, which
  * a transaction of another application may hold back for hours. A database that was restored has changes of transactions that
- * are still to come here: they are of no interest.
+ * are still to come here: they are of no interest. $6 and $7: the last change and the connection of the last refresh seen.
  */
-const READ = `
+export const READ = `
   with now as materialized (select pg_current_snapshot() as snapshot)
-  select now.snapshot, (select at from changes where seq = $5) as last_at, c.xid, c.seq, c.at, c.kind, c.id, c.generation
+  select now.snapshot, c.*, (select at from changes where seq = $6) as last_at,
+    (select coalesce(refreshed_xid, '0'::xid8) from leases where connection_id = $7) as last_refreshed
   from now left join lateral (
-    select * from changes where xid >= $1::xid8 and xid < pg_snapshot_xmax(now.snapshot) and (xid, seq) > ($3::xid8, $4::bigint)
-    union all
-    select * from changes where xid = any($2::xid8[]) and (xid, seq) > ($3::xid8, $4::bigint)
+    ${CHANGED} and xid >= $1::xid8 and xid < pg_snapshot_xmax(now.snapshot)
+    union all ${CHANGED} and xid = any(${OPEN})
+    union all ${REFRESHED} and refreshed_xid >= $1::xid8 and refreshed_xid < pg_snapshot_xmax(now.snapshot)
+    union all ${REFRESHED} and refreshed_xid = any(${OPEN})
   ) c on true
-  order by c.xid, c.seq limit ${MAX_ROWS}`;
+  order by c.xid, c.seq, c.lease limit ${MAX_ROWS}`;
 const BEGIN = `
   select pg_current_snapshot() as snapshot, c.seq, c.at
   from (select) as now left join (select seq, at from changes order by seq desc limit 1) c on true`;
@@ -113,6 +134,8 @@ export async function createChangeReader({
   let highest = 0;
   /** The last change seen, when it was made (by the database's clock), and when it was seen. */
   let lastSeen = { seq: 0, at: '', seenAt: UNKNOWN };
+  /** The last routine refresh seen. */
+  let lastRefresh: { id: string; xid: string } | undefined;
   let readAt = now();
   let reading: Promise<void> | undefined;
   let isReadAgain = false;
@@ -172,6 +195,7 @@ export async function createChangeReader({
     const [row] = rows;
     highest = Number(row!.seq ?? 0);
     lastSeen = { seq: highest, at: row!.at ?? '', seenAt: UNKNOWN };
+    lastRefresh = undefined;
     earlier.length = 0;
     moveTo(snapshotOf(row!.snapshot), startedAt);
   }
@@ -184,14 +208,14 @@ export async function createChangeReader({
     const since = isBack ? earlier[0]!.snapshot : snapshot;
     let reached: Snapshot | undefined;
     let isAwaited = false;
-    for (let after: Pick<Row, 'xid' | 'seq'> = { xid: '0', seq: '0' }; ; ) {
-      const values = [`${since.next}`, since.open, after.xid, after.seq, lastSeen.seq];
-      const rows = await rowsAfter(values);
+    for (let after: Pick<Row, 'xid' | 'seq' | 'lease'> = { xid: '0', seq: REFRESH, lease: '' }; ; ) {
+      const from = [`${since.next}`, since.open, after.xid, after.seq, after.lease];
+      const rows = await rowsAfter([...from, lastSeen.seq, lastRefresh?.id]);
       if (isStopped) return;
-      const { last_at: stored, snapshot: text, xid } = rows[0]!;
+      const { snapshot: text, xid } = rows[0]!;
       const current = snapshotOf(text);
       const changes: Change[] = isBack && !reached ? [{ kind: 'reconnected' }] : [];
-      if (isAnotherServer(current, stored, startedAt) || startedAt - readAt > CHANGE_FEED_STALE_MS) {
+      if (isAnotherServer(current, rows[0]!, startedAt) || startedAt - readAt > CHANGE_FEED_STALE_MS) {
         await begin();
         report([...changes, { kind: 'everything' }]);
         return acknowledge();
@@ -206,9 +230,8 @@ export async function createChangeReader({
         else if (!isKnown) changes.push(changeFrom({ ...row, kind: row.kind }));
       }
       if (changes.length > 0) report(changes);
+      noteSeen(read, startedAt);
       const last = read.at(-1);
-      if (last && Number(last.seq) !== lastSeen.seq)
-        lastSeen = { seq: Number(last.seq), at: last.at, seenAt: startedAt };
       if (!last || read.length < MAX_ROWS) break;
       after = last;
     }
@@ -216,14 +239,24 @@ export async function createChangeReader({
     if (isAwaited) acknowledge();
   }
 
+  function noteSeen(read: readonly Row[], seenAt: number): void {
+    const refresh = read.findLast(({ seq }) => seq === REFRESH);
+    if (refresh) lastRefresh = { id: refresh.id!, xid: refresh.xid! };
+    const change = read.findLast(({ seq }) => seq !== REFRESH);
+    const seq = Number(change?.seq ?? lastSeen.seq);
+    if (seq !== lastSeen.seq) lastSeen = { seq, at: change!.at!, seenAt };
+  }
+
   /**
-   * A standby took over that lacks the last commits: its transactions have lower numbers, or it lacks the change that was
-   * the last one here, or has another one. That change is looked for as long as the table is sure to hold it.
+   * A standby took over that lacks the last commits: its transactions have lower numbers, or it lacks the refresh or the change
+   * that was the last one here, or has another one. That change is looked for as long as the table is sure to hold it.
    */
-  function isAnotherServer({ next }: Snapshot, stored: string | null, at: number): boolean {
+  function isAnotherServer({ next }: Snapshot, stored: Pick<Row, 'last_at' | 'last_refreshed'>, at: number): boolean {
     if (next < snapshot.next) return true;
+    const { last_at: changedAt, last_refreshed: refreshed } = stored;
+    if (lastRefresh && refreshed !== null && BigInt(refreshed) < BigInt(lastRefresh.xid)) return true;
     if (lastSeen.seq === 0) return false;
-    if (stored !== null) return stored !== lastSeen.at;
+    if (changedAt !== null) return changedAt !== lastSeen.at;
     return at - lastSeen.seenAt < CHANGE_FEED_STALE_MS;
   }
 

@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm';
 import { index, integer, pgTable, uniqueIndex } from 'drizzle-orm/pg-core';
 import type { Account, ConnectionStatus, Identity, RefreshError, UpstreamRevocation } from '../../domain/connection.ts';
 import type { HoldReason, ReauthReason } from '../../domain/errors.ts';
-import { ciphertext, json, text, time } from './columns.ts';
+import { ciphertext, json, text, time, xid8 } from './columns.ts';
 
 /**
  * The name of the account, in lower case as far as it is ASCII. Half a character, which a name may have been cut to, is no text of
@@ -86,6 +86,8 @@ export const grants = pgTable('grants', {
  *
  * The times, kept in step with `connections` by triggers: when the refresh of an active connection is due (a claim moves that
  * on), since when it needs reauthorization, when the grant of an active connection ends.
+ *
+ * The last routine refresh, as a part of the change feed (`change-reader.ts`): its transaction, and the generation that it made.
  */
 export const leases = pgTable(
   'leases',
@@ -102,12 +104,15 @@ export const leases = pgTable(
     dueAt: time('due_at'),
     deadAt: time('dead_at'),
     endsAt: time('ends_at'),
+    refreshedXid: xid8('refreshed_xid'),
+    refreshedGeneration: integer('refreshed_generation'),
   },
   (t) => [
     index('leases_unresolved').on(t.startedAt).where(sql`attempt is not null`),
     index('leases_due').on(t.integration, t.dueAt, t.connectionId).where(sql`due_at is not null`),
     index('leases_dead').on(t.integration, t.deadAt).where(sql`dead_at is not null`),
     index('leases_ending').on(t.endsAt, t.connectionId).where(sql`ends_at is not null`),
+    index('leases_refreshed').on(t.refreshedXid).where(sql`refreshed_xid is not null`),
   ],
 );
 

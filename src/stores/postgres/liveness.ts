@@ -115,7 +115,8 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     const sentAt = sent.monotonic;
     const answered = untilSerialized(() =>
       pool.query<{ others: string; time: number }>(
-        `insert into replicas (holder, seen_at, applied_seq, applied_xid) values ($1, clock_timestamp(), $2, $3)
+        `insert into replicas (holder, seen_at, applied_seq, applied_xid, reads_refreshes)
+         values ($1, clock_timestamp(), $2, $3, true)
          on conflict (holder) do update set seen_at = excluded.seen_at
          returning (${countLive('$4')} and holder <> $1) as others, (extract(epoch from seen_at) * 1000)::float8 as time`,
         [holder, applied?.seq ?? -1, applied?.xid, clock.limit()],

@@ -1,6 +1,6 @@
 // The PostgreSQL tables of what processes have in common: the change feed, token buckets, key checks.
 import { sql } from 'drizzle-orm';
-import { bigint, doublePrecision, index, integer, pgTable, timestamp } from 'drizzle-orm/pg-core';
+import { bigint, boolean, doublePrecision, index, integer, pgTable, timestamp } from 'drizzle-orm/pg-core';
 import type { ChangeKind } from '../../ports/index.ts';
 import { ciphertext, text, time, xid8 } from './columns.ts';
 
@@ -10,7 +10,7 @@ export const keyChecks = pgTable('key_checks', {
 });
 
 /**
- * The change feed: what other replicas must drop from their caches, deleted by age. Read by the transactions that have ended
+ * The change feed: what other replicas must drop from their caches, deleted by age. Routine refreshes are in `leases`. Read by the transactions that have ended
  * (`change-reader.ts`): the numbers may have gaps, and say nothing of the order.
  */
 export const changes = pgTable(
@@ -59,4 +59,6 @@ export const replicas = pgTable('replicas', {
   appliedSeq: bigint('applied_seq', { mode: 'number' }),
   /** What was committed before a transaction with a lower number began is applied; null: an earlier version, or as above. */
   appliedXid: xid8('applied_xid'),
+  /** Finds routine refreshes in `leases`. False: an earlier version, for which they are among the changes as well. */
+  readsRefreshes: boolean('reads_refreshes').notNull().default(false),
 });

@@ -1,7 +1,7 @@
 // The functions of the database that every refresh calls: the claim, and the commit of a routine answer. Refreshes that come
 // together share a call. Commits, and claims of free leases, are statements of sets, one way there and back each; what the latter
 // leaves out takes another one, which decides one after the other. The functions are in the migrations that made them
-// (drizzle/postgres/0028_due_times.sql, 0031_refresh_sets.sql).
+// (drizzle/postgres/0028_due_times.sql, 0031_refresh_sets.sql, 0032_refreshed_leases.sql).
 import type { EncryptedCredentials } from '../../domain/connection.ts';
 import {
   CLAIMED_DUE_AGAIN_MS,

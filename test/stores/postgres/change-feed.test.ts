@@ -287,8 +287,10 @@ describe('a routine refresh', () => {
     const [store, other] = [await openTestStore(url), await openTestStore(url)];
     const { refresh } = await refreshable(store);
     const [own, others] = [await watching(store), await watching(other)];
-    const made = [await refresh(store), await refresh(store)];
-    for (const change of made) await others.receives(change);
+    await others.receives(await refresh(store));
+    // Of several that are not read yet, the last one stands for all.
+    await refresh(store);
+    await others.receives(await refresh(store));
     await put(store, 'after');
     await own.receives({ kind: 'integration', id: 'after' });
     expect(own.reported).toEqual([{ kind: 'integration', id: 'after' }]);
@@ -323,10 +325,126 @@ describe('a routine refresh', () => {
     await receives({ kind: 'reconnected' });
     await receives(made);
     const next = await refresh(store);
-    const another = `(select xid from changes where id = '${id}' and generation = ${next.generation})`;
+    const another = `(select refreshed_xid from leases where connection_id = '${id}')`;
     await asked(url, `insert into changes (kind, id, generation, xid) values ('connection', 'other', 7, ${another})`);
     await receives({ kind: 'connection', id: 'other', generation: 7 });
     expect(reported).not.toContainEqual(next);
+  });
+
+  /** By hand: of connections of the numbers up to there, in one transaction of this client. */
+  async function manyRefreshable(url: string, count: number) {
+    const store = await openTestStore(url);
+    const { connection } = await connected(store, { failures: 0, lastRefreshError: null });
+    const names = (
+      await asked(url, `select column_name as name from information_schema.columns where table_name = 'connections'`)
+    ).map(({ name }) => String(name));
+    const changed: Record<string, string> = { id: `'con_' || lpad(n::text, 5, '0')`, owner: `'user_' || n` };
+    await asked(
+      url,
+      `insert into connections (${names}) select ${names.map((name) => changed[name] ?? `c.${name}`)}
+       from connections c, generate_series(1, ${count}) n where c.id = '${connection.id}';
+       insert into grants (connection_id) select id from connections on conflict do nothing`,
+    );
+    const ids = Array.from({ length: count }, (_, n) => `con_${String(n + 1).padStart(5, '0')}`);
+    const commit = (of: readonly string[], generation: number) => {
+      const each = (value: number | null) => `array_fill(${value}::bigint, array[${of.length}])`;
+      const text = `array_fill('t'::text, array[${of.length}])`;
+      return `select * from valetkey_commit_refreshes('{${of}}', ${each(0)}::integer[], ${each(generation)}::integer[],
+        ${Array(7).fill(each(NOW))}, ${Array(4).fill(text)})`.replace(each(NOW), each(null));
+    };
+    return { ids, commit };
+  }
+  const refreshOf = (id: string, generation: number): Change => ({ kind: 'connection', id, generation });
+  const clientOf = async (url: string) => {
+    const client = new Client(url);
+    await client.connect();
+    onTestFinished(() => client.end());
+    return client;
+  };
+
+  test('is reported with thousands of others of its transaction, between the changes before and after it', async () => {
+    const url = await createMigratedDatabase();
+    const { ids, commit } = await manyRefreshable(url, 4_500);
+    const { reported, receives } = await subscribed(url);
+    const change = (id: string) => `insert into changes (kind, id) values ('integration', '${id}')`;
+    await asked(url, change('before'));
+    await asked(url, `${change('with')}; ${commit(ids, 1)}`);
+    await asked(url, `${change('after')}; notify valetkey_changes`);
+    await receives('after');
+    expect(reported).toHaveLength(4_503);
+    expect(reported[0]).toEqual({ kind: 'integration', id: 'before' });
+    expect(reported.slice(1, -2)).toEqual(ids.map((id) => refreshOf(id, 2)));
+    expect(reported.at(-2)).toEqual({ kind: 'integration', id: 'with' });
+  });
+
+  test('is reported when it is committed, however many came later, and once more when it was refreshed again', async () => {
+    const url = await createMigratedDatabase();
+    const { ids, commit } = await manyRefreshable(url, 3);
+    const [first, second, third] = ids as [string, string, string];
+    const { reported, receives } = await subscribed(url);
+    const open = await clientOf(url);
+    await open.query('begin');
+    await open.query(commit([first], 1));
+    await asked(url, commit([second, third], 1));
+    await put(await openTestStore(url), 'meanwhile');
+    await receives('meanwhile');
+    expect(reported).toEqual(expect.arrayContaining([refreshOf(second, 2), refreshOf(third, 2)]));
+    expect(reported).not.toContainEqual(refreshOf(first, 2));
+    await open.query('commit');
+    await asked(url, `${commit([second], 2)}; notify valetkey_changes`);
+    await vi.waitFor(
+      () => expect(reported).toEqual(expect.arrayContaining([refreshOf(first, 2), refreshOf(second, 3)])),
+      { timeout: 30_000 },
+    );
+    expect(reported.filter((change) => 'id' in change && change.id === third)).toHaveLength(1);
+  });
+
+  test('is not reported again by a claim, nor by what else changes its lease', async () => {
+    const url = await createMigratedDatabase();
+    const { ids, commit } = await manyRefreshable(url, 2);
+    const { reported, receives } = await subscribed(url);
+    await asked(url, commit(ids, 1));
+    await asked(url, `update leases set fence = fence + 1, due_at = due_at + 1, holder = 'h'`);
+    await put(await openTestStore(url), 'after');
+    await receives('after');
+    expect(reported.slice(0, -1)).toEqual(ids.map((id) => refreshOf(id, 2)));
+  });
+
+  test('that a standby lacks has everything reported as changed', async () => {
+    const url = await createMigratedDatabase();
+    const { ids, commit } = await manyRefreshable(url, 2);
+    const { reported, receives } = await subscribed(url);
+    await asked(url, commit(ids, 1));
+    await put(await openTestStore(url), 'after');
+    await receives('after');
+    expect(reported).not.toContainEqual(everything);
+    // The last one seen, which may have been the first of its connection; transactions have gone on meanwhile.
+    await asked(
+      url,
+      `update leases set refreshed_xid = null where connection_id = '${ids[1]}'; notify valetkey_changes`,
+    );
+    await vi.waitFor(() => expect(reported.at(-1)).toEqual(everything), { timeout: 30_000 });
+    await asked(url, commit([ids[0]!], 2));
+    await asked(url, 'notify valetkey_changes');
+    await vi.waitFor(() => expect(reported.at(-1)).toEqual(refreshOf(ids[0]!, 3)), { timeout: 30_000 });
+  });
+
+  test('is among the changes as long as a replica of an earlier release may be alive', async () => {
+    const url = await createMigratedDatabase();
+    const { ids, commit } = await manyRefreshable(url, 2);
+    const changes = async (generation: number) => {
+      await asked(url, commit(ids, generation));
+      const rows = await asked(url, `select id from changes where generation = ${generation + 1} order by id`);
+      return rows.map((row) => row.id);
+    };
+    expect(await changes(1)).toEqual([]);
+    await asked(url, `insert into replicas (holder, seen_at, applied_seq) values ('earlier', clock_timestamp(), 0)`);
+    expect(await changes(2)).toEqual(ids);
+    // It may be frozen, or its clock set: it is not judged in minutes.
+    await asked(url, `update replicas set seen_at = seen_at - interval '59 minutes' where holder = 'earlier'`);
+    expect(await changes(3)).toEqual(ids);
+    await asked(url, `update replicas set seen_at = seen_at - interval '2 minutes' where holder = 'earlier'`);
+    expect(await changes(4)).toEqual([]);
   });
 
   test('notifies no one where no other process is, and all of them once one is', async () => {

@@ -4,6 +4,7 @@ import { PgDialect } from 'drizzle-orm/pg-core';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { auditStep, batchesOf } from '../../../src/stores/postgres/audit.ts';
+import { READ } from '../../../src/stores/postgres/change-reader.ts';
 import { SERVED_ROWS } from '../../../src/stores/postgres/cold-read.ts';
 import { connectionStep, termRows } from '../../../src/stores/postgres/connection-lists.ts';
 import { searchRows } from '../../../src/stores/postgres/connection-search.ts';
@@ -59,6 +60,14 @@ beforeAll(async () => {
     account: `json_build_object('issuer', 'i', 'id', 'a' || n, 'name', 'Name ' || n)`,
     status: "case n % 2000 when 0 then 'needs_reauth' when 1 then 'revoked' else 'active' end",
   });
+  // Of sets of refreshes, and of transactions with a few changes each.
+  const nth = 'substr(connection_id, 6)::integer';
+  await client.query(
+    `update leases set refreshed_generation = 2, refreshed_xid = (${nth} / 32)::text::xid8 where connection_id like 'con_n%'`,
+  );
+  await client.query(
+    `insert into changes (kind, id, xid) select 'integration', n, (n / 3)::text::xid8 from generate_series(1, 20000) n`,
+  );
   await copies('audit', 30_000, {
     id: `'evt_' || ${padded}`,
     owner: "'user:' || n",
@@ -82,7 +91,7 @@ beforeAll(async () => {
     `insert into audit_reads select n % 3, 'user:' || n % 1000, 'evt_' || ${padded} from generate_series(1, 30000) n`,
   );
   await client.query(
-    'vacuum analyze connections, grants, leases, audit, audit_reads, events, deliveries, webhook_endpoints',
+    'vacuum analyze connections, grants, leases, changes, audit, audit_reads, events, deliveries, webhook_endpoints',
   );
   expect([connection.id, NOW]).toBeDefined();
 });
@@ -191,6 +200,18 @@ test('the rows that are served, many at once', async () => {
   // `grants` has one row here.
   expect(plan).not.toContain('Seq Scan on connections');
   expect(plan).toContain('connections_pkey');
+});
+
+test('what has changed since a snapshot, which is planned once', async () => {
+  if (!hasPostgres()) return;
+  const [{ next }] = (await client.query('select pg_snapshot_xmax(pg_current_snapshot())::text as next')).rows as [
+    { next: string },
+  ];
+  const values = [next, [], '0', '0', '', 7, 'con_n00000007'];
+  expectNoScan(await plansOf(() => [{ toSQL: () => ({ sql: READ, params: values }) }]));
+  for (let n = 0; n < 8; n++) await client.query({ name: 'read_changes', text: READ, values });
+  const { rows } = await client.query("select generic_plans from pg_prepared_statements where name = 'read_changes'");
+  expect(Number(rows[0].generic_plans)).toBeGreaterThan(0);
 });
 
 test.each([{ endpoint: 'whe_5' }, { status: 'dead' as const }, {}])('deliveries in the range %j', async (range) => {

@@ -25,7 +25,7 @@ async function explained(client: Client, statement: string, values: unknown[] = 
 }
 
 describe('a routine refresh', () => {
-  test('writes five row versions, of the wide rows without their indexes, and 2.5 kB of log', async () => {
+  test('writes four row versions, of the wide rows without their indexes, and 2.5 kB of log', async () => {
     const url = await createMigratedDatabase();
     const store = await openTestStore(url);
     // Of the usual length, with a grant that slides.
@@ -70,7 +70,6 @@ describe('a routine refresh', () => {
       return inserted! + updated! === 0 ? [] : [{ table, inserted, updated, hot }];
     });
     expect(versions.sort((a, b) => a.table.localeCompare(b.table))).toEqual([
-      { table: 'changes', inserted: 1, updated: 0, hot: 0 },
       { table: 'connections', inserted: 0, updated: 1, hot: 1 },
       { table: 'grants', inserted: 0, updated: 1, hot: 1 },
       { table: 'leases', inserted: 0, updated: 2, hot: 0 },
@@ -81,20 +80,16 @@ describe('a routine refresh', () => {
     expect(bytes).toBeLessThan(2_500);
   });
 
-  test('has no more index entries than those of its lease and of its change', async () => {
+  test('has no more index entries than those of two versions of its lease', async () => {
     const url = await createMigratedDatabase();
-    const indexes = await asked(
-      url,
-      `select tablename, indexname from pg_indexes where tablename in ('leases', 'changes') order by 1, 2`,
-    );
-    // Two versions of a lease: its key and when it is due, then the intent; the end of the grant where there is one.
+    const indexes = await asked(url, `select indexname from pg_indexes where tablename = 'leases' order by 1`);
+    // Its key, when it is due and its last refresh in both, the intent in one; the end of the grant where there is one.
     expect(indexes.map(({ indexname }) => indexname)).toEqual([
-      'changes_by_xid',
-      'changes_pkey',
       'leases_dead',
       'leases_due',
       'leases_ending',
       'leases_pkey',
+      'leases_refreshed',
       'leases_unresolved',
     ]);
   });
