@@ -6,7 +6,7 @@ import { sql } from 'drizzle-orm';
 import { PROCESS_DEAD_AFTER_MS, REPLICA_IN_DOUBT_MS, REPLICAS_POLL_MS } from '../../domain/time-limits.ts';
 import type { Store } from '../../ports/index.ts';
 import type { PostgresChangeFeed } from './change-feed.ts';
-import { BARRIER } from './change-reader.ts';
+import { BARRIER } from './change-rows.ts';
 import type { PostgresAccess } from './client.ts';
 import { type Liveness, seenWithin } from './liveness.ts';
 

@@ -9,9 +9,10 @@ import {
 } from '../../domain/time-limits.ts';
 import type { ChangeFeed, Store } from '../../ports/index.ts';
 import { CHANNEL, startListening } from './change-listener.ts';
-import { type ChangeReader, createChangeReader, type OwnChange } from './change-reader.ts';
+import { type ChangeReader, createChangeReader } from './change-reader.ts';
 import type { Address } from './database.ts';
 import type { Liveness } from './liveness.ts';
+import type { OwnChange } from './own-changes.ts';
 import type { StatementNames } from './prepared-statements.ts';
 
 export interface PostgresChangeFeed extends Pick<Store, 'subscribe'> {

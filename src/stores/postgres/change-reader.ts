@@ -1,28 +1,18 @@
-// Reads the changes on from where it was, in a database that may have failed over: the table `changes`, and the routine
-// refreshes, which are in the rows of their leases. Where that is says a snapshot: what was not visible in the last one and is in
-// this one has been committed since, in whatever order transactions began and ended.
+// Reads the changes on from where it was, in a database that may have failed over. Where that is says a snapshot: what was not
+// visible in the last one and is in this one has been committed since, in whatever order transactions began and ended.
 import type { Pool } from 'pg';
 import { CHANGE_FEED_STALE_MS, CHANGE_REPEAT_MS } from '../../domain/time-limits.ts';
 import type { Change } from '../../ports/index.ts';
-import { type ChangeRow, changeFrom } from '../shared/changes.ts';
+import { changeFrom } from '../shared/changes.ts';
+import { BARRIER, BEGIN, MAX_ROWS, READ, REFRESH, type ReadRow, type Snapshot, snapshotOf } from './change-rows.ts';
 import { untilSerialized } from './database.ts';
 import { isForeignName } from './errors.ts';
 import type { Applied } from './liveness.ts';
+import { createOwnChanges, type OwnChanges } from './own-changes.ts';
 import type { StatementNames } from './prepared-statements.ts';
 
-const MAX_ROWS = 2_000;
 /** Its arrival was not observed: it may be about to be deleted. */
 const UNKNOWN = Number.NEGATIVE_INFINITY;
-
-/** The kind of a row that reports no change: the process that made it waits until the others have read up to it. */
-export const BARRIER = 'barrier';
-
-/** A change of a connection that this process has made, with its transaction. */
-export interface OwnChange {
-  xid: string;
-  id: string;
-  generation: number;
-}
 
 export interface ChangeReader {
   /** Reads now, or again when a read is under way. What cannot be read is read the next time. */
@@ -31,43 +21,10 @@ export interface ChangeReader {
   readAt(): number;
   /** The connection was lost: the next read reports `reconnected`. */
   noteLoss(): void;
-  /**
-   * Before a statement with changes that need not be reported here: returns what is to be called with them after it. One that
-   * was read before that, or around a loss, is reported.
-   */
-  own(): (changes: OwnChange[]) => void;
+  /** Around a statement with changes that need not be reported here. One that was read before it has ended is reported. */
+  own: OwnChanges['noting'];
   /** Nothing is reported once it is fulfilled. */
   stop(): Promise<void>;
-}
-
-/** Its columns are null in a row that says only what the snapshot is. */
-interface Row extends Omit<ChangeRow, 'kind'> {
-  kind: ChangeRow['kind'] | typeof BARRIER;
-  xid: string | null;
-  /** `REFRESH`: of a routine refresh. */
-  seq: string;
-  /** Of those with that number, the id of the connection; otherwise empty. */
-  lease: string;
-  /** Null for a routine refresh. */
-  at: string | null;
-  snapshot: string;
-  /** When the last change seen was made; null: it is not there. */
-  last_at: string | null;
-  /** The transaction of the last refresh of that connection, 0 if there is none; null: the connection is not there. */
-  last_refreshed: string | null;
-}
-
-/** Below the number of every change. */
-const REFRESH = '0';
-
-/** What it is of: after a fail-over, another transaction may have its number. */
-const ownKey = ({ id, generation }: { id: string | null; generation: number | string | null }) => `${generation} ${id}`;
-
-interface Snapshot {
-  /** Transactions from this number on began later. */
-  next: bigint;
-  /** Those with lower ones that had not ended. */
-  open: string[];
 }
 
 interface Parts {
@@ -80,41 +37,6 @@ interface Parts {
   holder: string;
   /** Milliseconds of a clock that only goes forward. */
   now: () => number;
-}
-
-/** Read on after $3, $4 and $5: the transaction, the number and the lease of the last row. */
-const CHANGED = `
-    select xid, seq, at, kind, id, generation, '' as lease from changes
-    where (xid, seq) > ($3::xid8, $4::bigint)`;
-const REFRESHED = `
-    select refreshed_xid, ${REFRESH}::bigint, null, 'connection', connection_id, refreshed_generation, connection_id from leases
-    where (refreshed_xid, ${REFRESH}::bigint, connection_id) > ($3::xid8, $4::bigint, $5::text) and refreshed_xid is not null`;
-/** Behind a subquery: the planner would take the length of the array for a reason to plan every read again. */
-const OPEN = '(select $2::xid8[])::xid8[]';
-/**
- * Not visible in the snapshot was what had begun and not ended ($2), and what began later ($1); not by its lowest number, which
- * a transaction of another application may hold back for hours. A database that was restored has changes of transactions that
- * are still to come here: they are of no interest. $6 and $7: the last change and the connection of the last refresh seen.
- */
-export const READ = `
-  with now as materialized (select pg_current_snapshot() as snapshot)
-  select now.snapshot, c.*, (select at from changes where seq = $6) as last_at,
-    (select coalesce(refreshed_xid, '0'::xid8) from leases where connection_id = $7) as last_refreshed
-  from now left join lateral (
-    ${CHANGED} and xid >= $1::xid8 and xid < pg_snapshot_xmax(now.snapshot)
-    union all ${CHANGED} and xid = any(${OPEN})
-    union all ${REFRESHED} and refreshed_xid >= $1::xid8 and refreshed_xid < pg_snapshot_xmax(now.snapshot)
-    union all ${REFRESHED} and refreshed_xid = any(${OPEN})
-  ) c on true
-  order by c.xid, c.seq, c.lease limit ${MAX_ROWS}`;
-const BEGIN = `
-  select pg_current_snapshot() as snapshot, c.seq, c.at
-  from (select) as now left join (select seq, at from changes order by seq desc limit 1) c on true`;
-
-/** As PostgreSQL writes it: the lowest number that is open, the next one, all that are open. */
-function snapshotOf(text: string): Snapshot {
-  const [, next = '', open = ''] = text.split(':');
-  return { next: BigInt(next), open: open === '' ? [] : open.split(',') };
 }
 
 /** Rejects when the table cannot be read. */
@@ -141,17 +63,15 @@ export async function createChangeReader({
   let isReadAgain = false;
   /** The database could not be reached, and may not be the same any more. */
   let wasLost = false;
-  let losses = 0;
-  /** Changes that are not reported, by transaction, until the snapshot shows them. */
-  const own = new Map<string, Set<string>>();
+  /** They are not reported. */
+  const own = createOwnChanges();
   let isStopped = false;
   /** Fulfilled when everything that was reported is applied. */
   let applying: Promise<unknown> = Promise.resolve();
 
   function noteLoss(): void {
     wasLost = true;
-    losses++;
-    own.clear();
+    own.noteLoss();
   }
 
   function report(changes: Change[]): void {
@@ -171,16 +91,16 @@ export async function createChangeReader({
   function moveTo(to: Snapshot, at: number): void {
     snapshot = to;
     readAt = at;
-    for (const xid of own.keys()) if (BigInt(xid) < to.next && !to.open.includes(xid)) own.delete(xid);
+    own.forget(to);
     if (at - (earlier.at(-1)?.at ?? UNKNOWN) >= CHANGE_REPEAT_MS / 2) earlier.push({ snapshot, at });
     while (earlier[1] && at - earlier[1].at >= CHANGE_REPEAT_MS) earlier.shift();
   }
 
   /** Of all statements the one that is sent most often. Its plan takes longer than to run it. */
-  async function rowsAfter(values: unknown[]): Promise<Row[]> {
+  async function rowsAfter(values: unknown[]): Promise<ReadRow[]> {
     try {
       const name = names.of('read_changes');
-      return (await untilSerialized(() => pool.query<Row>({ name, text: READ, values }))).rows;
+      return (await untilSerialized(() => pool.query<ReadRow>({ name, text: READ, values }))).rows;
     } catch (error) {
       if (!isForeignName(error)) throw error;
       names.lost();
@@ -191,7 +111,7 @@ export async function createChangeReader({
   /** From here on, whatever was before. */
   async function begin(): Promise<void> {
     const startedAt = now();
-    const { rows } = await untilSerialized(() => pool.query<Row>(BEGIN));
+    const { rows } = await untilSerialized(() => pool.query<ReadRow>(BEGIN));
     const [row] = rows;
     highest = Number(row!.seq ?? 0);
     lastSeen = { seq: highest, at: row!.at ?? '', seenAt: UNKNOWN };
@@ -208,7 +128,7 @@ export async function createChangeReader({
     const since = isBack ? earlier[0]!.snapshot : snapshot;
     let reached: Snapshot | undefined;
     let isAwaited = false;
-    for (let after: Pick<Row, 'xid' | 'seq' | 'lease'> = { xid: '0', seq: REFRESH, lease: '' }; ; ) {
+    for (let after: Pick<ReadRow, 'xid' | 'seq' | 'lease'> = { xid: '0', seq: REFRESH, lease: '' }; ; ) {
       const from = [`${since.next}`, since.open, after.xid, after.seq, after.lease];
       const rows = await rowsAfter([...from, lastSeen.seq, lastRefresh?.id]);
       if (isStopped) return;
@@ -225,7 +145,7 @@ export async function createChangeReader({
       const read = xid === null ? [] : rows;
       for (const row of read) {
         highest = Math.max(highest, Number(row.seq));
-        const isKnown = !isBack && own.get(row.xid!)?.has(ownKey(row));
+        const isKnown = !isBack && own.has(row);
         if (row.kind === BARRIER) isAwaited ||= row.id !== holder;
         else if (!isKnown) changes.push(changeFrom({ ...row, kind: row.kind }));
       }
@@ -239,7 +159,7 @@ export async function createChangeReader({
     if (isAwaited) acknowledge();
   }
 
-  function noteSeen(read: readonly Row[], seenAt: number): void {
+  function noteSeen(read: readonly ReadRow[], seenAt: number): void {
     const refresh = read.findLast(({ seq }) => seq === REFRESH);
     if (refresh) lastRefresh = { id: refresh.id!, xid: refresh.xid! };
     const change = read.findLast(({ seq }) => seq !== REFRESH);
@@ -251,7 +171,11 @@ export async function createChangeReader({
    * A standby took over that lacks the last commits: its transactions have lower numbers, or it lacks the refresh or the change
    * that was the last one here, or has another one. That change is looked for as long as the table is sure to hold it.
    */
-  function isAnotherServer({ next }: Snapshot, stored: Pick<Row, 'last_at' | 'last_refreshed'>, at: number): boolean {
+  function isAnotherServer(
+    { next }: Snapshot,
+    stored: Pick<ReadRow, 'last_at' | 'last_refreshed'>,
+    at: number,
+  ): boolean {
     if (next < snapshot.next) return true;
     const { last_at: changedAt, last_refreshed: refreshed } = stored;
     if (lastRefresh && refreshed !== null && BigInt(refreshed) < BigInt(lastRefresh.xid)) return true;
@@ -272,16 +196,7 @@ export async function createChangeReader({
   return {
     readAt: () => readAt,
     noteLoss,
-    own() {
-      const before = losses;
-      return (changes) => {
-        if (losses !== before) return;
-        for (const change of changes) {
-          const known = own.get(change.xid) ?? new Set();
-          own.set(change.xid, known.add(ownKey(change)));
-        }
-      };
-    },
+    own: own.noting,
     read(): void {
       isReadAgain = true;
       if (isStopped) return;

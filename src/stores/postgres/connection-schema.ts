@@ -87,7 +87,7 @@ export const grants = pgTable('grants', {
  * The times, kept in step with `connections` by triggers: when the refresh of an active connection is due (a claim moves that
  * on), since when it needs reauthorization, when the grant of an active connection ends.
  *
- * The last routine refresh, as a part of the change feed (`change-reader.ts`): its transaction, and the generation that it made.
+ * The last routine refresh, as a part of the change feed (`change-rows.ts`): its transaction, and the generation that it made.
  */
 export const leases = pgTable(
   'leases',

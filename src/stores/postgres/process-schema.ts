@@ -11,7 +11,7 @@ export const keyChecks = pgTable('key_checks', {
 
 /**
  * The change feed: what other replicas must drop from their caches, deleted by age. Routine refreshes are in `leases`. Read by the transactions that have ended
- * (`change-reader.ts`): the numbers may have gaps, and say nothing of the order.
+ * (`change-rows.ts`): the numbers may have gaps, and say nothing of the order.
  */
 export const changes = pgTable(
   'changes',

@@ -4,7 +4,7 @@ import { PgDialect } from 'drizzle-orm/pg-core';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { auditStep, batchesOf } from '../../../src/stores/postgres/audit.ts';
-import { READ } from '../../../src/stores/postgres/change-reader.ts';
+import { READ } from '../../../src/stores/postgres/change-rows.ts';
 import { SERVED_ROWS } from '../../../src/stores/postgres/cold-read.ts';
 import { connectionStep, termRows } from '../../../src/stores/postgres/connection-lists.ts';
 import { searchRows } from '../../../src/stores/postgres/connection-search.ts';
