@@ -152,6 +152,7 @@ test('says when all writers of a commit have been answered, be it that the disk 
   const settled: string[] = [];
   const seen: string[][] = [];
   const commits = new GroupCommit(client, {
+    now: () => 0,
     sync,
     onAnswered: () => void Promise.resolve().then(() => seen.push([...settled])),
   });
