@@ -7,6 +7,7 @@ import { StoreClosedError, StoreError } from '../../ports/index.ts';
 import { type BatchTransaction, createBatchTransaction, isLocked, type Operation } from './batch-transaction.ts';
 import { storeError } from './store-error.ts';
 import { createThreadCommits, type ThreadCommit, type ThreadCommits } from './thread-commits.ts';
+import { createUnsyncedCommits, type UnsyncedCommits, type Writer } from './unsynced-commits.ts';
 
 /** Operations in one commit at most: more would block the event loop and other processes for too long. */
 const MAX_BATCH = 64;
@@ -29,9 +30,6 @@ interface PendingWrite extends Operation {
   isAwaited: boolean;
   isPatient: boolean;
 }
-
-/** What has been committed, and is not known to be on the disk. */
-type Unsynced = Pick<PromiseWithResolvers<void>, 'resolve' | 'reject'>;
 
 const DEFAULTS = {
   /** Milliseconds of a clock that only goes forward. */
@@ -58,42 +56,42 @@ const DEFAULTS = {
 export type GroupCommitParts = Partial<typeof DEFAULTS>;
 
 export class GroupCommit {
-  #client: Database;
   #parts: typeof DEFAULTS;
   #pending: PendingWrite[] = [];
   /** Settles the promises of what is durable. */
   #durable: (() => void)[] = [];
   /** The turn that comes. */
   #next: { isAwaited: boolean; cancel: () => void } | undefined;
-  /** In the log, since the last sync began. */
-  #unsynced: Unsynced[] = [];
-  /** What was in the log is brought to the disk. */
-  #syncing: Promise<void> | undefined;
   /** Cancels the wait for the disk, which begins with the first that comes meanwhile. */
   #stopWaiting: (() => void) | undefined;
   #isDiskSilent = false;
   /** Commits do not wait for the one before them to be on the disk. */
   #isAhead = false;
-  /** The disk has failed below the log: what is in it may not be there after a power cut, and nothing that comes after it. */
-  #isLogInDoubt = false;
   #closed = false;
   #transaction: BatchTransaction;
+  #unsynced: UnsyncedCommits;
   #thread: ThreadCommits;
 
   constructor(client: Database, parts: GroupCommitParts = {}) {
-    this.#client = client;
     this.#parts = { ...DEFAULTS, ...parts };
     // Commits go into the log alone.
     client.pragma('synchronous = NORMAL');
     this.#transaction = createBatchTransaction(client, this.#parts.now);
+    this.#unsynced = createUnsyncedCommits({
+      client,
+      sync: this.#parts.sync,
+      onDurable: (writers) => this.#durable.push(...writers.map(({ resolve }) => resolve)),
+      onFailed: (writers, cause) => this.#refuse(writers, cause),
+      onEnd: () => this.#goOn(),
+    });
     this.#thread = createThreadCommits({
       giveUpMs: this.#parts.giveUpMs,
       onBegin: () => {
         if (this.#closed) throw new StoreClosedError();
-        if (this.#isLogInDoubt) this.#emptyLog();
+        this.#unsynced.emptyLogInDoubt();
         if (this.#pending.length > 0) this.#wait();
       },
-      onCommit: (write) => this.#committed([write]),
+      onCommit: (writer) => this.#committed([writer]),
       onEnd: () => this.#goOn(),
     });
   }
@@ -151,19 +149,19 @@ export class GroupCommit {
       // The event loop has time limits to keep, and probes to answer, until the last.
       if (this.#transaction.isLocked()) await pause(SQLITE_BUSY_RETRY_MS);
     }
-    while (this.#syncing || this.#unsynced.length > 0) await this.#sync();
+    while (this.#unsynced.isSyncing() || !this.#unsynced.isEmpty()) await this.#unsynced.sync();
     for (const settle of this.#durable.splice(0)) settle();
   }
 
   /** What is to be committed waits for the disk, or for another thread, which waits for it. */
   #wait(): void {
-    if (this.#syncing || this.#thread.isUnderWay())
+    if (this.#unsynced.isSyncing() || this.#thread.isUnderWay())
       this.#stopWaiting ??= startDeadline(this.#parts.giveUpMs, () => this.#refuseWaiting());
   }
 
   /** The disk has answered, or the thread. */
   #goOn(): void {
-    if (!this.#syncing) {
+    if (!this.#unsynced.isSyncing()) {
       this.#stopWaiting?.();
       this.#stopWaiting = undefined;
       this.#isDiskSilent = false;
@@ -185,7 +183,11 @@ export class GroupCommit {
   }
 
   #isCommitDue(): boolean {
-    return this.#pending.length > 0 && (this.#isAhead || (!this.#thread.isUnderWay() && !this.#syncing));
+    return this.#pending.length > 0 && (this.#isAhead || (!this.#thread.isUnderWay() && !this.#unsynced.isSyncing()));
+  }
+
+  #isSyncDue(): boolean {
+    return !this.#unsynced.isEmpty() && !this.#unsynced.isSyncing();
   }
 
   /** Nothing is committed until the last commit is on the disk, unless that takes very long. */
@@ -193,8 +195,7 @@ export class GroupCommit {
     if (this.#closed) return;
     const isCommitDue = this.#isCommitDue();
     if (!isCommitDue) this.#thread.next();
-    const isSyncDue = this.#unsynced.length > 0 && !this.#syncing;
-    if (this.#durable.length === 0 && !isCommitDue && !isSyncDue) return;
+    if (this.#durable.length === 0 && !isCommitDue && !this.#isSyncDue()) return;
     const isAwaited = this.#durable.length > 0 || (isCommitDue && this.#pending.some((one) => one.isAwaited));
     if (this.#next && (this.#next.isAwaited || !isAwaited)) return;
     this.#next?.cancel();
@@ -223,7 +224,7 @@ export class GroupCommit {
   #turn(): void {
     if (this.#durable.length === 0) {
       if (this.#isCommitDue()) this.#commit();
-      if (this.#unsynced.length > 0) void this.#sync();
+      if (this.#isSyncDue()) void this.#unsynced.sync();
     }
     const settlers = this.#durable.splice(0, SETTLED_PER_TURN);
     for (const settle of settlers) settle();
@@ -234,7 +235,7 @@ export class GroupCommit {
   #commit(): void {
     const batch = this.#pending.splice(0, MAX_BATCH);
     try {
-      if (this.#isLogInDoubt) this.#emptyLog();
+      this.#unsynced.emptyLogInDoubt();
       const settlers = this.#transaction.run(batch);
       this.#pending.unshift(...batch.splice(settlers.length));
       if (settlers.length === 0) return;
@@ -247,44 +248,14 @@ export class GroupCommit {
     }
   }
 
-  #committed(writes: Unsynced[]): void {
-    this.#unsynced.push(...writes);
+  #committed(writers: Writer[]): void {
+    this.#unsynced.add(writers);
     this.#parts.onCommit();
   }
 
-  #refuse(writes: Pick<Unsynced, 'reject'>[], cause: unknown): void {
-    for (const { reject } of writes) reject(cause);
+  #refuse(writers: readonly Pick<Writer, 'reject'>[], cause: unknown): void {
+    for (const { reject } of writers) reject(cause);
     this.#parts.onAnswered();
-  }
-
-  /** One at a time: all that is in the log. */
-  #sync(): Promise<void> {
-    this.#syncing ??= this.#bringToDisk(this.#unsynced.splice(0)).finally(() => {
-      this.#syncing = undefined;
-      this.#goOn();
-    });
-    return this.#syncing;
-  }
-
-  async #bringToDisk(some: Unsynced[]): Promise<void> {
-    try {
-      if (this.#isLogInDoubt) throw new StoreError('the disk has failed');
-      await this.#parts.sync();
-      this.#durable.push(...some.map(({ resolve }) => resolve));
-    } catch (cause) {
-      this.#isLogInDoubt = true;
-      this.#refuse([...some, ...this.#unsynced.splice(0)], cause);
-    }
-  }
-
-  /**
-   * An fsync reports a failure once: the next one says nothing of what was lost. So all that is in the log is written into the file
-   * of the database, and that is brought to the disk, before anything is committed again.
-   */
-  #emptyLog(): void {
-    const [result] = this.#client.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
-    if (result?.busy !== 0) throw new StoreError('the disk has failed, and the log could not be emptied since');
-    this.#isLogInDoubt = false;
   }
 }
 

@@ -5,6 +5,7 @@ import { SQLITE_BUSY_RETRY_MS } from '../../domain/time-limits.ts';
 import { StoreClosedError, StoreError } from '../../ports/index.ts';
 import type { BackgroundOutcome } from './background-thread.ts';
 import { storeError } from './store-error.ts';
+import type { Writer } from './unsynced-commits.ts';
 
 interface ThreadWrite extends PromiseWithResolvers<void> {
   commit: ThreadCommit;
@@ -33,7 +34,7 @@ export interface ThreadCommitsParts {
   /** Throws if nothing may be committed now. */
   onBegin(): void;
   /** It is in the log: to be resolved when that is on the disk. */
-  onCommit(write: Pick<PromiseWithResolvers<void>, 'resolve' | 'reject'>): void;
+  onCommit(writer: Writer): void;
   /** It is no longer under way. */
   onEnd(): void;
 }
