@@ -604,7 +604,7 @@ export const SQLITE_BUSY_TIMEOUT_MS = 20;
 export const SQLITE_BUSY_RETRY_MS = 5;
 /** … and fails after this long. */
 export const SQLITE_BUSY_GIVE_UP_MS = 5 * SECOND_MS;
-/** A disk that has not taken the last commit for this long does not answer: what waits for it is refused until it does. */
+/** An fsync, or a commit of the thread, that takes this long: the disk does not answer. What waits for it is refused until it does. */
 export const SQLITE_DISK_GIVE_UP_MS = 5 * SECOND_MS;
 /**
  * So long after that, answers to spent refresh tokens no longer wait for it, and go into the log: it outlives this process, and

@@ -241,7 +241,7 @@ const relations: Record<string, Relation[]> = {
     ],
     [
       'an answer that waits for a silent disk is in the log before another process may take its lease over',
-      SEND_AFTER_CLAIM_MS + REFRESH_DEADLINE_MS + SQLITE_DISK_GIVE_UP_MS + SQLITE_UNSYNCED_AFTER_MS,
+      SEND_AFTER_CLAIM_MS + REFRESH_DEADLINE_MS + 2 * SQLITE_DISK_GIVE_UP_MS + SQLITE_UNSYNCED_AFTER_MS,
       LEASE_MS,
     ],
     [
@@ -611,7 +611,11 @@ const relations: Record<string, Relation[]> = {
       SQLITE_BUSY_TIMEOUT_MS,
       SQLITE_BUSY_GIVE_UP_MS,
     ],
-    ['a reader hears that the disk does not answer', SQLITE_DISK_GIVE_UP_MS, READER_WAIT_MS],
+    [
+      'a reader hears that the disk does not answer, be it after an fsync, and then a commit of the thread',
+      2 * SQLITE_DISK_GIVE_UP_MS,
+      READER_WAIT_MS,
+    ],
   ],
   'requests and shutdown': [
     ['the headers of a request arrive before its end', REQUEST_HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS],

@@ -1,13 +1,22 @@
 // Group commit: the operations that are waiting share one transaction, and so one fsync, which another thread waits for.
+//
+//   write ──────── pending ── commit ──────────────┐
+//                                                  ├── unsynced ── fsync ── durable ── fulfilled
+//   writeElsewhere waiting ── commit of a thread ──┘
+//
+// At most one commit and one fsync are under way. A commit of the event loop begins when neither is, and when all that is durable is
+// fulfilled; it goes before those of the thread, which begin whenever none is due, also during an fsync. An fsync begins when
+// something is unsynced. Each fsync and each commit of the thread has a watchdog: when one is silent, all that waits is refused until
+// it ends, but for what is patient.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
-import { startDeadline } from '../../domain/deadline.ts';
 import { SQLITE_BUSY_RETRY_MS, SQLITE_DISK_GIVE_UP_MS, SQLITE_UNSYNCED_AFTER_MS } from '../../domain/time-limits.ts';
 import { StoreClosedError, StoreError } from '../../ports/index.ts';
 import { type BatchTransaction, createBatchTransaction, isLocked, type Operation } from './batch-transaction.ts';
 import { storeError } from './store-error.ts';
 import { createThreadCommits, type ThreadCommit, type ThreadCommits } from './thread-commits.ts';
 import { createUnsyncedCommits, type UnsyncedCommits, type Writer } from './unsynced-commits.ts';
+import { createWatchdog, type Watchdog } from './watchdog.ts';
 
 /** Operations in one commit at most: more would block the event loop and other processes for too long. */
 const MAX_BATCH = 64;
@@ -39,7 +48,7 @@ const DEFAULTS = {
   onAnswered: () => {},
   /** Brings what is in the log to the disk. */
   sync: async () => {},
-  /** How long the disk may take for a commit before those that wait behind it are refused. */
+  /** How long one fsync, or one commit of the thread, may take before those that wait behind it are refused. */
   giveUpMs: SQLITE_DISK_GIVE_UP_MS,
   /** How long after that what is patient goes into the log. */
   unsyncedAfterMs: SQLITE_UNSYNCED_AFTER_MS,
@@ -62,37 +71,46 @@ export class GroupCommit {
   #durable: (() => void)[] = [];
   /** The turn that comes. */
   #next: { isAwaited: boolean; cancel: () => void } | undefined;
-  /** Cancels the wait for the disk, which begins with the first that comes meanwhile. */
-  #stopWaiting: (() => void) | undefined;
-  #isDiskSilent = false;
-  /** Commits do not wait for the one before them to be on the disk. */
-  #isAhead = false;
   #closed = false;
   #transaction: BatchTransaction;
   #unsynced: UnsyncedCommits;
+  #sync: Watchdog;
   #thread: ThreadCommits;
+  #threadCommit: Watchdog;
 
   constructor(client: Database, parts: GroupCommitParts = {}) {
     this.#parts = { ...DEFAULTS, ...parts };
     // Commits go into the log alone.
     client.pragma('synchronous = NORMAL');
-    this.#transaction = createBatchTransaction(client, this.#parts.now);
+    const { now, sync, giveUpMs, unsyncedAfterMs } = this.#parts;
+    this.#transaction = createBatchTransaction(client, now);
+    const watchdog = () =>
+      createWatchdog({
+        giveUpMs,
+        unsyncedAfterMs,
+        onSilent: () => this.#refuseWaiting(),
+        onPassed: () => this.#schedule(),
+      });
+    this.#sync = watchdog();
     this.#unsynced = createUnsyncedCommits({
       client,
-      sync: this.#parts.sync,
+      watchdog: this.#sync,
+      sync,
       onDurable: (writers) => this.#durable.push(...writers.map(({ resolve }) => resolve)),
       onFailed: (writers, cause) => this.#refuse(writers, cause),
-      onEnd: () => this.#goOn(),
+      onEnd: () => this.#schedule(),
     });
+    this.#threadCommit = watchdog();
     this.#thread = createThreadCommits({
-      giveUpMs: this.#parts.giveUpMs,
+      watchdog: this.#threadCommit,
+      giveUpMs,
+      now,
       onBegin: () => {
         if (this.#closed) throw new StoreClosedError();
         this.#unsynced.emptyLogInDoubt();
-        if (this.#pending.length > 0) this.#wait();
       },
       onCommit: (writer) => this.#committed([writer]),
-      onEnd: () => this.#goOn(),
+      onEnd: () => this.#schedule(),
     });
   }
 
@@ -106,7 +124,7 @@ export class GroupCommit {
     return new Promise((resolve, refuse) => {
       const reject = (cause: unknown) => refuse(storeError(cause));
       if (this.#closed) return reject(new StoreClosedError());
-      if (this.#isDiskSilent && !isPatient) return reject(diskSilent());
+      if (this.#isSilent() && !isPatient) return reject(diskSilent());
       const run = () => {
         const value = operation();
         return () => {
@@ -115,19 +133,18 @@ export class GroupCommit {
         };
       };
       this.#pending.push({ run, isAwaited, isPatient, reject });
-      this.#wait();
       this.#schedule();
     });
   }
 
   /**
    * What another thread commits, with a connection of its own, into the log. Until `commit` is fulfilled, nothing is committed here,
-   * where it would only block the event loop. The promise is fulfilled when that is on the disk. Rejects with `StoreError`: then it
-   * may have had an effect, or may still have it.
+   * where it would only block the event loop. The promise is fulfilled when that is on the disk. Rejects with `StoreError`, also while
+   * the disk does not answer: then it may have had an effect, or may still have it.
    */
   writeElsewhere(commit: ThreadCommit): Promise<void> {
     if (this.#closed) return Promise.reject(new StoreClosedError());
-    if (this.#isDiskSilent) return Promise.reject(diskSilent());
+    if (this.#isSilent()) return Promise.reject(diskSilent());
     const written = this.#thread.write(commit);
     this.#schedule();
     return written;
@@ -149,45 +166,30 @@ export class GroupCommit {
       // The event loop has time limits to keep, and probes to answer, until the last.
       if (this.#transaction.isLocked()) await pause(SQLITE_BUSY_RETRY_MS);
     }
-    while (this.#unsynced.isSyncing() || !this.#unsynced.isEmpty()) await this.#unsynced.sync();
+    while (this.#sync.isUnderWay() || !this.#unsynced.isEmpty()) await this.#unsynced.sync();
     for (const settle of this.#durable.splice(0)) settle();
+    this.#threadCommit.end();
   }
 
-  /** What is to be committed waits for the disk, or for another thread, which waits for it. */
-  #wait(): void {
-    if (this.#unsynced.isSyncing() || this.#thread.isUnderWay())
-      this.#stopWaiting ??= startDeadline(this.#parts.giveUpMs, () => this.#refuseWaiting());
-  }
-
-  /** The disk has answered, or the thread. */
-  #goOn(): void {
-    if (!this.#unsynced.isSyncing()) {
-      this.#stopWaiting?.();
-      this.#stopWaiting = undefined;
-      this.#isDiskSilent = false;
-      this.#isAhead = false;
-    }
-    this.#schedule();
+  #isSilent(): boolean {
+    return this.#sync.isSilent() || this.#threadCommit.isSilent();
   }
 
   /** Otherwise they would only become more, and their clients have hung up. */
   #refuseWaiting(): void {
-    this.#isDiskSilent = true;
     const refused = this.#pending.filter(({ isPatient }) => !isPatient);
     this.#pending = this.#pending.filter(({ isPatient }) => isPatient);
     for (const { reject } of refused) reject(diskSilent());
-    this.#stopWaiting = startDeadline(this.#parts.unsyncedAfterMs, () => {
-      this.#isAhead = true;
-      this.#schedule();
-    });
+    this.#thread.refuse(diskSilent());
+    this.#schedule();
   }
 
   #isCommitDue(): boolean {
-    return this.#pending.length > 0 && (this.#isAhead || (!this.#thread.isUnderWay() && !this.#unsynced.isSyncing()));
+    return this.#pending.length > 0 && !this.#threadCommit.holdsCommits() && !this.#sync.holdsCommits();
   }
 
   #isSyncDue(): boolean {
-    return !this.#unsynced.isEmpty() && !this.#unsynced.isSyncing();
+    return !this.#unsynced.isEmpty() && !this.#sync.isUnderWay();
   }
 
   /** Nothing is committed until the last commit is on the disk, unless that takes very long. */

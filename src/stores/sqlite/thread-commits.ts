@@ -1,36 +1,38 @@
 // Commits of another thread, on a connection of its own: one at a time, in turn with those of the event loop.
 import { setTimeout as pause } from 'node:timers/promises';
-import { startDeadline, withDeadline } from '../../domain/deadline.ts';
+import { withDeadline } from '../../domain/deadline.ts';
 import { SQLITE_BUSY_RETRY_MS } from '../../domain/time-limits.ts';
 import { StoreClosedError, StoreError } from '../../ports/index.ts';
 import type { BackgroundOutcome } from './background-thread.ts';
 import { storeError } from './store-error.ts';
 import type { Writer } from './unsynced-commits.ts';
-
-interface ThreadWrite extends PromiseWithResolvers<void> {
-  commit: ThreadCommit;
-  /** Another process had locked the database, the last time. */
-  isLocked: boolean;
-  isRefused: boolean;
-}
+import type { Watchdog } from './watchdog.ts';
 
 /** Undefined: the thread has ended. */
 export type ThreadCommit = () => Promise<BackgroundOutcome | undefined>;
+
+interface ThreadWrite extends PromiseWithResolvers<void> {
+  commit: ThreadCommit;
+}
 
 export interface ThreadCommits {
   /** See `GroupCommit.writeElsewhere`. */
   write(commit: ThreadCommit): Promise<void>;
   /** The event loop has nothing to commit: the turn of the first that waits, unless another one has it. */
   next(): void;
-  /** The event loop would block on its lock. */
-  isUnderWay(): boolean;
+  /** Refuses all that are not known to be on the disk. One that is under way goes on. */
+  refuse(cause: StoreError): void;
   /** Refuses what waits. Fulfilled when the one under way has ended, or hangs; undefined: none is. */
   close(): Promise<void> | undefined;
 }
 
 export interface ThreadCommitsParts {
-  /** From `write` on until it is on the disk. */
+  /** Of the commit that is under way: the event loop would block on its lock. */
+  watchdog: Watchdog;
+  /** How long another process may lock the database, and `close` waits. */
   giveUpMs: number;
+  /** Milliseconds of a clock that only goes forward. */
+  now(): number;
   /** Throws if nothing may be committed now. */
   onBegin(): void;
   /** It is in the log: to be resolved when that is on the disk. */
@@ -39,14 +41,24 @@ export interface ThreadCommitsParts {
   onEnd(): void;
 }
 
-export function createThreadCommits({ giveUpMs, onBegin, onCommit, onEnd }: ThreadCommitsParts): ThreadCommits {
+export function createThreadCommits(parts: ThreadCommitsParts): ThreadCommits {
+  const { watchdog, giveUpMs, now, onBegin, onCommit, onEnd } = parts;
+  /** Neither fulfilled nor refused. */
+  const open = new Set<ThreadWrite>();
   let waiting: ThreadWrite[] = [];
   let turn: Promise<void> | undefined;
-  let isUnderWay = false;
 
-  async function outcomeOf(commit: ThreadCommit): Promise<'done' | 'busy' | StoreError> {
+  function refuse(writes: Iterable<ThreadWrite>, cause: StoreError): void {
+    for (const write of writes) {
+      open.delete(write);
+      write.reject(cause);
+    }
+    waiting = waiting.filter((write) => open.has(write));
+  }
+
+  async function outcomeOf({ commit }: ThreadWrite): Promise<'done' | 'busy' | StoreError> {
     try {
-      isUnderWay = true;
+      watchdog.begin();
       onBegin();
       const outcome = await commit();
       if (typeof outcome === 'string') return outcome;
@@ -54,43 +66,41 @@ export function createThreadCommits({ giveUpMs, onBegin, onCommit, onEnd }: Thre
     } catch (cause) {
       return storeError(cause);
     } finally {
-      isUnderWay = false;
+      watchdog.end();
     }
   }
 
   async function take(write: ThreadWrite): Promise<void> {
-    do {
-      if (write.isLocked) await pause(SQLITE_BUSY_RETRY_MS);
-      if (write.isRefused) break;
-      const outcome = await outcomeOf(write.commit);
-      write.isLocked = outcome === 'busy';
-      if (outcome === 'done') onCommit({ resolve: write.resolve, reject: (cause) => write.reject(storeError(cause)) });
-      else if (outcome !== 'busy') write.reject(outcome);
-      else onEnd();
-    } while (write.isLocked);
+    let outcome = await outcomeOf(write);
+    const since = now();
+    while (outcome === 'busy' && open.has(write)) {
+      onEnd();
+      await pause(SQLITE_BUSY_RETRY_MS);
+      // What waits behind it would wait as long for the same lock.
+      if (now() - since >= giveUpMs) refuse([write, ...waiting], new StoreError('database is locked'));
+      else if (open.has(write)) outcome = await outcomeOf(write);
+    }
+    if (outcome === 'done') onCommit({ resolve: write.resolve, reject: (cause) => write.reject(storeError(cause)) });
+    else if (outcome !== 'busy') write.reject(outcome);
     turn = undefined;
     onEnd();
   }
 
   return {
     write(commit) {
-      const write: ThreadWrite = { commit, isLocked: false, isRefused: false, ...Promise.withResolvers<void>() };
+      const write: ThreadWrite = { commit, ...Promise.withResolvers<void>() };
+      open.add(write);
       waiting.push(write);
-      const cancel = startDeadline(giveUpMs, () => {
-        waiting = waiting.filter((one) => one !== write);
-        write.isRefused = true;
-        write.reject(new StoreError(write.isLocked ? 'database is locked' : 'the disk does not answer'));
-      });
-      return write.promise.finally(cancel);
+      return write.promise.finally(() => open.delete(write));
     },
     next() {
       const first = turn ? undefined : waiting.shift();
       if (first) turn = take(first);
     },
-    isUnderWay: () => isUnderWay,
+    refuse: (cause) => refuse(open, cause),
     close() {
-      for (const { reject } of waiting.splice(0)) reject(new StoreClosedError());
-      return isUnderWay ? withDeadline(giveUpMs, turn!, () => undefined) : undefined;
+      refuse(waiting, new StoreClosedError());
+      return watchdog.isUnderWay() ? withDeadline(giveUpMs, turn!, () => undefined) : undefined;
     },
   };
 }

@@ -1,6 +1,7 @@
 // What is in the write-ahead log and not known to be on the disk: one fsync brings all of it there, which another thread waits for.
 import type { Database } from 'better-sqlite3';
 import { StoreError } from '../../ports/index.ts';
+import type { Watchdog } from './watchdog.ts';
 
 /** Who waits until a commit is on the disk. */
 export type Writer = Pick<PromiseWithResolvers<void>, 'resolve' | 'reject'>;
@@ -10,7 +11,6 @@ export interface UnsyncedCommits {
   add(writers: readonly Writer[]): void;
   /** Nothing is in the log since the last sync began. */
   isEmpty(): boolean;
-  isSyncing(): boolean;
   /** Brings to the disk what is in the log. One at a time: the one under way, if there is. Never rejects. */
   sync(): Promise<void>;
   /**
@@ -23,6 +23,8 @@ export interface UnsyncedCommits {
 
 interface Parts {
   client: Database;
+  /** Of the sync that is under way. */
+  watchdog: Watchdog;
   /** Brings what is in the log to the disk. */
   sync(): Promise<void>;
   onDurable(writers: readonly Writer[]): void;
@@ -31,7 +33,8 @@ interface Parts {
   onEnd(): void;
 }
 
-export function createUnsyncedCommits({ client, sync, onDurable, onFailed, onEnd }: Parts): UnsyncedCommits {
+export function createUnsyncedCommits(parts: Parts): UnsyncedCommits {
+  const { client, watchdog, sync, onDurable, onFailed, onEnd } = parts;
   let unsynced: Writer[] = [];
   let syncing: Promise<void> | undefined;
   /** The disk has failed below the log: what is in it may not be there after a power cut, and nothing that comes after it. */
@@ -44,6 +47,7 @@ export function createUnsyncedCommits({ client, sync, onDurable, onFailed, onEnd
   }
 
   async function bringToDisk(writers: Writer[]): Promise<void> {
+    watchdog.begin();
     try {
       if (isLogInDoubt) throw new StoreError('the disk has failed');
       await sync();
@@ -51,6 +55,8 @@ export function createUnsyncedCommits({ client, sync, onDurable, onFailed, onEnd
     } catch (cause) {
       isLogInDoubt = true;
       onFailed([...writers, ...take()], cause);
+    } finally {
+      watchdog.end();
     }
   }
 
@@ -59,7 +65,6 @@ export function createUnsyncedCommits({ client, sync, onDurable, onFailed, onEnd
       unsynced.push(...writers);
     },
     isEmpty: () => unsynced.length === 0,
-    isSyncing: () => syncing !== undefined,
     sync() {
       syncing ??= bringToDisk(take()).finally(() => {
         syncing = undefined;
