@@ -6,8 +6,9 @@
 //
 // At most one commit and one fsync are under way. A commit of the event loop begins when neither is, and when all that is durable is
 // fulfilled; it goes before those of the thread, which begin whenever none is due, also during an fsync. An fsync begins when
-// something is unsynced. Each fsync and each commit of the thread has a watchdog: when one is silent, all that waits is refused until
-// it ends, but for what is patient.
+// something is unsynced, and no write waits for the thread alone: its commit shares the fsync. So a write waits for the fsync and the
+// commit of the thread that it meets, and for no others; and the thread has its turn in each fsync. Each fsync and each commit of the
+// thread has a watchdog: when one is silent, all that waits is refused until it ends, but for what is patient.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
 import { SQLITE_BUSY_RETRY_MS, SQLITE_DISK_GIVE_UP_MS, SQLITE_UNSYNCED_AFTER_MS } from '../../domain/time-limits.ts';
@@ -189,7 +190,8 @@ export class GroupCommit {
   }
 
   #isSyncDue(): boolean {
-    return !this.#unsynced.isEmpty() && !this.#sync.isUnderWay();
+    const waitsForThread = this.#pending.length > 0 && this.#threadCommit.holdsCommits();
+    return !this.#unsynced.isEmpty() && !this.#sync.isUnderWay() && !waitsForThread;
   }
 
   /** Nothing is committed until the last commit is on the disk, unless that takes very long. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import Sqlite from 'better-sqlite3';
+import fc from 'fast-check';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { SQLITE_DISK_GIVE_UP_MS, SQLITE_UNSYNCED_AFTER_MS } from '../../../src/domain/time-limits.ts';
 import { type BackgroundThread, createBackgroundThread } from '../../../src/stores/sqlite/background-thread.ts';
@@ -138,6 +139,55 @@ async function aStore(makeThread: (path: string) => BackgroundThread = createBac
 
 /** A little less than what is silent. */
 const ALMOST_MS = SQLITE_DISK_GIVE_UP_MS - 100;
+
+test('an fsync and a commit of the thread that overlap for a minute, each within its time: nothing is refused, each has its turn', async () => {
+  const store = await aStore();
+  store.write('w0');
+  await settle();
+  store.append('a0');
+  store.append('a1');
+  await pass(ALMOST_MS / 2);
+  for (let n = 1; n <= 12; n++) {
+    // Under way: an fsync since just now or half a time, a commit of the thread since half a time.
+    store.write(`w${n}`);
+    for (const k of [0, 1]) store.append(`a${n}/${k}`);
+    await store.answer();
+    await pass(ALMOST_MS / 2);
+    expect([store.isSyncing(), store.isThreadBusy()]).toEqual([true, true]);
+    await store.endSync();
+    // It waits for the thread alone, and no fsync begins that it would have to wait for too.
+    expect([store.isSyncing(), store.isThreadBusy(), store.outcomes.get(`w${n - 1}`)]).toEqual([
+      false,
+      true,
+      'durable',
+    ]);
+    await pass(ALMOST_MS / 2);
+    await store.answer();
+    expect([store.committed().includes(`w${n}`), store.syncs()]).toEqual([true, n + 1]);
+    await pass(ALMOST_MS / 2);
+  }
+  await store.endAll();
+  expect(new Set(store.outcomes.values())).toEqual(new Set(['durable']));
+  expect(store.outcomes.size).toBe(13 + 26);
+  expect(store.committed()).toHaveLength(13 + 26);
+});
+
+test('a write is committed as soon as the fsync and the commit of the thread that it met have ended, and shares an fsync with that', async () => {
+  const store = await aStore();
+  store.write('a');
+  await settle();
+  for (const word of ['b', 'c', 'd']) store.append(word);
+  store.write('e');
+  await settle();
+  await store.answer();
+  await store.endSync();
+  // With the log free for the event loop, the thread would be next, and next again.
+  expect([store.syncs(), store.committed().includes('e')]).toEqual([1, false]);
+  await store.answer();
+  expect([store.syncs(), store.committed().includes('e')]).toEqual([2, true]);
+  await store.endSync();
+  expect(Object.fromEntries(store.outcomes)).toEqual({ a: 'durable', b: 'durable', c: 'durable', e: 'durable' });
+});
 
 test('appends are not starved by writes that never pause: each fsync lets the thread commit', async () => {
   const store = await aStore();
@@ -330,4 +380,72 @@ test('a disk that is full refuses what does not fit, while the thread commits; w
   store.write('d');
   await store.endAll();
   expect(['a', 'c', 'd'].map((word) => store.outcomes.get(word))).toEqual(Array(3).fill('durable'));
+});
+
+test('in any order, as long as each fsync and each commit of the thread ends in time: nothing is refused or lost, and all wait for little', async () => {
+  const step = fc.oneof(
+    { weight: 3, arbitrary: fc.constant('write' as const) },
+    { weight: 3, arbitrary: fc.constant('append' as const) },
+    { weight: 3, arbitrary: fc.constant('endSync' as const) },
+    { weight: 3, arbitrary: fc.constant('answer' as const) },
+    { weight: 4, arbitrary: fc.constant('pass' as const) },
+  );
+  const property = fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), async (steps) => {
+    const store = await aStore();
+    const began = { sync: 0, thread: 0 };
+    let [n, now, syncs] = [0, 0, 0];
+    /** When each was asked for. */
+    const waiting = new Map<string, number>();
+    const look = () => {
+      if (store.syncs() > syncs) began.sync = now;
+      syncs = store.syncs();
+      const there = new Set(store.committed());
+      for (const [word, since] of waiting) {
+        if (there.has(word)) waiting.delete(word);
+        // One fsync and one commit of the thread at most.
+        else expect(now - since).toBeLessThan(2 * SQLITE_DISK_GIVE_UP_MS);
+      }
+    };
+    const act = {
+      write() {
+        const word = `w${n++}`;
+        waiting.set(word, now);
+        store.write(word);
+        return settle();
+      },
+      async append() {
+        if (!store.isThreadBusy()) began.thread = now;
+        store.append(`a${n++}`);
+        await settle();
+      },
+      async endSync() {
+        if (store.isSyncing()) await store.endSync();
+      },
+      async answer() {
+        if (!store.isThreadBusy()) return;
+        await store.answer();
+        began.thread = now;
+      },
+      /** Whatever is under way ends in time. */
+      async pass() {
+        if (store.isSyncing() && now + ALMOST_MS / 3 - began.sync >= ALMOST_MS) await act.endSync();
+        look();
+        if (store.isThreadBusy() && now + ALMOST_MS / 3 - began.thread >= ALMOST_MS) await act.answer();
+        look();
+        await pass(ALMOST_MS / 3);
+        now += ALMOST_MS / 3;
+      },
+    };
+    for (const each of steps) {
+      await act[each]();
+      look();
+    }
+    await store.endAll();
+    expect(new Set(store.outcomes.values())).toEqual(new Set(n === 0 ? [] : ['durable']));
+    expect(store.outcomes.size).toBe(n);
+    expect(store.committed()).toHaveLength(n);
+    await store.close();
+  });
+  // A failure prints its seed.
+  await fc.assert(property, { numRuns: 15, interruptAfterTimeLimit: 10_000, markInterruptAsFailure: false });
 });
