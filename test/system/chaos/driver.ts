@@ -10,7 +10,7 @@ import { type Brokers, createBrokers, type Replica } from './brokers.ts';
 import { type Connections, createConnections, INTEGRATION, nameOf, PROVIDER_ENTRY } from './connections.ts';
 import { type ChaosProvider, launchProvider, type RunningProcess, type WorkerKilled } from './processes.ts';
 import type { RefreshRecord, Rules } from './provider.ts';
-import { COMMIT_MS, type Freeze, type Kill, type Observations, type ReadFault, TAKEOVER_MS } from './results.ts';
+import { type Freeze, type Kill, type Observations, type ReadFault, TAKEOVER_MS } from './results.ts';
 import { createSeededRandom, type SeededRandom } from './seeded-random.ts';
 
 export interface Options {
@@ -63,13 +63,11 @@ export interface ChaosRun {
   killAt(point: 'claimed' | 'answered' | 'committed', nth: number): Promise<void>;
   /** Sends SIGTERM, and starts the broker again. */
   restart(): Promise<void>;
-  /** Records that a broker was killed just now. */
-  recordKill(): void;
+  /** Sends SIGKILL, and does not start the broker again. */
+  killForGood(broker: RunningProcess): Promise<void>;
   recordThaw(): void;
   /** Stops a broker (SIGSTOP) for this long. */
   freeze(broker: RunningProcess, ms: number): Promise<void>;
-  /** Records that the database is locked until the returned function is called. */
-  recordDatabaseLock(): () => void;
   /** Saves the integration, as an admin who fixes it, or with another client id breaks it. */
   saveIntegration(clientId?: string): Promise<void>;
   /** Stops all faults, and waits until every connection is served or lost. */
@@ -140,28 +138,22 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
       ask(url, adminKey, method, path, body),
       pause(REQUEST_TIMEOUT_MS, undefined, { ref: false }).then(() => Promise.reject(new Error('no answer'))),
     ]);
-  let lock: { since: number; until: number } | undefined;
-  /** `sentAt`: when the signal was sent, if its end was noticed later. */
-  const recordKill = (sentAt?: number) => {
-    const at = Date.now();
-    kills.push({ at, blockedSince: lock && lock.until > at - COMMIT_MS ? lock.since : sentAt });
-  };
-  const recordDatabaseLock = () => {
-    lock = { since: Date.now(), until: Number.POSITIVE_INFINITY };
-    return () => {
-      if (lock) lock.until = Date.now();
-    };
+  /** `from`: when the signal was sent. */
+  const recordKill = (from: number) => void kills.push({ from, at: Date.now() });
+  const killForGood = async (target: RunningProcess) => {
+    const from = Date.now();
+    await target.end('SIGKILL');
+    recordKill(from);
   };
 
   const disconnect: ChaosRun['disconnect'] = async (places, how, work) => {
     const since = Date.now();
     for (const replica of places) brokers.disconnect(replica, how);
     const isShared = places.length < brokers.running().length;
-    const over = recordDatabaseLock();
     const reconnect = () => {
       for (const replica of places.splice(0)) brokers.reconnect(replica);
-      over();
-      if (isShared && Date.now() - since > TAKEOVER_MS) cuts.push({ at: since + TAKEOVER_MS, blockedSince: since });
+      const at = since + TAKEOVER_MS;
+      if (isShared && Date.now() > at) cuts.push({ from: at, at });
     };
     try {
       await work(reconnect);
@@ -218,7 +210,7 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
       reads.served++;
       const token = String(answer.body.access_token);
       const arrived = Date.now();
-      const { alive, why, since } = await provider.control('alive', { token });
+      const { alive, why, since } = await provider.control('alive', { token, servedAt: arrived });
       if (!alive && (since === null || since < begun - EXPIRY_TOLERANCE_MS))
         reads.refused.push({ ...readInfo, why: `${why}, for ${since === null ? '?' : begun - since} ms` });
       if (served.get(id)?.token !== token) served.set(id, { token, at: arrived });
@@ -304,11 +296,8 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
     brokers: brokers.running,
     setProviderRules: async (change) => void (await provider.control('rules', change)),
     refreshesFrom: async (from) => (await provider.control('log', { from })).spends,
-    kill: (target = broker()) =>
-      restartAfter(async () => {
-        await target.end('SIGKILL');
-        recordKill();
-      }),
+    kill: (target = broker()) => restartAfter(() => killForGood(target)),
+    killForGood,
     async killWorker() {
       const target = broker();
       const answer = target.nextMessage();
@@ -318,18 +307,18 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
     killAt: (die, nth) =>
       restartAfter(async () => {
         const target = broker();
+        const from = Date.now();
         target.send({ die, nth });
         const enough = new AbortController();
         const late = pause(3_000, 'late', { signal: enough.signal }).catch(() => 'gone');
         if ((await Promise.race([target.gone, late])) === 'late') await target.end('SIGKILL');
         enough.abort();
-        recordKill();
+        recordKill(from);
       }),
     restart: () =>
       restartAfter(async () => {
         exitCodes.push(await broker().end('SIGTERM'));
       }),
-    recordKill: () => recordKill(),
     recordThaw: () => void thaws.push(Date.now()),
     async freeze(target, ms) {
       const from = Date.now();
@@ -338,7 +327,6 @@ export async function startChaosRun(options: Options): Promise<ChaosRun> {
       target.signal('SIGCONT');
       freezes.push({ from, to: Date.now() });
     },
-    recordDatabaseLock,
     saveIntegration,
     recover,
     async close(keep = false) {

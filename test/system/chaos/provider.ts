@@ -67,12 +67,17 @@ export interface RefreshRecord {
   fault?: Fault;
   /** When the whole response was handed to the operating system; undefined: never. */
   answeredAt?: number;
+  /** The refresh token that it was exchanged for: a digest. */
+  successor?: string;
+  /** When a client first had the access token of the response from a broker. */
+  servedAt?: number;
 }
 
 export interface Controls {
   seed: { ask: { names: string[] }; answer: { refreshTokens: string[] } };
   rules: { ask: Partial<Rules>; answer: Rules };
-  alive: { ask: { token: string }; answer: TokenState };
+  /** `servedAt`: when a client had it from a broker. */
+  alive: { ask: { token: string; servedAt?: number }; answer: TokenState };
   log: { ask: { from: number }; answer: { spends: RefreshRecord[] } };
 }
 
@@ -117,6 +122,8 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 function createProvider(random: SeededRandom) {
   const families = createTokenFamilies();
   const spends: RefreshRecord[] = [];
+  /** By access token. */
+  const issued = new Map<string, RefreshRecord>();
   let rules = DEFAULT_RULES;
 
   /** By refresh token, when its latest request has been processed. */
@@ -193,6 +200,8 @@ function createProvider(random: SeededRandom) {
     const life = random.between(...rules.life);
     // Its lifetime begins when the response is sent, as the broker must assume.
     const accessToken = families.issue(successor, life * 1_000);
+    issued.set(accessToken, spend);
+    spend.successor = digest(successor);
     const tokens = { access_token: accessToken, refresh_token: successor, account: accountOf(family!) };
     answer(response, 200, { ...tokens, token_type: 'Bearer', expires_in: life }, spend);
   }
@@ -210,7 +219,11 @@ function createProvider(random: SeededRandom) {
       rules = { ...rules, ...change };
       return rules;
     },
-    alive: ({ token: asked }) => families.alive(asked),
+    alive({ token: asked, servedAt }) {
+      const spend = issued.get(asked);
+      if (spend && servedAt !== undefined) spend.servedAt = Math.min(servedAt, spend.servedAt ?? servedAt);
+      return families.alive(asked);
+    },
     log: ({ from }) => ({ spends: spends.slice(from) }),
   };
 

@@ -225,12 +225,7 @@ export const wrongClientId =
   };
 
 /** Runs `work` while another process locks these files. */
-async function withLockedFiles(
-  context: Pick<ChaosRun, 'recordDatabaseLock'>,
-  paths: string[],
-  work: (unlock: () => void) => Promise<void>,
-): Promise<void> {
-  const over = context.recordDatabaseLock();
+async function withLockedFiles(paths: string[], work: (unlock: () => void) => Promise<void>): Promise<void> {
   const held = paths.map((path) => {
     const file = new Sqlite(path, { timeout: 5_000 });
     file.exec('BEGIN EXCLUSIVE');
@@ -238,7 +233,6 @@ async function withLockedFiles(
   });
   const unlock = () => {
     for (const file of held.splice(0)) file.close();
-    over();
   };
   try {
     await work(unlock);
@@ -250,20 +244,16 @@ async function withLockedFiles(
 /** Another process locks the database, and optionally the rescue file. */
 export const databaseLocked =
   (ms: number, { rescueToo = false, killAmid = false } = {}): Scenario =>
-  ({ database, kill, recordDatabaseLock: held }) =>
-    withLockedFiles(
-      { recordDatabaseLock: held },
-      rescueToo ? [database, `${database}.rescue`] : [database],
-      async (unlock) => {
-        await pause(ms);
-        if (!killAmid) return;
-        // It cannot start while the database is locked.
-        const killed = kill();
-        await pause(300);
-        unlock();
-        await killed;
-      },
-    );
+  ({ database, kill }) =>
+    withLockedFiles(rescueToo ? [database, `${database}.rescue`] : [database], async (unlock) => {
+      await pause(ms);
+      if (!killAmid) return;
+      // It cannot start while the database is locked.
+      const killed = kill();
+      await pause(300);
+      unlock();
+      await killed;
+    });
 
 export const clockJumps =
   (eachMs: number): Scenario =>
@@ -281,8 +271,7 @@ export const killsOfTwoBrokers =
     let [older, younger] = [context.broker(), await context.startBroker()];
     for (let i = 0; i < kills; i++) {
       await pause(context.random.between(500, 2_000));
-      await older.end('SIGKILL');
-      context.recordKill();
+      await context.killForGood(older);
       await pause(context.random.between(0, 2_000));
       [older, younger] = [younger, await context.startBroker()];
     }
@@ -296,8 +285,7 @@ export const replicaKilledDuringRefreshes: Scenario = async (context) => {
   await context.startBroker();
   const { length } = await context.refreshesFrom(0);
   while ((await context.refreshesFrom(length)).length < context.options.connections) await pause(50);
-  await victim.end('SIGKILL');
-  context.recordKill();
+  await context.killForGood(victim);
   await pause(context.options.windowMs + 500);
 };
 
@@ -307,10 +295,9 @@ export const replicaKilledWithRescueFile: Scenario = async (context) => {
   const victim = context.broker();
   await context.startBroker();
   await pause(5_000);
-  await withLockedFiles(context, [context.database], async () => {
+  await withLockedFiles([context.database], async () => {
     await pause(7_500);
-    await victim.end('SIGKILL');
-    context.recordKill();
+    await context.killForGood(victim);
   });
   await pause(2_000);
   await noFaults(context);
