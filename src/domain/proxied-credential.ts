@@ -92,7 +92,7 @@ function nameOf(pair: string): string {
 
 /** How often a server may have encoded what it repeats: a URL in the query of a URL. */
 const MAX_DECODINGS = 4;
-/** What is cut may leave the secret behind again, so often at most. */
+/** What is cut may leave a secret behind again, so often at most: what then has one still was made for that, and nothing of it is left. */
 const MAX_CUTS = 8;
 
 /** Shorter texts are, encoded, in other texts as well. */
@@ -142,7 +142,7 @@ function bytesOf(secrets: readonly string[], length: number): string[] {
 
 function without(text: string, all: readonly string[]): string {
   let left = text;
-  for (let cuts = 0; cuts <= MAX_CUTS * all.length; cuts++) {
+  for (let cuts = 0; cuts <= MAX_CUTS; cuts++) {
     const found = placesOf(left, all);
     if (found.length === 0) return left;
     let kept = '';
@@ -173,7 +173,7 @@ function placesOf(text: string, all: readonly string[]): [start: number, end: nu
 interface Read {
   text: string;
   /** Where each of its characters begins in what it was read from, and where the last one ends; undefined: at the same place. */
-  at: number[] | undefined;
+  at: Uint32Array | undefined;
 }
 
 function occurrences({ text, at }: Read, bytes: string): [start: number, end: number][] {
@@ -188,20 +188,46 @@ function occurrences({ text, at }: Read, bytes: string): [start: number, end: nu
   return found;
 }
 
+/** By codes, without objects and texts in between: 32 kB of a header may be escapes, and are read again after each cut. */
 function decodedOnce({ text, at }: Read): Read {
-  const decoded: string[] = [];
-  const from: number[] = [];
-  for (let i = 0; i < text.length; ) {
-    const one = text[i]!;
-    ESCAPE.lastIndex = i;
-    const [all = one, digits, itself = all] = ((one === '%' || one === '\\') && ESCAPE.exec(text)) || [];
-    from.push(at ? at[i]! : i);
-    decoded.push(digits === undefined ? itself : String.fromCharCode(Number.parseInt(digits, 16)));
-    i += all.length;
+  const decoded = new Uint16Array(text.length);
+  const from = new Uint32Array(text.length + 1);
+  let size = 0;
+  for (let i = 0; i < text.length; size++) {
+    from[size] = at ? at[i]! : i;
+    const code = text.charCodeAt(i);
+    const mark = code === PERCENT ? 1 : code === BACKSLASH ? markLength(text, i) : 0;
+    const byte = mark === 0 ? -1 : byteAt(text, i + mark);
+    const isOfItself = byte < 0 && code === BACKSLASH && QUOTED.includes(text.charCodeAt(i + 1));
+    decoded[size] = byte >= 0 ? byte : isOfItself ? text.charCodeAt(i + 1) : code;
+    i += byte >= 0 ? mark + 2 : isOfItself ? 2 : 1;
   }
-  from.push(at ? at[text.length]! : text.length);
-  return { text: decoded.join(''), at: from };
+  from[size] = at ? at[text.length]! : text.length;
+  return { text: Buffer.from(decoded.buffer, 0, 2 * size).toString('utf16le'), at: from };
 }
 
-/** `%2f`, `\u002f`, `\x2f`, `\/`. */
-const ESCAPE = /(?:%|\\u00|\\x)([0-9a-f]{2})|\\([/"\\])/iy;
+const [PERCENT, BACKSLASH] = [0x25, 0x5c];
+/** `\/`, `\"` and `\\`. */
+const QUOTED = [0x2f, 0x22, BACKSLASH];
+
+/** Of `\x` in `\x2f`, and of `\u00` in `\u002f`; 0: it is no escape of a byte. */
+function markLength(text: string, at: number): number {
+  const letter = text[at + 1];
+  if (letter === 'x' || letter === 'X') return 2;
+  return (letter === 'u' || letter === 'U') && text.startsWith('00', at + 2) ? 4 : 0;
+}
+
+/** Of two hexadecimal digits; -1: there are none. */
+function byteAt(text: string, at: number): number {
+  const high = digitAt(text, at);
+  const low = high < 0 ? -1 : digitAt(text, at + 1);
+  return low < 0 ? -1 : 16 * high + low;
+}
+
+/** -1: it is none. */
+function digitAt(text: string, at: number): number {
+  const code = text.charCodeAt(at);
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const letter = code | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
+}
