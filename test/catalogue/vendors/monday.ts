@@ -87,6 +87,7 @@ export default {
           { type: 'uninstall', data: { account_id: 1825528, user_id: 1 } },
         ),
       covers: ['key', 'algorithm', 'time', 'header:Authorization'],
+      isAuthenticated: false,
       event: { type: 'uninstall', locator: 'captured.account_id=1825528', deauthorization: true },
     },
     {
@@ -105,6 +106,7 @@ export default {
           { event: { type: 'update_column_value', triggerUuid: 'u1' } },
         ),
       covers: ['key', 'algorithm', 'header:Authorization'],
+      isAuthenticated: false,
       event: { id: 'u1', type: 'update_column_value', locator: 'captured.account_id=1825528' },
     },
     {

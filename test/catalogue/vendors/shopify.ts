@@ -111,7 +111,7 @@ export default {
       ...signedBody(
         'X-Shopify-Hmac-Sha256',
         { encoding: 'base64' },
-        { id: 548380009, domain: 'rocket.example' },
+        { id: 548380009, domain: 'rocket.example', myshopify_domain: 'rocket.myshopify.com' },
         {
           'X-Shopify-Topic': 'app/uninstalled',
           'X-Shopify-Shop-Domain': 'rocket.myshopify.com',
@@ -119,6 +119,21 @@ export default {
         },
       ),
       event: { id: '98880550', type: 'app/uninstalled', locator: 'params.shop=rocket', deauthorization: true },
+    },
+    {
+      name: 'deletion of what is kept of a shop',
+      clientSecret: 'hush',
+      ...signedBody(
+        'X-Shopify-Hmac-Sha256',
+        { encoding: 'base64' },
+        { shop_id: 954889, shop_domain: 'rocket.myshopify.com' },
+        {
+          'X-Shopify-Topic': 'shop/redact',
+          'X-Shopify-Shop-Domain': 'rocket.myshopify.com',
+          'X-Shopify-Event-Id': '98880551',
+        },
+      ),
+      event: { id: '98880551', type: 'shop/redact', locator: 'params.shop=rocket', deauthorization: true },
     },
     {
       name: 'event with lower-case names, signed with the older secret',
