@@ -84,6 +84,9 @@ export interface WebhookVerifier {
   ): Extract<WebhookVerdict, { kind: 'refused' }> | undefined;
   /** The largest body, in bytes. */
   maxBody(webhooks: ProviderWebhooks): number;
-  /** Keys that are published at a URL (JWKS, certificates) are fetched, and remembered. Never rejects: a failed fetch is `refused`. */
+  /**
+   * Keys that are published at a URL (JWKS, certificates) are fetched, and remembered. In a body that is verified, a token or
+   * signature of the sender is overwritten: it is handed on. Never rejects: a failed fetch is `refused`.
+   */
   verify(webhooks: ProviderWebhooks, request: WebhookRequest, keys: WebhookKeys): Promise<WebhookVerdict>;
 }

@@ -5,6 +5,7 @@ import type { Clock } from '../../ports/index.ts';
 import type { WebhookKeys, WebhookRequest, WebhookVerdict, WebhookVerifier } from '../../ports/webhook-verifier.ts';
 import { createIssuerKeys, type Fetch } from '../jwt/jwks.ts';
 import { answerOf } from './answers.ts';
+import { blankSecrets } from './blanked-secrets.ts';
 import { endpointsFor, receiving, secretHeadersOf } from './endpoints.ts';
 import { eventsOf } from './events.ts';
 import { answerHandshake, hasHandshakeBy, mayBeHandshake } from './handshakes.ts';
@@ -72,6 +73,7 @@ export function createWebhookVerifier({ fetch, clock, roots }: WebhookVerifierPa
     const events = eventsOf(endpoint, scope);
     const answer = answerOf(endpoint.acknowledgement, { ...scope, type: events?.[0]?.type ?? null });
     if (events === undefined) return refusal('too_large');
+    blankSecrets(endpoint, scope, [given.sent.body ?? new Uint8Array(), ...events.map(({ body }) => body)]);
     return {
       kind: 'verified',
       events,
