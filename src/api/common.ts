@@ -33,7 +33,10 @@ export const Time = z.iso
 export const Metadata = z
   .record(z.string().max(64), z.unknown())
   .refine((value) => JSON.stringify(value).length <= 8_192, 'at most 8 kB as JSON')
-  .openapi({ description: 'Any JSON object, stored with the connection. At most 8 kB.' });
+  .openapi({
+    description:
+      'Any JSON object, stored with the connection. At most 8 kB, and 1,000 members of each list and object.',
+  });
 export const Secret = z.string().min(1).max(16_384);
 
 export const Slug = z

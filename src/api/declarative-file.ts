@@ -9,8 +9,14 @@ import { Theme } from './themes.ts';
 import { TrustedIssuer } from './trusted-issuers.ts';
 
 /** The indexes of repeated names: the second entry would replace the first. */
-const repeated = (names: readonly string[]): number[] =>
-  names.flatMap((name, i) => (names.indexOf(name) < i ? [i] : []));
+function repeated(names: readonly string[]): number[] {
+  const seen = new Set<string>();
+  return names.flatMap((name, i) => {
+    if (seen.has(name)) return [i];
+    seen.add(name);
+    return [];
+  });
+}
 
 export const DeclaredFile = z.strictObject({
   $schema: z.string().optional().openapi({ description: 'For editors; ignored' }),
@@ -53,11 +59,12 @@ export const DeclaredFile = z.strictObject({
   trusted_issuers: z
     .array(TrustedIssuer)
     .superRefine((all, context) => {
+      // Audiences of several entries are merged; of anything else it would be unclear which applies.
+      const says = ({ issuer: _, audiences: __, ...more }: z.infer<typeof TrustedIssuer>) =>
+        Object.keys(more).length > 0;
+      const saying = new Set(all.filter(says).map(({ issuer }) => issuer));
       for (const i of repeated(all.map(({ issuer }) => issuer))) {
-        // Audiences of several entries are merged; of anything else it would be unclear which applies.
-        const says = ({ issuer: _, audiences: __, ...more }: z.infer<typeof TrustedIssuer>) =>
-          Object.keys(more).length > 0;
-        if (all.some((entry) => entry.issuer === all[i]!.issuer && says(entry)))
+        if (saying.has(all[i]!.issuer))
           context.addIssue({
             code: 'custom',
             path: [i, 'issuer'],

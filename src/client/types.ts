@@ -218,7 +218,7 @@ export interface CreateConnectSessionRequest {
     [k: string]: string;
   };
   /**
-   * Any JSON object, stored with the connection. At most 8 kB.
+   * Any JSON object, stored with the connection. At most 8 kB, and 1,000 members of each list and object.
    */
   metadata?: {
     [k: string]: unknown;

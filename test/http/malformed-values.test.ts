@@ -202,3 +202,43 @@ describe('times', () => {
     expect((expectOk(await send('GET', '/v1/callers')).data as Json[]).every(({ name }) => name !== 'x')).toBe(true);
   });
 });
+
+describe('more members than any request needs', () => {
+  const list = (members: number) => JSON.stringify(Array.from({ length: members }, (_, i) => `a${i}`));
+  const object = (members: number) =>
+    JSON.stringify(Object.fromEntries(Array.from({ length: members }, (_, i) => [`a${i}`, 1])));
+  const caller = (owners: number) =>
+    `{"name":"x","grants":[{"actions":["token"],"integrations":["*"],"owners":${list(owners)}}]}`;
+
+  test.each<[string, string, string, string]>([
+    ['types', '/v1/webhook-endpoints', `{"url":"https://a.example/","types":${list(1_001)}}`, 'types'],
+    [
+      'owners of an endpoint',
+      '/v1/webhook-endpoints',
+      `{"url":"https://a.example/","owners":${list(1_001)}}`,
+      'owners',
+    ],
+    ['scopes', '/v1/connect-sessions', session(`"scopes":${list(1_001)}`), 'scopes'],
+    ['a list in metadata', '/v1/connect-sessions', session(`"metadata":{"a":[${'1,'.repeat(1_000)}1]}`), 'metadata.a'],
+    ['headers', '/v1/webhook-endpoints', `{"url":"https://a.example/","headers":${object(1_001)}}`, 'headers'],
+    ['owners of a grant', '/v1/callers', caller(10_001), 'grants.0.owners'],
+    ['declared integrations', '/v1/apply', `{"integrations":${list(10_001)}}`, 'integrations'],
+  ])('%s: one fault, and nothing of the members is checked', async (_, path, body, at) => {
+    const { issues } = expectProblem(await send('POST', path, body), 400, 'invalid_request');
+    expect(issues).toEqual([{ path: at, message: expect.stringMatching(/^must not have more than 10{3,4} members$/) }]);
+  });
+
+  test('a grant may name thousands of owners', async () => {
+    expect((await send('POST', '/v1/callers', caller(5_000))).status).toBe(201);
+  });
+
+  test('of very many faults, the first hundred are told', async () => {
+    const members = object(900).slice(1, -1);
+    const { issues } = expectProblem(
+      await send('POST', '/v1/connect-sessions', session(members)),
+      400,
+      'invalid_request',
+    );
+    expect(issues).toHaveLength(100);
+  });
+});

@@ -1,5 +1,6 @@
 // Refuses text and numbers that would be stored as something else, or not at all: halves of surrogate pairs, bytes that are not
-// UTF-8, NUL characters (PostgreSQL), infinite numbers, and JSON that nests deeper than serializers can follow.
+// UTF-8, NUL characters (PostgreSQL), infinite numbers, and JSON that nests deeper than serializers can follow. And lists and
+// objects with more members than any request needs: each costs the validation after this some 20 µs, and has a fault of its own.
 import { isUtf8 } from 'node:buffer';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
@@ -11,6 +12,11 @@ import { problem, problemResponse } from '../errors/respond.ts';
 
 /** A request with more faults says no more of them. */
 const MAX_ISSUES = 10;
+
+/** Of a list or an object. */
+const MAX_MEMBERS = 1_000;
+/** Of those that name the owners of a grant, or a whole deployment: only admins send them. */
+const MANY_MEMBERS = { most: 10_000, paths: /^\/v1\/(?:callers|apply)(?:\/|$)/ };
 
 const TEXT = 'must be well-formed Unicode, without NUL characters';
 const NUL = '\0';
@@ -29,7 +35,7 @@ export function isEncodedText(encoded: string): boolean {
 }
 
 /** What is wrong with a JSON value, wherever it is in it. Without recursion, and linear. */
-export function jsonIssues(body: unknown, isValid = isText): InputIssue[] {
+export function jsonIssues(body: unknown, isValid = isText, maxMembers = MAX_MEMBERS): InputIssue[] {
   const issues: InputIssue[] = [];
   const rest: { value: unknown; path: string; depth: number }[] = [{ value: body, path: '', depth: 0 }];
   for (let next = rest.pop(); next && issues.length < MAX_ISSUES; next = rest.pop()) {
@@ -41,7 +47,12 @@ export function jsonIssues(body: unknown, isValid = isText): InputIssue[] {
       issues.push({ path, message: `must not nest deeper than ${JSON_DEPTH_MAX} levels` });
       continue;
     }
-    for (const [name, member] of Object.entries(value).reverse()) {
+    const members = Object.entries(value);
+    if (members.length > maxMembers) {
+      issues.push({ path, message: `must not have more than ${maxMembers} members` });
+      continue;
+    }
+    for (const [name, member] of members.reverse()) {
       if (!isText(name)) issues.push({ path, message: `has a member whose name ${TEXT}` });
       else rest.push({ value: member, path: path === '' ? name : `${path}.${name}`, depth: depth + 1 });
     }
@@ -66,7 +77,8 @@ export function wellFormed(at: string) {
     const bytes = Buffer.from(await c.req.arrayBuffer());
     if (!isUtf8(bytes)) return refused(c, 'The body of the request is not UTF-8.');
     const isValid = c.req.path.startsWith(NOT_STORED) ? (value: string) => value.isWellFormed() : isText;
-    const issues = jsonIssues(parsed(bytes.toString()), isValid);
+    const maxMembers = MANY_MEMBERS.paths.test(c.req.path) ? MANY_MEMBERS.most : MAX_MEMBERS;
+    const issues = jsonIssues(parsed(bytes.toString()), isValid, maxMembers);
     return issues.length > 0 ? refused(c, 'The body of the request is not valid.', issues) : next();
   });
 }

@@ -40,16 +40,21 @@ export const body = <T extends z.ZodType>(schema: T) => ({
 
 const PARTS = { json: 'body', form: 'body', query: 'query', param: 'path', header: 'headers', cookie: 'cookies' };
 
-/** A router that reports validation errors as problems that name every field. */
+/** A request with more faults says no more of them. */
+const MAX_ISSUES = 100;
+
+/** A router that reports validation errors as problems that name each field. */
 export function router(): OpenAPIHono<Env> {
   return new OpenAPIHono<Env>({
     defaultHook: (result, c) => {
       if (result.success) return;
       const { target } = result;
-      const issues = result.error.issues.flatMap((issue) => {
+      const issues = result.error.issues.slice(0, MAX_ISSUES).flatMap((issue) => {
         const at = (...more: string[]) => [...issue.path, ...more].join('.') || target;
         if (issue.code !== 'unrecognized_keys') return [{ path: at(), message: issue.message }];
-        return issue.keys.map((key) => ({ path: at(key), message: 'not a field of this request' }));
+        return issue.keys
+          .slice(0, MAX_ISSUES)
+          .map((key) => ({ path: at(key), message: 'not a field of this request' }));
       });
       return problem(c, {
         code: 'invalid_request',

@@ -62,17 +62,18 @@ function urlIssues(url: string, checkUrl: (url: string) => string | undefined): 
 
 function headerIssues(headers: Record<string, string>): InputIssue[] {
   const names = Object.keys(headers);
+  // Each is compared with all others.
+  if (names.length > MAX_HEADERS) return [{ path: 'headers', message: `at most ${MAX_HEADERS}` }];
   const problem = (name: string): string | undefined => {
     if (!HEADER_NAME.test(name)) return 'is not the name of a header';
     if (RESERVED.has(name.toLowerCase()) || /^webhook-/i.test(name)) return 'is set by the delivery itself';
     if (names.some((other) => other !== name && other.toLowerCase() === name.toLowerCase())) return 'is there twice';
     return HEADER_VALUE.test(headers[name]!) ? undefined : 'has characters that a header cannot have, or is too long';
   };
-  const issues = names.flatMap((name) => {
+  return names.flatMap((name) => {
     const message = problem(name);
     return message === undefined ? [] : [{ path: `headers.${name.slice(0, 128)}`, message }];
   });
-  return names.length > MAX_HEADERS ? [...issues, { path: 'headers', message: `at most ${MAX_HEADERS}` }] : issues;
 }
 
 /** The names of the members that a change gives another value. Of `headers` it is not known. */
