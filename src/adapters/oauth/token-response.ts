@@ -235,7 +235,20 @@ export function parseScopes(value: unknown, separator: string): string[] | undef
   if (value === undefined) return undefined;
   const texts = [value].flat().filter((one) => typeof one === 'string');
   if (texts.length === 0) return Array.isArray(value) && value.length === 0 ? [] : undefined;
-  return [...new Set(texts.flatMap((text) => splitScopes(text.trim(), separator)))];
+  return asManyAsKept([...new Set(texts.flatMap((text) => splitScopes(text.trim(), separator)))]);
+}
+
+/** Characters. The scopes of a connection are shown with it, read with each token, and asked for again: no provider has as many. */
+const MAX_SCOPE_CHARACTERS = 16 * 1_024;
+
+/** The first ones: what is left out counts as not granted. */
+function asManyAsKept(scopes: string[]): string[] {
+  let left = MAX_SCOPE_CHARACTERS;
+  const end = scopes.findIndex((scope) => {
+    left -= scope.length + 1;
+    return left < 0;
+  });
+  return end < 0 ? scopes : scopes.slice(0, end);
 }
 
 function splitScopes(text: string, separator: string): string[] {

@@ -120,6 +120,16 @@ describe('token response', () => {
     );
   });
 
+  test('has no more scopes than are kept: they are shown with the connection, and read with each token', async () => {
+    const all = Array.from({ length: 50_000 }, (_, i) => `scope:${i}`);
+    for (const scope of [all.join(' '), all]) {
+      const { scopes = [] } = unwrap(await refreshed({ body: { ...token, scope } }));
+      expect(scopes).toEqual(all.slice(0, scopes.length));
+      expect(scopes.length).toBeGreaterThan(1_000);
+      expect(scopes.join(' ').length).toBeLessThanOrEqual(16 * 1_024);
+    }
+  });
+
   test('has the catalogue’s token type, not its own', async () => {
     const target = entry({ send: { prefix: 'Acme-token ' } });
     for (const token_type of ['bearer', 'DPoP', 'user'])
