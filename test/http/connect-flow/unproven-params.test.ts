@@ -164,9 +164,10 @@ describe('in the browser', () => {
   });
 });
 
-test('what the owner enters is proved by an answer, and not by a refusal', async () => {
-  const enter = async (site: string) => {
-    const link = await createConnectSession(broker, { integration: 'shop', owner: newOwner() });
+describe('params beside credentials', () => {
+  /** The owner of a session with these params enters a key, and this site where they are asked. */
+  async function enter(site: string, params: Json = {}): Promise<unknown[]> {
+    const link = await createConnectSession(broker, { integration: 'shop', owner: newOwner(), params });
     const jar = createCookieJar();
     const form = Object.entries(formOf(await visit(link.url, jar))).map(([name, value]) => [
       name,
@@ -175,10 +176,17 @@ test('what the owner enters is proved by an answer, and not by a refusal', async
     const entered = { ...Object.fromEntries(form), 'credential-api_key': 'a-key-of-its-own' };
     const { status } = await visit(link.url, jar, { form: entered });
     return [status, (await sessionOf(broker, link)).status];
-  };
-  expect(await enter('victims')).toEqual([400, 'pending']);
-  expect(await enter('own')).toEqual([200, 'completed']);
-  expect(await enter('')).toEqual([200, 'completed']);
+  }
+
+  test('what the owner enters is proved by an answer, and not by a refusal', async () => {
+    expect(await enter('victims')).toEqual([400, 'pending']);
+    expect(await enter('own')).toEqual([200, 'completed']);
+    expect(await enter('')).toEqual([200, 'completed']);
+  });
+
+  test('what the app has stated needs no proof, so that a caller for some owners must not state it', async () => {
+    expect(await enter('', { site: 'victims' })).toEqual([200, 'completed']);
+  });
 });
 
 describe('a caller for some owners', () => {
@@ -207,7 +215,22 @@ describe('a caller for some owners', () => {
       const answer = await broker.ask('POST', '/v1/connect-sessions', session, tenantKey);
       expect(expectProblem(answer, 403, 'forbidden').missing).toEqual(whole('app'));
     }
+    // The form asks for it, where an answer of the API proves it.
+    const stated = { integration: 'shop', owner: 'tenant-m:one', params: { site: 'victims' } };
+    const answer = await broker.ask('POST', '/v1/connect-sessions', stated, tenantKey);
+    expect(expectProblem(answer, 403, 'forbidden').missing).toEqual(whole('shop'));
+    expectOk(await broker.ask('POST', '/v1/connect-sessions', stated), 201);
     expect(queryDatabase(broker, "select id from connections where owner like 'tenant-m:%'")).toEqual([]);
+  });
+
+  test('must not have another account than the one that a connection of its own has been proved for', async () => {
+    const owner = 'tenant-m:three';
+    const own = { integration: 'shop', owner, params: { site: 'own' }, credentials: { api_key: 'k1' } };
+    const { id } = expectOk(await importWhole(own), 201);
+    const renewal = (site: string) =>
+      broker.ask('POST', '/v1/connect-sessions', { connection_id: id, params: { site } }, tenantKey);
+    expect(expectProblem(await renewal('victims'), 403, 'forbidden').missing).toEqual(whole('shop'));
+    expectOk(await renewal('own'), 201);
   });
 
   test('states the rest, and what is known of the connection already', async () => {

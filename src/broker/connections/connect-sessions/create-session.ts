@@ -1,10 +1,11 @@
 // A new connect session: what a caller asks for, with everything that is wrong with it.
+import { isCode } from '../../../domain/auth-modes.ts';
 import { ADMIN_ID } from '../../../domain/caller.ts';
 import type { Connection } from '../../../domain/connection.ts';
 import { type InputIssue, Refusal, refuse } from '../../../domain/errors.ts';
 import { asMeant, fieldIssues } from '../../../domain/fields.ts';
 import type { ConnectSession, Integration, SessionDisplay } from '../../../domain/integration.ts';
-import { connectionFields, unprovenFields } from '../../../domain/provider.ts';
+import { connectionFields, identifyingFields, unprovenFields } from '../../../domain/provider.ts';
 import { SESSION_TTL_MS } from '../../../domain/time-limits.ts';
 import type { Clock, ResourceChallenge, Store } from '../../../ports/index.ts';
 import { type Access, type Call, sees } from '../../audit/index.ts';
@@ -123,16 +124,20 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
     const params = asMeant(fields, wanted.params ?? {});
     issues.push(...fieldIssues('params', fields, params, 'allowed'));
     const unproven = unprovenFields(found.provider, found.auth);
-    const stated = Object.fromEntries(Object.entries(params).filter(([name]) => Object.hasOwn(unproven, name)));
+    // Of those that the form asks for beside credentials, an answer of the API has to prove what the owner enters, and not this.
+    const identifying = isCode(found.auth) ? unproven : identifyingFields(found.provider, found.auth);
+    const among = (fields: object) =>
+      Object.fromEntries(Object.entries(params).filter(([name]) => Object.hasOwn(fields, name)));
     const renewed = connectionId === undefined ? undefined : await store.connection(connectionId);
     // They could name the account of an owner whom the caller must not speak for.
-    const statesWhose = Object.entries(stated).some(
+    const statesWhose = Object.entries(among(identifying)).some(
       ([name, value]) => renewed?.owner !== owner || renewed.params[name] !== value,
     );
     const wholeDenied = statesWhose && access.denied(call, action, integration, '*', connectionId);
     if (wholeDenied) return wholeDenied;
     // A renewed connection has them.
-    if (connectionId === undefined) issues.push(...unaskedIssues(wanted, fieldIssues('params', unproven, stated)));
+    if (connectionId === undefined)
+      issues.push(...unaskedIssues(wanted, fieldIssues('params', unproven, among(unproven))));
     const allowed = [...returnOrigins, ...found.integration.returnOrigins];
     if (wanted.returnUrl !== undefined) issues.push(...returnUrlIssues(wanted.returnUrl, allowed, publicUrl));
     issues.push(...finishIssues(wanted, found.integration));
