@@ -230,6 +230,11 @@ const Locator = z.strictObject({
     .string()
     .regex(/^(captured\.[a-z][a-z0-9_]*|params\.[a-z][a-z0-9_]*|account\.id)$/, 'captured.…, params.… or account.id'),
   value: Template,
+  /** Connections that have this value count for nothing: the event is about something else of the same whole. */
+  without: z
+    .string()
+    .regex(/^captured\.[a-z][a-z0-9_]*$/, 'captured.…')
+    .optional(),
 });
 export type WebhookLocator = z.infer<typeof Locator>;
 

@@ -47,9 +47,9 @@ export interface WebhookEvent {
   key: string;
   /**
    * Where its connections are looked for, in this order: those that have any of the values under the key. The first that finds
-   * one counts.
+   * one counts. `without`: not those that have this value, too.
    */
-  locators: { key: string; values: string[] }[];
+  locators: { key: string; values: string[]; without?: string | undefined }[];
   /** It says that the grant of its connections has ended. */
   isDeauthorization: boolean;
   /** It says that the account of its connections is suspended, or enabled again. */

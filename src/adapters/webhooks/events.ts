@@ -106,7 +106,7 @@ function digestTexts(template: string, scope: Scope): string[] {
 }
 
 const locatorsOf = (locators: readonly WebhookLocator[], scope: Scope): WebhookEvent['locators'] =>
-  locators.flatMap(({ match, value }) => {
+  locators.flatMap(({ match, value, without }) => {
     const values = [...new Set(fillAll(value, scope))].filter((text) => text !== '');
-    return values.length === 0 ? [] : [{ key: match, values }];
+    return values.length === 0 ? [] : [{ key: match, values, ...(without !== undefined && { without }) }];
   });

@@ -14,6 +14,8 @@ beforeAll(async () => {
     const wanted = { provider, client_id: 'app', client_secret: SECRET, webhook: {} };
     expectOk(await broker.ask('PUT', `/v1/integrations/${provider}`, wanted), 201);
   }
+  const slack = { provider: 'slack', client_id: 'app', client_secret: 'a secret', webhook: { secrets: [SECRET] } };
+  expectOk(await broker.ask('PUT', '/v1/integrations/slack', slack), 201);
 });
 afterAll(() => broker.stop());
 
@@ -72,4 +74,23 @@ test('a token that does not cover the body says of no account that the app was u
   const body = { type: 'uninstall', data: { account_id: 1825528 } };
   await send('monday', JSON.stringify(body), { authorization: token });
   expect(await statusOf(id)).toBe('active');
+});
+
+const fromSlack = (body: object) => {
+  const text = JSON.stringify({ type: 'event_callback', event_id: randomUUID(), enterprise_id: 'E1', ...body });
+  const at = String(Math.floor(Date.now() / 1_000));
+  const signature = createHmac('sha256', SECRET).update(`v0:${at}:${text}`).digest('hex');
+  return send('slack', text, { 'x-slack-request-timestamp': at, 'x-slack-signature': `v0=${signature}` });
+};
+
+test('of an organisation, what one workspace says is about that one, and about installs for all of them', async () => {
+  const captured = { enterprise_id: 'E1' };
+  const all = await imported('slack', { captured });
+  const other = await imported('slack', { captured: { ...captured, team_id: 'T2' } });
+  await fromSlack({ team_id: 'T1', event: { type: 'message', text: 'of T1' } });
+  await fromSlack({ team_id: 'T1', event: { type: 'app_uninstalled' } });
+  expect([await statusOf(all), await statusOf(other)]).toEqual(['needs_reauth', 'active']);
+  const about = async (id: string) =>
+    (expectOk(await broker.ask('GET', `/v1/webhooks?connection=${id}`)).data as unknown[]).length;
+  expect([await about(all), await about(other)]).toEqual([2, 0]);
 });

@@ -20,6 +20,10 @@ const MAX_CONNECTIONS = 500;
 
 type Locator = StoredBody['events'][number]['locators'][number];
 
+/** One workspace of an organisation has the organisation's id, and is not told what another one is. */
+const isMeant = ({ captured }: Connection, { without }: Locator): boolean =>
+  without === undefined || (captured[without.slice('captured.'.length)] ?? null) === null;
+
 interface Parts {
   store: Pick<Store, 'connectionsByValue' | 'usableConnectionsByValue' | 'connection' | 'settleReceived' | 'makeDue'>;
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
@@ -42,15 +46,17 @@ export function createWebhookProcessing(parts: Parts): ProcessWebhook {
       const found = new Map<string, Connection>();
       for (const value of new Set(locator.values))
         for (const one of await store.connectionsByValue(integration, locator.key, value, MAX_CONNECTIONS))
-          found.set(one.id, one);
+          if (isMeant(one, locator)) found.set(one.id, one);
       if (found.size > 0) return { locator, found: [...found.values()] };
     }
     return { locator: undefined, found: [] };
   }
 
   /** However many there are. If the process ends in between, those that have ended are not found again, and the rest is. */
-  async function* usable(integration: string, { key, values }: Locator): AsyncGenerator<Connection> {
-    for (const value of new Set(values)) yield* usableConnections(store, integration, key, value);
+  async function* usable(integration: string, locator: Locator): AsyncGenerator<Connection> {
+    for (const value of new Set(locator.values))
+      for await (const one of usableConnections(store, integration, locator.key, value))
+        if (isMeant(one, locator)) yield one;
   }
 
   /** In the order in which they were received: few vendors say when it was. True: any has changed. */
