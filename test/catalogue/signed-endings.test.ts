@@ -45,6 +45,13 @@ function covers({ verify }: WebhookEndpointDialect): (source: string) => boolean
   }
 }
 
+/** Where nothing that is signed names a connection: a request with less in it than these vendors send. */
+const WITHOUT_NAMES = [
+  'shopify events: header:shopify-shop-domain',
+  'shopify webhooks: header:x-shopify-shop-domain',
+  'monday events: item',
+];
+
 test('what a webhook ends or puts on hold is named by what its signature covers', () => {
   const found = [...providersOf(loadCatalogue([])).values()].flatMap(({ id, webhooks }) =>
     Object.entries(webhooks)
@@ -57,5 +64,5 @@ test('what a webhook ends or puts on hold is named by what its signature covers'
           .map((source) => `${id} ${name}: ${source}`);
       }),
   );
-  expect(found).toEqual([]);
+  expect(found.toSorted()).toEqual(WITHOUT_NAMES.toSorted());
 });

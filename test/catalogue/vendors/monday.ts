@@ -81,13 +81,12 @@ export default {
             Authorization: hs256(sending, {
               iat: Number(sending.seconds),
               exp: Number(sending.seconds) + 60,
-              accountId: 1,
+              accountId: 1825528,
             }),
           },
           { type: 'uninstall', data: { account_id: 1825528, user_id: 1 } },
         ),
       covers: ['key', 'algorithm', 'time', 'header:Authorization'],
-      isAuthenticated: false,
       event: { type: 'uninstall', locator: 'captured.account_id=1825528', deauthorization: true },
     },
     {
@@ -106,7 +105,6 @@ export default {
           { event: { type: 'update_column_value', triggerUuid: 'u1' } },
         ),
       covers: ['key', 'algorithm', 'header:Authorization'],
-      isAuthenticated: false,
       event: { id: 'u1', type: 'update_column_value', locator: 'captured.account_id=1825528' },
     },
     {

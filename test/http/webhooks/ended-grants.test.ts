@@ -56,11 +56,14 @@ test('a body of one shop, sent with the topic and the shop of another in headers
   const id = await imported('shopify', { params: { shop: 'victims' } });
   const own = { id: 7, myshopify_domain: 'attackers.myshopify.com' };
   await fromShopify(own, 'victims', 'app/uninstalled');
-  await fromShopify({ id: 8, note: 'an order' }, 'victims', 'app/uninstalled');
   await fromShopify({ shop_id: 7, shop_domain: 'attackers.myshopify.com' }, 'victims', 'shop/redact');
   expect(await statusOf(id)).toBe('active');
   await fromShopify({ id: 9, myshopify_domain: 'victims.myshopify.com' }, 'victims', 'app/uninstalled');
   expect(await statusOf(id)).toBe('needs_reauth');
+  // As the headers say where the body names none.
+  const unnamed = await imported('shopify', { params: { shop: 'unnamed' } });
+  await fromShopify({ id: 10 }, 'unnamed', 'app/uninstalled');
+  expect(await statusOf(unnamed)).toBe('needs_reauth');
 });
 
 test('a token that does not cover the body says of no account that the app was uninstalled there', async () => {
