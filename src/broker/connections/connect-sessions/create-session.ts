@@ -58,8 +58,8 @@ export interface CreateSessionParts {
   returnOrigins: readonly string[];
 }
 
-/** A request whose integration and owner are known. */
-type Place = ConnectSessionRequest & { integration: string; owner: string };
+/** A request whose integration and owner are known. `renewed`: the connection to renew, if it is one that the caller sees. */
+type Place = ConnectSessionRequest & { integration: string; owner: string; renewed?: Connection | undefined };
 
 export type CreateSession = (
   call: Call,
@@ -71,38 +71,16 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
   const { store, targets, sources, access, clock, publicUrl, returnOrigins } = parts;
   const stepUp = createStepUp(parts);
 
-  /** The label of the connection to renew, or why it cannot be renewed. */
-  async function renewable(call: Call, wanted: Place, id: string): Promise<string | Refusal | InputIssue[]> {
-    const connection = await store.connection(id);
-    if (!connection || !sees(call, connection)) return refuse({ code: 'not_found', what: 'connection', id });
-    if (connection.integration !== wanted.integration || connection.owner !== wanted.owner) {
-      return [{ path: 'connection_id', message: 'is a connection of another integration or owner' }];
-    }
-    if (connection.status === 'revoked') return refuse({ code: 'connection_revoked', connection_id: id });
-    if (wanted.label !== undefined && wanted.label !== connection.label) {
-      return [{ path: 'label', message: 'a renewed connection keeps its label: leave it out' }];
-    }
-    return connection.label;
-  }
-
-  /** With the integration and owner of the connection that is to be renewed, where the request names none. */
+  /** With the connection that is to be renewed, and its integration and owner where the request names none. */
   async function placed(call: Call, request: ConnectSessionRequest): Promise<Place | Refusal> {
-    const { integration, owner, connectionId: id } = request;
-    if (integration !== undefined && owner !== undefined) return { ...request, integration, owner };
-    if (id === undefined) {
-      const missing = { integration, owner };
-      const issues = (['integration', 'owner'] as const)
-        .filter((path) => missing[path] === undefined)
-        .map((path) => ({ path, message: 'is required without a connection_id' }));
-      return invalid(issues);
-    }
-    const connection = await store.connection(id);
-    if (!connection || !sees(call, connection)) return refuse({ code: 'not_found', what: 'connection', id });
-    return {
-      ...request,
-      integration: integration ?? connection.integration,
-      owner: owner ?? connection.owner,
-    };
+    const { connectionId: id } = request;
+    const stored = id === undefined ? undefined : await store.connection(id);
+    const renewed = stored && sees(call, stored) ? stored : undefined;
+    const { integration = renewed?.integration, owner = renewed?.owner } = request;
+    if (integration !== undefined && owner !== undefined) return { ...request, integration, owner, renewed };
+    if (id !== undefined) return refuse({ code: 'not_found', what: 'connection', id });
+    const missing = Object.entries({ integration, owner }).filter(([, value]) => value === undefined);
+    return invalid(missing.map(([path]) => ({ path, message: 'is required without a connection_id' })));
   }
 
   /** The integration as it may be connected: what is wrong with the rest is added to `issues`. */
@@ -112,7 +90,7 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
     wanted: Place,
     issues: InputIssue[],
   ): Promise<{ params: Record<string, string>; found: ResolvedIntegration } | Refusal> {
-    const { integration, owner, connectionId } = wanted;
+    const { integration, owner, connectionId, renewed } = wanted;
     const denied = access.denied(call, action, integration, owner);
     if (denied) return denied;
     const found = await targets.find(integration);
@@ -128,7 +106,6 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
     const identifying = isCode(found.auth) ? unproven : identifyingFields(found.provider, found.auth);
     const among = (fields: object) =>
       Object.fromEntries(Object.entries(params).filter(([name]) => Object.hasOwn(fields, name)));
-    const renewed = connectionId === undefined ? undefined : await store.connection(connectionId);
     // They could name the account of an owner whom the caller must not speak for.
     const statesWhose = Object.entries(among(identifying)).some(
       ([name, value]) => renewed?.owner !== owner || renewed.params[name] !== value,
@@ -239,27 +216,36 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
     const asked = await placed(call, request);
     if (asked instanceof Refusal) return asked;
     const startedAt = clock.now();
-    const isThere = ({ integration, owner }: Connection) =>
-      integration === asked.integration && owner === asked.owner && sees(call, { integration, owner });
-    const wanted = await stepUp.widened(asked, isThere);
+    const wanted = await stepUp.widened(asked, isOf(asked) ? asked.renewed : undefined);
     if (wanted instanceof Refusal) return wanted;
     const issues = displayIssues(request);
     const found = await permitted(call, action, wanted, issues);
     if (found instanceof Refusal) return found;
-    let label = wanted.label ?? '';
-    if (wanted.connectionId !== undefined) {
-      const renewed = await renewable(call, wanted, wanted.connectionId);
-      if (renewed instanceof Refusal) return renewed;
-      if (typeof renewed === 'string') label = renewed;
-      else issues.push(...renewed);
-    }
+    const renewal = wanted.connectionId === undefined ? [] : renewalIssues(wanted, wanted.connectionId);
+    if (renewal instanceof Refusal) return renewal;
+    issues.push(...renewal);
     if (issues.length > 0) return invalid(issues);
-    const renewed = wanted.connectionId === undefined ? undefined : await store.connection(wanted.connectionId);
+    const { renewed, challenge, owner } = wanted;
     const unusable =
-      (renewed && wanted.challenge && (await parts.challenges.check(renewed, wanted.challenge))) ??
-      (await locate(found.found, found.params, wanted.owner, renewed, startedAt));
+      (renewed && challenge && (await parts.challenges.check(renewed, challenge))) ??
+      (await locate(found.found, found.params, owner, renewed, startedAt));
+    const label = renewed?.label ?? wanted.label ?? '';
     return unusable ?? add(call, wanted, { params: found.params, label });
   };
+}
+
+const isOf = ({ integration, owner, renewed }: Place): boolean =>
+  renewed?.integration === integration && renewed.owner === owner;
+
+/** Why it cannot be renewed. */
+function renewalIssues(wanted: Place, id: string): InputIssue[] | Refusal {
+  const { renewed, label } = wanted;
+  if (!renewed) return refuse({ code: 'not_found', what: 'connection', id });
+  if (!isOf(wanted)) return [{ path: 'connection_id', message: 'is a connection of another integration or owner' }];
+  if (renewed.status === 'revoked') return refuse({ code: 'connection_revoked', connection_id: id });
+  return label === undefined || label === renewed.label
+    ? []
+    : [{ path: 'label', message: 'a renewed connection keeps its label: leave it out' }];
 }
 
 /** What is missing, and is not asked for in the browser. */

@@ -5,7 +5,7 @@ import { type Refusal, refuse } from '../../../domain/errors.ts';
 import type { ConnectSession } from '../../../domain/integration.ts';
 import { fitsRequest, parseBearerChallenge } from '../../../domain/protected-resource.ts';
 import { STEP_UP_WINDOW_MS } from '../../../domain/time-limits.ts';
-import type { ResourceChallenge, Store } from '../../../ports/index.ts';
+import type { ResourceChallenge } from '../../../ports/index.ts';
 import type { Challenges } from '../../resources/index.ts';
 
 /** Of one connection within `STEP_UP_WINDOW_MS`, its first one and renewals included: a step-up is no further one. */
@@ -13,10 +13,10 @@ const MOST_AUTHORIZATIONS = 3;
 
 export interface StepUp {
   /**
-   * The request with all scopes; without a challenge, as it is, and for a connection that is not there for who asks: its scopes
+   * The request with all scopes; without a challenge, as it is, and without a connection that is there for who asks: its scopes
    * are told to no one else. Refuses with `invalid_request`. Rejects with `StoreError`.
    */
-  widened<R extends StepUpRequest>(request: R, isThere: (connection: Connection) => boolean): Promise<R | Refusal>;
+  widened<R extends StepUpRequest>(request: R, connection: Connection | undefined): Promise<R | Refusal>;
   /** Which authorizations count, and how many there may be. */
   counted(now: number): { since: number; most: number };
   exhausted(session: Pick<ConnectSession, 'connectionId'>): Refusal;
@@ -28,21 +28,15 @@ interface StepUpRequest {
   challenge?: ResourceChallenge | undefined;
 }
 
-interface Parts {
-  store: Pick<Store, 'connection'>;
-  challenges: Pick<Challenges, 'sourceOf'>;
-}
-
-export function createStepUp({ store, challenges }: Parts): StepUp {
+export function createStepUp({ challenges }: { challenges: Pick<Challenges, 'sourceOf'> }): StepUp {
   return {
-    async widened(request, isThere) {
+    async widened(request, connection) {
       const { challenge, connectionId, scopes = [] } = request;
       if (challenge === undefined) return request;
       if (connectionId === undefined) return invalid('connection_id', 'is required with a challenge');
       const named = parseBearerChallenge(challenge.wwwAuthenticate);
       if (!named) return invalid('challenge.www_authenticate', 'has no Bearer challenge (RFC 6750)');
-      const connection = await store.connection(connectionId);
-      if (!connection || !isThere(connection)) return request;
+      if (!connection) return request;
       const before = (await challenges.sourceOf(connection))?.asked ?? [];
       const all = new Set([...before, ...connection.scopes, ...scopes, ...(named.scopes ?? [])]);
       if (!fitsRequest([...all]))
