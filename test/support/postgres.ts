@@ -59,29 +59,57 @@ let made = 0;
 
 /** The URL of a new database: an empty one, or a copy of `template` (a URL; no client may be connected to it). */
 export async function aDatabase(template?: string): Promise<string> {
-  const url = new URL(await postgresUrl());
-  const name = `test_${process.pid}_${++made}`;
-  const from = template === undefined ? 'template0' : new URL(template).pathname.slice(1);
-  await asked(url.href, `create database ${name} template ${from} strategy file_copy`);
-  url.pathname = name;
-  return url.href;
+  const from = template === undefined ? 'template0' : nameIn(template);
+  return create(`test_${process.pid}_${++made}`, from);
 }
 
-const clearing = new Map<string, Promise<Client>>();
+/**
+ * The URL of the database of this name. The first worker that asks for it creates it and calls `fill`, which leaves no client
+ * connected to it; the others wait.
+ */
+export async function sharedDatabase(name: string, fill: (url: string) => Promise<void>): Promise<string> {
+  const url = await postgresUrl();
+  const client = await clientOf(url);
+  await client.query('select pg_advisory_lock(1)');
+  try {
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [name]);
+    if (rowCount === 0) {
+      await client.query(`drop database if exists ${name}_unfinished`);
+      await fill(await create(`${name}_unfinished`, 'template0'));
+      await client.query(`alter database ${name}_unfinished rename to ${name}`);
+    }
+  } finally {
+    await client.query('select pg_advisory_unlock(1)');
+  }
+  return at(url, name);
+}
 
-/** One for all calls of a worker: a new connection takes longer than the deletion. */
-function clientFor(url: string): Promise<Client> {
+async function create(name: string, template: string): Promise<string> {
+  const url = await postgresUrl();
+  await (await clientOf(url)).query(`create database ${name} template ${template} strategy file_copy`);
+  return at(url, name);
+}
+
+const nameIn = (url: string): string => new URL(url).pathname.slice(1);
+const at = (url: string, name: string): string => Object.assign(new URL(url), { pathname: name }).href;
+
+const clients = new Map<string, Promise<Client>>();
+
+/** One for all calls of a worker: a new connection takes longer than to copy or to clear a database. */
+function clientOf(url: string): Promise<Client> {
+  const known = clients.get(url);
+  if (known !== undefined) return known;
   const client = new Client({ connectionString: url });
   // The server ends before the worker does.
   client.on('error', () => undefined);
   const opened = client.connect().then(() => client);
-  clearing.set(url, opened);
+  clients.set(url, opened);
   return opened;
 }
 
 /** Deletes every row of it but those of the processes that have it open: twenty times as fast as another copy. */
 export async function clear(url: string): Promise<void> {
-  const client = await (clearing.get(url) ?? clientFor(url));
+  const client = await clientOf(url);
   await client.query(
     `do $$ declare name text; begin
        set local session_replication_role = replica;

@@ -2,16 +2,13 @@
 import { onTestFinished } from 'vitest';
 import type { Store } from '../../src/ports/index.ts';
 import { migratePostgres, openPostgres } from '../../src/stores/postgres/store.ts';
-import { aDatabase } from './postgres.ts';
+import { aDatabase, sharedDatabase } from './postgres.ts';
 
 let template: Promise<string> | undefined;
 
 /** The URL of a new database with empty tables. */
 export async function createMigratedDatabase(): Promise<string> {
-  template ??= aDatabase().then(async (url) => {
-    await migratePostgres(url);
-    return url;
-  });
+  template ??= sharedDatabase('migrated', migratePostgres);
   return aDatabase(await template);
 }
 

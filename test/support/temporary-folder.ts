@@ -1,7 +1,7 @@
 // The folder for temporary files of a run: in memory where there is room, since every commit of SQLite waits for the disk
 // otherwise (milliseconds, for what takes a tenth of one). `VALETKEY_TEST_FOLDER` names another place; empty: `tmpdir()`.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const IN_MEMORY = '/dev/shm';
@@ -21,6 +21,8 @@ export default function setup(): () => void {
     if (folder !== undefined) rmSync(folder, { recursive: true });
     return () => undefined;
   }
+  // The user that PostgreSQL runs as, where the tests run as root, has a folder in it.
+  chmodSync(folder, 0o711);
   const before = process.env.TMPDIR;
   process.env.TMPDIR = folder;
   return () => {
