@@ -195,8 +195,10 @@ const broker = await build({
 asciiOnly(join(outdir, BROKER));
 const sender = await build({ ...scripts, ...entries('code', SENDER) });
 await build({ ...scripts, ...entries('code', PARSE_ENTRY) });
-await build({ ...modules, ...entries('code', BACKGROUND_WORKER, ...others) });
+await build({ ...modules, ...entries('code', BACKGROUND_WORKER) });
 const cli = await build({ ...modules, ...entries('code/cli', 'src/cli.ts', BACKGROUND_WORKER) });
+// In a folder of their own: the rest is the same without them.
+if (others.length > 0) await build({ ...modules, ...entries('others', ...others, BACKGROUND_WORKER) });
 
 // An older Node would name an export that it does not have.
 const START = [

@@ -2,12 +2,11 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, globSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { validate } from 'dockerfile-utils';
 import { describe, expect, it, vi } from 'vitest';
-import { bundled } from '../support/bundle.ts';
 import { buildImageFolder, copies, dockerfile, instructions, ROOT, shipped } from '../support/image.ts';
 
 /** For building the bundle. */
@@ -101,7 +100,7 @@ describe('the Dockerfile', () => {
   });
 
   it('starts from the copied files, passes its health check, opens no debugger on SIGUSR1, and stops on SIGTERM', async () => {
-    const { folder, remove } = await buildImageFolder(dirname(await bundled('main')));
+    const { folder, remove } = await buildImageFolder();
     expect(existsSync(join(folder, 'src/main.ts'))).toBe(false);
     const [, ...args] = commandOf(only('CMD'));
     const [, ...check] = commandOf(only('HEALTHCHECK'));

@@ -1,8 +1,8 @@
 // The bundle that the image runs, for tests that start many brokers as processes: it starts in a fifth of the time that
 // the sources take. It is built when the first test needs it, once for all workers, and removed after the run.
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join, parse } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -23,6 +23,8 @@ const PROGRAMS = {
   writer: 'test/stores/sqlite/writer.ts',
   'reads-writer': 'test/stores/sqlite/reads-writer.ts',
 };
+/** Where build.ts puts them. */
+const OTHERS = 'others';
 const BUILD_TIMEOUT_MS = 60_000;
 
 export default function setup({ provide }: TestProject): () => void {
@@ -42,7 +44,13 @@ export const bundled = async (name: 'main' | 'cli'): Promise<string> => join(awa
 
 /** The path of a program of the tests. */
 export const bundledProgram = async (name: keyof typeof PROGRAMS): Promise<string> =>
-  join(await bundleFolder(), 'code', `${name}.js`);
+  join(await bundleFolder(), OTHERS, `${parse(PROGRAMS[name]).name}.js`);
+
+/** Copies all that the image has of it into this folder. */
+export async function copyBundle(to: string): Promise<void> {
+  const from = await bundleFolder();
+  cpSync(from, to, { recursive: true, filter: (path) => path !== join(from, OTHERS) });
+}
 
 async function bundleFolder(): Promise<string> {
   const folder = inject('bundle');

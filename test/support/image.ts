@@ -1,10 +1,9 @@
 // The image's file system without a container engine: the files that the Dockerfile's last stage copies, with the bundle.
-import { execFile } from 'node:child_process';
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { copyBundle } from './bundle.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8');
@@ -52,8 +51,8 @@ export interface Image {
   remove(): void;
 }
 
-/** The image's files in a new folder, with the bundle of this folder; by default it is built, with its compile cache. */
-export async function buildImageFolder(bundle?: string): Promise<Image> {
+/** The image's files in a new folder, with the bundle and its compile cache. */
+export async function buildImageFolder(): Promise<Image> {
   const folder = mkdtempSync(join(tmpdir(), 'valetkey-image-'));
   for (const { sources, to } of copies(shipped)) {
     for (const source of sources.flatMap((pattern) => globSync(pattern, { cwd: ROOT }))) {
@@ -61,7 +60,6 @@ export async function buildImageFolder(bundle?: string): Promise<Image> {
       cpSync(join(ROOT, source), join(folder, to.endsWith('/') ? join(to, basename(source)) : to), { recursive: true });
     }
   }
-  if (bundle !== undefined) cpSync(bundle, join(folder, 'dist'), { recursive: true });
-  else await promisify(execFile)(process.execPath, ['build.ts', join(folder, 'dist')], { cwd: ROOT });
+  await copyBundle(join(folder, 'dist'));
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
