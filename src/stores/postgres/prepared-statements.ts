@@ -39,14 +39,16 @@ const ORDER = [0, 0, 1, 0, 1, 1, 0];
  */
 export async function supportsNamedStatements(one: Pool, other: Pool): Promise<boolean> {
   const clients: PoolClient[] = [];
+  let areNamesKept = false;
   try {
     for (const pool of [one, other]) clients.push(await pool.connect());
     for (const i of ORDER) await clients[i]!.query(PROBE);
-    return true;
+    areNamesKept = true;
   } catch (error) {
-    if (isForeignName(error)) return false;
-    throw error;
+    if (!isForeignName(error)) throw error;
   } finally {
-    for (const client of clients) client.release(true);
+    // A client that takes a name for known is of no use without names.
+    for (const client of clients) client.release(!areNamesKept);
   }
+  return areNamesKept;
 }
