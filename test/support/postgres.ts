@@ -99,7 +99,8 @@ const clients = new Map<string, Promise<Client>>();
 function clientOf(url: string): Promise<Client> {
   const known = clients.get(url);
   if (known !== undefined) return known;
-  const client = new Client({ connectionString: url });
+  // Tests may ask for several at once.
+  const client = new Client({ connectionString: url, pipeline: true });
   // The server ends before the worker does.
   client.on('error', () => undefined);
   const opened = client.connect().then(() => client);
