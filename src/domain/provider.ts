@@ -5,6 +5,7 @@ import { type ParamField, type Params, placeholders, type Values, valuesOf } fro
 import { urlsAt } from './host-patterns.ts';
 import { applySettings } from './param-settings.ts';
 import type { Provider } from './provider-schema.ts';
+import type { WebhookEndpointDialect, WebhookLocator } from './webhook-dialect.ts';
 
 export type { Provider } from './provider-schema.ts';
 
@@ -80,6 +81,12 @@ export function unprovenFields(provider: Provider, auth: AuthMode): Params {
   return Object.fromEntries(Object.entries(fields).filter(([, { unproven }]) => unproven));
 }
 
+/** All by which the events of an endpoint find connections. */
+const allLocators = ({ connection, deauthorization, hold }: WebhookEndpointDialect): WebhookLocator[] =>
+  [{ connection }, ...deauthorization, ...hold].flatMap((of) => of.connection ?? []);
+
+const OF_PARAMS = 'params.';
+
 /**
  * Those that say whose account it is, proved by the credentials or not: webhooks find a connection by them, its account is named
  * or its limits are counted by them. An import is not tried, so that it proves none.
@@ -87,10 +94,9 @@ export function unprovenFields(provider: Provider, auth: AuthMode): Params {
 export function identifyingFields(provider: Provider, auth: AuthMode): Params {
   const scope = provider.rate_limits?.scope;
   const counted = typeof scope === 'object' ? [scope.captured] : [];
-  const found = Array.from(
-    JSON.stringify(provider.webhooks).matchAll(/"match":"params\.([a-z0-9_]+)"/g),
-    ([, name]) => name,
-  );
+  const found = Object.values(provider.webhooks)
+    .flatMap(allLocators)
+    .flatMap(({ match }) => (match.startsWith(OF_PARAMS) ? [match.slice(OF_PARAMS.length)] : []));
   const named = isCode(auth) && auth.account ? placeholders([auth.account.issuer, ...auth.account.id].join()) : [];
   const names = new Set([...counted, ...found, ...named]);
   const fields = Object.entries(connectionFields(provider, auth));
