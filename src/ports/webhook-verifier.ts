@@ -71,8 +71,8 @@ export type WebhookVerdict =
     }
   /** A handshake: it is answered, and nothing is stored but a key that it brought. */
   | { kind: 'handshake'; answer: WebhookAnswer; learnedSecret: string | null }
-  /** `reason`: a word for metrics and the log, without anything that was sent. */
-  | { kind: 'refused'; status: 401 | 404 | 405 | 413; reason: string };
+  /** `reason`: a word for metrics and the log, without anything that was sent. `allow`: of 405, the header (RFC 9110 10.2.1). */
+  | { kind: 'refused'; status: 401 | 404 | 405 | 413; reason: string; allow?: string };
 
 /** Never throws for anything that was sent: that is a refusal. */
 export interface WebhookVerifier {

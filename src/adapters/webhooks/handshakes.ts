@@ -34,9 +34,9 @@ export async function answerHandshake(
 export const mayBeHandshake = ({ handshake }: WebhookEndpointDialect, scope: Scope): boolean =>
   handshake.some(({ signed, when }) => !signed && hold(withoutBody(when), scope));
 
-/** Whether one is made by this method, so that this request is a wrong one. */
-export const hasHandshakeBy = ({ handshake }: WebhookEndpointDialect, method: string): boolean =>
-  handshake.some(({ when: { method: by } }) => by === method || (Array.isArray(by) && by.includes(method)));
+/** By which one is made: another request by one of them is a wrong one. */
+export const handshakeMethods = ({ handshake }: WebhookEndpointDialect): string[] =>
+  handshake.flatMap(({ when: { method } }) => (typeof method === 'string' || Array.isArray(method) ? method : []));
 
 /** Only while an admin waits for it: else the first to send one would choose the key. */
 function keyIn(place: string, scope: Scope): string | undefined {

@@ -8,7 +8,7 @@ import { answerOf } from './answers.ts';
 import { blankSecrets } from './blanked-secrets.ts';
 import { endpointsFor, receiving, secretHeadersOf } from './endpoints.ts';
 import { eventsOf } from './events.ts';
-import { answerHandshake, hasHandshakeBy, mayBeHandshake } from './handshakes.ts';
+import { answerHandshake, handshakeMethods, mayBeHandshake } from './handshakes.ts';
 import { keyBytes } from './keys.ts';
 import { createCertificates } from './schemes/certificates.ts';
 import { precheckScheme, verifyScheme } from './schemes/index.ts';
@@ -50,7 +50,7 @@ export function createWebhookVerifier({ fetch, clock, roots }: WebhookVerifierPa
       if (answered !== undefined) return typeof answered === 'string' ? refusal(answered) : answered;
     }
     const endpoint = endpoints.find(({ methods }) => (methods as string[]).includes(request.method));
-    if (!endpoint) return refusal(missing(endpoints, request.method));
+    if (!endpoint) return missing(endpoints, request.method);
     return verifyAt(endpoint, scope);
   }
 
@@ -89,7 +89,8 @@ export function createWebhookVerifier({ fetch, clock, roots }: WebhookVerifierPa
       const endpoints = endpointsFor(webhooks, scope);
       if (endpoints.some((endpoint) => mayBeHandshake(endpoint, scope))) return undefined;
       const endpoint = endpoints.find(({ methods }) => (methods as string[]).includes(request.method));
-      const reason = endpoint ? precheckScheme(endpoint, scope) : missing(endpoints, request.method);
+      if (!endpoint) return missing(endpoints, request.method);
+      const reason = precheckScheme(endpoint, scope);
       return reason === undefined ? undefined : refusal(reason);
     },
     maxBody,
@@ -100,10 +101,13 @@ export function createWebhookVerifier({ fetch, clock, roots }: WebhookVerifierPa
 const maxBody = (webhooks: ProviderWebhooks): number =>
   Math.max(0, ...receiving(webhooks, undefined).map(({ max_body: bytes }) => bytes));
 
-/** A handshake of this method that was wrong, a method that nothing takes, or headers that are of no endpoint. */
-function missing(endpoints: readonly WebhookEndpointDialect[], method: string): RefusalReason {
-  if (endpoints.length === 0) return 'no_endpoint';
-  return endpoints.some((endpoint) => hasHandshakeBy(endpoint, method)) ? 'no_signature' : 'method';
+/** Of a handshake of this method that was wrong, a method that nothing takes, or headers that are of no endpoint. */
+function missing(endpoints: readonly WebhookEndpointDialect[], method: string): Refusal {
+  if (endpoints.length === 0) return refusal('no_endpoint');
+  const handshakes = endpoints.flatMap(handshakeMethods);
+  if (handshakes.includes(method)) return refusal('no_signature');
+  const methods = [...endpoints.flatMap((endpoint) => endpoint.methods), ...handshakes];
+  return { ...refusal('method'), allow: [...new Set(methods)].join(', ') };
 }
 
 /** What a challenge is signed with. */

@@ -170,7 +170,7 @@ describe('a timestamp', () => {
 describe('a request', () => {
   it('by another method: 405, or 401 where a handshake has it', async () => {
     const keys = { secrets: ['secret'] };
-    expect(await verify(plain, { method: 'GET' }, keys)).toMatchObject({ status: 405 });
+    expect(await verify(plain, { method: 'GET' }, keys)).toMatchObject({ status: 405, allow: 'POST' });
     const webhooks = endpointOf({
       ...signedBody,
       handshake: [{ when: { method: 'GET', 'query:c': true }, answer: { text: '{query:c}' } }],

@@ -338,7 +338,9 @@ describe('what is refused', () => {
   });
 
   test('another method is 405, and a body that is too large 413', async () => {
-    expect((await team.send('', { method: 'DELETE' })).status).toBe(405);
+    const deleting = await team.send('', { method: 'DELETE' });
+    expect(deleting.status).toBe(405);
+    expect(deleting.headers.get('allow')).toBe('POST');
     const large = JSON.stringify({ ...event, filler: 'x'.repeat(1_100_000) });
     expect(await team.send(large)).toMatchObject({ status: 413, body: '' });
   });

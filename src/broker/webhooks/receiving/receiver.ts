@@ -168,9 +168,9 @@ export function createWebhookReceiver(parts: Parts): InvalidatingReceiver {
       const path = `/webhooks/${integration}${hook === undefined ? '' : '/…'}`;
       const contentType = request.headers['content-type']?.slice(0, 256) ?? null;
       const about = { integration, method: request.method.slice(0, 20), path, contentType };
-      const refused = (status: number, reason: string, body?: Uint8Array): WebhookAnswer => {
+      const refused = (status: number, reason: string, body?: Uint8Array, allow?: string): WebhookAnswer => {
         refusals.note({ ...about, reason, body });
-        return empty(status);
+        return empty(status, allow === undefined ? {} : { allow });
       };
       if (hook !== undefined && !isHook(hook, sender.settings)) return refused(404, 'hook');
       const until = sender.settings.handshakeUntil;
@@ -180,7 +180,7 @@ export function createWebhookReceiver(parts: Parts): InvalidatingReceiver {
         mayLearnKey: until !== null && until > clock.now(),
       };
       const early = verifier.precheck(sender.webhooks, request, keys);
-      if (early) return refused(early.status, early.reason);
+      if (early) return refused(early.status, early.reason, undefined, early.allow);
       const maxBody = verifier.maxBody(sender.webhooks);
       if (length !== undefined && length > maxBody) return refused(413, 'too_large');
       if (clock.monotonic() < fullUntil) return full(integration);
@@ -197,7 +197,7 @@ export function createWebhookReceiver(parts: Parts): InvalidatingReceiver {
         async receive(body) {
           try {
             const verdict = await verifier.verify(sender.webhooks, { ...request, body }, keys);
-            if (verdict.kind === 'refused') return refused(verdict.status, verdict.reason, body);
+            if (verdict.kind === 'refused') return refused(verdict.status, verdict.reason, body, verdict.allow);
             admission.giveBack(integration, address);
             if (verdict.kind === 'handshake')
               return await handshake(integration, verdict, () => refused(401, 'no_window', body));
