@@ -4,9 +4,10 @@
 export type Change =
   /**
    * `generation`: the current one. A refresh that changed nothing but tokens may be left out where it was made: who committed it
-   * has its token. Of several of them, the last one may stand for all.
+   * has its token. Of several of them, the last one may stand for all. `isRefresh`: it was such a one; see
+   * `StoreTraits.marksRefreshes`.
    */
-  | { kind: 'connection'; id: string; generation: number }
+  | { kind: 'connection'; id: string; generation: number; isRefresh?: true }
   | { kind: 'integration'; id: string }
   /** Callers, their permissions, or their keys. */
   | { kind: 'callers' }

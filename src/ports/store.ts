@@ -81,6 +81,11 @@ export interface Store
 export interface StoreTraits {
   /** A standby may take over that lacks the last commits: what was committed recently may have to be repeated. */
   mayLoseCommits: boolean;
+  /**
+   * True: changes that are refreshes which changed nothing but tokens say so, and a later one may stand for several. False: none is
+   * missing, and the generations show it.
+   */
+  marksRefreshes: boolean;
   /** How changes are delivered when nothing prevents it: a pooler in between may turn `pushed` into `polled`. */
   changeFeed: ChangeFeed['delivery'];
 }

@@ -262,8 +262,8 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       sha256: '7276ce7da62fa2d485b26adab7a0bd2351476dffd982fdfa66f674bca64e3b71',
     },
     '0032_refreshed_leases': {
-      when: 1796056165958,
-      sha256: '565b44dcd4c81818fff12605e2474884a0800e0b68d3ccb8ca9cfb3fdf7b8830',
+      when: 1796064108538,
+      sha256: 'b0dd3ab81c5c1b0463eb6a1899807e44e472a4826d3815eb3045cf32651df7a1',
     },
   },
 };

@@ -38,6 +38,7 @@ interface Parts {
     | 'subscribe'
     | 'untilApplied'
     | 'connectionVersions'
+    | 'traits'
   >;
   adminKey: string | undefined;
   /** For callers that have none of their own; null: none. */

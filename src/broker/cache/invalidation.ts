@@ -25,7 +25,7 @@ export interface ChangeHandlers {
 }
 
 interface Parts extends ChangeHandlers {
-  store: Pick<Store, 'subscribe' | 'connectionVersions'>;
+  store: Pick<Store, 'subscribe' | 'connectionVersions'> & { traits: Pick<Store['traits'], 'marksRefreshes'> };
   tokenCache: TokenCache;
   callerCache: Pick<CallerCache, 'reload' | 'sessionsEnded' | 'recheckSessions'>;
   log: Logger;
@@ -133,11 +133,11 @@ export async function startInvalidation({
     const ended = changes.flatMap((change) => (change.kind === 'session_ended' ? [change.id] : []));
     callerCache.sessionsEnded(ended);
     if (ended.length > 0) callersChanged();
-    const generations = generationsOf(changes);
-    connectionsChanged(everything ? undefined : [...generations.keys()]);
-    const applying: Promise<void>[] = [
-      compareAll([...generations.keys()], ({ id, generation }) => !areRefreshes(generations.get(id) ?? [], generation)),
-    ];
+    const changed = Map.groupBy(changes.filter(isOfConnection), ({ id }) => id);
+    connectionsChanged(everything ? undefined : [...changed.keys()]);
+    const mayHaveEnded = ({ id, generation }: Connection) =>
+      !areRefreshes(changed.get(id) ?? [], generation, store.traits.marksRefreshes);
+    const applying: Promise<void>[] = [compareAll([...changed.keys()], mayHaveEnded)];
     if (everything) applying.push(compareAll(tokenCache.cachedIds(), () => false));
     if (everything) integrationChanged(undefined);
     if (everything || kinds.has('signing_keys')) signingKeysChanged();
@@ -165,15 +165,10 @@ export async function startInvalidation({
   };
 }
 
-/** By connection, in the order of the feed. */
-function generationsOf(changes: Change[]): Map<string, number[]> {
-  const generations = new Map<string, number[]>();
-  for (const change of changes)
-    if (change.kind === 'connection')
-      generations.set(change.id, [...(generations.get(change.id) ?? []), change.generation]);
-  return generations;
-}
+type ConnectionChange = Extract<Change, { kind: 'connection' }>;
+const isOfConnection = (change: Change): change is ConnectionChange => change.kind === 'connection';
 
 /** A refresh brings a new generation; any other change of a connection leaves its generation as it is. */
-const areRefreshes = (generations: number[], cached: number): boolean =>
-  generations.every((generation) => generation > cached) && new Set(generations).size === generations.length;
+const areRefreshes = (changes: ConnectionChange[], cached: number, areMarked: boolean): boolean =>
+  changes.every(({ generation, isRefresh }) => generation > cached && (isRefresh || !areMarked)) &&
+  new Set(changes.map(({ generation }) => generation)).size === changes.length;

@@ -3,7 +3,7 @@
 import type { Pool } from 'pg';
 import { CHANGE_FEED_STALE_MS, CHANGE_REPEAT_MS } from '../../domain/time-limits.ts';
 import type { Change } from '../../ports/index.ts';
-import { changeFrom } from '../shared/changes.ts';
+import { type ChangeRow, changeFrom } from '../shared/changes.ts';
 import { BARRIER, BEGIN, MAX_ROWS, READ, REFRESH, type ReadRow, type Snapshot, snapshotOf } from './change-rows.ts';
 import { untilSerialized } from './database.ts';
 import { isForeignName } from './errors.ts';
@@ -120,14 +120,34 @@ export async function createChangeReader({
     moveTo(snapshotOf(row!.snapshot), startedAt);
   }
 
+  /** Whatever has changed. What is longer ago may be deleted, and more than can be read. */
+  async function startOver(isBack: boolean): Promise<void> {
+    await begin();
+    report([...(isBack ? [{ kind: 'reconnected' } as const] : []), { kind: 'everything' }]);
+    acknowledge();
+  }
+
   /** After a loss, the changes of the last minute are read again: a standby may have given their numbers to others. */
   async function readChanges(): Promise<void> {
     const startedAt = now();
     const isBack = wasLost;
     wasLost = false;
+    if (startedAt - readAt > CHANGE_FEED_STALE_MS) return startOver(isBack);
     const since = isBack ? earlier[0]!.snapshot : snapshot;
     let reached: Snapshot | undefined;
     let isAwaited = false;
+    const refreshes = new Set<string>();
+    function reported(row: ReadRow & ChangeRow): Change[] {
+      const change = changeFrom(row);
+      if (change.kind !== 'connection') return [change];
+      const key = `${row.xid} ${change.generation} ${change.id}`;
+      if (row.seq === REFRESH) {
+        refreshes.add(key);
+        return [{ ...change, isRefresh: true }];
+      }
+      // For replicas of the release before, it is among the changes too.
+      return refreshes.has(key) ? [] : [change];
+    }
     for (let after: Pick<ReadRow, 'xid' | 'seq' | 'lease'> = { xid: '0', seq: REFRESH, lease: '' }; ; ) {
       const from = [`${since.next}`, since.open, after.xid, after.seq, after.lease];
       const rows = await rowsAfter([...from, lastSeen.seq, lastRefresh?.id]);
@@ -135,19 +155,14 @@ export async function createChangeReader({
       const { snapshot: text, xid } = rows[0]!;
       const current = snapshotOf(text);
       const changes: Change[] = isBack && !reached ? [{ kind: 'reconnected' }] : [];
-      if (isAnotherServer(current, rows[0]!, startedAt) || startedAt - readAt > CHANGE_FEED_STALE_MS) {
-        await begin();
-        report([...changes, { kind: 'everything' }]);
-        return acknowledge();
-      }
+      if (isAnotherServer(current, rows[0]!, startedAt)) return startOver(changes.length > 0);
       // What is committed while the next pages are read is not visible in the snapshot of the first one, and read again.
       reached ??= current;
       const read = xid === null ? [] : rows;
       for (const row of read) {
         highest = Math.max(highest, Number(row.seq));
-        const isKnown = !isBack && own.has(row);
         if (row.kind === BARRIER) isAwaited ||= row.id !== holder;
-        else if (!isKnown) changes.push(changeFrom({ ...row, kind: row.kind }));
+        else if (isBack || !own.has(row)) changes.push(...reported({ ...row, kind: row.kind }));
       }
       if (changes.length > 0) report(changes);
       noteSeen(read, startedAt);

@@ -35,15 +35,23 @@ export interface Snapshot {
   open: string[];
 }
 
-/** Read on after $3, $4 and $5: the transaction, the number and the lease of the last row. */
-const CHANGED = `
-    select xid, seq, at, kind, id, generation, '' as lease from changes
-    where (xid, seq) > ($3::xid8, $4::bigint)`;
-const REFRESHED = `
-    select refreshed_xid, ${REFRESH}::bigint, null, 'connection', connection_id, refreshed_generation, connection_id from leases
-    where (refreshed_xid, ${REFRESH}::bigint, connection_id) > ($3::xid8, $4::bigint, $5::text) and refreshed_xid is not null`;
-/** Behind a subquery: the planner would take the length of the array for a reason to plan every read again. */
+/** Behind subqueries: the planner would take what it sees of them for a reason to plan every read again. */
+const NEXT = '(select $1::xid8)';
 const OPEN = '(select $2::xid8[])::xid8[]';
+/** The last row of the page before: its transaction, its number, its lease. */
+const AFTER = ['(select $3::xid8)', '(select $4::bigint)', '(select $5::text)'];
+const LATER = `>= ${NEXT}`;
+const ENDED = '< pg_snapshot_xmax(now.snapshot)';
+
+/** Each in the order of its index and no more than a page: a read does not fetch and sort all that there is. */
+const changed = (condition: string): string => `(
+    select xid, seq, at, kind, id, generation, '' as lease from changes
+    where (xid, seq) > (${AFTER[0]}, ${AFTER[1]}) and ${condition}
+    order by xid, seq limit ${MAX_ROWS})`;
+const refreshed = (condition: string): string => `(
+    select refreshed_xid, ${REFRESH}::bigint, null::bigint, 'connection', connection_id, refreshed_generation, connection_id from leases
+    where (refreshed_xid, ${REFRESH}::bigint, connection_id) > (${AFTER}) and refreshed_xid is not null and ${condition}
+    order by refreshed_xid, connection_id limit ${MAX_ROWS})`;
 /**
  * Not visible in the snapshot was what had begun and not ended ($2), and what began later ($1); not by its lowest number, which
  * a transaction of another application may hold back for hours. A database that was restored has changes of transactions that
@@ -54,10 +62,9 @@ export const READ = `
   select now.snapshot, c.*, (select at from changes where seq = $6) as last_at,
     (select coalesce(refreshed_xid, '0'::xid8) from leases where connection_id = $7) as last_refreshed
   from now left join lateral (
-    ${CHANGED} and xid >= $1::xid8 and xid < pg_snapshot_xmax(now.snapshot)
-    union all ${CHANGED} and xid = any(${OPEN})
-    union all ${REFRESHED} and refreshed_xid >= $1::xid8 and refreshed_xid < pg_snapshot_xmax(now.snapshot)
-    union all ${REFRESHED} and refreshed_xid = any(${OPEN})
+    ${changed(`xid ${LATER} and xid ${ENDED}`)} union all ${changed(`xid = any(${OPEN})`)}
+    union all ${refreshed(`refreshed_xid ${LATER} and refreshed_xid ${ENDED}`)}
+    union all ${refreshed(`refreshed_xid = any(${OPEN})`)}
   ) c on true
   order by c.xid, c.seq, c.lease limit ${MAX_ROWS}`;
 /** The last change there is. */

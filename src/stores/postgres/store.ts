@@ -78,7 +78,7 @@ export async function openPostgres(
     });
     let closing: Promise<void> | undefined;
     return {
-      traits: { mayLoseCommits: true, changeFeed: 'pushed' },
+      traits: { mayLoseCommits: true, marksRefreshes: true, changeFeed: 'pushed' },
       ...createIntegrationStore(access),
       ...createCallerStore(access),
       ...createDeclarativeFileStore(access),

@@ -190,7 +190,8 @@ export class GroupCommit {
   }
 
   #isSyncDue(): boolean {
-    const waitsForThread = this.#pending.length > 0 && this.#threadCommit.holdsCommits();
+    const waitsForThread =
+      this.#pending.length > 0 && this.#threadCommit.holdsCommits() && !this.#threadCommit.isSilent();
     return !this.#unsynced.isEmpty() && !this.#sync.isUnderWay() && !waitsForThread;
   }
 

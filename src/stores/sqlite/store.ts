@@ -126,7 +126,7 @@ export async function openSqlite(
     onEvents: eventListeners.add,
   };
   return {
-    traits: { mayLoseCommits: false, changeFeed: 'polled' },
+    traits: { mayLoseCommits: false, marksRefreshes: false, changeFeed: 'polled' },
     ...createIntegrationStore(access),
     ...createCallerStore(access),
     ...createDeclarativeFileStore(access),

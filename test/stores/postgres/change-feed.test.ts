@@ -270,7 +270,7 @@ describe('a routine refresh', () => {
       const held = { fence: claimed.fence, generation, isRoutine: true, keepsValues: true };
       const committing = by.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry, 'changes');
       expect(await committing).toBe('committed');
-      return { kind: 'connection', id, generation: generation + 1 };
+      return { kind: 'connection', id, generation: generation + 1, isRefresh: true };
     };
     return { id, refresh };
   }
@@ -306,7 +306,7 @@ describe('a routine refresh', () => {
     const { receives } = await watching(store);
     const made = await refresh(store);
     await other.revoke(id, 'unsupported', NOW, anEntry());
-    await receives(made);
+    await receives({ kind: 'connection', id, generation: made.generation });
   });
 
   test('is reported by a server that gave its number to another transaction', async () => {
@@ -354,7 +354,12 @@ describe('a routine refresh', () => {
     };
     return { ids, commit };
   }
-  const refreshOf = (id: string, generation: number): Change => ({ kind: 'connection', id, generation });
+  const refreshOf = (id: string, generation: number): Change => ({
+    kind: 'connection',
+    id,
+    generation,
+    isRefresh: true,
+  });
   const clientOf = async (url: string) => {
     const client = new Client(url);
     await client.connect();
@@ -439,7 +444,12 @@ describe('a routine refresh', () => {
     };
     expect(await changes(1)).toEqual([]);
     await asked(url, `insert into replicas (holder, seen_at, applied_seq) values ('earlier', clock_timestamp(), 0)`);
+    const { reported, receives } = await subscribed(url);
     expect(await changes(2)).toEqual(ids);
+    await put(await openTestStore(url), 'after');
+    await receives('after');
+    // Each once, though it is there twice.
+    expect(reported.slice(0, -1)).toEqual(ids.map((id) => refreshOf(id, 3)));
     // It may be frozen, or its clock set: it is not judged in minutes.
     await asked(url, `update replicas set seen_at = seen_at - interval '59 minutes' where holder = 'earlier'`);
     expect(await changes(3)).toEqual(ids);

@@ -214,6 +214,18 @@ test('what has changed since a snapshot, which is planned once', async () => {
   expect(Number(rows[0].generic_plans)).toBeGreaterThan(0);
 });
 
+test('whether a replica of the release before is there, where scans are switched off', async () => {
+  if (!hasPostgres()) return;
+  await client.query('set enable_seqscan = off');
+  const { rows } = await client.query(
+    `explain select exists (select from replicas where not reads_refreshes and seen_at > clock_timestamp() - interval '1 hour')`,
+  );
+  await client.query('reset enable_seqscan');
+  const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+  expect(plan).toContain('replicas_earlier');
+  expect(plan).not.toMatch(/Disabled|Seq Scan/);
+});
+
 test.each([{ endpoint: 'whe_5' }, { status: 'dead' as const }, {}])('deliveries in the range %j', async (range) => {
   if (!hasPostgres()) return;
   const filter = { status: 'dead' as const };

@@ -84,49 +84,61 @@ test('caller deleted while a broker starts: refused', async () => {
 });
 
 test.each([
-  ['was refreshed elsewhere is served until it can be', [2], true],
-  ['was refreshed and then ended is dropped', [2, 2], false],
-  ['has ended is dropped', [1], false],
-] as const)('change feed: a token that cannot be compared with the store and %s', async (_, generations, isKept) => {
-  const tokenCache = createTokenCache();
-  const held = toServedToken(aConnection({ generation: 1 }), 'a token', clock);
-  const { id } = held.connection;
-  tokenCache.put(held, tokenCache.ticket());
-  let tell: Parameters<Store['subscribe']>[0] = () => undefined;
-  let isAway = true;
-  const asked: string[][] = [];
-  const invalidation = await startInvalidation({
-    store: {
-      subscribe: async (told) => {
-        tell = told;
-        return { delivery: 'pushed', everyMs: 1, lagMs: () => 0, stop: async () => undefined };
+  ['was refreshed elsewhere is served until it can be', [{ generation: 2 }], true, false],
+  ['was refreshed and then ended is dropped', [{ generation: 2 }, { generation: 2 }], false, false],
+  ['has ended is dropped', [{ generation: 1 }], false, false],
+  ['is marked as refreshed is served until it can be', [{ generation: 3, isRefresh: true }], true, true],
+  ['was refreshed, of which no mark is left, and then ended is dropped', [{ generation: 2 }], false, true],
+  [
+    'is marked as refreshed, and ended, is dropped',
+    [{ generation: 2, isRefresh: true }, { generation: 2 }],
+    false,
+    true,
+  ],
+] as const)(
+  'change feed: a token that cannot be compared with the store and %s',
+  async (_, made, isKept, marksRefreshes) => {
+    const tokenCache = createTokenCache();
+    const held = toServedToken(aConnection({ generation: 1 }), 'a token', clock);
+    const { id } = held.connection;
+    tokenCache.put(held, tokenCache.ticket());
+    let tell: Parameters<Store['subscribe']>[0] = () => undefined;
+    let isAway = true;
+    const asked: string[][] = [];
+    const invalidation = await startInvalidation({
+      store: {
+        traits: { marksRefreshes },
+        subscribe: async (told) => {
+          tell = told;
+          return { delivery: 'pushed', everyMs: 1, lagMs: () => 0, stop: async () => undefined };
+        },
+        connectionVersions: async (ids) => {
+          asked.push(ids);
+          if (isAway) throw new StoreError('away');
+          return [{ id, status: 'revoked', generation: 2, issuedAt: 0 }];
+        },
       },
-      connectionVersions: async (ids) => {
-        asked.push(ids);
-        if (isAway) throw new StoreError('away');
-        return [{ id, status: 'revoked', generation: 2, issuedAt: 0 }];
+      tokenCache,
+      callerCache: {
+        reload: async () => undefined,
+        sessionsEnded: () => undefined,
+        recheckSessions: async () => undefined,
       },
-    },
-    tokenCache,
-    callerCache: {
+      integrationChanged: () => undefined,
       reload: async () => undefined,
-      sessionsEnded: () => undefined,
-      recheckSessions: async () => undefined,
-    },
-    integrationChanged: () => undefined,
-    reload: async () => undefined,
-    connectionsChanged: () => undefined,
-    capturesChanged: async () => undefined,
-    signingKeysChanged: () => undefined,
-    callersChanged: () => undefined,
-    recommitLost: async () => undefined,
-    log,
-  });
-  onTestFinished(() => invalidation.stop());
-  tell(generations.map((generation) => ({ kind: 'connection', id, generation })));
-  await vi.waitFor(() => expect(asked).toEqual([[id]]), { timeout: 30_000 });
-  await nextTurn();
-  expect(tokenCache.get(id) !== undefined).toBe(isKept);
-  isAway = false;
-  await vi.waitFor(() => expect(tokenCache.get(id)).toBeUndefined(), { timeout: 30_000, interval: 10 });
-});
+      connectionsChanged: () => undefined,
+      capturesChanged: async () => undefined,
+      signingKeysChanged: () => undefined,
+      callersChanged: () => undefined,
+      recommitLost: async () => undefined,
+      log,
+    });
+    onTestFinished(() => invalidation.stop());
+    tell(made.map((one) => ({ kind: 'connection', id, ...one })));
+    await vi.waitFor(() => expect(asked).toEqual([[id]]), { timeout: 30_000 });
+    await nextTurn();
+    expect(tokenCache.get(id) !== undefined).toBe(isKept);
+    isAway = false;
+    await vi.waitFor(() => expect(tokenCache.get(id)).toBeUndefined(), { timeout: 30_000, interval: 10 });
+  },
+);
