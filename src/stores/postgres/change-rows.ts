@@ -52,6 +52,9 @@ const refreshed = (condition: string): string => `(
     select refreshed_xid, ${REFRESH}::bigint, null::bigint, 'connection', connection_id, refreshed_generation, connection_id from leases
     where (refreshed_xid, ${REFRESH}::bigint, connection_id) > (${AFTER}) and refreshed_xid is not null and ${condition}
     order by refreshed_xid, connection_id limit ${MAX_ROWS})`;
+/** Of one transaction after the other: of several, the planner cannot know how much they have changed. */
+const ofOpen = (rows: string): string =>
+  `select theirs.* from unnest(${OPEN}) as open (xid), lateral ${rows} as theirs`;
 /**
  * Not visible in the snapshot was what had begun and not ended ($2), and what began later ($1); not by its lowest number, which
  * a transaction of another application may hold back for hours. A database that was restored has changes of transactions that
@@ -62,9 +65,10 @@ export const READ = `
   select now.snapshot, c.*, (select at from changes where seq = $6) as last_at,
     (select coalesce(refreshed_xid, '0'::xid8) from leases where connection_id = $7) as last_refreshed
   from now left join lateral (
-    ${changed(`xid ${LATER} and xid ${ENDED}`)} union all ${changed(`xid = any(${OPEN})`)}
+    ${changed(`xid ${LATER} and xid ${ENDED}`)}
+    union all ${ofOpen(changed('xid = open.xid'))}
     union all ${refreshed(`refreshed_xid ${LATER} and refreshed_xid ${ENDED}`)}
-    union all ${refreshed(`refreshed_xid = any(${OPEN})`)}
+    union all ${ofOpen(refreshed('refreshed_xid = open.xid'))}
   ) c on true
   order by c.xid, c.seq, c.lease limit ${MAX_ROWS}`;
 /** The last change there is. */
