@@ -85,6 +85,8 @@ interface Parts extends DpopSignerParts, RunningCallsParts, CheckParts, Upstream
   signAws: SignAwsRequest;
   /** How often what other replicas have blocked is read, in ms. */
   everyMs?: number | undefined;
+  /** How long a call waits for the store's tokens before this process counts alone, in ms. */
+  storeWaitMs?: number | undefined;
   telemetry: Pick<Telemetry, 'proxied' | 'upstreamLimited'> & CheckParts['telemetry'];
   clock: Clock;
   random: () => number;

@@ -26,6 +26,8 @@ export interface Tuning {
   signalPollEveryMs?: number;
   /** How often what other replicas know of the limits of APIs is read, in ms. */
   limitsEveryMs?: number;
+  /** How long a call waits for the store before a process counts it against the limits of APIs alone, in ms. */
+  limitsWaitMs?: number;
   /** False: nothing is refreshed ahead of its expiry. */
   refreshAhead?: boolean;
   /** When a refresh without a response is slow, when it is lost, and how long a shutdown waits for it, in ms. */

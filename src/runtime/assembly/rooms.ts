@@ -196,6 +196,7 @@ export function createRooms(parts: Common & Adapters & { rotator: KeyRotator }):
     signAws: signAwsRequest,
     circuits: (policy) => circuitBreakers({ clock, log, random: Math.random, policy }),
     everyMs: tuning.limitsEveryMs,
+    storeWaitMs: tuning.limitsWaitMs,
     random: Math.random,
   });
   const console = createConsole({

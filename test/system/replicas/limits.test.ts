@@ -31,7 +31,8 @@ describe.each(hasPostgres() ? stores : stores.slice(0, 1))(
         VALETKEY_KEYS: `k1:${randomBytes(32).toString('base64url')}`,
         VALETKEY_PROVIDERS_DIR: api.providers,
       };
-      const tuning = { refreshAhead: false, limitsEveryMs: 20 };
+      // Counted together, however slow this machine is.
+      const tuning = { refreshAhead: false, limitsEveryMs: 20, limitsWaitMs: 60_000 };
       here = await startTestBroker(env, undefined, tuning);
       there = await startTestBroker({ ...env, VALETKEY_DATA_DIR: join(folder, 'there') }, undefined, tuning);
     });

@@ -62,9 +62,18 @@ export interface UpstreamLimitsParts {
   log: Pick<Logger, 'warn'>;
   /** How often what other replicas have blocked is read, in ms. */
   everyMs?: number | undefined;
+  /** How long a call waits for the store before this process counts alone, in ms. */
+  storeWaitMs?: number | undefined;
 }
 
-export function createUpstreamLimits({ store, telemetry, clock, log, everyMs }: UpstreamLimitsParts): UpstreamLimits {
+export function createUpstreamLimits({
+  store,
+  telemetry,
+  clock,
+  log,
+  everyMs,
+  storeWaitMs,
+}: UpstreamLimitsParts): UpstreamLimits {
   const buckets = new LRUCache<string, Bucket>(upTo(MAX_BUCKETS));
   const rates = new LRUCache<string, RateTokens>(upTo(MAX_BUCKETS));
   const waitedFor = new Set<Bucket>();
@@ -95,7 +104,7 @@ export function createUpstreamLimits({ store, telemetry, clock, log, everyMs }: 
     const known = rates.get(key);
     // What is known of another rate says nothing of this one.
     if (known?.rate.requests === rate.requests && known.rate.window === rate.window) return known;
-    const tokens = createRateTokens({ key, rate, store, clock });
+    const tokens = createRateTokens({ key, rate, store, clock, storeWaitMs });
     rates.set(key, tokens);
     return tokens;
   }

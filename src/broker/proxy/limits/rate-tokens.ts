@@ -28,9 +28,11 @@ interface Parts {
   rate: TokenRate;
   store: Pick<Store, 'takeFromBucket'>;
   clock: Pick<Clock, 'monotonic'>;
+  /** How long a call waits for the store, in ms. */
+  storeWaitMs?: number | undefined;
 }
 
-export function createRateTokens({ key, rate, store, clock }: Parts): RateTokens {
+export function createRateTokens({ key, rate, store, clock, storeWaitMs = LIMIT_STORE_WAIT_MS }: Parts): RateTokens {
   /** For all, and for those only that are not in the background. */
   const atHand = { all: 0, urgent: 0 };
   let expireAt = 0;
@@ -64,7 +66,7 @@ export function createRateTokens({ key, rate, store, clock }: Parts): RateTokens
     const alone = takeLocally(local, count, limits, now);
     local = alone.bucket;
     if (now < storeAwayUntil) return alone;
-    const given = await inTime(store.takeFromBucket(key, count, limits));
+    const given = await inTime(store.takeFromBucket(key, count, limits), storeWaitMs);
     if (given) return given;
     storeAwayUntil = clock.monotonic() + LIMIT_STORE_RETRY_MS;
     return alone;
@@ -99,10 +101,10 @@ export function createRateTokens({ key, rate, store, clock }: Parts): RateTokens
 }
 
 /** Undefined: the store failed, or took too long. */
-async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {
+async function inTime<T>(answer: Promise<T>, waitMs: number): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), LIMIT_STORE_WAIT_MS);
+    timer = setTimeout(() => resolve(undefined), waitMs);
   });
   try {
     return await Promise.race([answer.catch(() => undefined), late]);
