@@ -23,18 +23,22 @@ export async function renderedMetrics(): Promise<MetricFamily[]> {
   const waiting = new AbortController();
   try {
     await causeMetrics(testSetup);
-    // After what is due is there: the broker counts that once in a while, and a circuit is open for some seconds.
     await meetLimits(testSetup.broker, api, waiting.signal);
+    // What is due is counted once in a while: after the failures, nothing may be.
+    const due = await metricsOf(testSetup.broker);
     await causeFailures(testSetup.broker);
-    const text = await (await fetch(new URL('/metrics', testSetup.broker.url))).text();
     // Those of workers are beside what each of them has.
-    return familiesIn(`${text}\n${await mergedText([], { wanted: 2, running: 2, restarts: 1 })}`);
+    const workers = await mergedText([], { wanted: 2, running: 2, restarts: 1 });
+    return familiesIn([due, await metricsOf(testSetup.broker), workers].join('\n'));
   } finally {
     waiting.abort();
     await testSetup.close();
     await api.close();
   }
 }
+
+const metricsOf = async ({ url }: Pick<TestSetup['broker'], 'url'>): Promise<string> =>
+  (await fetch(new URL('/metrics', url))).text();
 
 /** A refresh before expiry, and one that is due; a proxied call; an owner who declines; a webhook of no one; a revocation. */
 async function causeMetrics(setup: TestSetup): Promise<void> {
@@ -72,11 +76,10 @@ async function causeFailures(broker: TestSetup['broker']): Promise<void> {
 async function meetLimits(broker: TestSetup['broker'], api: LimitedApi, signal: AbortSignal): Promise<void> {
   const [one, other] = [await api.connect(broker, 'limited', 'ada'), await api.connect(broker, 'limited', 'alan')];
   const id = await api.connect(broker, 'limited-too', 'grace');
-  const metrics = async () => (await fetch(`${broker.url}/metrics`)).text();
   api.answers('429 Too Many Requests', ['Retry-After: 60']);
   for (let i = 0; i < 2; i++) await callApi(broker, id);
   callApi(broker, id, { headers: { 'valetkey-max-wait': '300' }, signal }).catch(() => undefined);
-  while (!(await metrics()).includes('valetkey_upstream_waiting{'));
+  while (!(await metricsOf(broker)).includes('valetkey_upstream_waiting{'));
   api.answers('500 Internal Server Error');
   for (let i = 0; i < 5; i++) await callApi(broker, i % 2 ? one : other);
 }
@@ -93,7 +96,7 @@ async function receiveSignals({ url, ask }: TestSetup['broker']): Promise<void> 
   const headers = { 'content-type': 'application/secevent+jwt' };
   const { status } = await fetch(`${url}/signals/signals`, { method: 'POST', headers, body });
   if (status !== 202) throw new Error(`the signal was not taken: ${status}`);
-  for (let text = ''; !text.includes('outcome="unmatched"'); ) text = await (await fetch(`${url}/metrics`)).text();
+  for (let text = ''; !text.includes('outcome="unmatched"'); ) text = await metricsOf({ url });
   await issuer.close();
 }
 
