@@ -106,12 +106,6 @@ export type Credential =
   /** An agent session; `id` is its id. `expiresAt`: when it ends, or what it was made with. */
   | { kind: 'session'; id: string; expiresAt: number };
 
-/** What is remembered of a credential, so that what was made with it ends with it. */
-export const rememberedAs = (credential: Credential): string =>
-  credential.kind === 'key' && credential.version !== undefined
-    ? `${credential.id}.${credential.version}`
-    : credential.id;
-
 /** The authenticated caller of a request. */
 export interface Principal {
   /** Of an agent session: the caller that it is within, with what is left of its permissions. */
@@ -122,6 +116,28 @@ export interface Principal {
   /** Null: none. */
   rateLimit: RateLimit | null;
 }
+
+/** What something was made with, as it is remembered: it ends with it. */
+export interface MadeBy {
+  callerId: string;
+  /**
+   * The id of the key or workload binding; of the admin key of the settings, with which one it was. What an agent session makes
+   * ends with what the session was made with.
+   */
+  createdWith: string;
+}
+
+/** `createdWith` of what this principal makes. */
+export function madeWith({ credential, session }: Pick<Principal, 'credential' | 'session'>): string {
+  if (session) return session.createdWith;
+  return credential.kind === 'key' && credential.version !== undefined
+    ? `${credential.id}.${credential.version}`
+    : credential.id;
+}
+
+/** The key among the callers' that it was made with; null: it was another kind of credential, or the admin key of the settings. */
+export const keyOfMaker = ({ callerId, createdWith }: MadeBy): string | null =>
+  createdWith.startsWith('key_') && callerId !== ADMIN_ID ? createdWith : null;
 
 export const matches = (pattern: string, value: string): boolean =>
   pattern.endsWith('*') ? value.startsWith(pattern.slice(0, -1)) : pattern === value;

@@ -28,7 +28,10 @@ export interface ConsoleSession {
   /** What people know them by. */
   name: string | null;
   role: ConsoleRole;
-  /** What the provider calls its session (`sid`, OpenID Connect Back-Channel Logout 2.1). */
+  /**
+   * What the issuer calls its own session with them, with which this one ends: the `sid` of a provider (OpenID Connect Back-Channel
+   * Logout 2.1). Of a link, what it was made with (`madeWith`).
+   */
   providerSession: string | null;
   address: string | null;
   createdAt: number;

@@ -119,7 +119,7 @@ export interface ConnectSession {
   wrongAttempts: number;
   /** The caller that created it. */
   createdBy: string;
-  /** The key of that caller, or its workload binding; null: created by a release that did not record it. */
+  /** What with (`madeWith`); null: created by a release that did not record it. */
   createdWith: string | null;
   createdAt: number;
   expiresAt: number;

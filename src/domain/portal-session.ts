@@ -10,7 +10,7 @@ export interface PortalSession {
   integrations: string[] | null;
   displayOwner: string | null;
   uiLocales: string | null;
-  /** The caller that created it, and its key or workload binding: the page ends with either. */
+  /** The caller that created it, and what with (`madeWith`): the page ends with either. */
   createdBy: string;
   createdWith: string;
   /** SHA-256 of the cookie of the browser that has it; null: none has yet. */

@@ -1,6 +1,6 @@
 // Agent sessions: made by callers for the processes beside their models, listed, and ended.
 import { type AgentSession, type SessionEnd, statusOfSession } from '../../domain/agent-session.ts';
-import { ADMIN_ID, allows, matches, rememberedAs, scopesOf } from '../../domain/caller.ts';
+import { ADMIN_ID, allows, keyOfMaker, madeWith, matches, scopesOf } from '../../domain/caller.ts';
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import { coversWanted } from '../../domain/narrowed-permissions.ts';
 import { sessionClaims } from '../../domain/session-claims.ts';
@@ -165,7 +165,7 @@ export function createAgentSessions(parts: AgentSessionsParts): AgentSessions {
         id,
         digest: digest(opaque),
         callerId: caller.id,
-        createdWith: parent?.createdWith ?? rememberedAs(credential),
+        createdWith: madeWith(principal),
         parentId: parent?.id ?? null,
         ancestors: parent ? [...parent.ancestors, parent.id] : [],
         ...limitsOf(request, principal),
@@ -186,7 +186,7 @@ export function createAgentSessions(parts: AgentSessionsParts): AgentSessions {
       const by = access.record(call, 'session.created', subjectOf(session, `${id} ${session.actions.join(' ')}`));
       const maker = {
         callerId: caller.id === ADMIN_ID ? undefined : caller.id,
-        keyId: session.createdWith.startsWith('key_') && caller.id !== ADMIN_ID ? session.createdWith : null,
+        keyId: keyOfMaker(session),
         mostLive: MOST_LIVE,
         mostBelow: MOST_BELOW,
       };

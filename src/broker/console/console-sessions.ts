@@ -1,5 +1,5 @@
 // Sessions of the browser console: whose cookie a request has, and how sessions begin and end.
-import type { Permission } from '../../domain/caller.ts';
+import { madeWith, type Permission } from '../../domain/caller.ts';
 import {
   type ConsoleRole,
   type ConsoleSession,
@@ -76,7 +76,7 @@ interface Parts {
   mayNotDelegate: (call: Call, permissions: (typeof ROLE_PERMISSIONS)[ConsoleRole]) => Refusal | undefined;
   /** Whether who has the first permissions may pass on all of the others. */
   mayPassOn: (own: readonly Permission[], wanted: readonly Permission[]) => boolean;
-  callerCache: Pick<CallerCache, 'canAct' | 'permissionsOf'>;
+  callerCache: Pick<CallerCache, 'makerOf'>;
   clock: Clock;
   /** The issuer of links: this broker. */
   publicUrl: string;
@@ -94,10 +94,11 @@ export function createConsoleSessions(parts: Parts): ConsoleSessions {
     session.expiresAt <= clock.now() ||
     session.lastSeenAt + CONSOLE_IDLE_MS <= clock.now() ||
     (session.issuer === publicUrl ? !isVouchedFor(session) : !signsIn());
-  /** Of a link: by the caller that made it, with what it may do now. */
-  const isVouchedFor = ({ subject, role }: ConsoleSession): boolean =>
-    callerCache.canAct(subject, clock.now()) &&
-    mayPassOn(callerCache.permissionsOf(subject) ?? [], ROLE_PERMISSIONS[role]);
+  /** Of a link: by the caller that made it, with what it may do now, and with the credential that it had then. */
+  function isVouchedFor({ subject, providerSession, role }: ConsoleSession): boolean {
+    const maker = callerCache.makerOf({ callerId: subject, createdWith: providerSession ?? '' }, clock.now());
+    return maker !== undefined && mayPassOn(maker.permissions, ROLE_PERMISSIONS[role]);
+  }
   const by = (session: ConsoleSession, visit: ConsoleVisit): Call => ({
     principal: consolePrincipal(session),
     ...visit,
@@ -134,7 +135,7 @@ export function createConsoleSessions(parts: Parts): ConsoleSessions {
         subject,
         name,
         role,
-        providerSession: null,
+        providerSession: madeWith(call.principal),
         address: null,
         createdAt: now,
         openedAt: null,

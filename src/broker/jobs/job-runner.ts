@@ -1,7 +1,7 @@
 // Runs jobs: takes what is due by a lease, does it batch by batch, and stores the progress after each. After a kill, another
 // process goes on from there once the lease is over. It is idle while there is none: one look-up in an index a second.
 import { setTimeout as pause } from 'node:timers/promises';
-import { ADMIN_ID } from '../../domain/caller.ts';
+import { madeWith } from '../../domain/caller.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { Job } from '../../domain/job.ts';
 import {
@@ -32,7 +32,7 @@ export interface JobRunner {
 export interface JobRunnerParts {
   store: Pick<JobStore, 'claimJob' | 'saveJob' | 'deleteJobs'>;
   kinds: JobKinds;
-  callers: Pick<CallerCache, 'callerOf' | 'canAct'>;
+  callers: Pick<CallerCache, 'makerOf'>;
   access: Pick<Access, 'recordSystem'>;
   clock: Clock;
   log: Logger;
@@ -95,12 +95,10 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
   /** The caller as it is now. */
   function callOf({ actor }: Job): Call | Refusal {
     const { id, name, credential, permissions, address, requestId } = actor;
-    const known = { id, name, permissions: permissions ?? [] };
-    const current = permissions ? known : callers.callerOf({ caller: known, credential, rateLimit: null });
-    const isExpired = credential.kind === 'key' && credential.expiresAt !== null && credential.expiresAt <= clock.now();
-    const isGone = id === ADMIN_ID && !callers.canAct(ADMIN_ID, clock.now());
-    if (!current || isExpired || isGone) return refuse({ code: 'unauthenticated', reason: 'unknown' });
-    const caller = { id, name, permissions: current.permissions };
+    const made = { callerId: id, createdWith: madeWith({ credential }) };
+    const current = permissions ?? callers.makerOf(made, clock.now())?.permissions;
+    if (!current) return refuse({ code: 'unauthenticated', reason: 'unknown' });
+    const caller = { id, name, permissions: [...current] };
     return { principal: { caller, credential, rateLimit: null }, address, requestId };
   }
 

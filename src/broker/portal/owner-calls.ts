@@ -18,17 +18,14 @@ export interface OwnerCalls {
 
 interface Parts {
   vault: Pick<Vault, 'decrypt'>;
-  callerCache: Pick<CallerCache, 'callerOf' | 'canAct'>;
+  callerCache: Pick<CallerCache, 'makerOf'>;
   clock: Clock;
 }
 
 export function createOwnerCalls({ vault, callerCache, clock }: Parts): OwnerCalls {
   const credentialOf = ({ createdWith: id }: PortalSession) => ({ kind: 'key', id, expiresAt: null }) as const;
-  const callerOf = (session: PortalSession) => {
-    const caller = { id: session.createdBy, name: '', permissions: [] };
-    const found = callerCache.callerOf({ caller, credential: credentialOf(session), rateLimit: null });
-    return found?.id === session.createdBy && callerCache.canAct(found.id, clock.now()) ? found : undefined;
-  };
+  const callerOf = ({ createdBy: callerId, createdWith }: PortalSession) =>
+    callerCache.makerOf({ callerId, createdWith }, clock.now());
 
   function decrypted({ id, content, browserDigest }: PortalSessionRow): PortalSession | undefined {
     try {

@@ -1,5 +1,5 @@
 // Portal sessions, as callers create them for owners: a link to the page of the owner's own connections.
-import { matches, scopesOf } from '../../domain/caller.ts';
+import { madeWith, matches, scopesOf } from '../../domain/caller.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import type { PortalSession } from '../../domain/portal-session.ts';
 import { PORTAL_LINK_TTL_MS } from '../../domain/time-limits.ts';
@@ -90,7 +90,7 @@ export function createPortalSessions(parts: PortalSessionParts): PortalSessions 
         displayOwner: displayOwner ?? null,
         uiLocales: uiLocales ?? null,
         createdBy: call.principal.caller.id,
-        createdWith: call.principal.credential.id,
+        createdWith: madeWith(call.principal),
         browserDigest: null,
       };
       const expiresAt = now + PORTAL_LINK_TTL_MS;

@@ -4,7 +4,7 @@ import { createCallerCache } from '../../../src/broker/cache/callers/caller-cach
 import { newSessionToken } from '../../../src/broker/secrets/caller-keys.ts';
 import { digest } from '../../../src/broker/secrets/ids.ts';
 import type { AgentSession } from '../../../src/domain/agent-session.ts';
-import { type Caller, type CallerKey, rememberedAs } from '../../../src/domain/caller.ts';
+import { type Caller, type CallerKey, madeWith } from '../../../src/domain/caller.ts';
 import { anAgentSession } from '../../stores/builders.ts';
 
 const NOW = 1_795_824_000_000;
@@ -164,7 +164,7 @@ test('a session that was made with an admin key ends with that key', async () =>
   const admin = (await cacheOf('a'.repeat(32))).find('a'.repeat(32), NOW)!;
   const token = newSessionToken();
   const session = anAgentSession({
-    ...{ digest: digest(token), callerId: admin.caller.id, createdWith: rememberedAs(admin.credential) },
+    ...{ digest: digest(token), callerId: admin.caller.id, createdWith: madeWith(admin) },
     ...{ createdAt: NOW, expiresAt: NOW + 60_000 },
   });
   expect(session.createdWith).not.toContain('a'.repeat(32));

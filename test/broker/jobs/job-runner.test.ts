@@ -29,7 +29,7 @@ async function setUp() {
     const runner = createJobRunner({
       store,
       kinds,
-      callers: { callerOf: () => caller, canAct: () => true },
+      callers: { makerOf: ({ createdWith }) => (createdWith === 'key_admin.before' ? undefined : caller) },
       access: {
         recordSystem: (action) => {
           recorded.push(action);
@@ -148,6 +148,17 @@ test('a caller that is deleted or narrowed loses its job', async () => {
   expect(seen).toEqual([null]);
   const ofConsole = await add({ actor: { ...job.actor, permissions: PERMISSIONS } });
   await becomes(ofConsole, { status: 'completed' });
+});
+
+test('what was started with an admin key that is another one by now does nothing more', async () => {
+  const { add, replica, becomes } = await setUp();
+  const seen: (string | null)[] = [];
+  replica(counting(seen));
+  const credential = { kind: 'key', id: 'key_admin', expiresAt: null } as const;
+  const startedWith = (version: string) => add({ actor: { ...aJob().actor, credential: { ...credential, version } } });
+  await becomes(await startedWith('before'), { attempts: 1, lastError: 'unauthenticated', done: 0 });
+  expect(seen).toEqual([]);
+  await becomes(await startedWith('now'), { status: 'completed' });
 });
 
 test('a job that is cancelled does no further batch; one that this replica cannot do is left to the others', async () => {

@@ -1,16 +1,16 @@
 // Callers by what they present, in memory, so that authenticating a request asks no store. A key is found by its digest; a
 // workload's token too, once it has been verified, and the token of an agent session.
 import { LRUCache } from 'lru-cache';
-import type { AgentSession } from '../../../domain/agent-session.ts';
 import { upTo } from '../../../domain/cache-bounds.ts';
 import {
   ADMIN_ID,
   ADMIN_PERMISSIONS,
   type Caller,
+  type MadeBy,
+  madeWith,
   type Permission,
   type Principal,
   type RateLimit,
-  rememberedAs,
   type Workload,
 } from '../../../domain/caller.ts';
 import { ADMIN_CALLER_NAME } from '../../../domain/reserved-names.ts';
@@ -60,6 +60,11 @@ export interface CallerCache {
   lookUp(presented: string, now: number): Promise<Principal | undefined | 'busy'>;
   /** The caller of a request as it is now; undefined: it is gone, or what authenticated the request is. */
   callerOf(principal: Principal): Pick<Caller, 'id' | 'permissions'> | undefined;
+  /**
+   * The caller that has made something, as it is now; undefined: it is gone, or the key or workload binding that it was made with
+   * is, has expired, or is another admin key than that of the settings. `now` in ms since the epoch.
+   */
+  makerOf(made: MadeBy, now: number): Pick<Caller, 'id' | 'permissions'> | undefined;
   /** The same for a JWT that is the token of a session. It is known by its digest, like the others. */
   lookUpSigned(jwt: string, now: number): Promise<Principal | undefined | 'busy'>;
   /** Why a JWT that is the token of a session was not found. */
@@ -133,9 +138,9 @@ export function createCallerCache({ store, adminKey, rateLimit, clock }: Parts):
 
   const limitOf = (caller: Caller) => caller.rateLimit ?? rateLimit;
 
-  function makerOf({ callerId, createdWith }: AgentSession): SessionMakerState | undefined {
+  function makerOf({ callerId, createdWith }: MadeBy): SessionMakerState | undefined {
     if (callerId === ADMIN_ID) {
-      const isThere = admin !== undefined && createdWith === rememberedAs(admin.credential);
+      const isThere = admin !== undefined && createdWith === madeWith(admin);
       return isThere ? { caller: ADMIN.caller, rateLimit: null, endsAt: Number.POSITIVE_INFINITY } : undefined;
     }
     const found = byCredential.get(createdWith);
@@ -228,6 +233,11 @@ export function createCallerCache({ store, adminKey, rateLimit, clock }: Parts):
     callerOf({ caller, credential, session }) {
       if (session) return sessions.callerOf(session);
       return caller.id === ADMIN_ID ? ADMIN.caller : byCredential.get(credential.id)?.caller;
+    },
+
+    makerOf(made, now) {
+      const found = makerOf(made);
+      return found && found.endsAt > now ? found.caller : undefined;
     },
 
     whyNot(presented) {

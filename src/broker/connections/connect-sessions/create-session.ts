@@ -1,6 +1,6 @@
 // A new connect session: what a caller asks for, with everything that is wrong with it.
 import { isCode } from '../../../domain/auth-modes.ts';
-import { ADMIN_ID } from '../../../domain/caller.ts';
+import { ADMIN_ID, keyOfMaker, madeWith } from '../../../domain/caller.ts';
 import type { Connection } from '../../../domain/connection.ts';
 import { type InputIssue, Refusal, refuse } from '../../../domain/errors.ts';
 import { asMeant, fieldIssues } from '../../../domain/fields.ts';
@@ -182,7 +182,7 @@ export function createSessionCreation(parts: CreateSessionParts): CreateSession 
       finishDigest: null,
       wrongAttempts: 0,
       createdBy: call.principal.caller.id,
-      createdWith: call.principal.credential.id,
+      createdWith: madeWith(call.principal),
       createdAt: now,
       expiresAt: now + SESSION_TTL_MS,
     };
@@ -266,11 +266,10 @@ const displayIssues = ({ display, returnUrl }: ConnectSessionRequest): InputIssu
     : [];
 
 /** Who must still be there when the session is stored. The admin key is in no table. */
-export function creatorOf({
-  principal: { caller, credential },
-}: Call): { callerId: string; keyId: string | null } | undefined {
-  if (caller.id === ADMIN_ID || credential.kind === 'console') return undefined;
-  return { callerId: caller.id, keyId: credential.kind === 'key' ? credential.id : null };
+export function creatorOf({ principal }: Call): { callerId: string; keyId: string | null } | undefined {
+  const { id: callerId } = principal.caller;
+  if (callerId === ADMIN_ID || principal.credential.kind === 'console') return undefined;
+  return { callerId, keyId: keyOfMaker({ callerId, createdWith: madeWith(principal) }) };
 }
 
 function finishIssues(
