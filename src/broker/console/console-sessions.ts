@@ -80,20 +80,21 @@ interface Parts {
   clock: Clock;
   /** The issuer of links: this broker. */
   publicUrl: string;
-  /** Whether sessions of this issuer are accepted: those of an integration that signs no one in any more are not. */
-  signsIn: () => boolean;
+  /** Whether people sign in with this issuer now: sessions of another provider, which signed them in before, have ended. */
+  isIssuer: (issuer: string) => Promise<boolean>;
 }
 
 const MOST_LISTED = 500;
 
 export function createConsoleSessions(parts: Parts): ConsoleSessions {
-  const { store, access, mayNotDelegate, mayPassOn, callerCache, clock, publicUrl, signsIn } = parts;
+  const { store, access, mayNotDelegate, mayPassOn, callerCache, clock, publicUrl, isIssuer } = parts;
 
-  const isOver = (session: ConsoleSession): boolean =>
-    session.openedAt === null ||
-    session.expiresAt <= clock.now() ||
-    session.lastSeenAt + CONSOLE_IDLE_MS <= clock.now() ||
-    (session.issuer === publicUrl ? !isVouchedFor(session) : !signsIn());
+  async function lasts(session: ConsoleSession): Promise<boolean> {
+    const { openedAt, expiresAt, lastSeenAt, issuer } = session;
+    const now = clock.now();
+    if (openedAt === null || expiresAt <= now || lastSeenAt + CONSOLE_IDLE_MS <= now) return false;
+    return issuer === publicUrl ? isVouchedFor(session) : isIssuer(issuer);
+  }
   /** Of a link: by the caller that made it, with what it may do now, and with the credential that it had then. */
   function isVouchedFor({ subject, providerSession, role }: ConsoleSession): boolean {
     const maker = callerCache.makerOf({ callerId: subject, createdWith: providerSession ?? '' }, clock.now());
@@ -116,7 +117,7 @@ export function createConsoleSessions(parts: Parts): ConsoleSessions {
   return {
     async authenticate(secret, isPerson) {
       const session = await store.consoleSession(digest(secret));
-      if (!session || isOver(session)) return undefined;
+      if (!session || !(await lasts(session))) return undefined;
       const now = clock.now();
       if (isPerson && now - session.lastSeenAt >= CONSOLE_TOUCH_INTERVAL_MS)
         await store.touchConsoleSession(session.id, now);

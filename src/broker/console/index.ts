@@ -16,7 +16,7 @@ export interface Console {
 }
 
 interface Parts
-  extends Omit<Parameters<typeof createConsoleSessions>[0], 'mayNotDelegate' | 'mayPassOn' | 'signsIn'>,
+  extends Omit<Parameters<typeof createConsoleSessions>[0], 'mayNotDelegate' | 'mayPassOn' | 'isIssuer'>,
     Omit<Parameters<typeof createSignIn>[0], 'noteStranger' | 'settings'> {
   access: Access;
   strangers: Pick<StrangerLog, 'note'>;
@@ -44,7 +44,7 @@ export function createConsole(parts: Parts): Console {
     ...parts,
     mayNotDelegate: (call, permissions) => mayNotDelegate(access, call, permissions),
     mayPassOn: (own, wanted) => undelegable(own, wanted) === undefined,
-    signsIn: () => settings !== undefined,
+    isIssuer: signIn.isIssuer,
   });
   return { url, sessions, signIn };
 }

@@ -40,6 +40,8 @@ export interface SignIn {
   isConfigured: boolean;
   /** The name of its provider; undefined: no one can sign in with it. */
   provider(): Promise<string | undefined>;
+  /** Whether people sign in with this issuer now. Rejects with `StoreError`. */
+  isIssuer(issuer: string): Promise<boolean>;
   /**
    * Begins. `to`: the path that was asked for. `again`: the user is asked to sign in even if the provider knows them, and only
    * who is the same may come back.
@@ -108,6 +110,7 @@ export function createSignIn(parts: Parts): SignIn {
   return {
     isConfigured: settings !== undefined,
     provider: async () => (await client())?.name,
+    isIssuer: async (issuer) => (await client())?.target.issuer === issuer,
 
     async begin(to, again) {
       const known = await client();

@@ -1,4 +1,5 @@
 // Signing in to the console: by a link, with an OpenID Provider, and what ends it.
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { CONSOLE_IDLE_MS, CONSOLE_LINK_TTL_MS, CONSOLE_SESSION_TTL_MS } from '../../../src/domain/time-limits.ts';
@@ -255,6 +256,24 @@ describe('console: sign-in', () => {
     const again = await throughProvider(browser, await browser.get('/console/sign-in/again?to=/nowhere'), 'ada');
     expect(again.url.pathname).toBe('/console/nowhere');
     expect(browser.cookies.get('valetkey-console')).not.toBe(before);
+  });
+
+  it('a session ends when another provider signs in', async () => {
+    late = 0;
+    const { browser } = await signIn('ada');
+    expect((await browser.get('/console')).url.pathname).toBe('/console');
+    const setup = (await broker.ask('GET', '/v1/integrations/staff')).body;
+    const put = (issuer: string) => {
+      const { provider: of, client_id } = setup;
+      const body = { provider: of, client_id, client_secret: randomBytes(16).toString('hex'), params: { issuer } };
+      return broker.ask('PUT', '/v1/integrations/staff', body);
+    };
+    const other = await startProvider();
+    expect((await put(other.issuer)).status).toBe(200);
+    expect((await browser.get('/console')).url.pathname).toBe('/console/sign-in');
+    expect((await put(provider.issuer)).status).toBe(200);
+    expect((await browser.get('/console')).url.pathname).toBe('/console');
+    await other.close();
   });
 
   it('the pages allow our own script and stylesheet alone, and are not cached or framed', async () => {
