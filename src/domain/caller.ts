@@ -159,6 +159,8 @@ export interface ProxiedCall {
   methods: readonly string[];
   /** Normalised: below the base URL, after the alias of another host and a colon where it goes to one. */
   path: string;
+  /** A header names another resource beside it, which may be any of the API. */
+  namesOther?: boolean | undefined;
   /** Of an MCP server. Undefined: it is not known which, if any. */
   tool?: string | undefined;
 }
@@ -185,8 +187,11 @@ const uncoveredMethod = ({ methods: allowed }: Permission, call: ProxiedCall | u
   return call.methods.find((one) => !allowed.includes(one) && !(one === 'HEAD' && allowed.includes('GET')));
 };
 
-const uncoveredPath = ({ paths: allowed }: Permission, call: ProxiedCall | undefined): string | undefined =>
-  allowed === undefined || call === undefined || matchesAny(allowed, call.path) ? undefined : call.path;
+const uncoveredPath = ({ paths: allowed }: Permission, call: ProxiedCall | undefined): string | undefined => {
+  if (allowed === undefined || call === undefined || allowed.includes('*')) return undefined;
+  if (!matchesAny(allowed, call.path)) return call.path;
+  return call.namesOther ? '*' : undefined;
+};
 
 const coversTool = ({ tools: allowed }: Permission, call: ProxiedCall | undefined): boolean =>
   allowed === undefined || call === undefined || (call.tool !== undefined && matchesAny(allowed, call.tool));

@@ -169,6 +169,21 @@ export function headerOf(raw: readonly string[], name: string): string | undefin
 }
 
 /**
+ * Headers that name another resource of the API, which is read, moved or written beside that of the path: WebDAV's (RFC 4918 10.3),
+ * and where object stores copy from (`x-amz-copy-source`, `x-ms-rename-source`, …).
+ */
+const NAMES_OTHER = /^(?:destination|x-copy-from|x-[a-z]{1,16}-(?:copy|rename|move)-source)$/;
+const SHORTEST = 'destination'.length;
+
+/** Whether the API is told of another resource than that of the path. */
+export function namesOtherResource(raw: readonly string[]): boolean {
+  for (let i = 0; i < raw.length; i += 2)
+    if (raw[i]!.length >= SHORTEST && /^[dx]/i.test(raw[i]!) && NAMES_OTHER.test(asRead(raw[i]!.toLowerCase())))
+      return true;
+  return false;
+}
+
+/**
  * The methods that a request may have for its server: its own, and those that a header or a query parameter puts in its place
  * where the server honours that.
  */

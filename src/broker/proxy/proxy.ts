@@ -4,7 +4,7 @@ import { MAX_RETRIES } from '../../domain/call-retry.ts';
 import { allows } from '../../domain/caller.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import { headersWithoutSecrets, withoutSecrets } from '../../domain/proxied-credential.ts';
-import { methodsOf, returnedHeaders } from '../../domain/proxied-headers.ts';
+import { methodsOf, namesOtherResource, returnedHeaders } from '../../domain/proxied-headers.ts';
 import { PathFault, readRequestPath } from '../../domain/request-path.ts';
 import { UPSTREAM_MAX_WAIT_MS } from '../../domain/time-limits.ts';
 import type { Clock, UpstreamBody, UpstreamRequest, UpstreamResponse } from '../../ports/index.ts';
@@ -120,6 +120,7 @@ export function createProxyCalls({
       const proxied = {
         methods: methodsOf(method, request.headers, path.query),
         path: `${alias === undefined ? '' : `${alias}:`}${path.path || '/'}`,
+        namesOther: namesOtherResource(request.headers),
       };
       const use: TokenUse = { action: 'proxy', audit: 'proxy.called', proxied };
       const ticket = tokenCache.ticket();

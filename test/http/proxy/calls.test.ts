@@ -321,6 +321,36 @@ describe('who may call', () => {
     ]);
   });
 
+  test('a header that names another resource is covered by a grant for all paths alone', async () => {
+    const paths = ['/bucket/mine/*', 'files:/bucket/*'];
+    const limited = await keyWith({ actions: ['proxy'], paths });
+    const put = async (key: string, ...headers: string[]) => {
+      const { status, body } = await setup.call(ada, 'PUT', '/bucket/mine/copy', { key, headers });
+      return [status, status === 403 && (json(body).missing as { path?: string }).path];
+    };
+    for (const header of [
+      'x-amz-copy-source: /bucket/theirs/secret',
+      'X-Amz-Rename-Source: /bucket/theirs/secret',
+      'x-goog-copy-source: bucket/mine/%2e%2e/theirs',
+      'x_ms_rename_source: /bucket/theirs/secret',
+      'X-Copy-From: bucket/theirs/secret',
+      'Destination: https://api.example/bucket/theirs/new',
+    ])
+      expect(await put(limited, header), header).toEqual([403, '*']);
+    expect(setup.upstream.requests).toEqual([]);
+    const agent = { owner: 'ada', integrations: ['bearer'], actions: ['proxy'], purpose: 'a test', paths };
+    const session = String((await setup.broker.ask('POST', '/v1/sessions', agent)).body.token);
+    expect(await put(session, 'x-amz-copy-source: /bucket/theirs/secret')).toEqual([403, '*']);
+    const all = ['x-amz-copy-source: /bucket/theirs/secret', 'Destination: /x'];
+    expect((await setup.call(ada, 'PUT', '/x', { headers: all })).status).toBe(200);
+    const whole = { headers: all, key: await keyWith({ actions: ['proxy'], paths: ['*'] }) };
+    expect((await setup.call(ada, 'PUT', '/x', whole)).status).toBe(200);
+    expect(setup.upstream.requests.at(-1)?.header('x-amz-copy-source')).toBe('/bucket/theirs/secret');
+    // What names no other resource is not taken for it.
+    const others = ['x-amz-copy-source-if-match: "e"', 'X-Source: a', 'X-Destination: b', 'Sec-Fetch-Dest: empty'];
+    expect((await setup.call(ada, 'PUT', '/bucket/mine/x', { key: limited, headers: others })).status).toBe(200);
+  });
+
   test('a caller with a rate limit is limited here as well', async () => {
     const limited = {
       name: 'x',
