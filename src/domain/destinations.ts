@@ -1,5 +1,6 @@
 // Where the secrets and tokens of an integration are sent, and what of that a change moves elsewhere.
-import { placeholders, valuesOf } from './fields.ts';
+import type { AuthMode } from './auth-modes.ts';
+import { placeholders, type Values, valuesOf } from './fields.ts';
 import type { Integration } from './integration.ts';
 import { apiOf, authMode, type Provider } from './provider.ts';
 
@@ -73,6 +74,16 @@ function destinationsOf(provider: Provider, { clientId, keyId, params, overrides
   for (const [name, url] of Object.entries(overrides))
     if (url !== undefined) found.set(`overrides.${name}`, originOf(url));
   return found;
+}
+
+/**
+ * Whether what a connection has goes where it went before, to the API too: by the values of its targets, of which its parameters may
+ * differ.
+ */
+export function isSamePlace(provider: Provider, auth: AuthMode, before: Values, after: Values): boolean {
+  const urls = urlsIn({ ...auth, api_base_url: apiOf(provider, auth).base }).map(([, template]) => template);
+  const names = [...urls, ...Object.values(provider.api.other_hosts)].flatMap(placeholders);
+  return names.every((name) => before[name] === after[name]);
 }
 
 /** Its metadata say where the endpoints are. */

@@ -18,7 +18,7 @@ import type { ResolvedIntegration, Targets } from '../integrations/index.ts';
 import { encryptCredentials, newId } from '../secrets/index.ts';
 import { givenCredentials } from './received-grant/given-credentials.ts';
 import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from './received-grant/new-connection.ts';
-import { compareAccounts, keepsRefreshToken, renewedCredentials } from './received-grant/renewal.ts';
+import { compareAccounts, keepsRefreshToken, movesElsewhere, renewedCredentials } from './received-grant/renewal.ts';
 
 export interface ConnectionImport {
   integration: string;
@@ -115,7 +115,8 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
       metadata: wanted.metadata ?? renewed?.metadata ?? {},
     };
     const stored = renewed && isCode(found.auth) ? await store.storedCredentials(id) : undefined;
-    const keeps = keepsRefreshToken(received, stored);
+    const captured = { ...renewed?.captured, ...received.captured };
+    const keeps = keepsRefreshToken(received, stored) && !movesElsewhere(targets, found, renewed, { params, captured });
     const scopes = keeps ? withScopesOf(renewed, received.scopes) : received.scopes;
     const connection = newConnection(id, place, found.auth, { ...received, scopes }, now, renewed, keeps);
     const encrypted = encryptCredentials(vault, connection, received.credentials, namesTokens(found.provider));

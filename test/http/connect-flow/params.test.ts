@@ -73,6 +73,8 @@ let broker: TestBroker;
 let provider: ScriptedServer;
 let target: Server;
 let reached = 0;
+/** Whether token responses have a refresh token. */
+let isOffline = true;
 let port = 0;
 
 beforeAll(async () => {
@@ -82,7 +84,10 @@ beforeAll(async () => {
   [broker, provider] = await Promise.all([
     startTestBroker({ VALETKEY_PROVIDERS_DIR: folder }),
     startScriptedServer(() => ({
-      body: { access_token: `at-${++issued}`, token_type: 'Bearer', refresh_token: `rt-${issued}`, expires_in: 3_600 },
+      body: {
+        ...{ access_token: `at-${++issued}`, token_type: 'Bearer', expires_in: 3_600 },
+        ...(isOffline && { refresh_token: `rt-${issued}` }),
+      },
     })),
   ]);
   target = createServer((socket) => {
@@ -103,6 +108,7 @@ afterAll(async () => {
 });
 beforeEach(() => {
   provider.received.length = 0;
+  isOffline = true;
 });
 
 const paramsOf = async (invited: ConnectLink): Promise<unknown> => {
@@ -146,6 +152,58 @@ describe('connection parameters from the caller', () => {
     expect(status).toBe(400);
     expect(body).toMatchObject({ code: 'invalid_request', issues: [{ path: 'params.host' }] });
   });
+});
+
+describe('a renewal with other parameters', () => {
+  const credentials = { access_token: 'at', refresh_token: 'rt', expires_in: 3_600 };
+  async function imported() {
+    const body = { integration: 'acme', owner: newOwner(), params: { subdomain: 'blue', region: 'us' }, credentials };
+    const { status, body: made } = await broker.ask('POST', '/v1/connections', body);
+    expect(status).toBe(201);
+    return { ...body, connection_id: String(made.id) };
+  }
+  const refreshed = async (id: string) =>
+    (await broker.ask('POST', `/v1/connections/${id}/refresh`, {})).body.reason ?? 'refreshed';
+  const spent = () => provider.received.map(({ path, form }) => [path, form.get('refresh_token')]);
+
+  test.each([
+    ['a subdomain', { subdomain: 'red', region: 'us' }],
+    ['a region', { subdomain: 'blue', region: 'eu' }],
+    ['a region that is the default', { subdomain: 'blue' }],
+  ])('by an import without a refresh token, of %s, keeps none', async (_, params) => {
+    const body = await imported();
+    const renewal = { ...body, params, credentials: { access_token: 'another', expires_in: 3_600 } };
+    expect((await broker.ask('POST', '/v1/connections', renewal)).status).toBe(201);
+    expect(await refreshed(body.connection_id)).toBe('not_refreshable');
+    expect(spent()).toEqual([]);
+  });
+
+  test('that no URL has, or with the same ones, keeps it', async () => {
+    const body = await imported();
+    const params = { ...body.params, department: 'sales' };
+    const renewal = { ...body, params, credentials: { access_token: 'another', expires_in: 3_600 } };
+    expect((await broker.ask('POST', '/v1/connections', renewal)).status).toBe(201);
+    expect(await refreshed(body.connection_id)).toBe('refreshed');
+    expect(spent()).toEqual([['/us/blue/token', 'rt']]);
+  });
+
+  test.each([
+    ['eu', []],
+    ['us', [['/us/blue/token', 'rt']]],
+  ])(
+    'in the browser, whose response has no refresh token, keeps it for the same place alone (%s)',
+    async (to, sent) => {
+      const { owner, connection_id } = await imported();
+      const wanted = { owner, connection_id, params: { subdomain: 'blue', region: to } };
+      const jar = createCookieJar();
+      isOffline = false;
+      const page = await openLink((await createConnectSession(broker, wanted)).url, jar);
+      expect((await visit(callbackWithConsent(page.location), jar)).status).toBe(200);
+      provider.received.length = 0;
+      expect(await refreshed(connection_id)).toBe(sent.length > 0 ? 'refreshed' : 'not_refreshable');
+      expect(spent()).toEqual(sent);
+    },
+  );
 });
 
 describe('pasted URLs and upper case', () => {

@@ -2,8 +2,10 @@
 import { isOtherAccount, storedAccount, tellsAccount, toldAccount } from '../../../domain/account.ts';
 import { type AuthMode, isCode } from '../../../domain/auth-modes.ts';
 import type { Connection, EncryptedCredentials, WrittenCredentials } from '../../../domain/connection.ts';
+import { isSamePlace } from '../../../domain/destinations.ts';
 import type { Values } from '../../../domain/fields.ts';
 import type { RenewedCredentials } from '../../../ports/index.ts';
+import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
 import { isDifferentIdentity, type ReceivedCredentials } from './new-connection.ts';
 
 /**
@@ -59,6 +61,24 @@ export function renewedCredentials(
     ...(keeps && idToken === null && { idToken: undefined }),
   };
 }
+
+/**
+ * Whether the connection would send what it has to another place: its parameters say where. What was issued at one server, or for one,
+ * is kept for no other.
+ */
+export const movesElsewhere = (
+  targets: Pick<Targets, 'targetOf'>,
+  found: ResolvedIntegration,
+  before: Connection | undefined,
+  after: Pick<Connection, 'params' | 'captured'>,
+): boolean =>
+  before !== undefined &&
+  !isSamePlace(
+    found.provider,
+    found.auth,
+    targets.targetOf(found, before).values,
+    targets.targetOf(found, after).values,
+  );
 
 /** RFC 6749 leaves it open whether a second consent brings a second refresh token: the first one stays valid then. */
 export const keepsRefreshToken = (

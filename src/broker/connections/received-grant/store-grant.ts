@@ -18,6 +18,7 @@ import {
   compareAccounts,
   keepsRefreshToken,
   keptCaptured,
+  movesElsewhere,
   type RenewalVerdict,
   renewedCredentials,
 } from './renewal.ts';
@@ -79,16 +80,16 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
   /** Best effort: the connection is made. */
   async function revokeEarlier(
     resolved: ResolvedIntegration,
-    connection: Connection,
+    before: Connection,
     replaced: EncryptedCredentials,
     received: ReceivedCredentials,
     isElsewhere: boolean,
   ): Promise<void> {
     try {
-      const target = targets.targetOf(resolved, connection);
-      await revokeReplaced(parts, target, connection, replaced, received.credentials, isElsewhere);
+      const target = targets.targetOf(resolved, before);
+      await revokeReplaced(parts, target, before, replaced, received.credentials, isElsewhere);
     } catch (error) {
-      log.warn({ err: error, connection: connection.id }, 'connect: the replaced tokens cannot be revoked');
+      log.warn({ err: error, connection: before.id }, 'connect: the replaced tokens cannot be revoked');
     }
   }
 
@@ -107,7 +108,11 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
       const metadata = session.metadata ?? existing?.metadata ?? {};
       const place = { integration, owner, label, params, metadata };
       const stored = existing && (await store.storedCredentials(id));
-      const isElsewhere = stored !== undefined && !isOfSameSource(vault, existing, stored, received);
+      const captured = { ...existing?.captured, ...received.captured };
+      const isElsewhere =
+        stored !== undefined &&
+        (!isOfSameSource(vault, existing, stored, received) ||
+          movesElsewhere(targets, resolved, existing, { params, captured }));
       const keeps = keepsRefreshToken(received, stored) && !isElsewhere;
       const renewed = existing && { ...existing, captured: keptCaptured(existing, auth, values, received) };
       const fresh = newConnection(id, place, auth, received, receivedAt, renewed, keeps);
@@ -129,7 +134,10 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
       if (done === 'gone' || (typeof done === 'object' && 'exists' in done)) continue;
 
       tokenCache.invalidate(connection, done === 'added' ? connection.generation : done.generation);
-      if (stored) await revokeEarlier(resolved, connection, stored, received, isElsewhere);
+      if (existing && stored) {
+        const before = { ...existing, account: connection.account };
+        await revokeEarlier(resolved, before, stored, received, isElsewhere);
+      }
       telemetry.connect(integration, 'ok');
       log.info(
         { connection: id, integration, action, lifetime_ms: lifetime(connection), kept_refresh_token: keeps },
