@@ -9,7 +9,7 @@ type Settings = Pick<Integration, 'provider' | 'clientId' | 'keyId' | 'params' |
 export interface Redirection {
   /** Such as `provider`, `issuer`, `token_url` or `overrides.revocation_url`. */
   name: string;
-  /** An origin, an issuer, or a provider; null: there was none. */
+  /** An origin, an issuer, a protected resource, or a provider; null: there was none. */
   from: string | null;
   to: string;
 }
@@ -17,7 +17,7 @@ export interface Redirection {
 const ORIGIN = /^https?:\/\/[^/?#]*/i;
 
 /**
- * What goes elsewhere after a change: another provider or issuer, or an endpoint at another origin. An endpoint that had no
+ * What goes elsewhere after a change: another provider, issuer or protected resource, or an endpoint at another origin. An endpoint that had no
  * URL before may have one at an origin that the integration uses already.
  */
 export function redirections(
@@ -54,7 +54,7 @@ function uncovered(old: ReadonlyMap<string, string>, now: ReadonlyMap<string, st
   });
 }
 
-/** Every URL of the mode, and every override, by its path in the entry: the issuer, and the origins of all others. */
+/** Every URL of the mode, and every override, by its path in the entry: the issuer, a protected resource, and the origins of all others. */
 function destinationsOf(provider: Provider, { clientId, keyId, params, overrides }: Settings): Map<string, string> {
   const found = new Map<string, string>();
   const auth = authMode(provider, params);
@@ -68,7 +68,7 @@ function destinationsOf(provider: Provider, { clientId, keyId, params, overrides
       );
       // What a connection fills in stays as it is written.
       const url = Object.entries(values).reduce((text, [name, value]) => text.replaceAll(`{${name}}`, value), template);
-      if (!isAbsent) found.set(path, isIssuer(path) ? url : originOf(url));
+      if (!isAbsent) found.set(path, isWhole(path) ? url : originOf(url));
     }
   }
   for (const [name, url] of Object.entries(overrides))
@@ -88,6 +88,9 @@ export function isSamePlace(provider: Provider, auth: AuthMode, before: Values, 
 
 /** Its metadata say where the endpoints are. */
 const isIssuer = (path: string): boolean => path === 'issuer' || path === 'protected_resource.issuer';
+
+/** Another path is another one: a host may have the servers of many. */
+const isWhole = (path: string): boolean => isIssuer(path) || path === 'protected_resource.url';
 
 function urlsIn(value: unknown, path = ''): [path: string, template: string][] {
   if (typeof value === 'string') return isIssuer(path) || /(^|[._])url$/.test(path) ? [[path, value]] : [];

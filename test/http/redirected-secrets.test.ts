@@ -59,6 +59,15 @@ const WAYS: [string, () => Json][] = [
 ];
 
 describe('an admin without token', () => {
+  test('cannot move an MCP server to another path of its host, where another one may be', async () => {
+    const id = `mcp-${++made}`;
+    const at = (path: string): Json => ({ provider: 'mcp', params: { server_url: `${provider.url}${path}` } });
+    expectOk(await put(id, at('/ours/mcp')), 201);
+    expectProblem(await put(id, at('/theirs/mcp'), admin), 403, 'forbidden');
+    expectOk(await put(id, at('/ours/mcp'), admin));
+    expectOk(await put(id, at('/theirs/mcp')));
+  });
+
   test.each(WAYS)('cannot send secrets elsewhere by %s, also with a secret of their own', async (_, wanted) => {
     const { id, connection } = await anIntegration();
     for (const secret of [{}, { client_secret: 'made up' }, { client_secret: null }]) {
