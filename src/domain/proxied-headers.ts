@@ -105,8 +105,8 @@ export function forwardedHeaders(raw: readonly string[], { api, credential, leng
     const read = asRead(name);
     if (credential.includes(name) || credential.includes(read)) continue;
     if (NOT_FORWARDED.has(read) || PRIVATE.test(read) || named?.has(name)) continue;
-    if (ofEntry.has(name)) {
-      if (!name.includes('version')) continue;
+    if (ofEntry.has(read)) {
+      if (read !== name || !name.includes('version')) continue;
       ofEntry.delete(name);
     }
     if (name === 'user-agent') hasUserAgent = true;

@@ -54,6 +54,16 @@ describe('the API is sent', () => {
     expect(pairs(forwardedHeaders([name, 'x', 'User-Agent', 'u'], none))).toEqual(['User-Agent: u']);
   });
 
+  test('no header of the entry in another spelling, which servers read as the same one', () => {
+    const api = { 'Acme-Account': 'acct_1', 'Acme-Version': '1' };
+    const sent = ['Acme_Account', 'acct_2', 'ACME_VERSION', '2', 'acme-account', 'acct_3', 'User-Agent', 'u'];
+    expect(pairs(forwardedHeaders(sent, { ...none, api }))).toEqual([
+      'User-Agent: u',
+      'Acme-Account: acct_1',
+      'Acme-Version: 1',
+    ]);
+  });
+
   test('nothing that Connection names, in any spelling and in each of several', () => {
     const sent = [
       'Connection',
