@@ -1,6 +1,5 @@
 // Signing in to the console: an authorization code flow of an integration (RFC 6749 4.1, RFC 7636, OpenID Connect Core 3.1),
 // bound to the browser by a cookie that has all of it, encrypted.
-import { timingSafeEqual } from 'node:crypto';
 import { type RoleRules, roleOf } from '../../domain/console.ts';
 import { Refusal } from '../../domain/errors.ts';
 import { claimsOf } from '../../domain/jwt-claims.ts';
@@ -8,7 +7,7 @@ import type { Target } from '../../domain/target.ts';
 import { SESSION_TTL_MS } from '../../domain/time-limits.ts';
 import type { Clock, Logger, ProviderClient, Vault } from '../../ports/index.ts';
 import type { Targets } from '../integrations/index.ts';
-import { digest, newSecret } from '../secrets/index.ts';
+import { digest, isSameSecret, newSecret } from '../secrets/index.ts';
 import type { ConsoleUser, ConsoleVisit } from './console-sessions.ts';
 
 /** How people sign in to the console, as the declarative file has it. */
@@ -141,7 +140,7 @@ export function createSignIn(parts: Parts): SignIn {
     async complete(response, cookie, visit) {
       const flow = cookie === undefined ? undefined : readFlow(cookie);
       const state = response.get('state') ?? '';
-      if (!flow || flow.expiresAt <= clock.now() || !isSame(state, flow.state)) return failed('sign_in_expired');
+      if (!flow || flow.expiresAt <= clock.now() || !isSameSecret(state, flow.state)) return failed('sign_in_expired');
       const known = await client();
       if (!known) return failed('sign_in_not_configured');
       const { nonce, verifier, scopes, issuer, again, to, startedAt } = flow;
@@ -193,6 +192,3 @@ export function createSignIn(parts: Parts): SignIn {
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
-
-const isSame = (one: string, other: string): boolean =>
-  one.length === other.length && timingSafeEqual(Buffer.from(one), Buffer.from(other));

@@ -1,5 +1,5 @@
 // Ids, random secrets and digests.
-import { hash, randomBytes } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { encodeTime, monotonicFactory, TIME_MAX, ulid as ulidOf } from 'ulid';
 
 const POOL_BYTES = 4_096;
@@ -66,3 +66,7 @@ export const newSecret = (): string => randomBytes(32).toString('base64url');
 
 /** SHA-256, hex. For secrets of 256 random bits, which a slow digest would not make safer. */
 export const digest = (secret: string): string => hash('sha256', secret, 'hex');
+
+/** In a time that does not tell how much of it is right. Digests, because what is given may be a text of any length. */
+export const isSameSecret = (given: string, expected: string): boolean =>
+  timingSafeEqual(hash('sha256', given, 'buffer'), hash('sha256', expected, 'buffer'));

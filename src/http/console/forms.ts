@@ -1,8 +1,7 @@
 // The forms of the console: what was posted, and whether it came from a page of ours that this user was shown.
-import { timingSafeEqual } from 'node:crypto';
 import type { Context } from 'hono';
 import { html } from 'hono/html';
-import { digest } from '../../broker/secrets/index.ts';
+import { digest, isSameSecret } from '../../broker/secrets/index.ts';
 import { boundedPairs, isForm } from '../middleware/form.ts';
 import { isFromElsewhere } from '../middleware/navigation.ts';
 import { isEncodedText } from '../middleware/well-formed.ts';
@@ -25,12 +24,8 @@ export async function postedForm(c: Context<ConsoleEnv>): Promise<URLSearchParam
   if (!isForm(c.req.header('content-type')) || isFromElsewhere((name) => c.req.header(name))) return undefined;
   const text = await c.req.text();
   const fields = isEncodedText(text.replaceAll('+', ' ')) ? boundedPairs(text) : undefined;
-  return fields && isEqual(fields.get(FIELD) ?? '', c.get('visit').token) ? fields : undefined;
+  return fields && isSameSecret(fields.get(FIELD) ?? '', c.get('visit').token) ? fields : undefined;
 }
 
 /** What was filled in, without spaces around it; undefined: nothing. */
 export const field = (form: URLSearchParams, name: string): string | undefined => form.get(name)?.trim() || undefined;
-
-/** Both are digests of ours, or the first is wrong. */
-const isEqual = (one: string, other: string): boolean =>
-  one.length === other.length && timingSafeEqual(Buffer.from(one), Buffer.from(other));

@@ -231,6 +231,7 @@ describe('console: sign-in', () => {
     for (const [fields, headers] of [
       [{ form_token: '' }, {}],
       [{ form_token: theirs }, {}],
+      [{ form_token: 'é'.repeat(theirs.length) }, {}],
       [{}, { 'sec-fetch-site': 'cross-site' }],
       [{}, { 'sec-fetch-site': 'same-site' }],
       [{}, { 'content-type': 'text/plain' }],

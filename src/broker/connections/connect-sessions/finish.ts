@@ -1,12 +1,12 @@
 // Finishing a two-phase connect session: the caller says who is signed in, and the candidate becomes a connection.
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Account } from '../../../domain/connection.ts';
 import { Refusal, refuse } from '../../../domain/errors.ts';
 import type { ConnectSession } from '../../../domain/integration.ts';
 import { LOOKUP_RETRY_AFTER_S } from '../../../domain/time-limits.ts';
 import { type Store, VaultError } from '../../../ports/index.ts';
 import type { Access, Call } from '../../audit/index.ts';
-import { digest } from '../../secrets/index.ts';
+import { digest, isSameSecret } from '../../secrets/index.ts';
 import { decryptCandidate } from '../received-grant/candidate.ts';
 import { createGrantStorage, type GrantStorageParts, type StoredGrant } from '../received-grant/store-grant.ts';
 import type { EndedCandidates } from './ended-candidates.ts';
@@ -174,13 +174,10 @@ const subjectOf = ({ id, integration, owner, connectionId }: ConnectSession, why
 });
 
 const isDigestOf = (secret: string, stored: string | null): boolean =>
-  stored !== null && isEqual(digest(secret), stored);
+  stored !== null && isSameSecret(digest(secret), stored);
 
 /** RFC 7636 4.6. A verifier that nothing asked for is wrong too (OAuth 2.1, 4.1.3): the challenge may have been taken away. */
 function verifies({ codeChallenge }: ConnectSession, verifier: string | undefined): boolean {
   if (codeChallenge === null || verifier === undefined) return codeChallenge === null && verifier === undefined;
-  return isEqual(createHash('sha256').update(verifier).digest('base64url'), codeChallenge);
+  return isSameSecret(hash('sha256', verifier, 'base64url'), codeChallenge);
 }
-
-const isEqual = (a: string, b: string): boolean =>
-  a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));

@@ -1,6 +1,6 @@
 // Receives webhooks of third parties: admitted, checked before the body is read, verified over the raw bytes, stored, and only
 // then answered with a 2xx. No refusal says why.
-import { hash, timingSafeEqual } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../../domain/cache-bounds.ts';
 import { Refusal } from '../../../domain/errors.ts';
@@ -22,7 +22,7 @@ import {
   type WebhookVerifier,
 } from '../../../ports/index.ts';
 import type { ResolvedIntegration, Targets } from '../../integrations/index.ts';
-import { digest, newId } from '../../secrets/index.ts';
+import { digest, isSameSecret, newId } from '../../secrets/index.ts';
 import type { ReceiverSettings } from '../settings/receiver-settings.ts';
 import type { WebhookAdmin } from '../settings/webhook-admin.ts';
 import { bodyContext, storedBody } from '../stored-body.ts';
@@ -148,7 +148,7 @@ export function createWebhookReceiver(parts: Parts): InvalidatingReceiver {
   }
 
   const isHook = (hook: string, { hookDigest }: WebhookSettings): boolean =>
-    hookDigest !== null && timingSafeEqual(Buffer.from(digest(hook)), Buffer.from(hookDigest));
+    hookDigest !== null && isSameSecret(digest(hook), hookDigest);
 
   return {
     invalidate() {

@@ -1,6 +1,6 @@
 // Receives security event tokens and logout tokens: verified before anything is looked up, stored, and only then answered with
 // success. Acted on afterwards.
-import { hash, timingSafeEqual } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ReceivedWebhook } from '../../../domain/received-webhook.ts';
 import type { SetFault } from '../../../domain/security-events.ts';
 import { SIGNAL_RETRY_AFTER_S } from '../../../domain/time-limits.ts';
@@ -13,7 +13,7 @@ import type {
   Telemetry,
   Vault,
 } from '../../../ports/index.ts';
-import { digest, newId } from '../../secrets/index.ts';
+import { digest, isSameSecret, newId } from '../../secrets/index.ts';
 import type { Admission } from '../receiving/admission.ts';
 import type { SignalReceiver, SignalReceivers } from './receivers.ts';
 import { encryptSignal, type StoredSignal, signalOf } from './stored-signal.ts';
@@ -174,7 +174,11 @@ export function createSignalReceiving(parts: Parts): SignalReceiving {
       const receiver = await receiverOf(arrival);
       if (!receiver) return { kind: 'not_set_up' };
       const { poll_url, token: expected } = receiver.settings;
-      if (expected !== undefined && poll_url === undefined && !isSame(authorization, expected)) {
+      if (
+        expected !== undefined &&
+        poll_url === undefined &&
+        !isSameSecret(withoutScheme(authorization), withoutScheme(expected))
+      ) {
         telemetry.signal(receiver.integration, 'refused');
         return {
           kind: 'refused',
@@ -208,8 +212,4 @@ export function createSignalReceiving(parts: Parts): SignalReceiving {
 }
 
 /** With or without the scheme: transmitters send the header as it was given to them. */
-function isSame(header: string | undefined, expected: string): boolean {
-  const sent = header?.replace(/^Bearer +/i, '') ?? '';
-  const digests = [sent, expected.replace(/^Bearer +/i, '')].map((text) => Buffer.from(hash('sha256', text)));
-  return timingSafeEqual(digests[0]!, digests[1]!);
-}
+const withoutScheme = (authorization = ''): string => authorization.replace(/^Bearer +/i, '');
