@@ -3,6 +3,7 @@
 // removing deleted secrets from the disk, and correcting times after the clock was set back. All of it in small portions: a
 // transaction of many rows would hold up others.
 import { setTimeout as pause } from 'node:timers/promises';
+import { createPeriodicTask } from '../../domain/periodic-task.ts';
 import {
   CAPTURED_CALL_RETENTION_MS,
   DAY_MS,
@@ -60,13 +61,15 @@ export function startHousekeeping({
 }: HousekeepingParts): {
   stop(): Promise<void>;
 } {
-  let stopped = false;
-  let timer: NodeJS.Timeout | undefined;
+  const rounds = createPeriodicTask(round, (error) =>
+    log.error({ err: error }, 'housekeeping: round failed, will retry'),
+  );
+  const { isStopped } = rounds;
   let deletedAt = Number.NEGATIVE_INFINITY;
   let purgedAt = Number.NEGATIVE_INFINITY;
   let wipeAt = clock.monotonic() + WIPE_INTERVAL_MS;
 
-  const setBackClock = createSetBackClock({ store, clock, log, pause, isStopped: () => stopped });
+  const setBackClock = createSetBackClock({ store, clock, log, pause, isStopped });
 
   async function wipe(): Promise<void> {
     if (clock.monotonic() < wipeAt) return;
@@ -76,7 +79,7 @@ export function startHousekeeping({
 
   /** Portion by portion, until one says that there is no more. */
   async function all(portion: () => Promise<boolean>): Promise<void> {
-    while (!stopped && (await portion())) await pause(SWEEP_PAUSE_MS);
+    while (!isStopped() && (await portion())) await pause(SWEEP_PAUSE_MS);
   }
 
   async function purgeTombstones(): Promise<void> {
@@ -91,47 +94,28 @@ export function startHousekeeping({
       after = next ?? undefined;
       return next !== null;
     });
-    if (stopped) return;
+    if (isStopped()) return;
     purgedAt = startedAt;
     if (total > 0) log.info({ connections: total, days: tombstoneDays }, 'housekeeping: old tombstones deleted');
   }
 
   async function round(): Promise<void> {
-    try {
-      await setBackClock.correct();
-      await endedCandidates.destroyAll();
-      await wipe();
-      const startedAt = clock.monotonic();
-      if (startedAt - deletedAt < SWEEP_INTERVAL_MS) return;
-      const now = clock.now();
-      await all(() => store.deleteExpired(now - ENDED_SESSION_RETENTION_MS, SWEEP_BATCH));
-      await all(() => store.deleteUnreadableResponses(now - UNREADABLE_RESPONSE_RETENTION_MS, SWEEP_BATCH));
-      await all(() => store.deleteCapturedCalls(now - CAPTURED_CALL_RETENTION_MS, SWEEP_BATCH));
-      await all(() => store.deleteHourlyCounts(now - HOURLY_COUNT_RETENTION_MS, SWEEP_BATCH));
-      await all(() => store.deleteRegistrations(now - REGISTRATION_RETENTION_MS, SWEEP_BATCH));
-      await purgeTombstones();
-      await all(store.foldConnectionCounts);
-      deletedAt = startedAt;
-    } catch (error) {
-      log.error({ err: error }, 'housekeeping: round failed, will retry');
-    }
+    await setBackClock.correct();
+    await endedCandidates.destroyAll();
+    await wipe();
+    const startedAt = clock.monotonic();
+    if (startedAt - deletedAt < SWEEP_INTERVAL_MS) return;
+    const now = clock.now();
+    await all(() => store.deleteExpired(now - ENDED_SESSION_RETENTION_MS, SWEEP_BATCH));
+    await all(() => store.deleteUnreadableResponses(now - UNREADABLE_RESPONSE_RETENTION_MS, SWEEP_BATCH));
+    await all(() => store.deleteCapturedCalls(now - CAPTURED_CALL_RETENTION_MS, SWEEP_BATCH));
+    await all(() => store.deleteHourlyCounts(now - HOURLY_COUNT_RETENTION_MS, SWEEP_BATCH));
+    await all(() => store.deleteRegistrations(now - REGISTRATION_RETENTION_MS, SWEEP_BATCH));
+    await purgeTombstones();
+    await all(store.foldConnectionCounts);
+    deletedAt = startedAt;
   }
 
-  const loop = async () => {
-    await round();
-    if (!stopped) timer = setTimeout(go, everyMs);
-  };
-  let running: Promise<void> = Promise.resolve();
-  const go = () => {
-    running = loop();
-  };
-  go();
-
-  return {
-    async stop() {
-      stopped = true;
-      clearTimeout(timer);
-      await running;
-    },
-  };
+  rounds.start(everyMs);
+  return rounds;
 }

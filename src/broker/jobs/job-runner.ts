@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { madeWith } from '../../domain/caller.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { Job } from '../../domain/job.ts';
+import { createPeriodicTask } from '../../domain/periodic-task.ts';
 import {
   JOB_BATCH_PAUSE_MS,
   JOB_LEASE_MS,
@@ -61,7 +62,6 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
   let looking: Promise<void> | undefined;
   let mustLookAgain = false;
   let ticks: NodeJS.Timeout | undefined;
-  let sweeps: NodeJS.Timeout | undefined;
 
   function wake(): void {
     if (isStopping) return;
@@ -190,27 +190,22 @@ export function createJobRunner(parts: JobRunnerParts): JobRunner {
     while (!isStopping && (await store.deleteJobs(clock.now() - JOB_RETENTION_MS, DELETED_AT_ONCE)))
       await pause(SWEEP_PAUSE_MS);
   }
-  let sweeping: Promise<void> = Promise.resolve();
-  const sweep = () => {
-    sweeping = deleteOld().catch((error: unknown) =>
-      log.error({ err: error }, 'jobs: deleting old ones failed, will retry'),
-    );
-  };
+  const sweeps = createPeriodicTask(deleteOld, (error) =>
+    log.error({ err: error }, 'jobs: deleting old ones failed, will retry'),
+  );
 
   return {
     start(everyMs = JOB_POLL_MS) {
       ticks = setInterval(wake, everyMs);
-      sweeps = setInterval(sweep, JOB_RETENTION_INTERVAL_MS);
-      sweep();
+      sweeps.start(JOB_RETENTION_INTERVAL_MS);
       wake();
     },
     wake,
     async stop() {
       isStopping = true;
       clearInterval(ticks);
-      clearInterval(sweeps);
       await looking;
-      await sweeping;
+      await sweeps.stop();
       await Promise.all(running.values());
     },
   };

@@ -1,7 +1,7 @@
 // Connections that nothing renews end with their access token. No refresh of them is ever due, so they are looked for: then it is
 // known without anyone reading the token.
-import { setTimeout as pause } from 'node:timers/promises';
 import { hasExpired } from '../../domain/connection.ts';
+import { createPeriodicTask } from '../../domain/periodic-task.ts';
 import { ENDED_GRANTS_INTERVAL_MS } from '../../domain/time-limits.ts';
 import type { Clock, EndingConnection, EventStore, Logger, Store } from '../../ports/index.ts';
 import type { Refresher } from './refresher.ts';
@@ -22,12 +22,13 @@ const BATCH = 100;
 
 /** Every process does it: a connection is claimed by one of them. */
 export function startEndedGrants({ store, refresher, clock, log }: Parts): EndedGrants {
-  const stopped = new AbortController();
-  const { signal } = stopped;
+  const looking = createPeriodicTask(look, (error) =>
+    log.error({ err: error }, 'ended grants: a look failed, will retry'),
+  );
 
   async function end({ id }: EndingConnection, now: number): Promise<void> {
     const connection = await store.connection(id);
-    if (signal.aborted || connection?.status !== 'active') return;
+    if (looking.isStopped() || connection?.status !== 'active') return;
     if (connection.nextRefreshAt === null && hasExpired(connection, now)) await refresher.refreshAhead(connection);
   }
 
@@ -38,21 +39,9 @@ export function startEndedGrants({ store, refresher, clock, log }: Parts): Ended
       const ended = await store.endingConnections(now, after, BATCH);
       await Promise.all(ended.map((one) => end(one, now)));
       after = ended.length === BATCH ? ended.at(-1) : undefined;
-    } while (after && !signal.aborted);
+    } while (after && !looking.isStopped());
   }
 
-  async function repeat(): Promise<void> {
-    while (!signal.aborted) {
-      await look().catch((error: unknown) => log.error({ err: error }, 'ended grants: a look failed, will retry'));
-      await pause(ENDED_GRANTS_INTERVAL_MS, undefined, { signal, ref: false }).catch(() => undefined);
-    }
-  }
-
-  const running = repeat();
-  return {
-    async stop() {
-      stopped.abort();
-      await running;
-    },
-  };
+  looking.start(ENDED_GRANTS_INTERVAL_MS);
+  return looking;
 }

@@ -2,6 +2,7 @@
 // are sealed, whole seals are deleted, from the old end; an anchor stays in their place, so that the rest can be verified.
 import { setTimeout as pause } from 'node:timers/promises';
 import { ANCHOR, type AuditSeal } from '../../../domain/audit-seal.ts';
+import { createPeriodicTask } from '../../../domain/periodic-task.ts';
 import {
   AUDIT_READS_OUTLIVED_MS,
   AUDIT_RETENTION_INTERVAL_MS,
@@ -42,23 +43,24 @@ interface Parts {
 export function startAuditRetention({ store, vault, days, clock, log }: Parts): { stop(): Promise<void> } {
   if (days === null) return { stop: async () => undefined };
   const keptMs = days * DAY_MS;
-  const stopped = new AbortController();
-  const rest = (ms: number) => pause(ms, undefined, { signal: stopped.signal, ref: false }).catch(() => undefined);
+  const pruning = createPeriodicTask(round, (error) =>
+    log.error({ err: error }, 'audit retention: deleting old entries failed, will retry'),
+  );
 
   async function all(prune: (limit: number) => Promise<number>, limit = DELETED_AT_ONCE): Promise<void> {
-    while (!stopped.signal.aborted && (await prune(limit)) === limit) await rest(AUDIT_RETENTION_PAUSE_MS);
+    while (!pruning.isStopped() && (await prune(limit)) === limit) await pause(AUDIT_RETENTION_PAUSE_MS);
   }
 
   /** The last seal whose entries have all passed their time. The newest one stays, and so the chain. */
   async function lastToPrune(before: string): Promise<AuditSeal | undefined> {
     let found: AuditSeal | undefined;
-    for (let after: string | undefined; !stopped.signal.aborted; ) {
+    for (let after: string | undefined; !pruning.isStopped(); ) {
       const some = await store.auditSeals(after, BATCH);
       const kept = some.findIndex(({ lastId, sealedAt }) => (lastId ?? firstId('evt', sealedAt)) >= before);
       found = some[(kept < 0 ? some.length - 1 : kept) - 1] ?? found;
       if (kept >= 0 || some.length < BATCH) return found;
       after = some.at(-1)!.id;
-      await rest(AUDIT_RETENTION_PAUSE_MS);
+      await pause(AUDIT_RETENTION_PAUSE_MS);
     }
     return undefined;
   }
@@ -92,19 +94,6 @@ export function startAuditRetention({ store, vault, days, clock, log }: Parts): 
     await all((limit) => store.pruneAuditSeals(anchor.previous!, limit));
   }
 
-  async function run(): Promise<void> {
-    while (!stopped.signal.aborted) {
-      await round().catch((error: unknown) => {
-        log.error({ err: error }, 'audit retention: deleting old entries failed, will retry');
-      });
-      await rest(AUDIT_RETENTION_INTERVAL_MS);
-    }
-  }
-  const running = run();
-  return {
-    async stop() {
-      stopped.abort();
-      await running;
-    },
-  };
+  pruning.start(AUDIT_RETENTION_INTERVAL_MS);
+  return pruning;
 }

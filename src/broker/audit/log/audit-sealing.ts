@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 import { type AuditSeal, entryText, numberOf, sealId } from '../../../domain/audit-seal.ts';
+import { createPeriodicTask } from '../../../domain/periodic-task.ts';
 import {
   AUDIT_SEAL_IDLE_MS,
   AUDIT_SEAL_INTERVAL_MS,
@@ -78,8 +79,9 @@ export interface AuditSealing {
 
 export function createAuditSealing(parts: Parts): AuditSealing {
   const { store, vault, access, clock, log, days, everyMs = AUDIT_SEAL_INTERVAL_MS } = parts;
-  const stopped = new AbortController();
-  const rest = (ms: number) => pause(ms, undefined, { signal: stopped.signal, ref: false }).catch(() => undefined);
+  const sealing = createPeriodicTask(round, (error) =>
+    log.error({ err: error }, 'audit sealing: sealing new entries failed, will retry'),
+  );
   /** The last seal that this process has seen: it must not vanish while it runs. */
   let seen: ChainEnd | undefined;
   let told: string | undefined;
@@ -167,30 +169,14 @@ export function createAuditSealing(parts: Parts): AuditSealing {
   async function round(): Promise<void> {
     // Another process may have done it since; a clock that was set back must not stop it.
     const isDue = (last: ChainEnd | undefined) => !last || Math.abs(clock.now() - last.sealedAt) >= everyMs * 0.9;
-    for (let isMore = await addSeal(isDue); isMore && !stopped.signal.aborted; ) isMore = await addSeal();
+    for (let isMore = await addSeal(isDue); isMore && !sealing.isStopped(); ) isMore = await addSeal();
   }
 
-  async function run(): Promise<void> {
-    while (!stopped.signal.aborted) {
-      await rest(everyMs);
-      if (stopped.signal.aborted) return;
-      await round().catch((error: unknown) => {
-        log.error({ err: error }, 'audit sealing: sealing new entries failed, will retry');
-      });
-    }
-  }
-
-  let running: Promise<void> | undefined;
   return {
-    start() {
-      running = run();
-    },
+    start: () => sealing.start(everyMs, everyMs),
     async sealNow() {
       for (let seals = 0, isMore = true; isMore && seals < MAX_SEALS_AT_END; seals++) isMore = await addSeal();
     },
-    async stop() {
-      stopped.abort();
-      await running;
-    },
+    stop: sealing.stop,
   };
 }

@@ -7,6 +7,7 @@ import type { Ciphertext, Connection, UpstreamRevocation } from '../../../domain
 import { Refusal } from '../../../domain/errors.ts';
 import { fieldIssues } from '../../../domain/fields.ts';
 import { parseStoredCredentials } from '../../../domain/imported-credentials.ts';
+import { createPeriodicTask } from '../../../domain/periodic-task.ts';
 import { connectionFields, integrationFields } from '../../../domain/provider.ts';
 import { connectionParams, type Target, targetAt } from '../../../domain/target.ts';
 import {
@@ -77,9 +78,9 @@ export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
   const lanes = createLanes(circuits);
   const sharedGrants = createSharedGrants({ store, targets, clock });
   const inFlight = new Set<Promise<unknown>>();
-  let isStopped = false;
-  let ticking: Promise<void> = Promise.resolve();
-  let timer: NodeJS.Timeout | undefined;
+  const ticks = createPeriodicTask(tick, (error) =>
+    log.error({ err: error }, 'revocation: looking for due revocations failed, will retry'),
+  );
 
   async function deliver(pending: PendingRevocation): Promise<UpstreamRevocation> {
     const { id, connectionId, integration } = pending;
@@ -186,16 +187,12 @@ export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
     for (const [i, pending] of claimed.entries())
       inLane(pending, free[i]!)
         .catch(() => undefined)
-        .then(() => (mayHaveMore && !isStopped ? fill(integration) : undefined))
+        .then(() => (mayHaveMore && !ticks.isStopped() ? fill(integration) : undefined))
         .catch((error: unknown) => log.error({ err: error }, 'revocation: claiming failed, will retry'));
   }
 
   async function tick(): Promise<void> {
-    try {
-      for (const integration of await store.dueRevocations(clock.now())) if (!isStopped) await fill(integration);
-    } catch (error) {
-      log.error({ err: error }, 'revocation: looking for due revocations failed, will retry');
-    }
+    for (const integration of await store.dueRevocations(clock.now())) if (!ticks.isStopped()) await fill(integration);
   }
 
   return {
@@ -223,19 +220,8 @@ export function createRevocationOutbox(parts: OutboxParts): RevocationOutbox {
     },
     lane: lanes.take,
     deliver: inLane,
-    start(everyMs = OUTBOX_POLL_MS) {
-      const go = () => {
-        ticking = tick().then(() => {
-          if (!isStopped) timer = setTimeout(go, everyMs);
-        });
-      };
-      go();
-    },
-    async stop() {
-      isStopped = true;
-      clearTimeout(timer);
-      await ticking;
-    },
+    start: (everyMs = OUTBOX_POLL_MS) => ticks.start(everyMs),
+    stop: ticks.stop,
     async drain() {
       await Promise.allSettled([...inFlight]);
     },

@@ -1,5 +1,6 @@
 // Background work of the events room: owners are told that grants end, and old events are deleted with their deliveries.
 import { setTimeout as pause } from 'node:timers/promises';
+import { createPeriodicTask } from '../../../domain/periodic-task.ts';
 import {
   DAY_MS,
   EVENT_BATCH_PAUSE_MS,
@@ -32,36 +33,28 @@ interface Parts {
 }
 
 export function createEventHousekeeping({ store, access, days, clock, log, everyMs }: Parts): EventHousekeeping {
-  const stopped = new AbortController();
-  const running: Promise<void>[] = [];
-  const wait = (ms: number) =>
-    pause(ms, undefined, { signal: stopped.signal, ref: false }).then(
-      () => true,
-      () => false,
-    );
-  const rest = () => wait(EVENT_BATCH_PAUSE_MS);
+  const failed = (error: unknown) => log.error({ err: error }, 'events: housekeeping failed, will retry');
+  const pruning = createPeriodicTask(prune, failed);
+  const telling = createPeriodicTask(() => tellReauthDue({ store, access, clock, rest }), failed);
+
+  /** Between two batches; false: stop. */
+  async function rest(): Promise<boolean> {
+    await pause(EVENT_BATCH_PAUSE_MS);
+    return !pruning.isStopped();
+  }
 
   async function prune(): Promise<void> {
     const before = clock.now() - days * DAY_MS;
     while ((await store.pruneEvents(before, BATCH)) === BATCH && (await rest()));
   }
 
-  async function repeat(round: () => Promise<void>, intervalMs: number): Promise<void> {
-    do {
-      await round().catch((error: unknown) => log.error({ err: error }, 'events: housekeeping failed, will retry'));
-    } while (await wait(everyMs ?? intervalMs));
-  }
-
   return {
     start() {
-      running.push(
-        repeat(prune, EVENT_RETENTION_INTERVAL_MS),
-        repeat(() => tellReauthDue({ store, access, clock, rest }), REAUTH_NOTICE_INTERVAL_MS),
-      );
+      pruning.start(everyMs ?? EVENT_RETENTION_INTERVAL_MS);
+      telling.start(everyMs ?? REAUTH_NOTICE_INTERVAL_MS);
     },
     async stop() {
-      stopped.abort();
-      await Promise.all(running);
+      await Promise.all([pruning.stop(), telling.stop()]);
     },
   };
 }

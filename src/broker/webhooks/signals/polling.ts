@@ -1,4 +1,5 @@
 // Fetches events from transmitters that do not push (RFC 8936), and acknowledges them once they are durable.
+import { createPeriodicTask } from '../../../domain/periodic-task.ts';
 import type { SetFault } from '../../../domain/security-events.ts';
 import { SIGNAL_POLL_INTERVAL_MS, SIGNAL_POLL_TIMEOUT_MS } from '../../../domain/time-limits.ts';
 import type { Clock, Logger, Store } from '../../../ports/index.ts';
@@ -40,9 +41,9 @@ const isEmpty = ({ ack, setErrs }: Answered) => ack.length === 0 && Object.keys(
 
 export function createSignalPolling(parts: Parts): SignalPolling {
   const { store, receivers, receiving, post, everyMs = SIGNAL_POLL_INTERVAL_MS, clock, log } = parts;
-  let timer: NodeJS.Timeout | undefined;
-  let running: Promise<void> = Promise.resolve();
-  let isStopped = false;
+  const polling = createPeriodicTask(pollAll, (error) =>
+    log.error({ err: error }, 'signals: the integrations could not be read, will retry'),
+  );
 
   /** Undefined: it did not answer as it should. */
   async function ask(
@@ -90,7 +91,7 @@ export function createSignalPolling(parts: Parts): SignalPolling {
   async function poll(receiver: SignalReceiver): Promise<void> {
     let answered = NOTHING;
     const until = clock.monotonic() + everyMs / 2;
-    for (let round = 0; round < MAX_ROUNDS && !isStopped && clock.monotonic() < until; round++) {
+    for (let round = 0; round < MAX_ROUNDS && !polling.isStopped() && clock.monotonic() < until; round++) {
       const found = await ask(receiver, answered, MAX_EVENTS);
       if (!found) return;
       answered = await take(receiver, found.sets);
@@ -111,26 +112,9 @@ export function createSignalPolling(parts: Parts): SignalPolling {
     }
   }
 
-  const pollAll = async (): Promise<void> => {
-    try {
-      await Promise.all((await receivers.polled()).map(pollIfFree));
-    } catch (error) {
-      log.error({ err: error }, 'signals: the integrations could not be read, will retry');
-    }
-  };
-
-  function go(): void {
-    running = pollAll().then(() => {
-      if (!isStopped) timer = setTimeout(go, everyMs);
-    });
+  async function pollAll(): Promise<void> {
+    await Promise.all((await receivers.polled()).map(pollIfFree));
   }
 
-  return {
-    start: go,
-    async stop() {
-      isStopped = true;
-      clearTimeout(timer);
-      await running;
-    },
-  };
+  return { start: () => polling.start(everyMs), stop: polling.stop };
 }
