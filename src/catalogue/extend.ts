@@ -1,9 +1,7 @@
 // Resolves `extends`: merges an entry over the one that it extends.
+import { isObject, type Json } from '../domain/json.ts';
 
-export type RawEntry = Record<string, unknown>;
-
-export const isObject = (value: unknown): value is RawEntry =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+export type RawEntry = Json;
 
 /** The merged entry, or why there is none, in words. It keeps its `extends`, for information. */
 export function resolveExtends(

@@ -1,10 +1,11 @@
 // Loads the catalogue: one JSON file per provider. The deployment's entries override built-in ones of the same id.
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { isObject } from '../domain/json.ts';
 import type { Provider } from '../domain/provider.ts';
 import { packageFile } from '../package-files.ts';
 import { bundled } from './bundled.ts';
-import { isObject, type RawEntry } from './extend.ts';
+import type { RawEntry } from './extend.ts';
 import { type Entry, parseEntry } from './parse-entry.ts';
 
 const BUILT_IN = packageFile('src/catalogue');

@@ -2,6 +2,7 @@
 // What lists the log returns them one by one. See `docs/decisions/0038`.
 import type { AuditEntry, StoredAuditEntry } from './audit.ts';
 import type { AuditAction } from './audit-actions.ts';
+import { parseJson } from './json.ts';
 import { AUDIT_BATCH_SPAN_MS, DAY_MS } from './time-limits.ts';
 
 /** What a connection is read for: the actions that come by the thousand. */
@@ -139,12 +140,8 @@ export function entriesOf(stored: StoredAuditEntry): StoredAuditEntry[] {
 }
 
 function parsed(detail: string): Read[] | undefined {
-  try {
-    const reads: unknown = JSON.parse(detail);
-    return Array.isArray(reads) && reads.every(Array.isArray) ? (reads as Read[]) : undefined;
-  } catch {
-    return undefined;
-  }
+  const reads = parseJson(detail);
+  return Array.isArray(reads) && reads.every(Array.isArray) ? (reads as Read[]) : undefined;
 }
 
 /** A value as it is in the text of a batch; `prefix`: the beginning of one. */

@@ -1,5 +1,6 @@
 // Headers and bodies of captured calls, without the secrets in them: those that are known, those that a name gives away, and
 // whatever looks like one. It takes away too much rather than too little.
+import { parseJson } from './json.ts';
 import { redactSecrets } from './redaction.ts';
 
 export interface Known {
@@ -44,7 +45,7 @@ export function redactHeaders(headers: readonly string[], known: Known): [name: 
 export function redactBody(text: string, type: string, known: Known): string {
   if (/^application\/x-www-form-urlencoded\b/i.test(type)) return redactForm(text, known);
   const parsed = parsedJson(text);
-  if (parsed !== undefined) return JSON.stringify(redactValue(parsed.value, known, 0));
+  if (parsed !== undefined) return JSON.stringify(redactValue(parsed, known, 0));
   return redactText(redactMembers(text), known);
 }
 
@@ -105,21 +106,14 @@ function decoded(text: string): string {
   }
 }
 
-function parsedJson(text: string): { value: unknown } | undefined {
-  if (!/^\s*[[{"]/.test(text)) return undefined;
-  try {
-    return { value: JSON.parse(text) as unknown };
-  } catch {
-    return undefined;
-  }
-}
+/** Undefined: it is no list, object or text in JSON. */
+const parsedJson = (text: string): unknown => (/^\s*[[{"]/.test(text) ? parseJson(text) : undefined);
 
 function redactValue(value: unknown, known: Known, depth: number): unknown {
   if (depth > MAX_DEPTH) return HIDDEN;
   if (typeof value === 'string') {
     const inner = parsedJson(value);
-    const isNested = typeof inner?.value === 'object' && inner.value !== null;
-    return isNested ? JSON.stringify(redactValue(inner.value, known, depth + 1)) : redactText(value, known);
+    return typeof inner === 'object' ? JSON.stringify(redactValue(inner, known, depth + 1)) : redactText(value, known);
   }
   if (typeof value === 'number') return known.forms.includes(String(value)) ? HIDDEN : value;
   if (Array.isArray(value)) return value.map((one) => redactValue(one, known, depth + 1));

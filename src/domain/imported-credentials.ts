@@ -4,6 +4,7 @@ import { type AuthMode, credentialFieldsOf, type StaticMode } from './auth-modes
 import type { InputIssue } from './errors.ts';
 import { fieldIssues, fill, type Values } from './fields.ts';
 import type { GrantSource } from './grant-source.ts';
+import { isObject, parseJson } from './json.ts';
 
 /** Validates credentials, and returns the values for templates: members of JSON documents become values of their own. */
 export function readCredentials(auth: AuthMode, given: Values): { values: Values } | { issues: InputIssue[] } {
@@ -27,14 +28,9 @@ export function readCredentials(auth: AuthMode, given: Values): { values: Values
 
 /** The members, or an issue in words, which never contains the secret text. */
 function readMembers(text: string, names: readonly string[]): Values | string {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch {
-    return 'not valid JSON';
-  }
-  if (typeof document !== 'object' || document === null || Array.isArray(document)) return 'not a JSON object';
-  const members = document as Record<string, unknown>;
+  const members = parseJson(text);
+  if (members === undefined) return 'not valid JSON';
+  if (!isObject(members)) return 'not a JSON object';
   const absent = names.filter((name) => typeof members[name] !== 'string' || members[name] === '');
   if (absent.length > 0) return `lacks ${absent.join(', ')}`;
   return Object.fromEntries(names.map((name) => [name, members[name] as string]));

@@ -1,10 +1,6 @@
 // Reads JSON by the catalogue's paths: `team.id`, `data[0].token`, `[].id` (of each), `accounts[is_default].id` (of the
 // first whose `is_default` is true). A dot of a name has a backslash before it: `@odata\.nextLink`.
-
-export type Json = Record<string, unknown>;
-
-export const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+import { isObject, memberOf } from './json.ts';
 
 /** `index`: what is in the brackets; undefined without brackets. */
 interface Step {
@@ -42,9 +38,6 @@ function valueAt(value: unknown, steps: readonly Step[], from: number): unknown 
   }
   return current;
 }
-
-const memberOf = (value: unknown, name: string): unknown =>
-  isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
 
 const ofEach = (list: unknown[], steps: readonly Step[], from: number): unknown[] =>
   list.map((one) => valueAt(one, steps, from)).filter((one) => one !== undefined);

@@ -1,11 +1,8 @@
 // What a JWT says, without asking whether it is true.
+import { isObject, type Json, parseJson } from './json.ts';
 
 /** The claims of a JWT, unverified; undefined: it is none. */
-export function claimsOf(jwt: string): Record<string, unknown> | undefined {
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString());
-    return typeof claims === 'object' && claims !== null ? (claims as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
+export function claimsOf(jwt: string): Json | undefined {
+  const claims = parseJson(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString());
+  return isObject(claims) ? claims : undefined;
 }

@@ -1,5 +1,6 @@
 // The claim rules for a JWT whose signature, times and audience are verified: kinds of tokens are distinguished, so that
 // none is accepted as another (RFC 8725 3.11, 3.12), and claims are compared with what the caller expects.
+import { isObject, memberOf } from './json.ts';
 import { isTooDeep } from './json-depth.ts';
 import { LOGOUT_EVENT } from './security-events.ts';
 import { isTrustDomain, trustDomainOf } from './spiffe.ts';
@@ -100,10 +101,8 @@ export function verdictValidUntil(claims: VerifiedJwt['claims'], expected: JwtEx
  * too deeply: a verdict has the header and the claims.
  */
 function checkForm({ header, claims }: VerifiedJwt): JwtFault | undefined {
-  const badTime = ['exp', 'nbf', 'iat'].some(
-    (name) => ownProperty(claims, name) !== undefined && !isTime(claims[name]),
-  );
-  const aud = ownProperty(claims, 'aud');
+  const badTime = ['exp', 'nbf', 'iat'].some((name) => memberOf(claims, name) !== undefined && !isTime(claims[name]));
+  const aud = memberOf(claims, 'aud');
   const isTextOnly = Array.isArray(aud) ? aud.every((one) => typeof one === 'string') : typeof aud === 'string';
   const encoded = header.b64 === undefined || header.b64 === true;
   const isShallow = !isTooDeep(header) && !isTooDeep(claims);
@@ -150,7 +149,7 @@ function checkType({ issuer, header, claims }: VerifiedJwt, expected: JwtExpecta
   if (logoutWanted) return undefined;
   const eventsWanted = wanted === 'secevent+jwt';
   if (eventsWanted) return logoutEvent(claims) !== undefined ? TYPE_MISMATCH : undefined;
-  return isObject(ownProperty(claims, 'events')) ? TYPE_MISMATCH : undefined;
+  return isObject(memberOf(claims, 'events')) ? TYPE_MISMATCH : undefined;
 }
 
 /** Lower-case and without `application/` (RFC 7515 4.1.9); undefined: not a media type. */
@@ -164,7 +163,7 @@ function typeOf(typ: unknown): string | undefined {
 /** JWT-SVID 3.1. */
 function checkTrustDomain({ issuer, claims }: VerifiedJwt): JwtFault | undefined {
   if (!isTrustDomain(issuer)) return undefined;
-  const sub = ownProperty(claims, 'sub');
+  const sub = memberOf(claims, 'sub');
   if (sub === undefined) return missing('sub');
   return trustDomainOf(sub) === issuer ? undefined : mismatch('sub');
 }
@@ -182,7 +181,7 @@ function checkProfile(jwt: VerifiedJwt, expected: JwtExpectations, now: number):
 
 /** OpenID Connect Core 3.1.3.7, steps 3 to 5. */
 function checkAuthorizedParty({ claims, audiences }: VerifiedJwt): JwtFault | undefined {
-  const azp = ownProperty(claims, 'azp');
+  const azp = memberOf(claims, 'azp');
   if (azp === undefined) return Array.isArray(claims.aud) && claims.aud.length > 1 ? missing('azp') : undefined;
   return typeof azp === 'string' && audiences.includes(azp) ? undefined : mismatch('azp');
 }
@@ -191,15 +190,15 @@ function checkLogout({ claims }: VerifiedJwt): JwtFault | undefined {
   const event = logoutEvent(claims);
   if (!isObject(event)) return mismatch('events');
   // A token with a nonce could be an ID token.
-  if (ownProperty(claims, 'nonce') !== undefined) return mismatch('nonce');
-  const [sub, sid] = [ownProperty(claims, 'sub'), ownProperty(claims, 'sid')];
+  if (memberOf(claims, 'nonce') !== undefined) return mismatch('nonce');
+  const [sub, sid] = [memberOf(claims, 'sub'), memberOf(claims, 'sid')];
   if (sub === undefined && sid === undefined) return missing('sub');
   return [sub, sid].every((name) => name === undefined || isText(name)) ? undefined : MALFORMED;
 }
 
 const logoutEvent = (claims: VerifiedJwt['claims']): unknown => {
-  const events = ownProperty(claims, 'events');
-  return isObject(events) ? ownProperty(events, LOGOUT_EVENT) : undefined;
+  const events = memberOf(claims, 'events');
+  return memberOf(events, LOGOUT_EVENT);
 };
 
 function checkRequiredClaims({ claims }: VerifiedJwt, { requiredClaims = [] }: JwtExpectations): JwtFault | undefined {
@@ -234,11 +233,6 @@ function checkNonce({ claims }: VerifiedJwt, expected: JwtExpectations): JwtFaul
   return claims.nonce === expected.nonce ? undefined : mismatch('nonce');
 }
 
-/** Undefined when only the prototype has it. */
-const ownProperty = (from: object, name: string): unknown =>
-  Object.hasOwn(from, name) ? (from as Record<string, unknown>)[name] : undefined;
-const isAbsent = (claims: object, name: string): boolean => (ownProperty(claims, name) ?? null) === null;
+const isAbsent = (claims: object, name: string): boolean => (memberOf(claims, name) ?? null) === null;
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 const isTime = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
-const isObject = (value: unknown): value is object =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

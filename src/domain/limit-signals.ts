@@ -1,5 +1,6 @@
 // Whether an answer is a limit: by its status, or by what it says besides.
 import type { LimitSignal, ProviderRateLimits } from './api-dialect.ts';
+import { parseJson } from './json.ts';
 import { at, firstAt } from './json-path.ts';
 import type { HeaderFields } from './limit-values.ts';
 
@@ -30,7 +31,7 @@ export function answerBody(text: string): AnswerBody {
   return {
     text,
     json() {
-      parsed ??= { value: parse(text) };
+      parsed ??= { value: parseJson(text) };
       return parsed.value;
     },
   };
@@ -117,12 +118,4 @@ function durationMs(value: unknown): number | undefined {
     return seconds === undefined ? [] : [Number(seconds) * 1_000];
   });
   return waits.length === 0 ? undefined : Math.max(...waits);
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -2,6 +2,7 @@
 // what is used.
 import { parseDictionary, parseList } from 'structured-headers';
 import type { ProviderRateLimits } from './api-dialect.ts';
+import { parseJson } from './json.ts';
 import { type HeaderFields, numberOf, numbersOf, plausible, timeOf } from './limit-values.ts';
 
 /** One window of a limit. */
@@ -142,7 +143,7 @@ function percentOf(
   { members, wait }: Extract<ProviderRateLimits['usage'][number], { format: 'percent_json' }>,
 ): { percent: number | undefined; waitMs: number | undefined } {
   let [percent, waitMs]: (number | undefined)[] = [];
-  const open: unknown[] = [text.length > MAX_JSON_LENGTH ? undefined : parsed(() => JSON.parse(text) as unknown)];
+  const open: unknown[] = [text.length > MAX_JSON_LENGTH ? undefined : parseJson(text)];
   for (let seen = 0; open.length > 0 && seen < MAX_JSON_NODES; seen++) {
     const value = open.pop();
     if (typeof value !== 'object' || value === null) continue;

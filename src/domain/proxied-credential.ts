@@ -1,4 +1,5 @@
 // How a token is attached to a call through the proxy, as its `token_type` says.
+import { isObject, parseJson } from './json.ts';
 
 /** AWS's keys, as they are stored (`credential_process`). */
 export interface AwsKeys {
@@ -53,16 +54,14 @@ function basicSecrets(encoded: string): string[] {
 }
 
 function awsKeysOf(text: string): AwsKeys | undefined {
-  try {
-    const { AccessKeyId, SecretAccessKey, SessionToken } = JSON.parse(text) as Record<string, unknown>;
-    if (typeof AccessKeyId !== 'string' || typeof SecretAccessKey !== 'string') return undefined;
-    const sessionToken = typeof SessionToken === 'string' ? SessionToken : undefined;
-    // They are in headers, but for the secret key.
-    if (!VISIBLE.test(AccessKeyId) || !VISIBLE.test(sessionToken ?? '-') || SecretAccessKey === '') return undefined;
-    return { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey, sessionToken };
-  } catch {
-    return undefined;
-  }
+  const keys = parseJson(text);
+  if (!isObject(keys)) return undefined;
+  const { AccessKeyId, SecretAccessKey, SessionToken } = keys;
+  if (typeof AccessKeyId !== 'string' || typeof SecretAccessKey !== 'string') return undefined;
+  const sessionToken = typeof SessionToken === 'string' ? SessionToken : undefined;
+  // They are in headers, but for the secret key.
+  if (!VISIBLE.test(AccessKeyId) || !VISIBLE.test(sessionToken ?? '-') || SecretAccessKey === '') return undefined;
+  return { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey, sessionToken };
 }
 
 const AWS_HEADERS = ['x-amz-date', 'x-amz-security-token', 'x-amz-content-sha256'] as const;

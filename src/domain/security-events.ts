@@ -1,5 +1,6 @@
 // Security events (RFC 8417) of the RISC, CAEP, OAuth and SSF profiles: what they are about, and what is to be done.
 
+import { memberOf } from './json.ts';
 import { isTooDeep } from './json-depth.ts';
 
 /** What an event has done to connections. */
@@ -73,44 +74,45 @@ export interface SecurityEvent {
 
 type Claims = Readonly<Record<string, unknown>>;
 
-const own = (from: unknown, name: string): unknown =>
-  typeof from === 'object' && from !== null && Object.hasOwn(from, name)
-    ? (from as Record<string, unknown>)[name]
-    : undefined;
 const textOf = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
 const seconds = (value: unknown): number | undefined =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : undefined;
 
 /** The events of a SET whose claims are verified. Never throws. */
 export function eventsOf(claims: Claims): SecurityEvent[] {
-  const events = own(claims, 'events');
+  const events = memberOf(claims, 'events');
   return Object.entries((typeof events === 'object' && events) || {}).map(([type, event]) => ({
     type,
     // RISC of the first draft has it in the event (`subject_type`), SSF 1.0 at the top (RFC 9493).
-    subject: subjectOf(own(claims, 'sub_id') ?? own(event, 'subject')),
+    subject: subjectOf(memberOf(claims, 'sub_id') ?? memberOf(event, 'subject')),
     at:
-      (seconds(own(event, 'event_timestamp')) ?? seconds(own(claims, 'toe')) ?? seconds(own(claims, 'iat')) ?? 0) *
-      1_000,
-    note: (textOf(own(event, 'state')) ?? textOf(own(event, 'status')) ?? null)?.slice(0, 200) ?? null,
+      (seconds(memberOf(event, 'event_timestamp')) ??
+        seconds(memberOf(claims, 'toe')) ??
+        seconds(memberOf(claims, 'iat')) ??
+        0) * 1_000,
+    note: (textOf(memberOf(event, 'state')) ?? textOf(memberOf(event, 'status')) ?? null)?.slice(0, 200) ?? null,
   }));
 }
 
 /** RFC 9493, and the subject types of the first RISC draft. A complex subject names its user. */
 function subjectOf(subject: unknown): EventSubject {
-  const format = (textOf(own(subject, 'format')) ?? textOf(own(subject, 'subject_type')) ?? '').replaceAll('-', '_');
+  const format = (textOf(memberOf(subject, 'format')) ?? textOf(memberOf(subject, 'subject_type')) ?? '').replaceAll(
+    '-',
+    '_',
+  );
   if (format === 'oauth_token') return tokenOf(subject);
-  if (format === 'complex' || (format === '' && own(subject, 'user') !== undefined))
-    return subjectOf(own(subject, 'user'));
+  if (format === 'complex' || (format === '' && memberOf(subject, 'user') !== undefined))
+    return subjectOf(memberOf(subject, 'user'));
   if (format !== 'iss_sub' && format !== 'id_token_claims') return { kind: 'other' };
-  const issuer = textOf(own(subject, 'iss'));
-  const sub = textOf(own(subject, 'sub'));
+  const issuer = textOf(memberOf(subject, 'iss'));
+  const sub = textOf(memberOf(subject, 'sub'));
   return issuer === undefined || sub === undefined ? { kind: 'other' } : { kind: 'identity', issuer, subject: sub };
 }
 
 function tokenOf(subject: unknown): EventSubject {
-  const identifiedBy = textOf(own(subject, 'token_identifier_alg'));
-  const token = textOf(own(subject, 'token'));
-  if (own(subject, 'token_type') !== 'refresh_token' || token === undefined) return { kind: 'other' };
+  const identifiedBy = textOf(memberOf(subject, 'token_identifier_alg'));
+  const token = textOf(memberOf(subject, 'token'));
+  if (memberOf(subject, 'token_type') !== 'refresh_token' || token === undefined) return { kind: 'other' };
   if (identifiedBy === 'prefix') return { kind: 'token', identifiedBy, token };
   if (identifiedBy !== 'hash_base64_sha512_sha512') return { kind: 'other' };
   return { kind: 'token', identifiedBy, token: plainBase64(token) };
@@ -127,7 +129,7 @@ export const plainBase64 = (text: string): string =>
 export function shownClaims(claims: Claims): Record<string, unknown> {
   return JSON.parse(
     JSON.stringify(claims, function (this: unknown, name, value: unknown) {
-      return name === 'token' && own(this, 'token_identifier_alg') !== undefined ? undefined : value;
+      return name === 'token' && memberOf(this, 'token_identifier_alg') !== undefined ? undefined : value;
     }),
   ) as Record<string, unknown>;
 }
@@ -169,10 +171,10 @@ export function findSetFault(
   now: number,
   tolerance: number,
 ): SetRefusal | undefined {
-  const type = mediaType(own(header, 'typ'));
+  const type = mediaType(memberOf(header, 'typ'));
   if (type === undefined || !(isTyped ? ['secevent+jwt'] : ['', 'jwt', 'secevent+jwt']).includes(type))
     return invalid('the typ of the token is not secevent+jwt');
-  const events = own(claims, 'events');
+  const events = memberOf(claims, 'events');
   if (typeof events !== 'object' || events === null || Array.isArray(events)) return invalid('it has no events');
   const all = Object.entries(events);
   if (all.length === 0 || all.length > MAX_EVENTS || (isTyped && all.length !== 1))
@@ -181,15 +183,15 @@ export function findSetFault(
     return invalid('an event is not an object');
   // A logout token has a receiver of its own; what has a nonce could be an ID token.
   if (Object.hasOwn(events, LOGOUT_EVENT)) return invalid('a logout token is not a security event token');
-  if (own(claims, 'nonce') !== undefined) return invalid('it has a nonce');
+  if (memberOf(claims, 'nonce') !== undefined) return invalid('it has a nonce');
   if (isTooDeep(claims)) return invalid('it nests too deeply');
-  if (isTyped && (own(claims, 'exp') !== undefined || own(claims, 'sub') !== undefined))
+  if (isTyped && (memberOf(claims, 'exp') !== undefined || memberOf(claims, 'sub') !== undefined))
     return invalid('it has exp or sub, which a security event token must not have');
-  const jti = textOf(own(claims, 'jti'));
+  const jti = textOf(memberOf(claims, 'jti'));
   if (jti === undefined || jti.length > MAX_JTI) return invalid('it has no usable jti');
-  const iat = seconds(own(claims, 'iat'));
+  const iat = seconds(memberOf(claims, 'iat'));
   if (iat === undefined || iat > now + tolerance) return invalid('its iat is missing or in the future');
-  const named = [own(claims, 'aud')].flat();
+  const named = [memberOf(claims, 'aud')].flat();
   if (!named.every((aud) => typeof aud === 'string') || !named.some((aud) => audiences.includes(aud as string)))
     return invalid('it is for another audience', 'invalid_audience');
   return undefined;

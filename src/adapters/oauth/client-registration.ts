@@ -1,5 +1,5 @@
 // Dynamic client registration (RFC 7591): once for an integration at an issuer, as a web application that uses codes.
-import { isObject, type Json } from '../../domain/json-path.ts';
+import { isObject, type Json } from '../../domain/json.ts';
 import type { RegisteredClient, ResourceDiscovery } from '../../ports/index.ts';
 import type { WholeResponse } from '../outbound/outbound.ts';
 import { type DiscoveryRequestsParts, discoveryRequests, orFault, refusedAt, type Step } from './discovery-requests.ts';

@@ -1,5 +1,5 @@
 // The requests of a discovery that begins at a third party's URL: few, small, within one deadline, and without redirects.
-import { isObject, type Json } from '../../domain/json-path.ts';
+import { isObject, type Json, parseJson } from '../../domain/json.ts';
 import { DISCOVERY_DEADLINE_MS, OUTBOUND_DEADLINE_MS } from '../../domain/time-limits.ts';
 import { withoutQuery } from '../../domain/urls.ts';
 import type { Clock, ProviderFault, ProviderResult } from '../../ports/index.ts';
@@ -99,18 +99,9 @@ export function discoveryRequests({
       const content = await response.text();
       if (response.isPartial || content.length >= MOST_BYTES)
         throw refusedAt(step, 'invalid_metadata', `answered more than ${MOST_BYTES} bytes`);
-      const document = parsed(content);
-      if (document === undefined) throw refusedAt(step, 'invalid_metadata', 'answered no JSON object');
+      const document = parseJson(content);
+      if (!isObject(document)) throw refusedAt(step, 'invalid_metadata', 'answered no JSON object');
       return document;
     },
   };
-}
-
-function parsed(text: string): Json | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,7 +1,8 @@
 // What is read of JSON responses at the catalogue's paths: captured values, texts, durations.
 
+import type { Json } from '../../domain/json.ts';
 import { isTooDeep } from '../../domain/json-depth.ts';
-import { at, type Json } from '../../domain/json-path.ts';
+import { at } from '../../domain/json-path.ts';
 
 /** The value at each path, by name; names without a value, or with one that cannot be stored, are omitted. */
 export const capture = (value: unknown, paths: Record<string, string>): Json =>

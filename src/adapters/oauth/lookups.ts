@@ -5,7 +5,7 @@ import { accountCaptures } from '../../domain/account.ts';
 import type { CodeMode } from '../../domain/auth-modes.ts';
 import type { Lookup } from '../../domain/dialect.ts';
 import { fill, fillAll, type Values } from '../../domain/fields.ts';
-import type { Json } from '../../domain/json-path.ts';
+import type { Json } from '../../domain/json.ts';
 import { pendingLookups, resolveUrl, type Target } from '../../domain/target.ts';
 import { LOOKUP_DEADLINE_MS } from '../../domain/time-limits.ts';
 import type { Outbound } from '../outbound/outbound.ts';

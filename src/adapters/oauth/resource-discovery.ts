@@ -3,7 +3,7 @@
 import { protectedResourceOf } from '../../domain/auth-modes.ts';
 import { fill } from '../../domain/fields.ts';
 import { OFFLINE_ACCESS, ServerMetadata, usedOf } from '../../domain/grant-source.ts';
-import type { Json } from '../../domain/json-path.ts';
+import type { Json } from '../../domain/json.ts';
 import {
   type BearerChallenge,
   fitsRequest,

@@ -1,6 +1,7 @@
 // Parses the text of a token response, whatever the content type says.
 import type { TokenMode } from '../../domain/auth-modes.ts';
-import { firstAt, isObject, type Json } from '../../domain/json-path.ts';
+import { isObject, type Json, parseJson } from '../../domain/json.ts';
+import { firstAt } from '../../domain/json-path.ts';
 import type { WholeResponse } from '../outbound/outbound.ts';
 
 /** JSON, or a form. What follows the JSON of a success counts for nothing. Undefined: it is neither. */
@@ -8,9 +9,9 @@ export function parseTokenBody(
   { ok, content, isPartial }: Pick<WholeResponse, 'ok' | 'content' | 'isPartial'>,
   dialect: Pick<TokenMode['token_answer'], 'access_token'>,
 ): Json | unknown[] | undefined {
-  const json = parseJson(content);
+  const json = jsonOf(content);
   if (json !== undefined) return isObject(json) || Array.isArray(json) ? json : undefined;
-  const first = ok ? parseJson(firstValue(content)) : undefined;
+  const first = ok ? jsonOf(firstValue(content)) : undefined;
   if (isObject(first) || Array.isArray(first)) return first;
   // The last value may have been cut.
   if (isPartial) return undefined;
@@ -19,14 +20,10 @@ export function parseTokenBody(
 }
 
 /** Undefined: it is not JSON. */
-function parseJson(content: string): unknown {
-  try {
-    const value: unknown = JSON.parse(content);
-    // Some gateways encode the JSON of the server behind them once more.
-    return typeof value === 'string' ? JSON.parse(value) : value;
-  } catch {
-    return undefined;
-  }
+function jsonOf(content: string): unknown {
+  const value = parseJson(content);
+  // Some gateways encode the JSON of the server behind them once more.
+  return typeof value === 'string' ? parseJson(value) : value;
 }
 
 /** The object or list that a text begins with, up to its end: a gateway may append a page, or the same once more. */

@@ -4,7 +4,8 @@
 import { type TokenMode, tokenTypeOf } from '../../domain/auth-modes.ts';
 import type { Identity } from '../../domain/connection.ts';
 import type { Values } from '../../domain/fields.ts';
-import { at, firstAt, isObject, type Json } from '../../domain/json-path.ts';
+import { isObject, type Json } from '../../domain/json.ts';
+import { at, firstAt } from '../../domain/json-path.ts';
 import type { TokenResponse } from '../../ports/index.ts';
 import { OutboundError, WholeResponse } from '../outbound/outbound.ts';
 import { capture, positiveSeconds, text } from './json-paths.ts';

@@ -1,4 +1,5 @@
 // What an error response says that has no `error` member: its message in one of the usual members, or a line of plain text.
+import { parseJson } from '../../domain/json.ts';
 import { firstAt } from '../../domain/json-path.ts';
 import { text } from './json-paths.ts';
 
@@ -24,10 +25,7 @@ export function unstructuredError(body: string): string | undefined {
 }
 
 function messageOf(body: string): string | undefined {
-  try {
-    const value: unknown = JSON.parse(body);
-    return typeof value === 'string' ? value : text(firstAt(value, MESSAGES));
-  } catch {
-    return body.length <= MAX_LENGTH ? body : undefined;
-  }
+  const value = parseJson(body);
+  if (value === undefined) return body.length <= MAX_LENGTH ? body : undefined;
+  return typeof value === 'string' ? value : text(firstAt(value, MESSAGES));
 }

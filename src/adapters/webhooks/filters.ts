@@ -1,9 +1,10 @@
 // The filters of templates (src/domain/webhook-template.ts): what is done with one value. Undefined: there is no value.
 import { createHash, createHmac } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { isObject } from '../../domain/json.ts';
 import type { FilterName } from '../../domain/webhook-template.ts';
 import { parseJson } from './json.ts';
-import { allAt, isObject } from './json-paths.ts';
+import { allAt } from './json-paths.ts';
 
 type Value = unknown;
 /** `secret`: the key of the endpoint. */

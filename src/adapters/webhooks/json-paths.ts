@@ -1,14 +1,7 @@
 // Values in the JSON of a webhook: `data.id`, `users[].id` (of each), `items[0].id`.
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../domain/cache-bounds.ts';
-
-export type Json = Record<string, unknown>;
-
-export const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-export const member = (value: unknown, name: string): unknown =>
-  isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+import { memberOf } from '../../domain/json.ts';
 
 /** Paths are of the catalogue. */
 const known = new LRUCache<string, readonly string[]>(upTo(5_000));
@@ -36,7 +29,7 @@ export function allAt(value: unknown, path: string | undefined): unknown[] {
 }
 
 function into(value: unknown, step: string): unknown[] {
-  if (!step.startsWith('[')) return [member(value, step)];
+  if (!step.startsWith('[')) return [memberOf(value, step)];
   if (!Array.isArray(value)) return [];
   return step === '[]' ? value : [value[Number(step.slice(1, -1))]];
 }
@@ -61,7 +54,7 @@ export function itemsAt(root: unknown, path: string): Item[] | 'too_many' | unde
     const lengths = items.map(({ value }) => (step === '[]' && Array.isArray(value) ? value.length : 0));
     if (lengths.reduce((sum, one) => sum + one, 0) > MAX_ITEMS) return 'too_many';
     items = items.flatMap(({ value, parent }) => {
-      if (step !== '[]') return [{ value: member(value, step), parent }];
+      if (step !== '[]') return [{ value: memberOf(value, step), parent }];
       if (!Array.isArray(value)) return [];
       hasList ||= index === last;
       return value.map((one) => ({ value: one, parent: index === last ? parent : one }));

@@ -1,7 +1,8 @@
 // A request of a sender, and its body read as JSON, form or XML when that is asked for. Nothing here throws for what was sent.
+
+import { memberOf } from '../../domain/json.ts';
 import type { WebhookRequest } from '../../ports/webhook-verifier.ts';
 import { isExcessive, parseVerifiedJson } from './json.ts';
-import { isObject, member } from './json-paths.ts';
 import { textIn } from './xml.ts';
 
 export type Format = 'json' | 'form' | 'xml';
@@ -128,6 +129,6 @@ export function utf8(bytes: Uint8Array): string | undefined {
 }
 
 export const memberText = (value: unknown, name: string): string | undefined => {
-  const found = isObject(value) ? member(value, name) : undefined;
+  const found = memberOf(value, name);
   return typeof found === 'string' ? found : undefined;
 };

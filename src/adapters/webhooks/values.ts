@@ -1,10 +1,11 @@
 // Fills the templates of a dialect with what was sent.
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../domain/cache-bounds.ts';
+import { memberOf } from '../../domain/json.ts';
 import { type Expression, parseExpression, parseTemplate, type TemplatePart } from '../../domain/webhook-template.ts';
 import type { WebhookKeys } from '../../ports/webhook-verifier.ts';
 import { applyFilter } from './filters.ts';
-import { allAt, member } from './json-paths.ts';
+import { allAt } from './json-paths.ts';
 import type { Sent } from './sent.ts';
 import { textIn } from './xml.ts';
 
@@ -83,13 +84,13 @@ function sourceValues(source: Expression['source'], argument: string | undefined
       return [(scope.element && textIn(scope.element, name)) ?? sent.xmlText(name)];
     case 'claim':
       return allAt(
-        member(scope.claims, name) ?? scope.claims,
-        member(scope.claims, name) === undefined ? name : undefined,
+        memberOf(scope.claims, name) ?? scope.claims,
+        memberOf(scope.claims, name) === undefined ? name : undefined,
       );
     case 'field':
-      return [scope.fields && member(scope.fields, name)];
+      return [scope.fields && memberOf(scope.fields, name)];
     case 'params':
-      return [member(keys.params, name)];
+      return [memberOf(keys.params, name)];
     case 'client_id':
       return [keys.clientId];
     case 'secret':

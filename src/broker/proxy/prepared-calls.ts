@@ -1,5 +1,6 @@
 // What all calls of a connection have in common: where they go, and how its token is attached. Made once for each token.
 import { LRUCache } from 'lru-cache';
+import { toTextValues } from '../../domain/account.ts';
 import { upTo } from '../../domain/cache-bounds.ts';
 import { type Fault, Refusal, refuse } from '../../domain/errors.ts';
 import { fillAll, type Values } from '../../domain/fields.ts';
@@ -113,7 +114,7 @@ function make(
     attachment,
     secrets: withEncodings(attachment.secrets),
     credentialHeaders: credentialHeaders(attachment),
-    apiHeaders: headersOf(apiOf(provider, auth).headers, { ...scalars(captured), ...values }),
+    apiHeaders: headersOf(apiOf(provider, auth).headers, { ...toTextValues(captured), ...values }),
     tls: certificate !== null && privateKey !== null ? { cert: certificate, key: privateKey } : undefined,
     values,
     idempotency: {
@@ -136,10 +137,3 @@ const faultOf = ({ detail, isUnknownHost }: NoDestination, integration: string):
 /** Those that cannot be filled are left out, and those whose value no header may have. */
 const headersOf = (templates: Values, values: Values): Values =>
   Object.fromEntries(Object.entries(fillAll(templates, values)).filter(([, value]) => /^[\t\x20-\x7e]*$/.test(value)));
-
-const scalars = (captured: Record<string, unknown>): Values =>
-  Object.fromEntries(
-    Object.entries(captured).flatMap(([name, value]) =>
-      typeof value === 'string' || typeof value === 'number' ? [[name, String(value)]] : [],
-    ),
-  );

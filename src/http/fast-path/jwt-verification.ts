@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { JwtVerification, VerifyRequest } from '../../broker/jwt/index.ts';
 import { Refusal } from '../../domain/errors.ts';
+import { isObject, parseJson } from '../../domain/json.ts';
 import type { Answer } from '../answer.ts';
 import { problemOf } from '../errors/problem.ts';
 import type { FastHandler, FastPath } from './fast-path.ts';
@@ -59,20 +60,13 @@ function bytesOf(request: IncomingMessage & { rawBody?: Buffer }): Promise<Buffe
 
 /** Undefined: not a request of the plainest form. */
 function parse(bytes: Buffer): VerifyRequest | undefined {
-  let value: unknown;
-  try {
-    if (!isUtf8(bytes)) return undefined;
-    value = JSON.parse(bytes.toString());
-  } catch {
-    return undefined;
-  }
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) return undefined;
-  const members = value as Record<string, unknown>;
+  const members = isUtf8(bytes) ? parseJson(bytes.toString()) : undefined;
+  if (!isObject(members)) return undefined;
   for (const name in members) {
     const text = members[name];
     if (!Object.hasOwn(LIMITS, name) || typeof text !== 'string' || text.length > LIMITS[name]!) return undefined;
     // The framework says what is wrong with it.
     if (!text.isWellFormed()) return undefined;
   }
-  return typeof members.token === 'string' && members.token !== '' ? (value as VerifyRequest) : undefined;
+  return typeof members.token === 'string' && members.token !== '' ? (members as unknown as VerifyRequest) : undefined;
 }

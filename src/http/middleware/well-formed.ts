@@ -6,6 +6,7 @@ import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { routePath } from 'hono/route';
 import type { InputIssue } from '../../domain/errors.ts';
+import { parseJson } from '../../domain/json.ts';
 import { JSON_DEPTH_MAX } from '../../domain/json-depth.ts';
 import type { Env } from '../env.ts';
 import { problem, problemResponse } from '../errors/respond.ts';
@@ -78,16 +79,7 @@ export function wellFormed(at: string) {
     if (!isUtf8(bytes)) return refused(c, 'The body of the request is not UTF-8.');
     const isValid = c.req.path.startsWith(NOT_STORED) ? (value: string) => value.isWellFormed() : isText;
     const maxMembers = MANY_MEMBERS.paths.test(c.req.path) ? MANY_MEMBERS.most : MAX_MEMBERS;
-    const issues = jsonIssues(parsed(bytes.toString()), isValid, maxMembers);
+    const issues = jsonIssues(parseJson(bytes.toString()), isValid, maxMembers);
     return issues.length > 0 ? refused(c, 'The body of the request is not valid.', issues) : next();
   });
-}
-
-/** Undefined: it is not JSON. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

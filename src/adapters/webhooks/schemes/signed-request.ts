@@ -1,9 +1,9 @@
 // A signed request: `base64url(HMAC-SHA256 of the second part).base64url(json)`, in a form.
 import { createHmac } from 'node:crypto';
+import { isObject } from '../../../domain/json.ts';
 import type { VerifyOf } from '../../../domain/webhook-dialect.ts';
 import { decoded, sameBytes } from '../constant-time.ts';
 import { parseVerifiedJson } from '../json.ts';
-import { isObject } from '../json-paths.ts';
 import { keyBytes } from '../keys.ts';
 import { memberText, utf8 } from '../sent.ts';
 import { type Scope, textAt } from '../values.ts';

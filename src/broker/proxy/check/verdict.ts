@@ -4,6 +4,7 @@ import type { Whoami } from '../../../domain/api-dialect.ts';
 import type { AuthMode } from '../../../domain/auth-modes.ts';
 import type { Account, Connection } from '../../../domain/connection.ts';
 import { fill, type Values } from '../../../domain/fields.ts';
+import { parseJson } from '../../../domain/json.ts';
 import { at } from '../../../domain/json-path.ts';
 
 /** As it was received: `body` as far as it was read. */
@@ -35,21 +36,12 @@ export function tokenVerdict(whoami: Whoami, { status, challenge, body }: Whoami
 
 function healthVerdict({ healthy_when: condition }: Whoami, body: string): TokenVerdict {
   if (condition === undefined) return 'accepted';
-  const answer = jsonOf(body);
+  const answer = parseJson(body);
   if (answer === undefined) return 'unexpected';
   const value = at(answer, condition.path) ?? null;
   const isHealthy =
     condition.equals === undefined ? (value !== null) === condition.present : value === condition.equals;
   return isHealthy ? 'accepted' : 'rejected';
-}
-
-/** Undefined: it is not JSON. */
-export function jsonOf(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
 }
 
 export interface ToldAccount {
@@ -75,7 +67,7 @@ interface Known {
 export function toldAccount(whoami: Whoami, body: string, { auth, values, connection, origin }: Known): ToldAccount {
   const { captured, identity, params } = connection;
   const stored = storedAccount(auth, values, connection);
-  const answer = jsonOf(body);
+  const answer = parseJson(body);
   const told = toTextValues(
     Object.fromEntries(
       Object.entries(whoami.identity).map(([name, path]) => [name, at(answer, fill(path, values) ?? path)]),

@@ -1,4 +1,5 @@
 // The call that checks a token: which of the entry's, and what is sent.
+import { toTextValues } from '../../../domain/account.ts';
 import type { Whoami } from '../../../domain/api-dialect.ts';
 import type { Connection } from '../../../domain/connection.ts';
 import { fill, fillAll, type Values } from '../../../domain/fields.ts';
@@ -23,7 +24,7 @@ export function whoamiCallOf(
   values: Values,
   accessToken: string,
 ): WhoamiCall | undefined {
-  const known = { ...textsOf(captured), ...values };
+  const known = { ...toTextValues(captured), ...values };
   // Systems without scopes grant none, and none are known where the provider did not say.
   const granted = scopes.length === 0 ? null : scopes;
   for (const whoami of whoamisOf(provider, auth, granted)) {
@@ -52,10 +53,3 @@ const FORM = 'application/x-www-form-urlencoded';
 
 const lowerCased = (headers: Values): Values =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-
-const textsOf = (captured: Record<string, unknown>): Values =>
-  Object.fromEntries(
-    Object.entries(captured).flatMap(([name, value]) =>
-      typeof value === 'string' || typeof value === 'number' ? [[name, String(value)]] : [],
-    ),
-  );
