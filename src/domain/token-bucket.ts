@@ -1,4 +1,4 @@
-// The token bucket that limits how many requests a provider gets from us.
+// Token buckets: they limit how many requests others get from us.
 
 /** What a bucket gives to all processes together. */
 export interface BucketLimits {
@@ -30,4 +30,21 @@ export function takeLocally(
   const taken = Math.max(0, Math.min(wanted, Math.floor(filled - reserve)));
   const allowance = filled - taken;
   return { bucket: { allowance, filledAt: now }, taken, inMs: msUntilNext(allowance, limits) };
+}
+
+/**
+ * A bucket of this process alone, full at first, that gets a token each `intervalMs`. Each call takes one; false: it is empty.
+ *
+ * @example
+ * const mayFetch = createLocalBucket(20, 1_000, clock.monotonic);
+ * if (!mayFetch()) return undefined;
+ */
+export function createLocalBucket(burst: number, intervalMs: number, monotonic: () => number): () => boolean {
+  const limits = { perSecond: 1_000 / intervalMs, burst, reserve: 0 };
+  let bucket: LocalBucket;
+  return () => {
+    const after = takeLocally(bucket, 1, limits, monotonic());
+    bucket = after.bucket;
+    return after.taken > 0;
+  };
 }

@@ -6,7 +6,8 @@ import { findSetFault, type SetFault } from '../../domain/security-events.ts';
 import { CLOCK_TOLERANCE_S, LOGOUT_TOKEN_MAX_AGE_S } from '../../domain/time-limits.ts';
 import type { Clock, SecurityEventVerifier, SetVerdict } from '../../ports/index.ts';
 import { isCompact } from './compact.ts';
-import { ALGORITHMS, type IssuerKeys, type KeySet, verifyWithKeySet } from './jwks.ts';
+import { ALGORITHMS, type IssuerKeys } from './jwks.ts';
+import { type KeySet, verifyWithKeySet } from './key-set.ts';
 
 /** Characters. Longer tokens are not parsed. */
 const TOKEN_LIMIT = 64 * 1024;

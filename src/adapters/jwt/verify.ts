@@ -14,16 +14,10 @@ import type {
   SecurityEventVerifier,
   TrustedIssuer,
 } from '../../ports/index.ts';
+import type { Fetch } from './cached-document.ts';
 import { isCompact } from './compact.ts';
-import {
-  ALGORITHMS,
-  createIssuerKeys,
-  type Fetch,
-  type GetKey,
-  hasKey,
-  type OnFailure,
-  verifyWithKeySet,
-} from './jwks.ts';
+import { ALGORITHMS, createIssuerKeys, type OnFailure } from './jwks.ts';
+import { type GetKey, hasKey, verifyWithKeySet } from './key-set.ts';
 import { createKnownKeys } from './known-keys.ts';
 import { createSecurityEventVerifier } from './security-events.ts';
 

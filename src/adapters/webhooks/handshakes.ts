@@ -1,7 +1,7 @@
 // Handshakes: requests by which a vendor checks that the URL is ours, or brings the key.
 import type { WebhookEndpointDialect, WebhookHandshake } from '../../domain/webhook-dialect.ts';
 import type { WebhookVerdict } from '../../ports/webhook-verifier.ts';
-import type { Fetch } from '../jwt/jwks.ts';
+import type { Fetch } from '../jwt/cached-document.ts';
 import { answerOf } from './answers.ts';
 import { hold, withoutBody } from './conditions.ts';
 import { isHttpsAt } from './schemes/certificates.ts';

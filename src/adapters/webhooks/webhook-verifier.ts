@@ -3,7 +3,8 @@
 import type { ProviderWebhooks, WebhookEndpointDialect } from '../../domain/webhook-dialect.ts';
 import type { Clock } from '../../ports/index.ts';
 import type { WebhookKeys, WebhookRequest, WebhookVerdict, WebhookVerifier } from '../../ports/webhook-verifier.ts';
-import { createIssuerKeys, type Fetch } from '../jwt/jwks.ts';
+import type { Fetch } from '../jwt/cached-document.ts';
+import { createIssuerKeys } from '../jwt/jwks.ts';
 import { answerOf } from './answers.ts';
 import { blankSecrets } from './blanked-secrets.ts';
 import { endpointsFor, receiving, secretHeadersOf } from './endpoints.ts';

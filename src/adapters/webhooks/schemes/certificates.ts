@@ -6,8 +6,9 @@ import { getCACertificates } from 'node:tls';
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../../domain/cache-bounds.ts';
 import { CERTIFICATE_FETCH_INTERVAL_MS } from '../../../domain/time-limits.ts';
+import { createLocalBucket } from '../../../domain/token-bucket.ts';
 import type { Clock } from '../../../ports/index.ts';
-import { CachedDocument, type Fetch } from '../../jwt/jwks.ts';
+import { CachedDocument, type Fetch } from '../../jwt/cached-document.ts';
 
 export interface Certificates {
   /**
@@ -37,7 +38,7 @@ export function createCertificates(
   const documents = new LRUCache<string, CachedDocument<X509Certificate[]>>(upTo(MAX_CACHED));
   /** Of chains that were followed, by URL: what their certificates are is in the document. */
   const trusted = new WeakMap<X509Certificate[], boolean>();
-  const mayFetch = createBudget(clock);
+  const mayFetch = createLocalBucket(BURST, CERTIFICATE_FETCH_INTERVAL_MS, clock.monotonic);
   let parsedRoots: X509Certificate[] | undefined;
 
   const documentAt = (url: string): CachedDocument<X509Certificate[]> | undefined => {
@@ -117,17 +118,4 @@ function isVerified(child: X509Certificate, issuer: X509Certificate): boolean {
   } catch {
     return false;
   }
-}
-
-function createBudget(clock: Pick<Clock, 'monotonic'>): () => boolean {
-  let tokens = BURST;
-  let since = clock.monotonic();
-  return () => {
-    const now = clock.monotonic();
-    tokens = Math.min(BURST, tokens + (now - since) / CERTIFICATE_FETCH_INTERVAL_MS);
-    since = now;
-    if (tokens < 1) return false;
-    tokens -= 1;
-    return true;
-  };
 }

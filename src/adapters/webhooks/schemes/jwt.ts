@@ -1,7 +1,8 @@
 // JWTs that a sender authenticates with: signed with a secret, or with keys that it publishes.
 import { type CryptoKey, type JWTPayload, jwtVerify } from 'jose';
 import type { VerifyOf } from '../../../domain/webhook-dialect.ts';
-import { type IssuerKeys, verifyWithKeySet } from '../../jwt/jwks.ts';
+import type { IssuerKeys } from '../../jwt/jwks.ts';
+import { verifyWithKeySet } from '../../jwt/key-set.ts';
 import { hold } from '../conditions.ts';
 import { decoded } from '../constant-time.ts';
 import { parseJson } from '../json.ts';
