@@ -317,6 +317,7 @@ const FOLDERS = [
   'http/oauth-grants',
   'http/openapi',
   'http/pages',
+  'http/presenters',
   'http/proxy',
   'http/routes',
   'ports',

@@ -7,6 +7,7 @@ import type { IntegrationSetup } from '../broker/integrations/index.ts';
 import { type Refusal, refuse } from '../domain/errors.ts';
 import { WebhookScheme } from '../domain/webhook-scheme.ts';
 import type { WebhookSetup } from '../domain/webhook-settings.ts';
+import type { ResourceChallenge } from '../ports/index.ts';
 
 export const setupOf = (put: z.infer<typeof api.IntegrationPut>): IntegrationSetup => ({
   provider: put.provider,
@@ -65,3 +66,7 @@ export const declaredOf = ({
     keys: key === undefined ? keys : [key, ...(keys ?? [])],
   })),
 });
+
+/** A challenge, as a caller gives it. */
+export const toChallenge = (given: z.infer<typeof api.Challenge> | undefined): ResourceChallenge | undefined =>
+  given && { status: given.status, wwwAuthenticate: given.www_authenticate };

@@ -13,7 +13,7 @@ import { walkThrough } from '../../demo/browser.ts';
 import { startProvider } from '../../demo/provider.ts';
 import { parseKeyRing } from '../../src/adapters/keyring/keyring.ts';
 import { loadCatalogue } from '../../src/catalogue/load.ts';
-import { presentProvider } from '../../src/http/present-provider.ts';
+import { presentProvider } from '../../src/http/presenters/providers.ts';
 import { type Answer, ask } from '../support/broker.ts';
 import { expectOk } from '../support/contract.ts';
 import { buildImageFolder, type Image, ROOT } from '../support/image.ts';

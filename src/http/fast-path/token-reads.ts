@@ -5,7 +5,7 @@ import type { OwnerSelector, Selector, TokenReader } from '../../broker/tokens/i
 import { Refusal } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
 import { problemOf } from '../errors/problem.ts';
-import { expiryOf, tokenFacts } from '../presenters.ts';
+import { expiryOf, tokenFacts } from '../presenters/tokens.ts';
 import type { FastHandler, FastPath } from './fast-path.ts';
 
 const BY_ID = '/v1/connections/:id/token';

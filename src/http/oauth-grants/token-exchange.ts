@@ -13,7 +13,7 @@ import {
   oauthSuccess,
 } from '../errors/oauth-errors.ts';
 import type { SentForm } from '../middleware/form.ts';
-import { expiryOf } from '../presenters.ts';
+import { expiryOf } from '../presenters/tokens.ts';
 import type { GrantType } from './grant-type.ts';
 import { asksForSession, createSessionExchangeHandler } from './session-exchange.ts';
 

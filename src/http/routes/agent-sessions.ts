@@ -15,7 +15,7 @@ import type { Clock } from '../../ports/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
-import { presentAgentSession } from '../presenters.ts';
+import { presentAgentSession } from '../presenters/callers.ts';
 
 const params = z.object({ id: idOf('session', EXAMPLE.agentSession) });
 const common = { tags: ['sessions'], security: SECURITY };

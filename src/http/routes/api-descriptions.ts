@@ -4,7 +4,7 @@ import { ApiDescriptionView, EXAMPLE, OwnerApiQuery } from '../../api/index.ts';
 import type { ApiDescriptions } from '../../broker/proxy/index.ts';
 import { respond } from '../errors/respond.ts';
 import { idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
-import { presentApi } from '../presenters.ts';
+import { presentDescribedApi } from '../presenters/connections.ts';
 
 const REFUSED = [
   'forbidden',
@@ -47,9 +47,13 @@ const byOwner = createRoute({
 export function apiDescriptionRoutes({ proxy }: { proxy: ApiDescriptions }) {
   return router()
     .openapi(byId, async (c) =>
-      respond(c, await proxy.describe(c.get('call'), c.req.valid('param').id), (api) => c.json(presentApi(api), 200)),
+      respond(c, await proxy.describe(c.get('call'), c.req.valid('param').id), (api) =>
+        c.json(presentDescribedApi(api), 200),
+      ),
     )
     .openapi(byOwner, async (c) =>
-      respond(c, await proxy.describe(c.get('call'), c.req.valid('query')), (api) => c.json(presentApi(api), 200)),
+      respond(c, await proxy.describe(c.get('call'), c.req.valid('query')), (api) =>
+        c.json(presentDescribedApi(api), 200),
+      ),
     );
 }

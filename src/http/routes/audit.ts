@@ -5,7 +5,7 @@ import type { AuditLog } from '../../broker/audit/index.ts';
 import { respond } from '../errors/respond.ts';
 import { json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
-import { presentAuditEntry } from '../presenters.ts';
+import { presentAuditEntry } from '../presenters/audit.ts';
 
 const list = createRoute({
   operationId: 'listAuditEntries',

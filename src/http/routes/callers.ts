@@ -17,7 +17,8 @@ import { Refusal } from '../../domain/errors.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged, sliceOf } from '../paging.ts';
-import { presentCaller, presentKey, presentWhoami, timeOrNull } from '../presenters.ts';
+import { presentCaller, presentKey, presentWhoami } from '../presenters/callers.ts';
+import { timeOrNull } from '../presenters/times.ts';
 import { callerSetupOf } from '../setups.ts';
 
 const params = z.object({ id: idOf('caller', EXAMPLE.caller) });

@@ -5,7 +5,7 @@ import type { CallCaptures, CapturedCall } from '../../broker/proxy/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
-import { time } from '../presenters.ts';
+import { time } from '../presenters/times.ts';
 
 /** In a page: with their bodies, they are large. */
 const MAX_CALLS = 20;

@@ -14,7 +14,9 @@ import type { ConnectSessions } from '../../broker/connections/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
-import { presentConnectSession, time, toChallenge } from '../presenters.ts';
+import { presentConnectSession } from '../presenters/connections.ts';
+import { time } from '../presenters/times.ts';
+import { toChallenge } from '../setups.ts';
 
 const common = { tags: ['connect sessions'], security: SECURITY };
 

@@ -22,7 +22,7 @@ import { Refusal } from '../../domain/errors.ts';
 import { problem, respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
-import { presentCheck, presentConnection, presentExplanation } from '../presenters.ts';
+import { presentCheck, presentConnection, presentExplanation } from '../presenters/connections.ts';
 
 const params = z.object({ id: idOf('connection', EXAMPLE.connection) });
 const common = { tags: ['connections'], security: SECURITY };

@@ -5,7 +5,7 @@ import type { Console } from '../../broker/console/index.ts';
 import type { ConsoleSession } from '../../domain/console.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
-import { time, timeOrNull } from '../presenters.ts';
+import { time, timeOrNull } from '../presenters/times.ts';
 
 const common = { tags: ['console'], security: SECURITY };
 

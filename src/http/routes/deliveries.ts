@@ -5,7 +5,7 @@ import type { Deliveries, WebhookKeys } from '../../broker/events/index.ts';
 import { respond } from '../errors/respond.ts';
 import { HEADERS_TOO_LARGE, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
-import { presentDelivery } from '../presenters.ts';
+import { presentDelivery } from '../presenters/webhooks.ts';
 
 const params = z.object({ id: idOf('delivery', EXAMPLE.delivery) });
 const common = { tags: ['events'], security: SECURITY };

@@ -10,10 +10,10 @@ import type { Provider } from '../../domain/provider.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged, sliceOf } from '../paging.ts';
-import { presentProvider } from '../present-provider.ts';
-import { presentIntegration } from '../presenters.ts';
+import { presentIntegration } from '../presenters/integrations.ts';
+import { presentProvider } from '../presenters/providers.ts';
+import { presentWebhook } from '../presenters/webhooks.ts';
 import { setupOf, webhookSetupOf } from '../setups.ts';
-import { presentWebhook } from '../webhook-presenters.ts';
 
 const params = z.object({ id: idOf('integration', EXAMPLE.integration) });
 const integration = { tags: ['integrations'], security: SECURITY };

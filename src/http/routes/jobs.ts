@@ -5,7 +5,7 @@ import type { JobAdmin, WantedJob } from '../../broker/jobs/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
-import { presentJob } from '../presenters.ts';
+import { presentJob } from '../presenters/jobs.ts';
 
 const params = z.object({ id: idOf('job', EXAMPLE.job) });
 const common = { tags: ['jobs'], security: SECURITY };

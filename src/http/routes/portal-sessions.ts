@@ -4,7 +4,7 @@ import { PortalSessionCreated, PortalSessionPost } from '../../api/index.ts';
 import type { Portal } from '../../broker/portal/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
-import { time } from '../presenters.ts';
+import { time } from '../presenters/times.ts';
 
 const create = createRoute({
   tags: ['portal sessions'],

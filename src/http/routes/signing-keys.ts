@@ -4,7 +4,7 @@ import { RotateSigningKeysPost, SigningKeyList } from '../../api/index.ts';
 import type { SigningKeyAdmin, SigningKeyView } from '../../broker/signing/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
-import { time, timeOrNull } from '../presenters.ts';
+import { time, timeOrNull } from '../presenters/times.ts';
 
 const common = { tags: ['signing keys'], security: SECURITY };
 

@@ -4,7 +4,7 @@ import { BrokerStatusView } from '../../api/index.ts';
 import type { BrokerStatus, ReadStatus } from '../../broker/maintenance/index.ts';
 import { respond } from '../errors/respond.ts';
 import { json, problems, router, SECURITY } from '../openapi/route-parts.ts';
-import { presentExplanation } from '../presenters.ts';
+import { presentExplanation } from '../presenters/connections.ts';
 
 const status = createRoute({
   operationId: 'getStatus',

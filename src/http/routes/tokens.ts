@@ -8,7 +8,8 @@ import { Refusal } from '../../domain/errors.ts';
 import type { Clock } from '../../ports/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
-import { presentProof, presentToken, toChallenge } from '../presenters.ts';
+import { presentProof, presentToken } from '../presenters/tokens.ts';
+import { toChallenge } from '../setups.ts';
 
 const params = z.object({ id: idOf('connection', EXAMPLE.connection) });
 /** What every request for the token of one connection may be refused with. */

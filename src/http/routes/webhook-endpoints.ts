@@ -17,7 +17,8 @@ import type { WebhookEndpoints } from '../../broker/events/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
-import { presentWebhookEndpoint, time } from '../presenters.ts';
+import { time } from '../presenters/times.ts';
+import { presentWebhookEndpoint } from '../presenters/webhooks.ts';
 
 const params = z.object({ id: idOf('webhook endpoint', EXAMPLE.endpoint) });
 const common = { tags: ['events'], security: SECURITY };

@@ -13,8 +13,8 @@ import type { Inbox, WebhookAdmin } from '../../broker/webhooks/index.ts';
 import { respond } from '../errors/respond.ts';
 import { body, idOf, json, problems, router, SECURITY } from '../openapi/route-parts.ts';
 import { page, paged } from '../paging.ts';
-import { timeOrNull } from '../presenters.ts';
-import { presentReceivedWebhook, presentReceivedWebhookDetail } from '../webhook-presenters.ts';
+import { timeOrNull } from '../presenters/times.ts';
+import { presentReceivedWebhook, presentReceivedWebhookDetail } from '../presenters/webhooks.ts';
 
 const common = { tags: ['webhooks'], security: SECURITY };
 const params = z.object({ id: idOf('webhook', 'whr_01k9d3q1v6b8n0m2z4x5c7v9as') });

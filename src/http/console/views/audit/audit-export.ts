@@ -2,7 +2,7 @@
 import type { AuditLog, Call } from '../../../../broker/audit/index.ts';
 import { Refusal } from '../../../../domain/errors.ts';
 import type { AuditFilter } from '../../../../ports/index.ts';
-import { presentAuditEntry } from '../../../presenters.ts';
+import { presentAuditEntry } from '../../../presenters/audit.ts';
 
 /** Entries of one download. */
 export const MOST_EXPORTED = 100_000;

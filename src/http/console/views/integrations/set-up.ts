@@ -8,7 +8,7 @@ import type { Refusal } from '../../../../domain/errors.ts';
 import type { ConnectSession, Integration } from '../../../../domain/integration.ts';
 import type { Provider } from '../../../../domain/provider.ts';
 import type { Html } from '../../../pages/layout.ts';
-import { presentWebhooks } from '../../../present-webhooks.ts';
+import { presentWebhooks } from '../../../presenters/providers.ts';
 import { may, type Visit } from '../../environment.ts';
 import { tokenField } from '../../forms.ts';
 import { copied, facts } from '../../parts/facts.ts';

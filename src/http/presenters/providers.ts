@@ -1,6 +1,7 @@
-// Presents a catalogue entry as JSON of the API.
+// Presents providers: entries of the catalogue, with what calls of their APIs and their webhooks need.
 import type { z } from '@hono/zod-openapi';
-import type * as api from '../api/index.ts';
+import type * as api from '../../api/index.ts';
+import type { ProviderApi, ProviderRateLimits } from '../../domain/api-dialect.ts';
 import {
   type AuthMode,
   type CodeMode,
@@ -9,12 +10,11 @@ import {
   isCode,
   modeName,
   tokenTypeOf,
-} from '../domain/auth-modes.ts';
-import { fill, type ParamField, valuesOf } from '../domain/fields.ts';
-import { apiOf, type Provider } from '../domain/provider.ts';
-import { renewalSecrets } from '../domain/refresh-schedule.ts';
-import { presentApi, presentRateLimits } from './present-api.ts';
-import { presentWebhooks } from './present-webhooks.ts';
+} from '../../domain/auth-modes.ts';
+import { fill, type ParamField, valuesOf } from '../../domain/fields.ts';
+import { apiOf, type Provider } from '../../domain/provider.ts';
+import { renewalSecrets } from '../../domain/refresh-schedule.ts';
+import type { WebhookEndpointDialect } from '../../domain/webhook-dialect.ts';
 
 const fieldView = (f: ParamField) => ({
   title: f.title,
@@ -99,3 +99,45 @@ export const presentProvider = (p: Provider): z.infer<typeof api.ProviderView> =
   webhooks: Object.entries(p.webhooks).map(([name, endpoint]) => presentWebhooks(name, endpoint)),
   uncertain: p.uncertain,
 });
+
+const presentApi = ({ other_hosts, whoami, pagination, idempotency }: ProviderApi) => ({
+  other_hosts,
+  checks: whoami.map(({ method, host, path, endpoint, only, billed }) => ({
+    method,
+    host: host ?? null,
+    path: endpoint === undefined ? path : null,
+    modes: only ?? null,
+    billed,
+  })),
+  pagination: pagination ?? null,
+  idempotency: idempotency ?? null,
+});
+
+const presentRateLimits = ({ scope, concurrency, rate, documented }: ProviderRateLimits) => ({
+  scope,
+  concurrency: concurrency ?? null,
+  rate: rate ?? null,
+  documented,
+});
+
+const originOf = (key: object): 'secrets' | 'client_secret' =>
+  'from' in key && key.from === 'client_secret' ? 'client_secret' : 'secrets';
+
+export const presentWebhooks = (name: string, endpoint: WebhookEndpointDialect) => {
+  const { verify, setup } = endpoint;
+  const key = 'key' in verify ? verify.key : undefined;
+  return {
+    name,
+    title: endpoint.title,
+    path: `/${endpoint.receiver}/{integration}` as const,
+    scheme: verify.scheme,
+    option: endpoint.option ?? null,
+    secret: key ? { what: key.what, where: key.where ?? null, from: originOf(key) } : null,
+    needs_hook: verify.scheme === 'none',
+    needs_handshake_window: endpoint.handshake.some(({ learns }) => learns !== undefined),
+    names_account: endpoint.names_account,
+    configure: setup,
+    expiry: endpoint.expiry ?? null,
+    ends_grants: endpoint.deauthorization.length > 0 || endpoint.receiver !== 'webhooks',
+  };
+};
