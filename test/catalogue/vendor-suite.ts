@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { isLong } from '../support/long.ts';
+import { createMovingClock, type MovingClock } from '../support/moving-clock.ts';
 import { startEmulator } from './emulator/emulator.ts';
 import { idOf, modesByProvider, writeEntries } from './emulator/entries.ts';
 import type { Vendor } from './emulator/vendor.ts';
@@ -38,21 +39,21 @@ export async function vendorSuite(includes: (id: string) => boolean): Promise<vo
 
   let broker: TestBroker;
   let entries: string;
-  let offset = 0;
+  let clock: MovingClock;
   const context: TestContext = {
     get broker() {
       return broker;
     },
     modes,
     advance: (seconds) => {
-      offset += seconds * 1_000;
+      clock.advance(seconds * 1_000);
     },
   };
 
   beforeAll(async () => {
     entries = await mkdtemp(join(tmpdir(), 'valetkey-entries-'));
     await writeEntries(emulator.servers, entries);
-    const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+    clock = createMovingClock();
     // In memory: this tests the requests to vendors, not durability.
     const env = { VALETKEY_PROVIDERS_DIR: entries, VALETKEY_DATABASE_URL: 'file::memory:' };
     broker = await startTestBroker(env, undefined, { clock, refreshAhead: false });

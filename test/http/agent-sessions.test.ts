@@ -5,17 +5,18 @@ import { UPSTREAM_IDLE_TIMEOUT_MS } from '../../src/domain/time-limits.ts';
 import type { Answer, Json } from '../support/broker.ts';
 import { answer } from '../support/byte-upstream.ts';
 import { expectIssues, expectOk, expectProblem, readPages } from '../support/contract.ts';
+import { createMovingClock, type MovingClock } from '../support/moving-clock.ts';
 import { type ProxySetup, startProxySetup } from '../support/proxy-setup.ts';
 
 const AT = ['bearer', 'header'];
 
 describe('agent sessions:', () => {
   let setup: ProxySetup;
-  let offset = 0;
+  let clock: MovingClock;
   /** Connections of `user_1` and `user_2` at `bearer`, and of `user_1` at `header`. */
   const at: Record<string, string> = {};
   beforeAll(async () => {
-    const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+    clock = createMovingClock();
     setup = await startProxySetup({}, { clock });
     at.one = await setup.connect('bearer', 'user_1');
     at.two = await setup.connect('bearer', 'user_2');
@@ -213,10 +214,10 @@ describe('agent sessions:', () => {
     const other = await caller([grant()]);
     const short = await made(other.key, { ttl: 10 });
     expect(await statusOf(short.token, at.one)).toBe(200);
-    offset += 10_000;
+    clock.advance(10_000);
     expect(await whyNot(short.token)).toBe('expired');
     // A clock that is set back brings nothing back.
-    offset -= 10_000;
+    clock.advance(-10_000);
     expect(expectOk(await ask('GET', `/v1/sessions/${short.id}`)).status).toBe('active');
     const mistyped = `${String(short.token).slice(0, -1)}${String(short.token).endsWith('a') ? 'b' : 'a'}`;
     expect(await whyNot(mistyped)).toBe('mistyped');
@@ -336,7 +337,7 @@ describe('agent sessions:', () => {
     for (const purpose of [undefined, '', ' ', 'a\nb', 'x'.repeat(501)])
       expectIssues(await create(key, { purpose }), 'purpose');
     expectIssues(await create(key, { actions: ['admin'] }), 'actions.0');
-    const key_expires_at = new Date(Date.now() + offset + 60_000).toISOString();
+    const key_expires_at = new Date(clock.now() + 60_000).toISOString();
     const soon = await caller([grant()], { key_expires_at });
     expect((await made(soon.key)).expires_at).toBe(key_expires_at);
   });

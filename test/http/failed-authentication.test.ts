@@ -5,14 +5,14 @@ import { createFailureLimits } from '../../src/http/middleware/failure-limits.ts
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectOk } from '../support/contract.ts';
 import { type Issuer, startIssuer } from '../support/issuer.ts';
+import { createMovingClock } from '../support/moving-clock.ts';
 import { exchangeToken } from '../support/oauth-requests.ts';
 
 const grants = [{ actions: ['*'], integrations: ['*'], owners: ['*'] }];
 const INTROSPECT = { token: 'x' };
 /** Of an issuer where no one listens. */
 const AWAY = 'http://127.0.0.1:9';
-let now = 0;
-const clock = { now: () => Date.now() + now, monotonic: () => performance.now() + now };
+const clock = createMovingClock();
 let issuer: Issuer;
 let broker: TestBroker;
 /** Another replica of the same database, which believes no proxy. */
@@ -132,7 +132,7 @@ test('of anyone else, the headers are ignored', async () => {
     return send({ ...from(address), forwarded: `for=${address}`, ...bearer(`guess-${n}`) }, { url: replica.url });
   };
   expect(await untilLimited(guess)).toBe(30);
-  now += 60_000;
+  clock.advance(60_000);
 });
 
 describe('after too many failures of one kind, from the same address', () => {
@@ -200,7 +200,7 @@ describe('after too many failures of one kind, from the same address', () => {
   });
 
   test('the next minute begins with nothing', async () => {
-    now += 60_000;
+    clock.advance(60_000);
     for (const fail of Object.values(wrong)) expect(await fail(99)).toBe(401);
   });
 });

@@ -3,17 +3,17 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ConnectionView } from '../../src/api/index.ts';
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
+import { createMovingClock, type MovingClock } from '../support/moving-clock.ts';
 import { type ScriptedResponse, type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 import { createTerminal } from '../support/terminal.ts';
 
-let moved: number;
+let clock: MovingClock;
 let broker: TestBroker;
 let server: ScriptedServer;
 let answer: (refreshToken: string) => ScriptedResponse;
 
 beforeEach(async () => {
-  moved = 0;
-  const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+  clock = createMovingClock();
   server = await startScriptedServer(({ form }) => answer(form.get('refresh_token') ?? ''));
   broker = await startTestBroker({}, undefined, { clock, refreshAhead: false });
   const params = { authorization_url: `${server.url}/authorize`, token_url: `${server.url}/token` };
@@ -58,7 +58,7 @@ describe('retry of a dead grant', () => {
     const id = await deadOne();
     const before = await connection(id);
     for (let i = 0; i < 2; i++) {
-      moved += 60_000;
+      clock.advance(60_000);
       const requests = server.received.length;
       const refused = expectProblem(await retry(id), 409, 'reauthorization_required');
       expect(refused).toMatchObject({ connection_id: id, reason: 'grant_revoked' });
@@ -73,7 +73,7 @@ describe('retry of a dead grant', () => {
     answer = () => answers.shift() ?? good;
     const id = await connect('rt');
     const wait = Number((await read(id)).headers.get('retry-after'));
-    moved += wait * 1_000;
+    clock.advance(wait * 1_000);
     const reason = 'refresh_outcome_unknown';
     expect(expectProblem(await read(id), 409, 'reauthorization_required')).toMatchObject({ reason });
     expect(expectProblem(await retry(id), 409, 'reauthorization_required')).toMatchObject({ reason });
@@ -87,7 +87,7 @@ describe('retry of a dead grant', () => {
     expectProblem(await retry(id), 503, 'provider_unavailable');
     expect(await connection(id)).toMatchObject({ status: 'active' });
     answer = () => good;
-    moved += 60_000;
+    clock.advance(60_000);
     expectOk(await read(id));
   });
 
@@ -95,7 +95,7 @@ describe('retry of a dead grant', () => {
     const credentials = { access_token: 'at', expires_at: new Date(Date.now() + 60_000).toISOString() };
     const body = { integration: 'acme', owner: 'ada', credentials };
     const { id } = expectOk(await broker.ask('POST', '/v1/connections', body), 201);
-    moved += 61_000;
+    clock.advance(61_000);
     expectProblem(await read(String(id)), 409, 'reauthorization_required');
     expect(expectProblem(await retry(String(id)), 409, 'reauthorization_required')).toMatchObject({
       reason: 'grant_expired',
@@ -107,7 +107,7 @@ describe('retry of a dead grant', () => {
     const ids: string[] = [];
     for (let i = 0; i < 10; i++) {
       ids.push(await deadOne(`rt-${i}`));
-      moved += 61_000;
+      clock.advance(61_000);
     }
     for (const id of ids) expectProblem(await retry(id), 409, 'reauthorization_required');
     const next = await connect('rt-next');
@@ -130,12 +130,12 @@ test('retry of an active connection: as it is, without a request; revoked 410, u
 describe('valetkey connections retry', () => {
   const run = (...args: string[]) => {
     const env = { VALETKEY_URL: broker.url, VALETKEY_KEY: broker.adminKey };
-    return createTerminal(env)(['connections', 'retry', ...args], { now: () => Date.now() + moved });
+    return createTerminal(env)(['connections', 'retry', ...args], { now: clock.now });
   };
 
   test('--integration and --since: those that died since then', async () => {
     const old = await deadOne('rt-old');
-    moved += 7_200_000;
+    clock.advance(7_200_000);
     const lately = [await deadOne('rt-lives'), await deadOne('rt-dead')];
     const other = await deadOne('rt-other', 'other');
     answer = (token) => (token === 'rt-dead' ? dead : good);

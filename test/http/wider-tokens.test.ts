@@ -7,10 +7,10 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
 import { type Issuer, startIssuer } from '../support/issuer.ts';
+import { createMovingClock } from '../support/moving-clock.ts';
 import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
-let ahead = 0;
-const clock = { now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead };
+const clock = createMovingClock();
 let folder: string;
 let provider: ScriptedServer;
 let idp: Issuer;
@@ -63,7 +63,7 @@ async function imported(left: number): Promise<{ id: string; owner: string }> {
     await broker.ask('POST', '/v1/connections', { integration: 'acme', owner, credentials }),
     201,
   );
-  ahead += (3_600 - left) * 1_000;
+  clock.advance((3_600 - left) * 1_000);
   return { id: String(id), owner };
 }
 const ask = (method: string, path: string, body?: unknown, by = key, at = broker) => at.ask(method, path, body, by);

@@ -5,9 +5,9 @@ import { CallerCreated, CallerView, Whoami } from '../../src/api/index.ts';
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
 import { type Issuer, startIssuer } from '../support/issuer.ts';
+import { createMovingClock } from '../support/moving-clock.ts';
 
-let ahead = 0;
-const clock = { now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead };
+const clock = createMovingClock();
 let issuer: Issuer;
 let other: Issuer;
 let foreign: Issuer;
@@ -124,7 +124,7 @@ describe('cached workload token', () => {
     expectOk(await bind({ sub }), 201);
     const token = await issuer.sign({ sub });
     expectOk(await whoami(token));
-    ahead += 120_000;
+    clock.advance(120_000);
     expect(await reasonOf(token)).toBe('expired');
   });
 
@@ -151,7 +151,7 @@ describe('cached workload token', () => {
     expectOk(await whoami(token));
     const before = issuer.requestCount();
     // After the issuer's documents have aged, only a verification fetches them again.
-    ahead += 30_000;
+    clock.advance(30_000);
     expectOk(await whoami(token));
     expect(issuer.requestCount()).toBe(before);
   });

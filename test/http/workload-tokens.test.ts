@@ -8,6 +8,7 @@ import { type LocalProvider, startProvider } from '../../demo/provider.ts';
 import { type Answer, type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectOk, expectProblem } from '../support/contract.ts';
 import { type Issuer, startIssuer } from '../support/issuer.ts';
+import { createMovingClock } from '../support/moving-clock.ts';
 import { exchangeToken, introspectToken, JWT_TYPE } from '../support/oauth-requests.ts';
 import { connect, createConnectSession } from '../support/owner-browser.ts';
 import { startProviderProxy } from '../support/provider-proxy.ts';
@@ -15,8 +16,7 @@ import { startProviderProxy } from '../support/provider-proxy.ts';
 const DAY = 24 * 60 * 60;
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
-let ahead = 0;
-const clock = { now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead };
+const clock = createMovingClock();
 const seconds = () => Math.floor(clock.now() / 1_000);
 let issuer: Issuer;
 /** With `max_age: 600`. */
@@ -295,7 +295,7 @@ describe('age', () => {
     const token = await issue(maxAge - 20);
     const me = expectOk(await whoami(token));
     expect(Date.parse(String((me.authenticated_by as Json).expires_at)) / 1_000).toBeLessThanOrEqual(seconds() + 21);
-    ahead += 80_000;
+    clock.advance(80_000);
     expect(expectProblem(await whoami(token), 401, 'unauthenticated').reason).toBe('too_old');
     expect(expectProblem(await whoami(await issue(maxAge + 60)), 401, 'unauthenticated').reason).toBe('too_old');
     const undated = await by().sign({ sub, iat: undefined });

@@ -1,10 +1,11 @@
 // A test setup: a broker, a real provider with a recording proxy in front, and a clock that the test sets.
 import { expect } from 'vitest';
 import { type LocalProvider, startProvider } from '../../demo/provider.ts';
-import type { Clock, Logger } from '../../src/ports/index.ts';
+import type { Logger } from '../../src/ports/index.ts';
 import type { Tuning } from '../../src/runtime/app.ts';
 import { type Json, startTestBroker, type TestBroker } from './broker.ts';
 import { mintRefreshToken } from './minted-grant.ts';
+import { createMovingClock } from './moving-clock.ts';
 import { type ProviderProxy, startProviderProxy } from './provider-proxy.ts';
 
 export interface TestSetup {
@@ -36,8 +37,7 @@ export async function startTestSetup(
   file?: Json,
   tuning: Tuning = {},
 ): Promise<TestSetup> {
-  let offset = 0;
-  const clock: Clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+  const clock = createMovingClock();
   const [broker, provider] = await Promise.all([
     startTestBroker(env, file, { clock, outboxEveryMs: 20, refreshAhead: false, ...tuning }, log),
     startProvider(),
@@ -60,9 +60,7 @@ export async function startTestSetup(
     clientSecret,
     integrationBody: setup,
     now: clock.now,
-    advance: (ms) => {
-      offset += ms;
-    },
+    advance: clock.advance,
     mintRefreshToken: (owner) => mintRefreshToken(provider, clientId, owner),
     async importConnection(owner, credentials = {}, more = {}) {
       const refresh_token = await mintRefreshToken(provider, clientId, owner);

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, expect, vi } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from './broker.ts';
 import { expectOk } from './contract.ts';
+import { createMovingClock } from './moving-clock.ts';
 import { type ReceivedDelivery, startWebhookReceiver, type WebhookReceiver } from './webhook-receiver.ts';
 
 /** For `vi.waitFor`: the first delivery loads the outbound client. */
@@ -35,11 +36,10 @@ export interface EventDelivery {
 
 /** With these integrations. Due deliveries are looked for every `deliverEveryMs`. It ends after the tests of the file. */
 export async function startEventDelivery(integrations: string[], deliverEveryMs = 20): Promise<EventDelivery> {
-  let offset = 0;
   let paths = 0;
   let owners = 0;
   let made: string[] = [];
-  const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+  const clock = createMovingClock();
   const receiver = await startWebhookReceiver();
   const broker = await startTestBroker({}, undefined, { clock, deliverEveryMs, refreshAhead: false });
   afterEach(async () => {
@@ -58,9 +58,7 @@ export async function startEventDelivery(integrations: string[], deliverEveryMs 
     broker,
     receiver,
     now: clock.now,
-    advance(ms) {
-      offset += ms;
-    },
+    advance: clock.advance,
     async endpoint(settings = {}, key) {
       const path = `/${++paths}`;
       const request = { url: receiver.url + path, ...settings };

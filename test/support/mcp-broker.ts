@@ -1,11 +1,11 @@
 // A broker for tests with MCP servers: sets integrations up, and walks links without a browser.
 import { expect } from 'vitest';
 import { type CookieJar, createCookieJar, walkThrough } from '../../demo/browser.ts';
-import type { Clock } from '../../src/ports/index.ts';
 import type { Tuning } from '../../src/runtime/app.ts';
 import { type Answer, type Json, startTestBroker, type TestBroker } from './broker.ts';
 import { expectOk, expectProblem } from './contract.ts';
 import type { McpServer } from './hostile-mcp/index.ts';
+import { createMovingClock } from './moving-clock.ts';
 import { type ConnectLink, newOwner, type Page, sessionOf, visit } from './owner-browser.ts';
 
 export interface Connected {
@@ -40,9 +40,8 @@ export interface McpBroker {
 
 /** Nothing is refreshed ahead of time; the test sets the clock. */
 export async function startMcpBroker(env: Record<string, string> = {}, more: Tuning = {}): Promise<McpBroker> {
-  let offset = 0;
   let integrations = 0;
-  const clock: Clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+  const clock = createMovingClock();
   const broker = await startTestBroker(env, undefined, {
     ...{ clock, refreshAhead: false, outboxEveryMs: 20 },
     ...more,
@@ -50,9 +49,7 @@ export async function startMcpBroker(env: Record<string, string> = {}, more: Tun
 
   const it: McpBroker = {
     broker,
-    advance: (ms) => {
-      offset += ms;
-    },
+    advance: clock.advance,
     now: clock.now,
     async integrate(server, { params = {}, ...more } = {}) {
       const id = `mcp-${++integrations}`;

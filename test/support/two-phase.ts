@@ -3,9 +3,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { expect } from 'vitest';
 import { type CookieJar, createCookieJar } from '../../demo/browser.ts';
-import type { Clock } from '../../src/ports/index.ts';
 import { type Answer, type Json, startTestBroker, type TestBroker } from './broker.ts';
 import { expectOk } from './contract.ts';
+import { createMovingClock } from './moving-clock.ts';
 import {
   type ConnectLink,
   callbackWithConsent,
@@ -70,8 +70,7 @@ export async function startTwoPhase(env: Record<string, string> = {}): Promise<T
     const login = /^rt-(.+)-\d+$/.exec(form.get('refresh_token') ?? '')?.[1] ?? it.login;
     return { body: tokensOf(login, ++issued) };
   });
-  let offset = 0;
-  const clock: Clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+  const clock = createMovingClock();
   const broker = await startTestBroker(env, undefined, { clock, outboxEveryMs: 20, refreshAhead: false });
   const params = {
     authorization_url: `${provider.url}/authorize`,
@@ -89,9 +88,7 @@ export async function startTwoPhase(env: Record<string, string> = {}): Promise<T
     provider,
     login: 'ada',
     onCode: undefined,
-    advance: (ms) => {
-      offset += ms;
-    },
+    advance: clock.advance,
     async open(link, jar = createCookieJar()) {
       const { location, text } = await openLink(link.url, jar);
       expect(location, text).toMatch(`${provider.url}/authorize`);

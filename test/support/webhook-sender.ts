@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Tuning } from '../../src/runtime/app.ts';
 import { ask, startTestBroker, type TestBroker } from './broker.ts';
+import { createMovingClock } from './moving-clock.ts';
 
 export const SECRET = 'a signing secret';
 
@@ -121,8 +122,7 @@ export async function providerFolder(): Promise<string> {
 /** With the integration `team`, and its signing secret. */
 export async function startTeamSetup(env: Record<string, string> = {}, tuning: Tuning = {}): Promise<TeamSetup> {
   const folder = await providerFolder();
-  let offset = 0;
-  const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+  const clock = createMovingClock();
   const broker = await startTestBroker({ VALETKEY_PROVIDERS_DIR: folder, ...env }, undefined, {
     clock,
     refreshAhead: false,
@@ -138,9 +138,7 @@ export async function startTeamSetup(env: Record<string, string> = {}, tuning: T
   return {
     broker,
     now: clock.now,
-    advance: (ms) => {
-      offset += ms;
-    },
+    advance: clock.advance,
     async connect(owner, team) {
       const credentials = { refresh_token: `refresh-${owner}`, access_token: `access-${owner}`, expires_in: 3_600 };
       const body = { integration: 'team', owner, params: { team }, credentials };

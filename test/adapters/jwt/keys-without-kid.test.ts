@@ -2,6 +2,7 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createJwtVerifier, type JwtAdapter } from '../../../src/adapters/jwt/verify.ts';
+import { createMovingClock, type MovingClock } from '../../support/moving-clock.ts';
 
 type Key = Record<string, unknown>;
 const pair = () => generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -13,19 +14,17 @@ const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 });
 
 let keys: unknown[];
 let fetched: number;
-let offset = 0;
+let clock: MovingClock;
 let verifier: JwtAdapter;
 beforeAll(() => {
-  const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+  clock = createMovingClock();
   const fetch = async () => {
     fetched += 1;
     return { status: 200, text: async () => JSON.stringify({ keys }) };
   };
   verifier = createJwtVerifier({ fetch, clock });
 });
-afterAll(() => {
-  offset = 0;
-});
+afterAll(() => {});
 
 const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
 function token(kid: string | undefined, key = signer.privateKey): string {

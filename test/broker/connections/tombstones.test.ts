@@ -2,12 +2,12 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { startHousekeeping } from '../../../src/broker/connections/housekeeping.ts';
 import { startTestBroker } from '../../support/broker.ts';
+import { createMovingClock } from '../../support/moving-clock.ts';
 
 const DAY = 86_400_000;
 
 async function brokerWith(env: Record<string, string>) {
-  let moved = 0;
-  const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+  const clock = createMovingClock();
   const broker = await startTestBroker(env, undefined, { clock, outboxEveryMs: 5 });
   onTestFinished(broker.stop);
   const urls = { authorization_url: `${broker.url}/authorize`, token_url: `${broker.url}/token` };
@@ -15,9 +15,7 @@ async function brokerWith(env: Record<string, string>) {
   expect((await broker.ask('PUT', '/v1/integrations/acme', setup)).status).toBe(201);
   return {
     ask: broker.ask,
-    move: (ms: number) => {
-      moved += ms;
-    },
+    move: clock.advance,
     async imported(owner: string): Promise<string> {
       const credentials = { access_token: 'at' };
       const { body } = await broker.ask('POST', '/v1/connections', { integration: 'acme', owner, credentials });

@@ -10,11 +10,11 @@ import { signatureHeaders } from '../../../src/broker/events/signing/standard-we
 import { DAY_MS, SIGNING_KEYS_CACHE_MS } from '../../../src/domain/time-limits.ts';
 import type { Store } from '../../../src/ports/index.ts';
 import { openStore } from '../../../src/stores/open.ts';
+import { createMovingClock } from '../../support/moving-clock.ts';
 
 let folder: string;
 let store: Store;
-let offset = 0;
-const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+const clock = createMovingClock();
 const ring = () => createKeyRing([{ kid: 'k1', key: createSecretKey(randomBytes(32)) }]);
 const vault = ring();
 const errors: string[] = [];
@@ -53,7 +53,7 @@ test('signing keys: made once by replicas that start together, published, and ro
 
   const kid = await rotateSigningKey({ store, vault, access: access as never, clock });
   expect(publicOf(await replicas[0]!.signing())).toEqual(all[0]);
-  offset += SIGNING_KEYS_CACHE_MS;
+  clock.advance(SIGNING_KEYS_CACHE_MS);
   const both = await replicas[0]!.signing();
   expect(both).toHaveLength(2);
   expect(publicOf(both)).toContain(all[0]![0]);
@@ -64,10 +64,10 @@ test('signing keys: made once by replicas that start together, published, and ro
   for (const [i, key] of both.entries())
     expect(verify(null, Buffer.from('msg_1.0.{}'), createPublicKey(key), signatures[i]!)).toBe(true);
 
-  offset += DAY_MS;
+  clock.advance(DAY_MS);
   expect(await replicas[0]!.signing()).toHaveLength(1);
   expect(await replicas[0]!.published()).toHaveLength(2);
-  offset += 7 * DAY_MS;
+  clock.advance(7 * DAY_MS);
   expect(await replicas[0]!.published()).toHaveLength(1);
 });
 

@@ -8,6 +8,7 @@ import type { Logger } from '../../../src/ports/index.ts';
 import type { Tuning } from '../../../src/runtime/app.ts';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectOk, expectProblem } from '../../support/contract.ts';
+import { createMovingClock, type MovingClock } from '../../support/moving-clock.ts';
 import {
   type ReceivedRequest,
   type ScriptedResponse,
@@ -15,7 +16,7 @@ import {
   startScriptedServer,
 } from '../../support/scripted-server.ts';
 
-let moved: number;
+let clock: MovingClock;
 let broker: TestBroker;
 let server: ScriptedServer;
 let answer: (request: ReceivedRequest, owner: string) => ScriptedResponse | Promise<ScriptedResponse>;
@@ -43,10 +44,9 @@ const ENTRY = {
 };
 
 beforeEach(async () => {
-  moved = 0;
   issued = 0;
   alerts = [];
-  const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+  clock = createMovingClock();
   server = await startScriptedServer((request) => answer(request, ownerOf(request)));
   const ignore = () => {};
   log = { debug: ignore, info: ignore, warn: ignore, error: (fields) => void alerts.push(fields) };
@@ -119,7 +119,7 @@ describe('client fault', () => {
     const [id] = await connectMany(['only']);
     for (let i = 0; i < 4; i++) {
       expectProblem(await read(id!), 502, 'integration_misconfigured');
-      moved += 300_000;
+      clock.advance(300_000);
     }
     expect(await connection(id!)).toMatchObject({ status: 'active' });
     expect(alerts).toEqual([]);
@@ -143,7 +143,7 @@ describe('client fault', () => {
     for (let i = 0; i < 3; i++) {
       expectProblem(await read(bad), 502, 'integration_misconfigured');
       expectOk(await refresh(good));
-      moved += 60_000;
+      clock.advance(60_000);
     }
     expectProblem(await read(bad), 409, 'reauthorization_required');
     expect(await connection(bad)).toMatchObject({ status: 'needs_reauth', reason: 'grant_revoked' });
@@ -241,7 +241,7 @@ describe('dead grants', () => {
     const ids = await connectMany(names(30));
     for (const id of ids) expectOk(await read(id));
     answer = () => dead;
-    moved += 3_700_000;
+    clock.advance(3_700_000);
     const answers = await Promise.all(ids.map(read));
     expect(answers.filter(({ status }) => status === 503).length).toBeGreaterThanOrEqual(20);
     await expect.poll(() => statuses(ids), SOON).toEqual(all(30, 'active'));
@@ -250,7 +250,7 @@ describe('dead grants', () => {
     expectProblem(limited, 503, 'provider_unavailable');
     expect(limited.headers.get('retry-after')).not.toBeNull();
     answer = (_, owner) => tokensFor(owner);
-    moved += 120_000;
+    clock.advance(120_000);
     for (const id of ids) expectOk(await read(id));
   });
 
@@ -261,7 +261,7 @@ describe('dead grants', () => {
     for (const id of ids) expect((await read(id)).status).not.toBe(200);
     await expect.poll(() => statuses(ids), SOON).toEqual(all(8, 'active'));
     answer = (_, owner) => tokensFor(owner);
-    moved += 120_000;
+    clock.advance(120_000);
     for (const id of ids) expectOk(await read(id));
   });
 
@@ -274,7 +274,7 @@ describe('dead grants', () => {
     const lost = new Set(['o0', 'o1', 'o2']);
     answer = (_, owner) => (lost.has(owner) ? dead : tokensFor(owner));
     for (let round = 0; round < 8; round++) {
-      moved += 120_000;
+      clock.advance(120_000);
       for (const id of ids) await refresh(id);
     }
     const found = await statuses(ids);
@@ -288,7 +288,7 @@ describe('dead grants', () => {
     const ids = await connectMany(names(8));
     for (let round = 0; round < 25; round++) {
       for (const id of ids) await read(id);
-      moved += 61_000;
+      clock.advance(61_000);
     }
     expect(await statuses(ids)).toEqual(all(8, 'needs_reauth'));
   });
@@ -300,11 +300,11 @@ describe('dead grants', () => {
     const ids = await connectMany(names(count));
     for (const id of ids) expectOk(await read(id));
     isWrong = true;
-    moved += 3_700_000;
+    clock.advance(3_700_000);
     await put('acme', acme('wrong'));
     for (const id of ids) {
       expect((await read(id)).status).not.toBe(200);
-      moved += 90_000;
+      clock.advance(90_000);
     }
     isWrong = false;
     await put('acme', acme());

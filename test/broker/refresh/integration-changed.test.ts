@@ -10,6 +10,7 @@ import { openSqlite } from '../../../src/stores/sqlite/store.ts';
 import { anEntry, anIntegration, connected, NOW } from '../../stores/builders.ts';
 import { databaseIn, type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectOk } from '../../support/contract.ts';
+import { createMovingClock, type MovingClock } from '../../support/moving-clock.ts';
 import { type ReceivedRequest, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
 const SOON = { timeout: 30_000, interval: 20 };
@@ -17,13 +18,12 @@ const env = { VALETKEY_ADMIN_KEY: 'an-admin-key-of-several-brokers-on-one-databa
 
 let folder: string;
 let database: Record<string, string>;
-let moved: number;
 let secret: string;
 let held: PromiseWithResolvers<void> | undefined;
 let server: ScriptedServer;
 let brokers: TestBroker[];
 
-const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+let clock: MovingClock;
 const secretOf = ({ headers }: ReceivedRequest) =>
   Buffer.from(String(headers.authorization).replace('Basic ', ''), 'base64').toString().split(':')[1];
 
@@ -31,7 +31,7 @@ let issued = 0;
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'valetkey-changed-'));
   database = await databaseIn(folder);
-  moved = 0;
+  clock = createMovingClock();
   secret = 'right';
   held = undefined;
   brokers = [];
@@ -76,7 +76,7 @@ const generations = async (broker: TestBroker, ids: string[]) =>
 /** Each has failed, and waits; the circuit is open. */
 async function expectWaiting(broker: TestBroker, ids: string[]): Promise<void> {
   const errors = async () => {
-    moved += 5_000;
+    clock.advance(5_000);
     const all = await Promise.all(ids.map((id) => connection(broker, id)));
     return all.filter(({ last_refresh_error }) => last_refresh_error !== null).length;
   };
@@ -87,7 +87,7 @@ test('a wrong client secret is replaced: what waits is refreshed at once, on eve
   const [first, second] = [await aBroker(), await aBroker()];
   await putSecret(first, 'wrong');
   const ids = await connect(first, 12);
-  moved += 310_000;
+  clock.advance(310_000);
   await expectWaiting(second, ids);
   expect(await generations(first, ids)).toEqual(ids.map(() => 1));
   await putSecret(second, 'right');
@@ -119,7 +119,7 @@ test('a refresh that the old secret fails after the change is tried again at onc
   await putSecret(broker, 'wrong');
   held = Promise.withResolvers();
   const [id] = await connect(broker, 1);
-  moved += 310_000;
+  clock.advance(310_000);
   await expect.poll(() => server.received.length, SOON).toBe(1);
   await putSecret(broker, 'right');
   held.resolve();
@@ -131,7 +131,7 @@ test('what waits for its turn is sent with the changed integration, and nothing 
   await putSecret(broker, 'wrong');
   held = Promise.withResolvers();
   const ids = await connect(broker, 3);
-  moved += 310_000;
+  clock.advance(310_000);
   await expect.poll(() => server.received.length, SOON).toBe(1);
   // They wait behind the first one, before the integration is changed.
   const refreshes = ids.map((id) => broker.ask('POST', `/v1/connections/${id}/refresh`, {}));

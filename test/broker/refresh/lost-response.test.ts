@@ -1,6 +1,7 @@
 // A refresh token was sent, and the response was lost: a real broker and a scripted provider.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { createMovingClock, type MovingClock } from '../../support/moving-clock.ts';
 import {
   type ReceivedRequest,
   type ScriptedResponse,
@@ -10,7 +11,7 @@ import {
 
 const SOON = { timeout: 30_000, interval: 20 };
 
-let moved: number;
+let clock: MovingClock;
 let broker: TestBroker;
 let server: ScriptedServer;
 /** By refresh token: the first answer, the second one, … */
@@ -19,12 +20,11 @@ let scripts: Record<string, ScriptedResponse[]>;
 let answerMs: number;
 
 beforeEach(async () => {
-  moved = 0;
-  const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+  clock = createMovingClock();
   answerMs = 0;
   scripts = {};
   server = await startScriptedServer(({ form }) => {
-    moved += answerMs;
+    clock.advance(answerMs);
     return scripts[form.get('refresh_token') ?? '']?.shift() ?? { status: 500 };
   });
   broker = await startTestBroker({}, undefined, { clock });
@@ -83,7 +83,7 @@ test('lost response: requested again at once when the request took long, and the
 test('lost response: requested again early when another one is lost long after the first', async () => {
   const id = await importToken('rt-lost', 'drop', { status: 503 }, 'drop', good);
   await expect.poll(async () => (await connection(id)).last_refresh_error, SOON).toMatchObject({ code: 'http_503' });
-  moved += 3_600_000;
+  clock.advance(3_600_000);
   await expect.poll(() => generation(id), SOON).toBe(2);
   expect(spent('rt-lost')).toHaveLength(4);
 });
@@ -99,11 +99,11 @@ test('lost response: requested again before the window ends, although Retry-Afte
   await expect.poll(next, SOON).toBeGreaterThan(8_900);
   expect(await next()).toBeLessThan(12_000);
   expect(spent('rt-lost')).toHaveLength(2);
-  moved += 8_000;
+  clock.advance(8_000);
   // From then on, Retry-After is honoured.
   await expect.poll(next, SOON).toBeGreaterThan(60_000);
   expect(spent('rt-lost')).toHaveLength(3);
   expect((await connection(id)).status).toBe('active');
-  moved += 61_000;
+  clock.advance(61_000);
   await expect.poll(() => generation(id), SOON).toBe(2);
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectProblem } from '../../support/contract.ts';
+import { createMovingClock, type MovingClock } from '../../support/moving-clock.ts';
 import { putIntegration } from '../../support/owner-browser.ts';
 import { type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
@@ -29,14 +30,13 @@ const aging = {
   ],
 };
 
-let movedMs: number;
+let clock: MovingClock;
 let broker: TestBroker;
 let provider: ScriptedServer;
 let id: string;
 let issued: number;
 
 beforeEach(async () => {
-  movedMs = 0;
   issued = 0;
   const folder = await mkdtemp(join(tmpdir(), 'valetkey-providers-'));
   onTestFinished(() => rm(folder, { recursive: true }));
@@ -44,7 +44,7 @@ beforeEach(async () => {
   provider = await startScriptedServer(() => ({
     body: { access_token: `at-${++issued}`, token_type: 'Bearer', refresh_token: 'rt', expires_in: LIFE_SECONDS },
   }));
-  const clock = { now: () => Date.now() + movedMs, monotonic: () => performance.now() + movedMs };
+  clock = createMovingClock();
   broker = await startTestBroker({ VALETKEY_PROVIDERS_DIR: folder }, undefined, { clock, refreshAhead: false });
   const params = { base: provider.url };
   await putIntegration(broker, 'acme', { provider: 'aging', client_id: 'client', client_secret: 'secret', params });
@@ -60,15 +60,15 @@ const refresh = async (): Promise<Json> => (await broker.ask('POST', `/v1/connec
 const refuse = (rejected_token: string) => broker.ask('POST', `/v1/connections/${id}/refresh`, { rejected_token });
 const nextRefreshIn = async (): Promise<number> => {
   const { body } = await broker.ask('GET', `/v1/connections/${id}`);
-  return (Date.parse(String(body.next_refresh_at)) - Date.now() - movedMs) / 1_000;
+  return (Date.parse(String(body.next_refresh_at)) - clock.now()) / 1_000;
 };
 
 test('refresh: a token younger than min_age is served as it is, an older one is renewed', async () => {
   expect((await refresh()).access_token).toBe('at-imported');
-  movedMs = (MIN_AGE_SECONDS - 60) * 1_000;
+  clock.advance((MIN_AGE_SECONDS - 60) * 1_000);
   expect((await refresh()).access_token).toBe('at-imported');
   expect(provider.received).toEqual([]);
-  movedMs = (MIN_AGE_SECONDS + 1) * 1_000;
+  clock.advance(61_000);
   expect((await refresh()).access_token).toBe('at-1');
   expect((await refresh()).access_token).toBe('at-1');
   expect(provider.received).toHaveLength(1);
@@ -79,14 +79,14 @@ test('refresh with a rejected token that is younger than min_age: 503, and the p
   expectProblem(answer, 503, 'provider_unavailable');
   expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
   expect(provider.received).toEqual([]);
-  movedMs = (MIN_AGE_SECONDS + 1) * 1_000;
+  clock.advance((MIN_AGE_SECONDS + 1) * 1_000);
   expect((await refuse('at-imported')).body.access_token).toBe('at-1');
 });
 
 test('refresh with a rejected token that the provider issues again: 503, never the rejected one', async () => {
-  movedMs = (MIN_AGE_SECONDS + 1) * 1_000;
+  clock.advance((MIN_AGE_SECONDS + 1) * 1_000);
   expect((await refuse('at-imported')).body.access_token).toBe('at-1');
-  movedMs *= 2;
+  clock.advance((MIN_AGE_SECONDS + 1) * 1_000);
   issued = 0;
   expectProblem(await refuse('at-1'), 503, 'provider_unavailable');
   expect(provider.received).toHaveLength(2);
@@ -94,7 +94,7 @@ test('refresh with a rejected token that the provider issues again: 503, never t
 
 test('next refresh: never before min_age, after an import and after a refresh', async () => {
   expect(await nextRefreshIn()).toBeGreaterThan(MIN_AGE_SECONDS - 60);
-  movedMs = (MIN_AGE_SECONDS + 1) * 1_000;
+  clock.advance((MIN_AGE_SECONDS + 1) * 1_000);
   await refresh();
   expect(provider.received).toHaveLength(1);
   expect(await nextRefreshIn()).toBeGreaterThan(MIN_AGE_SECONDS - 60);

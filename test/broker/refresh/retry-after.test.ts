@@ -3,16 +3,16 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectOk, expectProblem } from '../../support/contract.ts';
+import { createMovingClock, type MovingClock } from '../../support/moving-clock.ts';
 import { type ScriptedResponse, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.ts';
 
-let moved: number;
+let clock: MovingClock;
 let broker: TestBroker;
 let server: ScriptedServer;
 let answer: ScriptedResponse;
 
 beforeEach(async () => {
-  moved = 0;
-  const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+  clock = createMovingClock();
   server = await startScriptedServer(() => answer);
   broker = await startTestBroker({}, undefined, { clock, refreshAhead: false });
   const params = { authorization_url: `${server.url}/authorize`, token_url: `${server.url}/token` };
@@ -35,7 +35,7 @@ const throttled: ScriptedResponse = {
 
 /** Without `seconds`, it has no access token. */
 async function importToken(seconds?: number): Promise<string> {
-  const expires_at = new Date(Date.now() + moved + (seconds ?? 0) * 1_000).toISOString();
+  const expires_at = new Date(clock.now() + (seconds ?? 0) * 1_000).toISOString();
   const credentials = { refresh_token: 'rt', ...(seconds !== undefined && { access_token: 'old', expires_at }) };
   const body = { integration: 'acme', owner: 'ada', credentials };
   return String(expectOk(await broker.ask('POST', '/v1/connections', body), 201).id);
@@ -44,7 +44,7 @@ const read = (id: string, key?: string) => broker.ask('GET', `/v1/connections/${
 const refresh = (id: string, key?: string) => broker.ask('POST', `/v1/connections/${id}/refresh`, {}, key);
 const waitOf = async (id: string): Promise<number> => {
   const { body }: { body: Json } = await broker.ask('GET', `/v1/connections/${id}`);
-  return Date.parse(String(body.next_refresh_at)) - Date.now() - moved;
+  return Date.parse(String(body.next_refresh_at)) - clock.now();
 };
 
 describe('Retry-After for decades', () => {
@@ -58,7 +58,7 @@ describe('Retry-After for decades', () => {
     expect(wait).toBeLessThanOrEqual(900);
     expect(await waitOf(id)).toBeLessThanOrEqual(900_000);
     answer = good;
-    moved += 900_000;
+    clock.advance(900_000);
     expect(expectOk(await read(id)).access_token).toBe('at');
   });
 
@@ -67,16 +67,16 @@ describe('Retry-After for decades', () => {
     const id = await importToken();
     expectProblem(await read(id), 503, 'provider_unavailable');
     answer = { status: 503, body: {} };
-    moved += 900_000;
+    clock.advance(900_000);
     const paced = await read(id);
     expectProblem(paced, 503, 'provider_unavailable');
     expect(Number(paced.headers.get('retry-after'))).toBeGreaterThan(800);
     expect(await waitOf(id)).toBeGreaterThan(800_000);
     answer = good;
-    moved += 900_000;
+    clock.advance(900_000);
     expect(expectOk(await read(id)).access_token).toBe('at');
     answer = { status: 503, body: {} };
-    moved += 3_600_000;
+    clock.advance(3_600_000);
     const again = await read(id);
     expectProblem(again, 503, 'provider_unavailable');
     expect(Number(again.headers.get('retry-after'))).toBeLessThan(60);
@@ -85,7 +85,7 @@ describe('Retry-After for decades', () => {
   test('with a token that expires sooner: tried once more before that', async () => {
     answer = throttled;
     const id = await importToken(300);
-    moved += 120_000;
+    clock.advance(120_000);
     const limited = await refresh(id);
     expectProblem(limited, 503, 'provider_unavailable');
     // 180 s are left.

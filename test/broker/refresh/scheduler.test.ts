@@ -1,6 +1,7 @@
 // Scheduler: tokens are refreshed before they expire. A real broker, and providers with scripted answers.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { createMovingClock, type MovingClock } from '../../support/moving-clock.ts';
 import {
   type ReceivedRequest,
   type ScriptedResponse,
@@ -8,7 +9,7 @@ import {
   startScriptedServer,
 } from '../../support/scripted-server.ts';
 
-let moved: number;
+let clock: MovingClock;
 let broker: TestBroker;
 let server: ScriptedServer;
 let answer: (request: ReceivedRequest) => ScriptedResponse;
@@ -17,8 +18,7 @@ const CONCURRENCY = 16;
 const SOON = { timeout: 30_000, interval: 20 };
 
 beforeEach(async () => {
-  moved = 0;
-  const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+  clock = createMovingClock();
   answer = () => token();
   server = await startScriptedServer((request) => answer(request));
   broker = await startTestBroker({ VALETKEY_REFRESH_CONCURRENCY: String(CONCURRENCY) }, undefined, { clock });
@@ -42,7 +42,7 @@ async function integrate(id: string): Promise<void> {
 
 /** Imported with a token that lives for this long. */
 async function importToken(integration: string, seconds: number): Promise<string> {
-  const expires_at = new Date(Date.now() + moved + seconds * 1_000).toISOString();
+  const expires_at = new Date(clock.now() + seconds * 1_000).toISOString();
   const credentials = { refresh_token: `rt-${++issued}`, access_token: `at-${issued}`, expires_at };
   const { status, body } = await broker.ask('POST', '/v1/connections', {
     integration,
@@ -60,7 +60,7 @@ test('scheduler: a token is refreshed before it expires, without a read', async 
   await integrate('acme');
   const id = await importToken('acme', 3_600);
   expect(server.received).toEqual([]);
-  moved += 3_300_000 + 60_000;
+  clock.advance(3_300_000 + 60_000);
   await expect.poll(() => generation(id), SOON).toBe(2);
   expect(await connection(id)).toMatchObject({ status: 'active', last_refresh_error: null });
   expect(server.received).toHaveLength(1);
@@ -71,7 +71,7 @@ test('scheduler: tokens of five seconds are refreshed in time', async () => {
   answer = () => token(5);
   const id = await importToken('acme', 5);
   for (const wanted of [2, 3]) {
-    moved += 2_900;
+    clock.advance(2_900);
     await expect.poll(() => generation(id), SOON).toBe(wanted);
   }
 });
@@ -97,7 +97,7 @@ test('scheduler: an integration whose provider hangs does not delay another', as
   answer = ({ path }) => (path.startsWith('/stuck') ? 'hang' : token());
   for (let i = 0; i < CONCURRENCY + 8; i++) await importToken('stuck', 600);
   const id = await importToken('well', 600);
-  moved += 400_000;
+  clock.advance(400_000);
   await expect.poll(() => generation(id), SOON).toBe(2);
 });
 
@@ -107,13 +107,13 @@ describe('scheduler, provider that is down', () => {
     answer = () => ({ status: 503 });
     const ids: string[] = [];
     for (let i = 0; i < 2 * CONCURRENCY; i++) ids.push(await importToken('acme', 600));
-    moved += 310_000;
+    clock.advance(310_000);
     await expect.poll(() => metric('valetkey_circuit_breaker_state{integration="acme"}'), SOON).toBe(1);
     const asked = server.received.length;
     expect(asked).toBeLessThanOrEqual(CONCURRENCY + 8);
     answer = () => token();
     const refreshed = async () => {
-      moved += 20_000;
+      clock.advance(20_000);
       return (await Promise.all(ids.map(generation))).filter((g) => g === 2).length;
     };
     await expect.poll(refreshed, { timeout: 30_000, interval: 100 }).toBe(ids.length);
@@ -132,7 +132,7 @@ test('metrics: refreshes in flight are counted', async () => {
   answer = () => 'hang';
   for (let i = 0; i < 3; i++) await importToken('acme', 600);
   expect(await metric('valetkey_refreshes_in_flight')).toBe(0);
-  moved += 400_000;
+  clock.advance(400_000);
   await expect.poll(() => metric('valetkey_refreshes_in_flight'), SOON).toBe(3);
   expect(await metric('valetkey_connections{integration="acme",status="active"}')).toBe(3);
 });

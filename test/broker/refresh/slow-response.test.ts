@@ -7,6 +7,7 @@ import { describe, type TestContext, test } from 'vitest';
 import type { Logger } from '../../../src/ports/index.ts';
 import type { Tuning } from '../../../src/runtime/app.ts';
 import { type Json, startTestBroker } from '../../support/broker.ts';
+import { createMovingClock } from '../../support/moving-clock.ts';
 import { type ScriptedResponse, startScriptedServer } from '../../support/scripted-server.ts';
 
 const SOON = { timeout: 30_000, interval: 20 };
@@ -102,13 +103,12 @@ describe.concurrent('provider that answers late', () => {
 
   test('slow response: a token that is still valid is served meanwhile', async (test) => {
     const { expect } = test;
-    let moved = 0;
-    const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+    const clock = createMovingClock();
     const { open, importToken, read, untilSlow } = await setUp(test, { refreshAhead: false, clock });
     const expires_at = new Date(Date.now() + 200_000).toISOString();
     const id = await importToken('rt', { access_token: 'old', expires_at });
     // It lives for less than a read requires.
-    moved = 170_000;
+    clock.advance(170_000);
     const first = read(id);
     await untilSlow();
     expect((await read(id)).body.access_token).toBe('old');

@@ -7,13 +7,14 @@ import type { Json } from '../../support/broker.ts';
 import { answer } from '../../support/byte-upstream.ts';
 import { consoleBrowser, openLink } from '../../support/console-browser.ts';
 import { expectOk, expectProblem } from '../../support/contract.ts';
+import { createMovingClock, type MovingClock } from '../../support/moving-clock.ts';
 import { type ProxySetup, startProxySetup } from '../../support/proxy-setup.ts';
 import { createTerminal } from '../../support/terminal.ts';
 
 let setup: ProxySetup;
-let offset = 0;
+let clock: MovingClock;
 beforeAll(async () => {
-  const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+  clock = createMovingClock();
   setup = await startProxySetup({}, { clock, outboxEveryMs: 20 });
 });
 afterAll(() => setup.close());
@@ -188,14 +189,14 @@ test('a capture ends by itself, by an admin and with its connection; its calls a
   expect((await ask('DELETE', `/v1/connections/${id}/capture`)).status).toBe(204);
   await setup.call(id, 'GET', '/stopped');
   expectOk(await start(id, { duration: 900 }), 201);
-  offset += 900_001;
+  clock.advance(900_001);
   await setup.call(id, 'GET', '/expired');
   expectOk(await start(id), 201);
   setup.upstream.onHead = ({ socket }) => socket.write(answer());
   await setup.call(id, 'GET', '/last');
   expect((await captured(id, 3)).map(({ path }) => path)).toEqual(['/last', '/two', '/one']);
 
-  offset += 24 * 3_600_000 - 600_000;
+  clock.advance(24 * 3_600_000 - 600_000);
   await captured(id, 1);
   expectOk(await ask('DELETE', `/v1/connections/${id}`));
   expect((await list(id)).data).toEqual([]);

@@ -3,13 +3,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectOk, expectProblem } from '../../support/contract.ts';
+import { createMovingClock } from '../../support/moving-clock.ts';
 import { newOwner, readDatabaseFiles } from '../../support/owner-browser.ts';
 import { connectResource, type ResourceServer, startResourceServer, walk } from '../../support/resource-server.ts';
 
 let broker: TestBroker;
 let resource: ResourceServer;
-let offset = 0;
-const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+const clock = createMovingClock();
 
 beforeAll(async () => {
   [broker, resource] = await Promise.all([
@@ -133,10 +133,10 @@ describe('a registered client', () => {
     const integration = await integrate();
     await connectResource(broker, integration, newOwner());
     const first = lastClient();
-    offset += day - 2 * 3_600_000;
+    clock.advance(day - 2 * 3_600_000);
     await connectResource(broker, integration, newOwner());
     expect(lastClient()).toBe(first);
-    offset += 1.5 * 3_600_000;
+    clock.advance(1.5 * 3_600_000);
     await connectResource(broker, integration, newOwner());
     expect(lastClient()).not.toBe(first);
   });

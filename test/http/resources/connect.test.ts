@@ -4,14 +4,14 @@ import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectIssues, expectOk, expectProblem } from '../../support/contract.ts';
+import { createMovingClock } from '../../support/moving-clock.ts';
 import { newOwner } from '../../support/owner-browser.ts';
 import { connectResource, type ResourceServer, startResourceServer, walk } from '../../support/resource-server.ts';
 
 let broker: TestBroker;
 let resource: ResourceServer;
 let before: Pick<ResourceServer, 'challenge' | 'documents'>;
-const offset = 0;
-const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+const clock = createMovingClock();
 
 beforeAll(async () => {
   [broker, resource] = await Promise.all([

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
 import { expectIssues, expectOk, expectProblem } from '../../support/contract.ts';
+import { createMovingClock } from '../../support/moving-clock.ts';
 import { newOwner } from '../../support/owner-browser.ts';
 import {
   type AuthorizationServer,
@@ -16,8 +17,7 @@ let broker: TestBroker;
 let resource: ResourceServer;
 let other: AuthorizationServer;
 let before: Pick<ResourceServer, 'challenge' | 'documents'>;
-let offset = 0;
-const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+const clock = createMovingClock();
 
 beforeAll(async () => {
   [broker, resource, other] = await Promise.all([
@@ -36,7 +36,7 @@ afterAll(async () => {
 afterEach(() => {
   Object.assign(resource, before, { intercept: () => undefined });
   // What is known of the resource is out of date.
-  offset += 60_001;
+  clock.advance(60_001);
 });
 
 const PRM = '/.well-known/oauth-protected-resource/mcp';
@@ -69,7 +69,7 @@ describe('a step-up', () => {
     expect(fourth.headers.get('retry-after')).toMatch(/^\d+$/);
     // A renewal without a challenge is none.
     expectOk(await session({ connection_id: id }), 201);
-    offset += 3_600_001;
+    clock.advance(3_600_001);
     expect(await asked('more')).toContain('more');
   });
 

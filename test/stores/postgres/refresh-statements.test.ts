@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { startTestBroker } from '../../support/broker.ts';
 import { expectOk } from '../../support/contract.ts';
+import { createMovingClock } from '../../support/moving-clock.ts';
 import { startScriptedServer } from '../../support/scripted-server.ts';
 import { startStatementLog } from '../../support/statement-log.ts';
 import { createMigratedDatabase } from '../../support/stores.ts';
 
 async function brokerWithLog() {
   const log = await startStatementLog(await createMigratedDatabase());
-  let moved = 0;
-  const clock = { now: () => Date.now() + moved, monotonic: () => performance.now() + moved };
+  const clock = createMovingClock();
   let issued = 0;
   const provider = await startScriptedServer(() => {
     const token = { access_token: `at-${++issued}`, token_type: 'Bearer', refresh_token: `rt-${issued}` };
@@ -31,7 +31,7 @@ async function brokerWithLog() {
   const params = { authorization_url: `${provider.url}/authorize`, token_url: `${provider.url}/token` };
   const setup = { provider: 'generic-oauth2', client_id: 'c', client_secret: 's', params };
   expectOk(await broker.ask('PUT', '/v1/integrations/acme', setup), 201);
-  return { log, broker, pass: (ms: number) => (moved += ms) };
+  return { log, broker, pass: clock.advance };
 }
 
 test('a refresh for a reader is three statements, which are planned once; refreshes share those of the rate limit, and their integration and changes are not read', async () => {

@@ -5,6 +5,7 @@ import type { Clock } from '../../../src/ports/index.ts';
 import { start } from '../../../src/runtime/app.ts';
 import { parseConfig } from '../../../src/runtime/config.ts';
 import { type Answer, ask, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { createMovingClock } from '../../support/moving-clock.ts';
 import { type ChaosProvider, launchProvider } from './processes.ts';
 
 interface Replicas {
@@ -45,8 +46,7 @@ async function twoReplicas(here: Clock, there: Clock): Promise<Replicas> {
 }
 
 it('replica that missed the last refreshes: never serves an expired token', async () => {
-  let offset = 0;
-  const clock = { now: () => Date.now() + offset, monotonic: () => performance.now() + offset };
+  const clock = createMovingClock();
   const { provider, one, elsewhere, id } = await twoReplicas(clock, clock);
   const path = `/v1/connections/${id}`;
   const readElsewhere = () => elsewhere('GET', `${path}/token`);
@@ -55,11 +55,11 @@ it('replica that missed the last refreshes: never serves an expired token', asyn
   expect(first.status).toBe(200);
   const second = await one.ask('POST', `${path}/refresh`, {});
   expect(second.body.access_token).not.toBe(first.body.access_token);
-  offset += 61_000;
+  clock.advance(61_000);
   await provider.control('rules', { faults: { unavailable: 1 } });
   expect((await readElsewhere()).body).toMatchObject({ status: 503, code: 'provider_unavailable' });
   await provider.control('rules', { faults: {} });
-  offset += 60_000;
+  clock.advance(60_000);
   const third = await readElsewhere();
   expect(third.status).toBe(200);
   expect(await provider.control('alive', { token: String(third.body.access_token) })).toMatchObject({ alive: true });
@@ -89,17 +89,14 @@ it('wall clock that jumps: takes no lease from a running replica, and nothing is
 describe('token that was stored before the clock was set back', () => {
   /** A token that the first replica refreshed, and a read at the other replica, whose clock is behind. */
   async function startWithTokenFromAheadClock(behindMs: number) {
-    let offset = 0;
-    const monotonic = () => performance.now() + offset;
-    const [here, there] = [0, behindMs].map((off) => ({ now: () => Date.now() + offset - off, monotonic }));
+    const clock = createMovingClock();
+    const { monotonic } = clock;
+    const [here, there] = [0, behindMs].map((off) => ({ now: () => clock.now() - off, monotonic }));
     const { provider, one, elsewhere, id } = await twoReplicas(here!, there!);
     await provider.control('rules', { life: [7_200, 7_200] });
     const path = `/v1/connections/${id}/token`;
     const { access_token: token } = (await one.ask('GET', path)).body;
-    const advance = (ms: number) => {
-      offset += ms;
-    };
-    return { provider, token, advance, read: () => elsewhere('GET', path) };
+    return { provider, token, advance: clock.advance, read: () => elsewhere('GET', path) };
   }
 
   it('by an hour: served only after a refresh failed', async () => {
