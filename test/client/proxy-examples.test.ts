@@ -2,7 +2,6 @@
 // token, limits it, is down for a moment, and withdraws the grant.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
@@ -10,6 +9,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { startTestBroker } from '../support/broker.ts';
 import { expectOk } from '../support/contract.ts';
 import { ROOT } from '../support/image.ts';
+import { listenAtLoopback } from '../support/loopback.ts';
 
 const page = readFileSync(join(ROOT, 'docs/proxy.md'), 'utf8');
 const [, service = ''] = /```js\n([\s\S]*?)```/.exec(page) ?? [];
@@ -135,19 +135,15 @@ async function startVendor() {
     if (url.pathname === '/api/user') return json(response, { id: 7, login: 'ada' });
     repositories(url, isAccepted, response);
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const { url, close } = await listenAtLoopback(server);
   const vendor = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     issued,
     answered,
     withdraw() {
       isWithdrawn = true;
     },
-    close: () =>
-      new Promise<void>((closed) => {
-        server.close(() => closed());
-        server.closeAllConnections();
-      }),
+    close,
   };
   return vendor;
 }

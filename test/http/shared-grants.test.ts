@@ -1,12 +1,12 @@
 // Where revoking a token ends the whole grant of an account: a revocation never ends what another connection uses. Where it
 // does not: what a reconnect has replaced is revoked.
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { createCookieJar } from '../../demo/browser.ts';
 import type { Json } from '../support/broker.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectOk } from '../support/contract.ts';
+import { listenAtLoopback } from '../support/loopback.ts';
 import {
   browseToCallback,
   callbackWithConsent,
@@ -137,9 +137,8 @@ describe('a code and a revocation at once, where it ends the whole grant', () =>
       const token = { access_token: 'at', refresh_token: 'rt', token_type: 'Bearer', expires_in: 3_600 };
       res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(token));
     });
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-    onTestFinished(() => void server.close());
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { url, close } = await listenAtLoopback(server);
+    onTestFinished(close);
     const params = {
       authorization_url: `${url}/auth`,
       token_url: `${url}/token`,

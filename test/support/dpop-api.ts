@@ -1,8 +1,8 @@
 // An API that accepts only DPoP-bound tokens with a fresh proof (RFC 9449 4.3, 7, 9).
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { calculateJwkThumbprint, createRemoteJWKSet, EmbeddedJWK, type JWK, jwtVerify } from 'jose';
+import { listenAtLoopback } from './loopback.ts';
 
 export interface DpopApi {
   url: string;
@@ -46,14 +46,7 @@ export async function startDpopApi(issuer: string, audience: string): Promise<Dp
     const challenge = { 'www-authenticate': `DPoP error="${error}"` };
     res.writeHead(401, { ...challenge, ...(error === 'use_dpop_nonce' && { 'dpop-nonce': nonce }) }).end();
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return {
-    url,
-    close: () =>
-      new Promise((closed) => {
-        server.close(() => closed());
-        server.closeAllConnections();
-      }),
-  };
+  const loopback = await listenAtLoopback(server);
+  url = loopback.url;
+  return loopback;
 }

@@ -1,8 +1,8 @@
 // A proxy in front of the local provider's token and revocation endpoints: records requests, and can stall a request,
 // withhold a response, or cut the connection.
 import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { LocalProvider } from '../../demo/provider.ts';
+import { listenAtLoopback } from './loopback.ts';
 
 export interface ProxiedRequest {
   path: string;
@@ -63,8 +63,7 @@ export async function startProviderProxy({ issuer }: LocalProvider): Promise<Pro
     if (rule === 'withhold') await hold();
     res.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? 'text/plain' }).end(text);
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { url, close } = await listenAtLoopback(server);
 
   return {
     overrides: { token_url: `${url}/token`, revocation_url: `${url}/token/revocation` },
@@ -81,11 +80,7 @@ export async function startProviderProxy({ issuer }: LocalProvider): Promise<Pro
     release(count = held.length) {
       for (const go of held.splice(0, count)) go();
     },
-    close: () =>
-      new Promise((closed) => {
-        server.close(() => closed());
-        server.closeAllConnections();
-      }),
+    close,
   };
 }
 

@@ -1,7 +1,7 @@
 // A loopback server whose responses are bytes: codings, broken bodies and connections that end early.
 import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { listenAtLoopback } from './loopback.ts';
 
 export interface RawServer {
   url: string;
@@ -20,16 +20,12 @@ export async function startRawServer(): Promise<RawServer> {
   });
   // Longer than a test may be busy between two requests.
   server.keepAliveTimeout = 60_000;
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const { url, close } = await listenAtLoopback(server);
   const raw: RawServer = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     answer: (response) => response.end(),
     onRequest: undefined,
-    close: () =>
-      new Promise((closed) => {
-        server.close(() => closed());
-        server.closeAllConnections();
-      }),
+    close,
   };
   return raw;
 }

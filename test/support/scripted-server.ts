@@ -1,6 +1,6 @@
 // A loopback server with scripted responses, for behaviour that no real provider shows.
 import { createServer, type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { listenAtLoopback } from './loopback.ts';
 
 export interface ReceivedRequest {
   method: string;
@@ -47,14 +47,10 @@ export async function startScriptedServer(
     });
     res.end(json ? JSON.stringify(scripted.body) : scripted.body);
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const { url, close } = await listenAtLoopback(server);
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     received,
-    close: () =>
-      new Promise((closed) => {
-        server.close(() => closed());
-        server.closeAllConnections();
-      }),
+    close,
   };
 }

@@ -1,6 +1,6 @@
 // A webhook endpoint on loopback: it keeps every request, and answers each as its path is scripted.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { listenAtLoopback } from './loopback.ts';
 
 export interface ReceivedDelivery {
   path: string;
@@ -44,16 +44,12 @@ export async function startWebhookReceiver(): Promise<WebhookReceiver> {
     received.push({ path, headers, id: headers['webhook-id'] ?? '', body, event: JSON.parse(body), at });
     (answers.get(path) ?? status(204))(response, request);
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const { url, close } = await listenAtLoopback(server);
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     received,
     at: (path) => received.filter((one) => one.path === path),
     answer: (path, respond) => void answers.set(path, respond),
-    close: () =>
-      new Promise((closed) => {
-        server.close(() => closed());
-        server.closeAllConnections();
-      }),
+    close,
   };
 }

@@ -4,7 +4,7 @@
 // the broker are mapped back to the real URLs before a row sees them, and responses of a row are mapped to the emulator:
 // neither rows nor entries know about it.
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { listenAtLoopback } from '../../support/loopback.ts';
 import { readRequest } from './request.ts';
 import type { Reply, Vendor } from './vendor.ts';
 import { createVendorServer, type VendorServer } from './vendor-server.ts';
@@ -32,18 +32,12 @@ export async function startEmulator(vendors: readonly Vendor[]): Promise<Emulato
       res.writeHead(500).end();
     }
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const { port } = server.address() as AddressInfo;
+  const { url, close } = await listenAtLoopback(server);
   for (const { provider, rows, calls } of vendors)
-    for (const row of rows)
-      servers.push(createVendorServer(row, provider, `http://127.0.0.1:${port}/${servers.length}/`, calls));
+    for (const row of rows) servers.push(createVendorServer(row, provider, `${url}/${servers.length}/`, calls));
   return {
     servers: servers,
-    close: () =>
-      new Promise((closed) => {
-        server.close(() => closed());
-        server.closeAllConnections();
-      }),
+    close,
   };
 }
 

@@ -1,10 +1,10 @@
 // Reconnecting: the same connection under the same id, only for the same account.
 import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCookieJar } from '../../../demo/browser.ts';
 import { type LocalProvider, startProvider } from '../../../demo/provider.ts';
 import { type Json, startTestBroker, type TestBroker } from '../../support/broker.ts';
+import { listenAtLoopback } from '../../support/loopback.ts';
 import {
   browseToCallback,
   callbackWithConsent,
@@ -294,17 +294,13 @@ async function startGate() {
     }
     waiting = [];
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const { url, close } = await listenAtLoopback(server);
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     openAt(requests: number) {
       count = requests;
     },
-    close: () =>
-      new Promise<void>((closed) => {
-        server.close(() => closed());
-        server.closeAllConnections();
-      }),
+    close,
   };
 }
 type Gate = Awaited<ReturnType<typeof startGate>>;

@@ -1,7 +1,7 @@
 // One origin under a test's control: it keeps every request that it receives, and answers each path as the test says.
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
+import { listenAtLoopback } from '../loopback.ts';
 
 export interface SiteRequest {
   method: string;
@@ -50,17 +50,13 @@ export async function startSite(usual: Responder, host = '127.0.0.1'): Promise<S
     await (overrides.get(request.path) ?? usual)(request, response);
   });
   server.keepAliveTimeout = 60_000;
-  await new Promise<void>((listening) => server.listen(0, host, listening));
+  const { url: origin, close } = await listenAtLoopback(server, host);
   return {
-    origin: `http://${host}:${(server.address() as AddressInfo).port}`,
+    origin,
     received,
     on: (path, responder) => void (responder ? overrides.set(path, responder) : overrides.delete(path)),
     to: (path) => received.filter((request) => request.path === path),
-    close: () =>
-      new Promise((closed) => {
-        server.close(() => closed());
-        server.closeAllConnections();
-      }),
+    close,
   };
 }
 
