@@ -2,6 +2,7 @@
 import type { Context } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import { CONSOLE_SESSION_TTL_MS, SESSION_TTL_MS } from '../../domain/time-limits.ts';
+import { cookieScope, secretIn } from '../middleware/cookie-scope.ts';
 
 export interface ConsoleCookies {
   /** The secret of the session. */
@@ -13,22 +14,14 @@ export interface ConsoleCookies {
   setSignIn(c: Context, tag: string, value: string): void;
 }
 
-const SECRET = /^[\w-]{43}$/;
-
-/** As with connect links: see `src/http/middleware/browser-cookies.ts`. */
 export function createConsoleCookies(url: string, base: string): ConsoleCookies {
-  const secure = url.startsWith('https:');
-  const prefix = secure ? (base === '' ? '__Host-' : '__Secure-') : '';
-  const path = `${base}/`;
-  const options = { path, httpOnly: true, sameSite: 'Lax', secure } as const;
+  const { prefix, options } = cookieScope(url, base);
+  const { path, secure } = options;
   const name = `${prefix}valetkey-console`;
   const nameOf = (tag: string) => `${prefix}valetkey-sign-in-${tag}`;
 
   return {
-    session(c) {
-      const secret = getCookie(c, name);
-      return secret !== undefined && SECRET.test(secret) ? secret : undefined;
-    },
+    session: (c) => secretIn(getCookie(c, name)),
     setSession: (c, secret) => setCookie(c, name, secret, { ...options, maxAge: CONSOLE_SESSION_TTL_MS / 1_000 }),
     clearSession: (c) => void deleteCookie(c, name, { path, secure }),
     takeSignIn(c, tag) {

@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import type { BrowserRequest } from '../../broker/connections/index.ts';
 import { BROWSER_COOKIE_TTL_MS } from '../../domain/time-limits.ts';
+import { cookieScope, secretIn } from './cookie-scope.ts';
 
 type BrowserCookie = BrowserRequest['cookies'][number];
 
@@ -14,26 +15,20 @@ export interface BrowserCookies {
 }
 
 const MOST = 12;
-const SECRET = /^[\w-]{43}$/;
 /** The tag of the session, and the beginning of the secret: two tabs that begin at once do not replace each other's. */
 const NAME = /^valetkey-([0-9a-f]{10})-[\w-]{6}$/;
 
-/**
- * `__Host-`: only from this host, and only over https (RFC 6265bis 4.1.3). It wants the path `/`, so that a sub-path gets
- * `__Secure-` and its own path, which keeps the cookies from what else the host serves. Plain http allows neither.
- */
 export function createBrowserCookies(publicUrl: string, base: string): BrowserCookies {
-  const secure = publicUrl.startsWith('https:');
-  const prefix = secure ? (base === '' ? '__Host-' : '__Secure-') : '';
-  const path = `${base}/`;
-  const options = { path, httpOnly: true, sameSite: 'Lax', secure, maxAge: BROWSER_COOKIE_TTL_MS / 1_000 } as const;
+  const { prefix, options } = cookieScope(publicUrl, base);
+  const { path, secure } = options;
+  const maxAge = BROWSER_COOKIE_TTL_MS / 1_000;
   const nameOf = ({ tag, secret }: BrowserCookie) => `${prefix}valetkey-${tag}-${secret.slice(0, 6)}`;
   /** Of releases that had one for all sessions; its path was `/`. */
   const earlier = `${secure ? '__Host-' : ''}valetkey`;
 
   const ours = (c: Context) =>
     Object.entries(getCookie(c)).flatMap(([name, secret]) => {
-      if (!SECRET.test(secret)) return [];
+      if (secretIn(secret) === undefined) return [];
       if (name === earlier) return [{ name, tag: '', secret }];
       const tag = name.startsWith(prefix) ? NAME.exec(name.slice(prefix.length))?.[1] : undefined;
       return tag === undefined ? [] : [{ name, tag, secret }];
@@ -45,7 +40,7 @@ export function createBrowserCookies(publicUrl: string, base: string): BrowserCo
       const others = ours(c).filter(({ tag }) => tag !== '');
       for (const { name } of others.slice(0, Math.max(0, others.length - MOST + 1)))
         deleteCookie(c, name, { path, secure });
-      setCookie(c, nameOf(cookie), cookie.secret, options);
+      setCookie(c, nameOf(cookie), cookie.secret, { ...options, maxAge });
     },
   };
 }

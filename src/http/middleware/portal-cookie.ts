@@ -2,6 +2,7 @@
 import type { Context } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import { PORTAL_SESSION_TTL_MS } from '../../domain/time-limits.ts';
+import { cookieScope, secretIn } from './cookie-scope.ts';
 
 export interface PortalCookie {
   /** A value that we did not set counts as none. */
@@ -9,20 +10,12 @@ export interface PortalCookie {
   set(c: Context, secret: string): void;
 }
 
-const SECRET = /^[\w-]{43}$/;
-
-/** Named and scoped as in browser-cookies.ts. */
 export function createPortalCookie(publicUrl: string, base: string): PortalCookie {
-  const secure = publicUrl.startsWith('https:');
-  const prefix = secure ? (base === '' ? '__Host-' : '__Secure-') : '';
+  const { prefix, options } = cookieScope(publicUrl, base);
   const name = `${prefix}valetkey-portal`;
   const maxAge = PORTAL_SESSION_TTL_MS / 1_000;
   return {
-    read(c) {
-      const secret = getCookie(c, name);
-      return secret !== undefined && SECRET.test(secret) ? secret : undefined;
-    },
-    set: (c, secret) =>
-      setCookie(c, name, secret, { path: `${base}/`, httpOnly: true, sameSite: 'Lax', secure, maxAge }),
+    read: (c) => secretIn(getCookie(c, name)),
+    set: (c, secret) => setCookie(c, name, secret, { ...options, maxAge }),
   };
 }
