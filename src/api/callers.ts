@@ -3,7 +3,7 @@ import { z } from '@hono/zod-openapi';
 import { ACTIONS } from '../domain/caller.ts';
 import { normalisedPath, PathFault } from '../domain/request-path.ts';
 import { AGENT_SESSION_TTL_MAX_S } from '../domain/time-limits.ts';
-import { pattern, plain, Time, textUpTo, Url } from './common.ts';
+import { pattern, plain, RATE, Time, textUpTo, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 import { MAX_MAX_AGE_S } from './trusted-issuers.ts';
 
@@ -34,13 +34,10 @@ export const CallerGrant = z
       .max(999_999)
       .optional()
       .openapi({ description: 'The largest `min_ttl` that may be requested, in seconds. Default: no limit.' }),
-    max_refreshes: z
-      .strictObject({ requests: z.int().min(1).max(999_999_999), window: z.int().min(1).max(86_400) })
-      .optional()
-      .openapi({
-        description:
-          'For `token`: how many refreshes may be forced, at all connections that this grant covers together: a bucket of `requests`, which fills up in `window` seconds and which all replicas share. Default: no limit.',
-      }),
+    max_refreshes: z.strictObject(RATE).optional().openapi({
+      description:
+        'For `token`: how many refreshes may be forced, at all connections that this grant covers together: a bucket of `requests`, which fills up in `window` seconds and which all replicas share. Default: no limit.',
+    }),
     methods: z
       .array(Method)
       .min(1)
@@ -110,7 +107,7 @@ const Workload = z
   });
 
 const RateLimit = z
-  .strictObject({ requests: z.int().min(1).max(999_999_999), window: z.int().min(1).max(86_400) })
+  .strictObject(RATE)
   .openapi('RateLimit', { description: 'At most `requests` requests in each window of `window` seconds.' });
 
 const MaxSessionTtl = z

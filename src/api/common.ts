@@ -5,7 +5,16 @@ import { FIRST_TIME_MS, LAST_TIME_MS } from '../domain/time-range.ts';
 import { EXAMPLE } from './examples.ts';
 
 /** Of a longer one nothing else is checked: Zod would go on to patterns and refinements, whatever its length. */
+/** `requests` in each `window`, in seconds. */
+export const RATE = { requests: z.int().min(1).max(999_999_999), window: z.int().min(1).max(86_400) };
+
 export const textUpTo = (max: number) => z.string().max(max, { abort: true });
+
+/** It is shown to people: nothing that hides or reorders what stands beside it. */
+export const shownTextUpTo = (max: number) =>
+  textUpTo(max)
+    .min(1)
+    .regex(/^[^\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+$/u, 'no control characters');
 export const plain = (max: number) =>
   textUpTo(max)
     .min(1)

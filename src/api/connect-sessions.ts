@@ -12,6 +12,7 @@ import {
   Scopes,
   Slug,
   Strings,
+  shownTextUpTo,
   Time,
   textUpTo,
   Url,
@@ -20,10 +21,7 @@ import { EXAMPLE } from './examples.ts';
 
 const wanted = { integration: EXAMPLE.integration, owner: EXAMPLE.owner, label: 'work' };
 
-/** It is shown to people: nothing that hides or reorders what stands beside it. */
-export const DisplayOwner = textUpTo(120)
-  .min(1)
-  .regex(/^[^\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+$/u, 'no control characters');
+export const DisplayOwner = shownTextUpTo(120);
 
 /** RFC 5646 tags with spaces between. */
 export const UiLocales = textUpTo(100).regex(

@@ -1,7 +1,7 @@
 // Integrations: providers configured in this deployment.
 import { z } from '@hono/zod-openapi';
 import { UPSTREAM_RATE_SCOPES } from '../domain/integration.ts';
-import { Origin, Scopes, Secret, Strings, Time, Url } from './common.ts';
+import { Origin, RATE, Scopes, Secret, Strings, Time, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 import { SignalPut, SignalView } from './signals.ts';
 import { Theme } from './themes.ts';
@@ -25,8 +25,8 @@ const Overrides = z
 
 const UpstreamRate = z
   .strictObject({
-    requests: z.int().min(1).max(999_999_999),
-    window: z.int().min(1).max(86_400).openapi({ description: 'Seconds' }),
+    ...RATE,
+    window: RATE.window.openapi({ description: 'Seconds' }),
     per: z.enum(UPSTREAM_RATE_SCOPES).default('integration').openapi({
       description: 'Whose calls are counted together: those of the integration, of each connection, or of each caller',
     }),

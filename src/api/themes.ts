@@ -1,7 +1,7 @@
 // The look of the connect pages, of a deployment or an integration.
 import { z } from '@hono/zod-openapi';
 import { logoIssue, themeIssues } from '../domain/theme.ts';
-import { textUpTo } from './common.ts';
+import { shownTextUpTo } from './common.ts';
 
 const Accent = z
   .string()
@@ -10,11 +10,7 @@ const Accent = z
 
 export const Theme = z
   .strictObject({
-    name: textUpTo(60)
-      .min(1)
-      .regex(/^[^\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+$/u, 'no control characters')
-      .optional()
-      .openapi({ description: 'The name on the pages, also of the app that asks' }),
+    name: shownTextUpTo(60).optional().openapi({ description: 'The name on the pages, also of the app that asks' }),
     logo: z
       .string()
       .superRefine((logo, { addIssue }) => {
