@@ -28,26 +28,20 @@ export interface Scope {
 }
 
 /** Templates are of the catalogue, and few are of integrations. */
-const templates = new LRUCache<string, readonly TemplatePart[]>(upTo(5_000));
-const expressions = new LRUCache<string, Expression>(upTo(5_000));
-
-function partsOf(template: string): readonly TemplatePart[] {
-  const known = templates.get(template);
-  if (known) return known;
-  const parsed = parseTemplate(template);
-  if ('issue' in parsed) throw new Error(`the catalogue has checked it: ${parsed.issue}`);
-  templates.set(template, parsed);
-  return parsed;
+function parsedOnce<T extends object>(parse: (text: string) => T | { issue: string }): (text: string) => T {
+  const known = new LRUCache<string, T>(upTo(5_000));
+  return (text) => {
+    const found = known.get(text);
+    if (found) return found;
+    const parsed = parse(text);
+    if ('issue' in parsed) throw new Error(`the catalogue has checked it: ${parsed.issue}`);
+    known.set(text, parsed);
+    return parsed;
+  };
 }
 
-export function expressionOf(text: string): Expression {
-  const known = expressions.get(text);
-  if (known) return known;
-  const parsed = parseExpression(text);
-  if ('issue' in parsed) throw new Error(`the catalogue has checked it: ${parsed.issue}`);
-  expressions.set(text, parsed);
-  return parsed;
-}
+const partsOf = parsedOnce<readonly TemplatePart[]>(parseTemplate);
+export const expressionOf = parsedOnce<Expression>(parseExpression);
 
 /** All values of an expression: several, where a path has `[]`. */
 export const valuesOf = ({ source, argument, filters }: Expression, scope: Scope): unknown[] =>

@@ -1,5 +1,6 @@
 // The settings of all integrations that receive webhooks, in memory: every request needs them, and they are few.
 import type { Ciphertext } from '../../../domain/connection.ts';
+import { remembered } from '../../../domain/once.ts';
 import { NO_WEBHOOK_SETTINGS, type WebhookSettings } from '../../../domain/webhook-settings.ts';
 import { type Logger, type Store, type Vault, VaultError } from '../../../ports/index.ts';
 
@@ -24,7 +25,7 @@ type Read = { ciphertext: Ciphertext; settings: WebhookSettings | 'unreadable' }
 const contextOf = (integration: string) => ({ row: `receiver_settings/${integration}`, column: 'webhook' });
 
 export function createReceiverSettings({ store, vault, log }: Parts): ReceiverSettings {
-  let known: Promise<Map<string, Read>> | undefined;
+  const known = remembered(readAll);
   /** Of the last reading: what has not changed need not be decrypted again. */
   let before = new Map<string, Read>();
 
@@ -50,19 +51,9 @@ export function createReceiverSettings({ store, vault, log }: Parts): ReceiverSe
   }
 
   return {
-    async of(integration) {
-      const reading = known ?? readAll();
-      known = reading;
-      // One that fails is not remembered, and neither is one that was invalidated meanwhile.
-      reading.catch(() => {
-        if (known === reading) known = undefined;
-      });
-      return (await reading).get(integration)?.settings;
-    },
+    of: async (integration) => (await known.get()).get(integration)?.settings,
     stored: async (integration) => (await readAll()).get(integration)?.settings,
     encrypted: (integration, settings) => vault.encrypt(JSON.stringify(settings), contextOf(integration)),
-    invalidate() {
-      known = undefined;
-    },
+    invalidate: known.forget,
   };
 }

@@ -2,6 +2,7 @@
 // and in memory.
 import type { Ciphertext } from '../../../domain/connection.ts';
 import type { Integration } from '../../../domain/integration.ts';
+import { remembered } from '../../../domain/once.ts';
 import { authMode, type Provider } from '../../../domain/provider.ts';
 import { type SignalSettings, transmitterOf } from '../../../domain/signal-receivers.ts';
 import { NO_SECRETS, resolveTarget, trustedIssuerOf } from '../../../domain/target.ts';
@@ -48,7 +49,7 @@ interface Parts {
 const contextOf = (integration: string) => ({ row: `receiver_settings/${integration}`, column: 'signals' });
 
 export function createSignalReceivers({ store, vault, catalogue, publicUrl, log }: Parts): SignalReceivers {
-  let known: Promise<Map<string, SignalReceiver>> | undefined;
+  const { get: all, forget: invalidate } = remembered(readAll);
   const url = (integration: string) => `${publicUrl}/signals/${integration}`;
 
   function decrypted(integration: string, signals: Ciphertext): SignalSettings | undefined {
@@ -110,16 +111,6 @@ export function createSignalReceivers({ store, vault, catalogue, publicUrl, log 
     return receivers;
   }
 
-  function all(): Promise<Map<string, SignalReceiver>> {
-    const reading = known ?? readAll();
-    known = reading;
-    // One that fails is not remembered.
-    reading.catch(() => {
-      if (known === reading) known = undefined;
-    });
-    return reading;
-  }
-
   return {
     find: async (integration) => (await all()).get(integration),
     async ofTransmitter({ issuer, jwksUri }) {
@@ -131,8 +122,6 @@ export function createSignalReceivers({ store, vault, catalogue, publicUrl, log 
     stored: async (integration) => (await readSettings()).get(integration),
     encrypted: (integration, settings) => vault.encrypt(JSON.stringify(settings), contextOf(integration)),
     url,
-    invalidate() {
-      known = undefined;
-    },
+    invalidate,
   };
 }
