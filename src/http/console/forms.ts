@@ -29,3 +29,9 @@ export async function postedForm(c: Context<ConsoleEnv>): Promise<URLSearchParam
 
 /** What was filled in, without spaces around it; undefined: nothing. */
 export const field = (form: URLSearchParams, name: string): string | undefined => form.get(name)?.trim() || undefined;
+
+/** The same as a number, which need not be one. */
+export function numberField(form: URLSearchParams, name: string): number | undefined {
+  const text = field(form, name);
+  return text === undefined ? undefined : Number(text);
+}

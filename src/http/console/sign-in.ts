@@ -49,6 +49,14 @@ export function signInRoutes({ console: { sessions, signIn }, cookies, site }: P
     const query = new URLSearchParams({ ...(to && { to }), ...(why && { why }) });
     return at(`/sign-in${query.size > 0 ? `?${query}` : ''}`);
   };
+  /** On to the provider. `again`: whose sign-in it has to be. */
+  async function begin(c: Context<ConsoleEnv>, to: string, again?: ConsoleSession): Promise<Response> {
+    const step = await signIn.begin(to, again && { issuer: again.issuer, subject: again.subject });
+    if (step.kind === 'failed')
+      return c.redirect(entrance(to, again && !signIn.isConfigured ? 'link_again' : step.why), 303);
+    cookies.setSignIn(c, step.tag, step.cookie);
+    return c.redirect(step.url, 303);
+  }
 
   const routes = new Hono<ConsoleEnv>();
 
@@ -69,11 +77,7 @@ export function signInRoutes({ console: { sessions, signIn }, cookies, site }: P
 
   routes.get('/console/sign-in/start', async (c) => {
     if (isNoNavigation((name) => c.req.header(name))) return c.redirect(entrance(''));
-    const to = pathOf(c.req.query('to'));
-    const step = await signIn.begin(to, undefined);
-    if (step.kind === 'failed') return c.redirect(entrance(to, step.why), 303);
-    cookies.setSignIn(c, step.tag, step.cookie);
-    return c.redirect(step.url, 303);
+    return begin(c, pathOf(c.req.query('to')));
   });
 
   /** Who is signed in does so once more, before something is destroyed. */
@@ -82,10 +86,7 @@ export function signInRoutes({ console: { sessions, signIn }, cookies, site }: P
     const to = pathOf(c.req.query('to'));
     const session = await current(c);
     if (!session) return c.redirect(entrance(to), 303);
-    const step = await signIn.begin(to, { issuer: session.issuer, subject: session.subject });
-    if (step.kind === 'failed') return c.redirect(entrance(to, signIn.isConfigured ? step.why : 'link_again'), 303);
-    cookies.setSignIn(c, step.tag, step.cookie);
-    return c.redirect(step.url, 303);
+    return begin(c, to, session);
   });
 
   routes.get('/console/callback', async (c) => {

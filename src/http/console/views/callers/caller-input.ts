@@ -6,7 +6,7 @@ import { digest } from '../../../../broker/secrets/index.ts';
 import type { Caller, Permission, RateLimit, Workload } from '../../../../domain/caller.ts';
 import type { Html } from '../../../pages/layout.ts';
 import { callerSetupOf } from '../../../setups.ts';
-import { field } from '../../forms.ts';
+import { field, numberField } from '../../forms.ts';
 import { areaField, type Issues, issuesOf, textField } from '../../parts/fields.ts';
 
 export const CALLER_FIELDS = ['name', 'rate_limit.requests', 'rate_limit.window', 'key_expires_at'];
@@ -29,11 +29,6 @@ export const fingerprint = ({ name, permissions, workloads, rateLimit, maxSessio
 
 /** By which a form says which grant it changes: their numbers change when one is removed. */
 export const grantFingerprint = (grant: Permission): string => digest(JSON.stringify(grant)).slice(0, 32);
-
-const number = (form: URLSearchParams, name: string): number | undefined => {
-  const text = field(form, name);
-  return text === undefined ? undefined : Number(text);
-};
 
 /** As the API would have it checked: the whole caller. */
 export function checkedSetup(setup: CallerSetup, names: readonly string[]): CallerSetup | { issues: Issues } {
@@ -60,7 +55,7 @@ export const ofLastWorkload =
   });
 
 export function namedIn(form: URLSearchParams): { name: string; rateLimit: RateLimit | null } {
-  const [requests, window] = [number(form, 'rate_limit.requests'), number(form, 'rate_limit.window')];
+  const [requests, window] = [numberField(form, 'rate_limit.requests'), numberField(form, 'rate_limit.window')];
   const isLimited = requests !== undefined || window !== undefined;
   return {
     name: field(form, 'name') ?? '',
@@ -80,7 +75,7 @@ export function workloadIn(form: URLSearchParams): Omit<Workload, 'id'> | undefi
     issuer,
     audience: field(form, 'audience') ?? '',
     claims: Object.fromEntries(claims) as Record<string, string>,
-    maxAge: number(form, 'max_age'),
+    maxAge: numberField(form, 'max_age'),
   };
 }
 

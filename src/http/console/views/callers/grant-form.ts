@@ -4,7 +4,7 @@ import { html } from 'hono/html';
 import { CallerGrant } from '../../../../api/index.ts';
 import { ACTIONS, type Permission } from '../../../../domain/caller.ts';
 import type { Html } from '../../../pages/layout.ts';
-import { field } from '../../forms.ts';
+import { field, numberField } from '../../forms.ts';
 import { areaField, checkField, type Issues, issuesOf, textField } from '../../parts/fields.ts';
 import { ACTION_WORDS } from './words.ts';
 
@@ -21,13 +21,12 @@ const lines = (form: URLSearchParams, name: string): string[] | undefined => {
   return all.length > 0 ? all : undefined;
 };
 const words = (form: URLSearchParams, name: string): string[] | undefined => field(form, name)?.split(/[\s,]+/);
-const number = (form: URLSearchParams, name: string): number | undefined => {
-  const text = field(form, name);
-  return text === undefined ? undefined : Number(text);
-};
 
 export function grantIn(form: URLSearchParams): Permission | { issues: Issues } {
-  const refreshes = { requests: number(form, 'max_refreshes.requests'), window: number(form, 'max_refreshes.window') };
+  const refreshes = {
+    requests: numberField(form, 'max_refreshes.requests'),
+    window: numberField(form, 'max_refreshes.window'),
+  };
   const isLimited = refreshes.requests !== undefined || refreshes.window !== undefined;
   const asked = {
     actions: form.getAll('actions'),
@@ -36,7 +35,7 @@ export function grantIn(form: URLSearchParams): Permission | { issues: Issues } 
     scopes: words(form, 'scopes'),
     methods: words(form, 'methods')?.map((method) => method.toUpperCase()),
     paths: lines(form, 'paths'),
-    max_min_ttl: number(form, 'max_min_ttl'),
+    max_min_ttl: numberField(form, 'max_min_ttl'),
     max_refreshes: isLimited ? refreshes : undefined,
   };
   const parsed = CallerGrant.safeParse(asked);

@@ -23,7 +23,7 @@ import { consolePage } from '../../layout.ts';
 import { type Issues, issueSummary, NO_ISSUES, selectField } from '../../parts/fields.ts';
 import { onlyFor } from '../../roles.ts';
 import { integrationPage, type SecretAges } from './integration-page.ts';
-import { saveSettings } from './save-settings.ts';
+import { type SavedIntegration, saveSettings } from './save-settings.ts';
 import { setUpPage } from './set-up.ts';
 import { settingsFields } from './settings-form.ts';
 import {
@@ -194,6 +194,21 @@ export function integrationRoutes(parts: IntegrationPageParts): Hono<ConsoleEnv>
     return c.html(page(c, id, `Change ${id}`, body), issues.size > 0 ? 422 : 200);
   }
 
+  /** What is stored from now on; or the page that says why nothing was. */
+  async function save(
+    c: Context<ConsoleEnv>,
+    stored: StoredIntegration,
+    chosen: Chosen,
+    form: URLSearchParams,
+  ): Promise<SavedIntegration | Response> {
+    const { id, version } = stored.integration;
+    const asked = putRequest(form, chosen, stored);
+    if ('issues' in asked) return editPage(c, stored, chosen, form, asked.issues);
+    const saved = await saveSettings(receiving, c.get('visit').call, id, asked, chosen, version);
+    if (saved instanceof Refusal) return refusedPage(c, place, saved);
+    return 'issues' in saved ? editPage(c, stored, chosen, form, saved.issues) : saved;
+  }
+
   routes.get('/console/integrations/:id/edit', onlyFor('admin', place), async (c) =>
     shown(c, place, await found(c), ({ chosen, ...stored }) => {
       const asked = chosenMode(chosen.provider, c.req.query('mode') ?? modeName(chosen.auth)) ?? chosen;
@@ -210,11 +225,8 @@ export function integrationRoutes(parts: IntegrationPageParts): Hono<ConsoleEnv>
     const { id, version } = stored.integration;
     if (field(form, 'version') !== String(version))
       return editPage(c, stored, chosen, form, differencesOf(form, stored, fieldNames(chosen)));
-    const asked = putRequest(form, chosen, stored);
-    if ('issues' in asked) return editPage(c, stored, chosen, form, asked.issues);
-    const saved = await saveSettings(receiving, c.get('visit').call, id, asked, chosen, stored.integration.version);
-    if (saved instanceof Refusal) return refusedPage(c, place, saved);
-    if ('issues' in saved) return editPage(c, stored, chosen, form, saved.issues);
+    const saved = await save(c, stored, chosen, form);
+    if (saved instanceof Response) return saved;
     if (!saved.webhook?.hookSet || stored.webhook?.hookSet)
       return seeOther(c, site, `/integrations/${id}`, 'integration_saved');
     const setUp = { ...chosen, ...saved, publicUrl: parts.publicUrl, callersUrl: parts.callersUrl };
@@ -237,12 +249,8 @@ export function integrationRoutes(parts: IntegrationPageParts): Hono<ConsoleEnv>
       if (given !== undefined) settings.set(name, given);
     }
     for (const secret of secrets ?? []) settings.append('webhook.secrets', secret);
-    const asked = putRequest(settings, chosen, stored);
-    if ('issues' in asked) return editPage(c, stored, chosen, settings, asked.issues);
-    const saved = await saveSettings(receiving, c.get('visit').call, id, asked, chosen, stored.integration.version);
-    if (saved instanceof Refusal) return refusedPage(c, place, saved);
-    if ('issues' in saved) return editPage(c, stored, chosen, settings, saved.issues);
-    return seeOther(c, site, `/integrations/${id}`, 'secrets_replaced');
+    const saved = await save(c, stored, chosen, settings);
+    return saved instanceof Response ? saved : seeOther(c, site, `/integrations/${id}`, 'secrets_replaced');
   });
 
   routes.post('/console/integrations/:id/handshake', onlyFor('admin', place), async (c) => {
