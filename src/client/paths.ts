@@ -6,11 +6,16 @@ export type ConnectionSelector =
   | { connection: string; integration?: never; owner?: never; label?: never }
   | ({ connection?: never } & { integration: string; owner: string; label?: string });
 
-export function tokenPath({ connection, integration, owner, label }: ConnectionSelector): string {
-  if (connection !== undefined) return `${connectionPath(connection)}/token`;
+export const tokenPath = (selector: ConnectionSelector): string => selectedPath(selector, 'token');
+
+/** Where it says how its API is called. */
+export const apiPath = (selector: ConnectionSelector): string => selectedPath(selector, 'api');
+
+function selectedPath({ connection, integration, owner, label }: ConnectionSelector, what: 'token' | 'api'): string {
+  if (connection !== undefined) return `${connectionPath(connection)}/${what}`;
   const query = new URLSearchParams({ integration, owner });
   if (label !== undefined) query.set('label', label);
-  return `/v1/token?${query}`;
+  return `/v1/${what}?${query}`;
 }
 
 /** Where calls of a connection begin, and the headers that name it where the path does not. */
@@ -24,14 +29,6 @@ export function proxyRoute({ connection, integration, owner, label }: Connection
 export interface ProxyRoute {
   path: string;
   headers: Record<string, string>;
-}
-
-/** Where it says how its API is called. */
-export function apiPath({ connection, integration, owner, label }: ConnectionSelector): string {
-  if (connection !== undefined) return `${connectionPath(connection)}/api`;
-  const query = new URLSearchParams({ integration, owner });
-  if (label !== undefined) query.set('label', label);
-  return `/v1/api?${query}`;
 }
 
 export const connectionPath = (id: string): string => `/v1/connections/${segment(id)}`;
