@@ -1,24 +1,10 @@
 // Lists of connections in SQLite, which blocks the event loop: each statement is bounded, however many connections there are.
 import { and, asc, gte, inArray, lt, type SQL, sql } from 'drizzle-orm';
-import type { ConnectionFilter, ConnectionStore, PageRequest } from '../../ports/index.ts';
-import { boundedPage, type ReadStep, stepOf } from '../shared/bounded-pages.ts';
-import { isSearch, searchTerms } from '../shared/connection-search.ts';
-import {
-  type ConnectionRange,
-  connectionRanges,
-  inConnectionRange,
-  LIVE_STATUSES,
-  matchesConnection,
-} from '../shared/filters.ts';
-import {
-  fewIds,
-  KNOWN_INTEGRATIONS,
-  merged,
-  type OwnerTerm,
-  ownerTerms,
-  ROWS_AT_ONCE,
-} from '../shared/narrow-scopes.ts';
-import { pageOf } from '../shared/pages.ts';
+import type { ConnectionFilter } from '../../ports/index.ts';
+import { stepOf } from '../shared/bounded-pages.ts';
+import { connectionLists } from '../shared/connection-lists.ts';
+import { type ConnectionRange, inConnectionRange, matchesConnection } from '../shared/filters.ts';
+import { KNOWN_INTEGRATIONS, type OwnerTerm } from '../shared/narrow-scopes.ts';
 import type { SqliteAccess } from './client.ts';
 import { matchesText, searchRows } from './connection-search.ts';
 import { connections } from './schema.ts';
@@ -67,76 +53,30 @@ function ofOwners(term: OwnerTerm): SQL | undefined {
   return and(gte(owner, term.from), term.to === undefined ? undefined : lt(owner, term.to));
 }
 
-export function createConnectionLists({
-  orm,
-  read,
-}: Pick<SqliteAccess, 'orm' | 'read'>): Pick<ConnectionStore, 'connections' | 'liveConnections'> {
-  const stepsOf = (filter: ConnectionFilter, ranges: ConnectionRange[]) =>
-    ranges.map(
-      (range): ReadStep<typeof connections.$inferSelect> =>
-        (after, examine, wanted) =>
-          read(() => {
-            const { matching, last } = connectionStep(orm, range, filter, after, examine, wanted);
-            return stepOf(matching.all(), wanted, () => last.get()?.id);
-          }),
-    );
-  const knownIntegrations = () => read(() => orm.all<{ id: string }>(sql.raw(KNOWN_INTEGRATIONS)).map((row) => row.id));
-
-  /** Undefined: they are not few. */
-  async function fewOf(filter: ConnectionFilter, { limit, after }: PageRequest) {
-    const known = await knownIntegrations();
-    const search = searchTerms(filter, known);
-    const owners = search ? undefined : ownerTerms(filter, known);
-    const ids = search
-      ? await fewIds(search, after, (term, most) => read(() => searchRows(orm, term, most).all()))
-      : owners && (await fewIds(owners, after, (term, most) => read(() => termRows(orm, term, most).all())));
-    if (!ids) return undefined;
-    const found: (typeof connections.$inferSelect)[] = [];
-    for (let i = 0; i < ids.length && found.length <= limit; i += ROWS_AT_ONCE) {
-      const condition = and(
-        inArray(connections.id, ids.slice(i, i + ROWS_AT_ONCE)),
-        matchesConnection(connections, { ...filter, within: filter.within && merged(filter.within) }),
-        matchesText(connections, filter.text),
-      );
-      found.push(
-        ...(await read(() => orm.select().from(connections).where(condition).orderBy(asc(connections.id)).all())),
-      );
-    }
-    return pageOf(found, limit);
-  }
-
-  return {
-    async connections(filter, page) {
-      const isNarrow = isSearch(filter) || (filter.within && filter.owner === undefined);
-      const few = isNarrow ? await fewOf(filter, page) : undefined;
-      return few ?? boundedPage(page, 1, stepsOf(filter, connectionRanges(filter)));
-    },
-    liveConnections: (filter, page) =>
-      boundedPage(
-        page,
-        1,
-        connectionRanges(filter, LIVE_STATUSES).map((range) => (after, examine, wanted) => {
-          const { id } = connections;
-          const inRange = inConnectionRange(connections, range, after);
-          // All of a range with a status are live.
-          const most = range.status === undefined ? examine : Math.min(examine, wanted);
-          return read(() => {
-            const examined = orm
-              .select({ id, status: connections.status })
-              .from(connections)
-              .where(inRange)
-              .orderBy(asc(id))
-              .limit(most)
-              .all();
-            const rows = examined.filter(({ status }) => status !== 'revoked').slice(0, wanted);
-            const last = () => (examined.length === most ? examined.at(-1)!.id : undefined);
-            return stepOf(
-              rows.map((row) => ({ id: row.id })),
-              wanted,
-              last,
-            );
-          });
-        }),
-      ),
-  };
+export function createConnectionLists({ orm, read }: Pick<SqliteAccess, 'orm' | 'read'>) {
+  const { id, status } = connections;
+  return connectionLists({
+    integrations: () => read(() => orm.all<{ id: string }>(sql.raw(KNOWN_INTEGRATIONS))),
+    bySearch: (term, limit) => read(() => searchRows(orm, term, limit).all()),
+    byOwners: (term, limit) => read(() => termRows(orm, term, limit).all()),
+    matching: (ids, filter) =>
+      read(() => {
+        const those = and(
+          inArray(id, ids),
+          matchesConnection(connections, filter),
+          matchesText(connections, filter.text),
+        );
+        return orm.select().from(connections).where(those).orderBy(asc(id)).all();
+      }),
+    step: (range, filter) => (after, examine, wanted) =>
+      read(() => {
+        const { matching, last } = connectionStep(orm, range, filter, after, examine, wanted);
+        return stepOf(matching.all(), wanted, () => last.get()?.id);
+      }),
+    statuses: (range, after, limit) =>
+      read(() => {
+        const inRange = inConnectionRange(connections, range, after);
+        return orm.select({ id, status }).from(connections).where(inRange).orderBy(asc(id)).limit(limit).all();
+      }),
+  });
 }
