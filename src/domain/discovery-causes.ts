@@ -3,10 +3,8 @@
 import type { Cause } from './cause.ts';
 
 const admin = (summary: string, how: string): Cause => ({ summary, fixableBy: 'admin', how });
-const server = (
-  summary: string,
-  how = 'Tell who runs the server; nothing was sent there, and nothing is stored.',
-): Cause => admin(summary, how);
+const server = (summary: string): Cause =>
+  admin(summary, 'Tell who runs the server; nothing was sent there, and nothing is stored.');
 
 export const DISCOVERY_CAUSES = {
   resource_mismatch: server('The server publishes metadata of another resource than the one that is asked for.'),

@@ -17,19 +17,18 @@ export function callerBody(
   response: ServerResponse,
   clock: Pick<Clock, 'monotonic'>,
   notePassed: NotePassed,
-  limits = CALLER_PACE,
 ): CallerBody | null {
   const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
   if (coding === undefined && (length === undefined || /^0+$/.test(length))) return null;
   const bytes = coding === undefined ? Number(length) : undefined;
-  const pace = createCallerPace(paceOf(bytes, limits), clock, () => request.destroy());
+  const pace = createCallerPace(paceOf(bytes), clock, () => request.destroy());
   return { length: bytes, chunks: chunksOf(request, response, pace, notePassed) };
 }
 
-function paceOf(length: number | undefined, limits: PaceLimits): PaceLimits {
+function paceOf(length: number | undefined): PaceLimits {
   // A stream has something to send when there is something.
-  if (length === undefined) return { ...limits, bytesPerS: 0 };
-  return length <= SMALL ? { graceMs: REQUEST_TIMEOUT_MS, bytesPerS: Number.POSITIVE_INFINITY } : limits;
+  if (length === undefined) return { ...CALLER_PACE, bytesPerS: 0 };
+  return length <= SMALL ? { graceMs: REQUEST_TIMEOUT_MS, bytesPerS: Number.POSITIVE_INFINITY } : CALLER_PACE;
 }
 
 /** RFC 9112 6.1: of other codings before the chunks. Such a body would be passed on undecoded, and unnamed. Node refuses all others. */
