@@ -2,6 +2,7 @@
 // whatever looks like one. It takes away too much rather than too little.
 import { parseJson } from './json.ts';
 import { redactSecrets } from './redaction.ts';
+import { formDecoded } from './urls.ts';
 
 export interface Known {
   /** The credential, in each form in which it could be repeated. The longest first: one may be a part of another. */
@@ -93,17 +94,9 @@ function redactForm(text: string, known: Known): string {
     .map((pair) => {
       const at = pair.indexOf('=');
       const name = at < 0 ? pair : pair.slice(0, at);
-      return isSecretName(decoded(name)) && at >= 0 ? `${name}=${HIDDEN}` : redactText(pair, known);
+      return isSecretName(formDecoded(name)) && at >= 0 ? `${name}=${HIDDEN}` : redactText(pair, known);
     });
   return pairs.join('&');
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text.replaceAll('+', ' '));
-  } catch {
-    return text;
-  }
 }
 
 /** Undefined: it is no list, object or text in JSON. */

@@ -1,5 +1,6 @@
 // How a token is attached to a call through the proxy, as its `token_type` says.
 import { isObject, parseJson } from './json.ts';
+import { formDecoded } from './urls.ts';
 
 /** AWS's keys, as they are stored (`credential_process`). */
 export interface AwsKeys {
@@ -80,14 +81,7 @@ export function queryWithout(query: string, name: string): string {
   return kept.length === 0 ? '' : `?${kept.join('&')}`;
 }
 
-function nameOf(pair: string): string {
-  const name = pair.split('=', 1)[0]!.replaceAll('+', ' ');
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
-  }
-}
+const nameOf = (pair: string): string => formDecoded(pair.split('=', 1)[0]!);
 
 /** How often a server may have encoded what it repeats: a URL in the query of a URL. */
 const MAX_DECODINGS = 4;

@@ -1,5 +1,6 @@
 // The path of a call through the proxy: normalised (RFC 3986 6.2.2), and refused where two servers could read it differently,
 // so that what permissions are checked against is what the API serves.
+import { percentDecoded } from './urls.ts';
 
 export interface RequestPath {
   /** Begins with a slash, or is empty: the base URL itself. Normalised, and sent like this. */
@@ -72,7 +73,7 @@ function segmentFault(segment: string): string | undefined {
   if (isDots(segment)) return DOTS;
   let text = segment;
   for (let decodings = 0; text.includes('%'); decodings++) {
-    let decoded = decodedOnce(text);
+    let decoded = percentDecoded(text);
     if (decoded === undefined) {
       // In the first place: overlong forms, halves of surrogates, other encodings. Later it is only text, of which a server
       // may decode what it can.
@@ -93,14 +94,6 @@ function decodedFault(text: string): string | undefined {
   if (CONTROLS.test(text)) return 'The path has an encoded control character.';
   if (text.includes('\\')) return 'The path has an encoded backslash.';
   return text.split(SLASHES).some(isDots) ? DOTS : undefined;
-}
-
-function decodedOnce(text: string): string | undefined {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return undefined;
-  }
 }
 
 const decodedAscii = (encoded: string, digits: string): string => {

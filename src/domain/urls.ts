@@ -12,3 +12,15 @@ export function withoutQuery(text: string): string | undefined {
 
 /** The path of a public URL, without a slash at its end: what the paths of the broker are below. Mostly empty. */
 export const basePath = (publicUrl: string): string => new URL(publicUrl).pathname.replace(/\/+$/, '');
+
+/** What was percent-encoded; undefined: it is not UTF-8 in that encoding. */
+export function percentDecoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A name or value of a form or a query (`application/x-www-form-urlencoded`); what is not encoded so stays as it is. */
+export const formDecoded = (text: string): string => percentDecoded(text.replaceAll('+', ' ')) ?? text;

@@ -3,6 +3,7 @@
 import { JWT_BEARER, JWT_SPIFFE } from '../../api/index.ts';
 import type { Call } from '../../broker/audit/index.ts';
 import { trustDomainOf } from '../../domain/spiffe.ts';
+import { formDecoded } from '../../domain/urls.ts';
 import { invalidRequest, type OAuthRefusal } from '../errors/oauth-errors.ts';
 import { type Credential, credentialOf } from './authentication.ts';
 
@@ -66,13 +67,5 @@ export function isNamed(
 /** Both are form-encoded before they are joined (RFC 6749 2.3.1). Our ids have no colon. */
 function credentialsOf(basic: string): [id: string, key: string | undefined] {
   const [id = '', key] = Buffer.from(basic, 'base64').toString('utf8').split(/:(.*)/s);
-  return [decode(id), key === undefined || key === '' ? undefined : decode(key)];
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text.replaceAll('+', ' '));
-  } catch {
-    return text;
-  }
+  return [formDecoded(id), key === undefined || key === '' ? undefined : formDecoded(key)];
 }

@@ -8,6 +8,7 @@ import { routePath } from 'hono/route';
 import type { InputIssue } from '../../domain/errors.ts';
 import { parseJson } from '../../domain/json.ts';
 import { JSON_DEPTH_MAX } from '../../domain/json-depth.ts';
+import { percentDecoded } from '../../domain/urls.ts';
 import type { Env } from '../env.ts';
 import { problem, problemResponse } from '../errors/respond.ts';
 
@@ -28,11 +29,8 @@ const NOT_STORED = '/v1/jwt/';
 /** Whether what is percent-encoded in a path, a query or a form is text. Linear. */
 export function isEncodedText(encoded: string): boolean {
   if (!encoded.includes('%')) return !encoded.includes(NUL);
-  try {
-    return isText(decodeURIComponent(encoded));
-  } catch {
-    return false;
-  }
+  const text = percentDecoded(encoded);
+  return text !== undefined && isText(text);
 }
 
 /** What is wrong with a JSON value, wherever it is in it. Without recursion, and linear. */

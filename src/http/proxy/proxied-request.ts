@@ -5,6 +5,7 @@ import type { ProxiedRequest } from '../../broker/proxy/index.ts';
 import { MAX_RETRIES } from '../../domain/call-retry.ts';
 import { type InputIssue, type Refusal, refuse } from '../../domain/errors.ts';
 import { UPSTREAM_MAX_WAIT_MS } from '../../domain/time-limits.ts';
+import { percentDecoded } from '../../domain/urls.ts';
 
 const BY_ID = /^\/v1\/connections\/([^/?#]{1,64})\/proxy(?=[/?]|$)/;
 const BY_OWNER = /^\/v1\/proxy\/([^/?#]{1,64})(?=[/?]|$)/;
@@ -45,7 +46,7 @@ export function parseProxied({ url = '', headers }: Pick<IncomingMessage, 'url' 
     const text = read(name);
     if (text === undefined) return undefined;
     // Of two headers of one name, the values are joined with a blank.
-    const value = text.includes(' ') ? undefined : decodedText(text);
+    const value = text.includes(' ') ? undefined : percentDecoded(text);
     if (value === undefined) issues.push({ path: name, message: 'one value, in percent-encoded UTF-8' });
     return value;
   };
@@ -85,14 +86,6 @@ export function parseProxied({ url = '', headers }: Pick<IncomingMessage, 'url' 
   }
   if (issues.length > 0) return invalid(issues);
   return { ...common, selector: { integration, owner: owner!, label }, target: url.slice(before.length) };
-}
-
-function decodedText(text: string): string | undefined {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return undefined;
-  }
 }
 
 const invalid = (issues: InputIssue[]): Refusal =>
