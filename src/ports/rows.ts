@@ -101,11 +101,17 @@ export interface ReceiverChange {
   audit: AuditEntry | undefined;
 }
 
+/** What a change of an integration was decided on. Version 0: there was none; without `createdAt`: it may have been made again since. */
+export interface ExpectedIntegration {
+  version: number;
+  createdAt?: number | undefined;
+}
+
 /** The declarative file as rows, each with its audit entry. */
 export interface DeclaredRows {
   /** Deleted first. Those that are not there are passed over, without an entry. */
   deleted?: { integrations: { id: string; audit: AuditEntry }[]; callers: { id: string; audit: AuditEntry }[] };
-  integrations: { settings: IntegrationSettings; audit: AuditEntry }[];
+  integrations: { settings: IntegrationSettings; audit: AuditEntry; expected?: ExpectedIntegration | undefined }[];
   /** How integrations receive. */
   receivers?: readonly ReceiverChange[] | undefined;
   /** Undefined keys: the stored ones stay; otherwise the caller has exactly these. */

@@ -18,7 +18,15 @@ import type { ReceivedWebhookStore } from './received-webhook-store.ts';
 import type { RefreshStore } from './refresh-store.ts';
 import type { RegistrationStore } from './registration-store.ts';
 import type { RevocationStore } from './revocation-store.ts';
-import type { DeclaredRows, IntegrationInUse, IntegrationSettings, Page, PageRequest, ReceiverChange } from './rows.ts';
+import type {
+  DeclaredRows,
+  ExpectedIntegration,
+  IntegrationInUse,
+  IntegrationSettings,
+  Page,
+  PageRequest,
+  ReceiverChange,
+} from './rows.ts';
 import type { SecretStore, UnreadableResponseStore } from './secret-store.ts';
 import type { SessionStore } from './session-store.ts';
 import type { SigningKeyStore } from './signing-key-store.ts';
@@ -120,13 +128,13 @@ export interface DatabaseWaits {
 export interface IntegrationStore {
   /**
    * Creates or replaces. `version` counts up from 1; `createdAt` and each undefined secret stay as they are. `receivers`: how it
-   * receives, in the same commit. `changed`: it is not of the `expected` version (0: there is one), and nothing was stored.
+   * receives, in the same commit. `changed`: what is there is not what was `expected`, and nothing was stored.
    */
   putIntegration(
     integration: IntegrationSettings,
     audit: AuditEntry,
     receivers?: readonly ReceiverChange[],
-    expected?: number,
+    expected?: ExpectedIntegration,
   ): Promise<'created' | 'updated' | 'changed'>;
   integration(id: string): Promise<Integration | undefined>;
   integrations(page: PageRequest): Promise<Page<Integration>>;
@@ -164,9 +172,10 @@ export interface CallerStore {
 export interface DeclarativeFileStore {
   /**
    * All rows or none, deletions included. Integrations as with `putIntegration`; callers are created, or replaced in all but
-   * `createdAt`. Refused where an integration that is to be deleted is needed, as with `deleteIntegration`.
+   * `createdAt`. Refused where an integration that is to be deleted is needed, as with `deleteIntegration`, or one that is to be
+   * put is not what was expected.
    */
-  putDeclared(rows: DeclaredRows): Promise<'stored' | IntegrationInUse>;
+  putDeclared(rows: DeclaredRows): Promise<'stored' | 'changed' | IntegrationInUse>;
 }
 
 /** A clock that was ahead has stored times for which what waits would wait too long. Each method may be repeated. */

@@ -1,4 +1,5 @@
 // An admin who may not have the tokens of an integration gets neither them nor its client secret by sending them elsewhere.
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { start } from '../../src/runtime/app.ts';
@@ -84,6 +85,27 @@ describe('an admin without token', () => {
     const body = { integrations: [{ id, ...WAYS[0]![1](), client_secret: 'made up' }] };
     expectProblem(await broker.ask('POST', '/v1/apply', body, admin), 403, 'forbidden');
     expectProblem(await broker.ask('POST', '/v1/apply', { ...body, dry_run: true }, admin), 403, 'forbidden');
+  });
+
+  test.each(['PUT', 'a declaration'])('cannot put back what another admin moves meanwhile: %s', async (way) => {
+    const id = `acme-${++made}`;
+    const theirs = setup({ params: { ...(setup().params as Json), token_url: `${thief.url}/token` } });
+    expectOk(await put(id, theirs, admin), 201);
+    const again = { ...theirs, scopes: ['a'] };
+    const writer = new Database(broker.database);
+    writer.exec('begin immediate');
+    // Both are decided on what is stored now, and wait for the database.
+    const moved = put(id, setup({ client_secret: 'the client secret' }));
+    await broker.ask('GET', `/v1/integrations/${id}`);
+    const declared = { integrations: [{ id, ...again }] };
+    const back = way === 'PUT' ? put(id, again, admin) : broker.ask('POST', '/v1/apply', declared, admin);
+    await broker.ask('GET', `/v1/integrations/${id}`);
+    writer.exec('rollback');
+    writer.close();
+    expectOk(await moved);
+    expectProblem(await back, 403, 'forbidden');
+    const { body } = await broker.ask('GET', `/v1/integrations/${id}`);
+    expect(body.params).toMatchObject({ token_url: `${provider.url}/token` });
   });
 
   test('cannot uncover another endpoint by removing an override', async () => {

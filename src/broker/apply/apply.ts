@@ -8,7 +8,14 @@ import type { Clock, DeclaredRows, ReceiverChange, Store } from '../../ports/ind
 import { type Access, type Call, changedNames, type FieldChange, integrationChanges } from '../audit/index.ts';
 import type { Cache, CallerCache } from '../cache/index.ts';
 import { mayNotDelegate, mayNotName, mayNotReplace } from '../callers/index.ts';
-import { type Integrations, integrationInUse, inWords, mayRedirect, type OpenIdClient } from '../integrations/index.ts';
+import {
+  decidedAgain,
+  type Integrations,
+  integrationInUse,
+  inWords,
+  mayRedirect,
+  type OpenIdClient,
+} from '../integrations/index.ts';
 import {
   type Declared,
   type DeclaredChange,
@@ -104,7 +111,7 @@ export function createApply({
         issues.push(...faults.issues.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
         continue;
       }
-      const { settings, before, issues: more, redirected, client } = await planner.plan(id, setup);
+      const { settings, before, expected, issues: more, redirected, client } = await planner.plan(id, setup);
       if (client) clients.push(client);
       const refusal = redirected.length > 0 ? mayNot(id) : undefined;
       if (refusal) return refusal;
@@ -133,7 +140,7 @@ export function createApply({
       if (before && fields.length === 0) continue;
       const detail = [setup.provider, ...redirected.map(inWords)].join('; ');
       const by = record('integration.declared', { integration: id, detail, changed: changedNames(fields) });
-      rows.integrations.push({ settings, audit: by });
+      rows.integrations.push({ settings, audit: by, expected });
     }
     rows.receivers = receivers;
     return { changes, issues, clients };
@@ -150,13 +157,21 @@ export function createApply({
     return webhook && !(webhook instanceof Refusal) && webhook.hook ? [{ path: 'webhook.hook', message }] : [];
   }
 
-  async function put(
+  async function put(...args: Parameters<typeof putOnce>): Promise<DeclaredChange[] | Refusal> {
+    const outcome = await decidedAgain(() => putOnce(...args));
+    if (outcome !== 'changed') return outcome;
+    const message = 'one of them was changed meanwhile by someone else, again and again: try again later';
+    const detail = 'Nothing was applied: an integration was changed meanwhile.';
+    return refuse({ code: 'invalid_request', detail, issues: [{ path: 'integrations', message }] });
+  }
+
+  async function putOnce(
     declared: Declared,
     record: Recorder,
     dryRun: boolean,
     limits: Limits = NO_LIMITS,
     removed: { deletions: Deletions; self: string } | undefined = undefined,
-  ): Promise<DeclaredChange[] | Refusal> {
+  ): Promise<DeclaredChange[] | 'changed' | Refusal> {
     const rows: DeclaredRows = { integrations: [], callers: [] };
     const callerIds = new Set(declared.callers.map(({ id, name }) => id ?? idFor(name)));
     const deleted =
@@ -178,6 +193,7 @@ export function createApply({
     const changes = [...planned.changes, ...callers.changes, ...(deleted?.deletions ?? [])];
     if (dryRun || changes.length === 0) return changes;
     const outcome = await store.putDeclared({ ...rows, ...(deleted && { deleted: deleted.rows }) });
+    if (outcome === 'changed') return outcome;
     if (outcome !== 'stored') return integrationInUse(outcome);
     const written = [...rows.integrations, ...(rows.receivers ?? [])].map(({ settings }) =>
       'id' in settings ? settings.id : settings.integration,

@@ -10,6 +10,7 @@ import { createTargets, type Targets } from './targets.ts';
 import { createThemes, type Themes } from './themes/themes.ts';
 import { createTrustedIssuers, type TrustedIssuers } from './trusted-issuers.ts';
 
+export { decidedAgain } from './decided-again.ts';
 export { type IntegrationAdmin, integrationInUse, mayRedirect } from './integrations.ts';
 export { isShadowedBy, type OpenIdClient } from './openid-clients.ts';
 export { closeOutdated } from './outdated-circuits.ts';

@@ -1,10 +1,11 @@
 // Integrations, as admins manage them.
 import { type Action, allows, matches } from '../../domain/caller.ts';
-import { type Refusal, refuse } from '../../domain/errors.ts';
+import { Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
 import type { IntegrationInUse, Page, PageRequest, ReceiverChange, Store } from '../../ports/index.ts';
 import { type Access, type Call, changedNames, integrationChanges } from '../audit/index.ts';
 import type { Cache } from '../cache/index.ts';
+import { decidedAgain } from './decided-again.ts';
 import type { OpenIdClient } from './openid-clients.ts';
 import { inWords } from './set-up/issues.ts';
 import type { IntegrationPlanner } from './set-up/planner.ts';
@@ -87,26 +88,38 @@ export function createIntegrationAdmin({ store, planner, access, changed, untilA
     );
   const notFound = (id: string) => refuse({ code: 'not_found', what: 'integration', id });
 
+  async function putOnce(
+    call: Call,
+    id: string,
+    setup: IntegrationSetup,
+    receivers: readonly ReceiverChange[] | undefined,
+  ): Promise<'created' | 'updated' | 'changed' | Refusal> {
+    const { settings, before, expected, issues, redirected, client, shadowsWorkloads } = await planner.plan(id, setup);
+    const mayNot =
+      (redirected.length > 0 ? mayRedirect(access, call, id) : undefined) ??
+      (client && shadowsWorkloads ? mayShadow(access, call, id, client) : undefined);
+    if (mayNot) return mayNot;
+    if (issues.length > 0)
+      return refuse({ code: 'invalid_request', detail: `integration "${id}" has invalid settings`, issues });
+    const detail = [setup.provider, ...redirected.map(inWords)].join('; ');
+    const by = access.record(call, 'integration.put', {
+      integration: id,
+      detail,
+      changed: changedNames(integrationChanges(before, settings)),
+    });
+    if (setup.ofVersion !== undefined && setup.ofVersion !== expected.version) return 'changed';
+    return store.putIntegration(settings, by, receivers, expected);
+  }
+
   return {
     async put(call, id, setup, receivers) {
       const denied = access.denied(call, 'admin', id, '*');
       if (denied) return denied;
       const faults = planner.validate(id, setup);
       if (faults) return refuse({ code: 'invalid_request', ...faults });
-      const { settings, before, issues, redirected, client, shadowsWorkloads } = await planner.plan(id, setup);
-      const mayNot =
-        (redirected.length > 0 ? mayRedirect(access, call, id) : undefined) ??
-        (client && shadowsWorkloads ? mayShadow(access, call, id, client) : undefined);
-      if (mayNot) return mayNot;
-      if (issues.length > 0)
-        return refuse({ code: 'invalid_request', detail: `integration "${id}" has invalid settings`, issues });
-      const detail = [setup.provider, ...redirected.map(inWords)].join('; ');
-      const by = access.record(call, 'integration.put', {
-        integration: id,
-        detail,
-        changed: changedNames(integrationChanges(before, settings)),
-      });
-      const outcome = await store.putIntegration(settings, by, receivers, setup.ofVersion);
+      const attempt = () => putOnce(call, id, setup, receivers);
+      const outcome = await (setup.ofVersion === undefined ? decidedAgain(attempt) : attempt());
+      if (outcome instanceof Refusal) return outcome;
       if (outcome === 'changed') return changedMeanwhile(id);
       changed(id);
       // Its tokens may be trusted no longer, if its issuer or client has changed. Of a new one, each replica takes the webhooks,

@@ -73,7 +73,7 @@ export const KINDS: { [Operation in WithdrawingOperation]: Kind<Operation> } = {
     isInMemoryOnly: true,
     before: async (store, [{ id }]) => (await store.integration(id))?.version ?? 0,
     async repeat(store, [settings, audit, receivers], before) {
-      await store.putIntegration(settings, audit, receivers, before as number);
+      await store.putIntegration(settings, audit, receivers, { version: before as number });
     },
   },
   putDeclared: {

@@ -1,7 +1,12 @@
 // Integrations in PostgreSQL.
 import { and, asc, count, eq, gt, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
-import type { IntegrationInUse, IntegrationSettings, IntegrationStore } from '../../ports/index.ts';
+import type {
+  ExpectedIntegration,
+  IntegrationInUse,
+  IntegrationSettings,
+  IntegrationStore,
+} from '../../ports/index.ts';
 import { isCountedLive } from '../shared/connection-counts.ts';
 import { pageOf } from '../shared/pages.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
@@ -21,14 +26,17 @@ import {
   receiverSettings,
 } from './schema.ts';
 
-/** Inside a transaction. `changed`: it is not of the expected version (0: there is one), and stays as it is. */
+const isExpected = ({ version, createdAt }: ExpectedIntegration) =>
+  and(eq(integrations.version, version), createdAt === undefined ? undefined : eq(integrations.createdAt, createdAt));
+
+/** Inside a transaction. `changed`: it is not what was expected, and stays as it is. */
 export const integrationWriter =
   ({ record }: Pick<PostgresAccess, 'record'>) =>
   async (
     orm: Orm,
     integration: IntegrationSettings,
     audit: AuditEntry,
-    expected?: number,
+    expected?: ExpectedIntegration,
   ): Promise<'created' | 'updated' | 'changed'> => {
     const { id, createdAt, ...change } = integration;
     const next = { ...change, version: sql`${integrations.version} + 1` };
@@ -36,12 +44,12 @@ export const integrationWriter =
     const returned = { version: integrations.version };
     const [put] = await (expected === undefined
       ? insert.onConflictDoUpdate({ target: integrations.id, set: next }).returning(returned)
-      : expected === 0
+      : expected.version === 0
         ? insert.onConflictDoNothing().returning(returned)
         : orm
             .update(integrations)
             .set(next)
-            .where(and(eq(integrations.id, id), eq(integrations.version, expected)))
+            .where(and(eq(integrations.id, id), isExpected(expected)))
             .returning(returned));
     if (!put) return 'changed';
     await record(orm, audit, { kind: 'integration', id });

@@ -1,5 +1,6 @@
 // The declarative file in SQLite: applied in one operation, all of it or none.
 import type { DeclarativeFileStore } from '../../ports/index.ts';
+import { ChangedMeanwhile, orChanged } from '../shared/expected-integrations.ts';
 import { callerRemover, callerWriter } from './callers.ts';
 import type { SqliteAccess } from './client.ts';
 import { integrationRemover, integrationWriter } from './integrations.ts';
@@ -14,7 +15,7 @@ export function createDeclarativeFileStore(access: SqliteAccess): DeclarativeFil
   const removeCaller = callerRemover(access);
   return {
     async putDeclared({ deleted, integrations, callers, receivers = [] }) {
-      const outcome = await access.write(() => {
+      const operation = access.write(() => {
         // Before anything is written: a refusal is no error, and rolls nothing back.
         for (const { id } of deleted?.integrations ?? []) {
           const used = integrationsToRemove.usedBy(id);
@@ -22,11 +23,13 @@ export function createDeclarativeFileStore(access: SqliteAccess): DeclarativeFil
         }
         const endpoints = (deleted?.callers ?? []).flatMap(({ id, audit }) => removeCaller(id, audit) ?? []);
         for (const { id, audit } of deleted?.integrations ?? []) integrationsToRemove.remove(id, audit);
-        for (const { settings, audit } of integrations) putIntegration(settings, audit);
+        for (const { settings, audit, expected } of integrations)
+          if (putIntegration(settings, audit, expected) === 'changed') throw new ChangedMeanwhile();
         receivers.forEach(putReceiver);
         for (const { caller, keys, audit } of callers) putCaller(caller, keys, audit);
         return endpoints;
       });
+      const outcome = await operation.catch(orChanged);
       if (!Array.isArray(outcome)) return outcome;
       await deleteDeliveriesOf(access, outcome);
       return 'stored';

@@ -1,7 +1,12 @@
 // Integrations in SQLite.
 import { and, asc, count, eq, gt, inArray, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
-import type { IntegrationInUse, IntegrationSettings, IntegrationStore } from '../../ports/index.ts';
+import type {
+  ExpectedIntegration,
+  IntegrationInUse,
+  IntegrationSettings,
+  IntegrationStore,
+} from '../../ports/index.ts';
 import { isCountedLive } from '../shared/connection-counts.ts';
 import { LIVE_STATUSES } from '../shared/filters.ts';
 import { pageOf } from '../shared/pages.ts';
@@ -25,19 +30,25 @@ const liveOf = (id: string) => and(eq(connections.integration, id), inArray(conn
 const liveSum = sql<number>`coalesce(sum(${connectionCounts.count}), 0)`;
 const pendingOf = (id: string) => eq(pendingRevocations.integration, id);
 
-/** Inside an operation. `changed`: it is not of the expected version (0: there is one), and stays as it is. */
+const isExpected = (stored: ExpectedIntegration | undefined, { version, createdAt }: ExpectedIntegration): boolean =>
+  (stored?.version ?? 0) === version && (createdAt === undefined || stored?.createdAt === createdAt);
+
+/** Inside an operation. `changed`: it is not what was expected, and stays as it is. */
 export const integrationWriter =
   ({ orm, record }: Pick<SqliteAccess, 'orm' | 'record'>) =>
-  (integration: IntegrationSettings, audit: AuditEntry, expected?: number): 'created' | 'updated' | 'changed' => {
+  (
+    integration: IntegrationSettings,
+    audit: AuditEntry,
+    expected?: ExpectedIntegration,
+  ): 'created' | 'updated' | 'changed' => {
     const { id, createdAt, ...change } = integration;
     const stored = orm
-      .select({ version: integrations.version })
+      .select({ version: integrations.version, createdAt: integrations.createdAt })
       .from(integrations)
       .where(eq(integrations.id, id))
       .get();
-    const before = stored?.version ?? 0;
-    if (expected !== undefined && before !== expected) return 'changed';
-    const version = before + 1;
+    if (expected && !isExpected(stored, expected)) return 'changed';
+    const version = (stored?.version ?? 0) + 1;
     orm
       .insert(integrations)
       .values({ ...change, id, createdAt, version })

@@ -73,6 +73,29 @@ export function declarativeFile(at: Opened): void {
     expect(await Promise.all([made, admitted].map((audit) => recorded(at.store, audit)))).toEqual([false, false]);
   });
 
+  test('an integration that is not what it was decided on: nothing is stored', async () => {
+    const { createdAt } = anIntegration();
+    await at.store.putIntegration(anIntegration(), anEntry());
+    const caller = aCaller();
+    const put = (expected: { version: number; createdAt?: number }, id = 'slack') =>
+      at.store.putDeclared({
+        integrations: [
+          { settings: anIntegration({ id: 'first' }), audit: anEntry() },
+          { settings: anIntegration({ id, clientId: 'other' }), audit: anEntry(), expected },
+        ],
+        callers: [{ caller, keys: [], audit: anEntry() }],
+      });
+    expect(await put({ version: 0 })).toBe('changed');
+    expect(await put({ version: 2 })).toBe('changed');
+    expect(await put({ version: 1, createdAt: createdAt + 1 })).toBe('changed');
+    expect(await put({ version: 1 }, 'absent')).toBe('changed');
+    expect(await at.store.integration('first')).toBeUndefined();
+    expect(await at.store.callers()).toEqual([]);
+    expect(await put({ version: 1, createdAt })).toBe('stored');
+    expect(await at.store.integration('slack')).toMatchObject({ version: 2, clientId: 'other' });
+    expect(await at.store.integration('first')).toBeDefined();
+  });
+
   test('what is deleted goes in the same operation, or all stays while an integration is needed', async () => {
     const [old, fresh] = [aCaller(), aCaller()];
     const key = aKey(old.id);

@@ -60,7 +60,7 @@ export function integrations(at: Opened): void {
     const integration = anIntegration();
     const put = (expected: number, clientId: string) => {
       const audit = anEntry();
-      const outcome = at.store.putIntegration({ ...integration, clientId }, audit, [], expected);
+      const outcome = at.store.putIntegration({ ...integration, clientId }, audit, [], { version: expected });
       return outcome.then(async (it) => [it, await recorded(at.store, audit)]);
     };
     expect(await put(1, 'none')).toEqual(['changed', false]);

@@ -12,6 +12,7 @@ import { authMode, integrationFields, type Provider } from '../../../domain/prov
 import { NO_SECRETS, resolveTarget } from '../../../domain/target.ts';
 import {
   type Clock,
+  type ExpectedIntegration,
   type IntegrationSettings,
   type Logger,
   type Store,
@@ -35,6 +36,8 @@ export interface PlannedIntegration {
   settings: IntegrationSettings;
   /** What is stored now. */
   before: Integration | undefined;
+  /** What all of this was decided on: it is to be stored in place of nothing else. */
+  expected: ExpectedIntegration;
   /** What is wrong with the set-up together with the secrets that are stored. */
   issues: InputIssue[];
   /** Where secrets and tokens would go that go elsewhere now. */
@@ -200,7 +203,8 @@ export function createIntegrationPlanner({
           { integration: id, issuer: client.issuer },
           'integration: its client id is the audience of a workload binding, whose tokens would be refused as ID tokens',
         );
-      return { settings, before, issues, redirected, client, shadowsWorkloads: shadows };
+      const expected = { version: stored?.version ?? 0, createdAt: stored?.createdAt };
+      return { settings, before, expected, issues, redirected, client, shadowsWorkloads: shadows };
     },
   };
 }

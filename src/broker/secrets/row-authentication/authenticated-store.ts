@@ -98,7 +98,10 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
     putDeclared: ({ integrations, callers, ...rest }) =>
       store.putDeclared({
         ...rest,
-        integrations: integrations.map(({ settings, audit }) => ({ settings: writtenIntegration(settings), audit })),
+        integrations: integrations.map(({ settings, ...more }) => ({
+          ...more,
+          settings: writtenIntegration(settings),
+        })),
         callers: callers.map(({ caller, keys, audit }) => ({
           caller: writtenCaller(caller),
           keys: keys?.map(writtenKey),
