@@ -39,6 +39,7 @@ export function readAddress(text: string): Address {
     throw new StoreError(`pool is a number of connections from 1 to ${MAX_POOL}`);
   const prepare = url.searchParams.get('prepare') ?? 'true';
   if (prepare !== 'true' && prepare !== 'false') throw new StoreError('prepare is true or false');
+  checkTls(url.searchParams);
   for (const ours of ['pool', 'prepare']) url.searchParams.delete(ours);
   const connection: PoolConfig = {
     connectionString: url.href,
@@ -49,6 +50,18 @@ export function readAddress(text: string): Address {
   };
   return { connection, pool, isNamed: prepare === 'true' };
 }
+
+/** `pg` ignores a parameter that it does not know, so that a typing error would turn TLS off. Throws `StoreError`. */
+function checkTls(parameters: URLSearchParams): void {
+  const meant = [...parameters.keys()].filter((name) => /^(ssl|tls)/i.test(name));
+  if (!meant.every((name) => TLS_PARAMETERS.includes(name)))
+    throw new StoreError(`of TLS, the parameters of the URL are ${TLS_PARAMETERS.join(', ')}; another one is there`);
+  const mode = parameters.get('sslmode');
+  if (mode !== null && !SSL_MODES.includes(mode)) throw new StoreError(`sslmode is one of ${SSL_MODES.join(', ')}`);
+}
+
+const TLS_PARAMETERS = ['ssl', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'sslnegotiation'];
+const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'];
 
 /** Connects lazily. Throws `StoreError` when a file that the URL names cannot be read. */
 export function openPool({ connection }: Address, max: number, more: PoolConfig = {}): Pool {

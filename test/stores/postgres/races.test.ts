@@ -440,6 +440,17 @@ describe('a database error', () => {
     await expect(opening).rejects.toThrow(/^((?!u:hunter2).)+$/);
   });
 
+  test.each([
+    ['sslmode=verify_full', /^sslmode is one of .*verify-full/],
+    ['sslmod=verify-full', /^of TLS, the parameters of the URL are .*sslmode/],
+    ['SSLMODE=verify-full', /^of TLS, the parameters of the URL are .*sslmode/],
+    ['tls=true', /^of TLS, the parameters of the URL are .*sslmode/],
+  ])('is that of a typing error which would turn TLS off: %s', async (parameter, message) => {
+    const opening = openPostgres(`postgres://u:hunter2@127.0.0.1:1/x?${parameter}`);
+    await expect(opening).rejects.toBeInstanceOf(StoreError);
+    await expect(opening).rejects.toThrow(message);
+  });
+
   test('a database of a newer version is refused, and does not change', async () => {
     const url = await createMigratedDatabase();
     await asked(url, "insert into __drizzle_migrations values (99999999999999, 'later')");
