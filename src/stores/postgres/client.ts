@@ -69,22 +69,22 @@ const BEGIN = [
   // A session may have taken a hundred numbers of a sequence before, and would give old ones to new rows.
   'discard sequences',
 ].join('; ');
-const DOWN = 'PostgreSQL does not answer';
 const ATTEMPTS = 6;
 
 /** One call of the store, until its promise is settled. */
 interface Operation {
-  isAborted: boolean;
+  /** Set while the database is down. */
+  fault?: StoreError;
   /** Returns the connection to the pool, once. */
   release?: ((isBroken: boolean) => void) | undefined;
-  abort(): void;
+  abort(fault: StoreError): void;
 }
 
 interface Parts {
   pool: Pool;
   waits: Pick<PoolWaits, 'connect'>;
   names: StatementNames;
-  liveness: Pick<Liveness, 'isDown' | 'onDown'>;
+  liveness: Pick<Liveness, 'fault' | 'onDown'>;
   monotonic: () => number;
   /** Called after a commit with changes. */
   onChanges: () => void;
@@ -106,22 +106,22 @@ export function createAccess({ pool, waits, names, liveness, monotonic, onChange
   const written = new WeakMap<Orm, EventType[]>();
   const eventListeners = createListeners<EventType[]>();
 
-  liveness.onDown(() => {
-    for (const operation of operations) operation.abort();
+  liveness.onDown((fault) => {
+    for (const operation of operations) operation.abort(fault);
     // Idle connections may be dead too.
     for (let i = pool.idleCount; i > 0; i--) pool.connect().then(discard, () => undefined);
   });
 
   async function track<T>(work: (operation: Operation) => Promise<T>): Promise<T> {
     if (isClosed) throw new StoreClosedError();
-    if (liveness.isDown()) throw new StoreError(DOWN);
+    const fault = liveness.fault();
+    if (fault) throw new StoreError(fault.message);
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const operation: Operation = {
-      isAborted: false,
-      abort() {
-        operation.isAborted = true;
+      abort(reason) {
+        operation.fault = reason;
         operation.release?.(true);
-        reject(new StoreError(DOWN));
+        reject(new StoreError(reason.message));
       },
     };
     operations.add(operation);
@@ -143,12 +143,12 @@ export function createAccess({ pool, waits, names, liveness, monotonic, onChange
       else client.release();
     };
     try {
-      if (operation.isAborted) throw new StoreError(DOWN);
+      if (operation.fault) throw operation.fault;
       const value = await work(client);
       operation.release?.(false);
       return value;
     } catch (error) {
-      const isUsable = operation.release !== undefined && !operation.isAborted && (await rolledBack(client, error));
+      const isUsable = operation.release !== undefined && !operation.fault && (await rolledBack(client, error));
       operation.release?.(!isUsable);
       throw error;
     }
@@ -189,7 +189,7 @@ export function createAccess({ pool, waits, names, liveness, monotonic, onChange
       try {
         return await attempt();
       } catch (error) {
-        if (attempts === ATTEMPTS || operation.isAborted) throw error;
+        if (attempts === ATTEMPTS || operation.fault) throw error;
         const wasBrokenBefore = isBroken(error) && monotonic() - begun < POSTGRES_BROKEN_MS;
         if (isForeignName(error)) names.lost();
         else if (!isWorthRetrying(error) && !(isRepeatable && wasBrokenBefore)) throw error;

@@ -48,12 +48,12 @@ export interface Liveness {
    * is dead to them. Rejects with `StoreError` when the heartbeat fails.
    */
   ensureAlive(): Promise<void>;
-  /** The last heartbeat failed: no operation will succeed. */
-  isDown(): boolean;
+  /** Why the last heartbeat failed; then no operation will succeed. */
+  fault(): StoreError | undefined;
   /** No other process was alive at the last heartbeat. One that has started since finds by itself what it is not told. */
   isAlone(): boolean;
   /** Called when that begins. */
-  onDown(listener: () => void): void;
+  onDown(listener: (fault: StoreError) => void): void;
   /**
    * Whether a process without recent heartbeats is dead. False for a while after the database, or this process, was
    * unreachable: live processes may not have sent a heartbeat since. One that has stopped is dead in any case.
@@ -104,10 +104,10 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
   /** By the monotonic clock: when the last successful heartbeat was sent, and the first of an unbroken series ended. */
   let aliveAt = Number.NEGATIVE_INFINITY;
   let unbrokenSince = Number.NEGATIVE_INFINITY;
-  let isDown = false;
+  let fault: StoreError | undefined;
   let isAlone = false;
   let applied: Applied | undefined;
-  const listeners: (() => void)[] = [];
+  const listeners: ((fault: StoreError) => void)[] = [];
   let sending: Promise<void> | undefined;
 
   async function send(): Promise<void> {
@@ -138,11 +138,11 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     } finally {
       cancel.abort();
     }
-    if (isDown || sentAt - aliveAt > PROCESS_DEAD_AFTER_MS / 2) unbrokenSince = now();
+    if (fault || sentAt - aliveAt > PROCESS_DEAD_AFTER_MS / 2) unbrokenSince = now();
     if (instants.elapsedSince(certainAt) > HEARTBEAT_CERTAIN_MS) certainSince = now();
     certainAt = sent;
     aliveAt = sentAt;
-    isDown = false;
+    fault = undefined;
   }
 
   async function sendWithRetry(): Promise<void> {
@@ -161,11 +161,10 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
   const heartbeat = (): Promise<void> => {
     sending ??= sendWithRetry()
       .catch((error: unknown) => {
-        if (!isDown) {
-          isDown = true;
-          for (const listener of listeners) listener();
-        }
-        throw storeError(error);
+        const isFirst = fault === undefined;
+        fault = storeError(error);
+        if (isFirst) for (const listener of listeners) listener(fault);
+        throw fault;
       })
       .finally(() => {
         sending = undefined;
@@ -192,7 +191,7 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
 
   let timer: NodeJS.Timeout | undefined;
   const schedule = () => {
-    const waitMs = isDown ? HEARTBEAT_RETRY_MS : HEARTBEAT_INTERVAL_MS;
+    const waitMs = fault ? HEARTBEAT_RETRY_MS : HEARTBEAT_INTERVAL_MS;
     timer = setTimeout(() => {
       heartbeat()
         .then(reportDead)
@@ -210,12 +209,12 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     instants,
     wasAliveSince: (then) => then.monotonic >= certainSince && instants.elapsedSince(certainAt) < HEARTBEAT_CERTAIN_MS,
     ensureAlive: async () => {
-      if (isDown || now() - aliveAt > PROCESS_DEAD_AFTER_MS / 2) await heartbeat();
+      if (fault || now() - aliveAt > PROCESS_DEAD_AFTER_MS / 2) await heartbeat();
     },
-    isDown: () => isDown,
+    fault: () => fault,
     isAlone: () => isAlone,
     onDown: (listener) => void listeners.push(listener),
-    canJudge: () => !isDown && now() - unbrokenSince > HEARTBEAT_GRACE_MS,
+    canJudge: () => !fault && now() - unbrokenSince > HEARTBEAT_GRACE_MS,
     clockLimit: clock.limit,
     async tellApplied(upTo) {
       applied = upTo;

@@ -451,6 +451,28 @@ describe('a database error', () => {
     await expect(opening).rejects.toThrow(message);
   });
 
+  test('says why the database takes no heartbeats, when it answers', async () => {
+    const url = await createMigratedDatabase();
+    const store = await openPostgres(url);
+    onTestFinished(() => store.close());
+    await asked(
+      url,
+      `do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$`,
+    );
+    await asked(
+      url,
+      'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+    );
+    // A read works on such a database, until a heartbeat has failed.
+    await vi.waitFor(
+      async () => expect(await store.keyChecks().catch(({ message }) => message)).toMatch(/read-only.*25006/),
+      {
+        timeout: 30_000,
+        interval: 100,
+      },
+    );
+  });
+
   test('a database of a newer version is refused, and does not change', async () => {
     const url = await createMigratedDatabase();
     await asked(url, "insert into __drizzle_migrations values (99999999999999, 'later')");
