@@ -82,8 +82,17 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
     waiting.delete(connectionId);
   }
 
+  /** One at a time: a second one would commit again what the first one has begun with. */
+  let replaying: Promise<void> | undefined;
+  const replay = (): Promise<void> => {
+    replaying ??= replayAll().finally(() => {
+      replaying = undefined;
+    });
+    return replaying;
+  };
+
   /** One entry that fails does not keep the others from the store. */
-  async function replay(): Promise<void> {
+  async function replayAll(): Promise<void> {
     for (const pending of [...waiting.values()]) {
       try {
         await settle(pending);
@@ -150,6 +159,8 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
     async stop() {
       isStopped = true;
       clearTimeout(timer);
+      // One that has begun does not know what was added since.
+      await replaying;
       await replay();
     },
   };

@@ -127,6 +127,24 @@ describe('commit that the store rejects', () => {
     expect(await rescuedResponses()).toEqual([]);
   });
 
+  test('is committed once by replays that come together, as those of many readers do', async () => {
+    const pending = await aPendingCommit();
+    let commits = 0;
+    const { commitRefresh, ...others } = failing(1);
+    const committer = committerOn({
+      ...others,
+      commitRefresh: (...given) => {
+        commits++;
+        return commitRefresh(...given);
+      },
+    });
+    expect(await committer.commit(pending)).toBe('rescued');
+    const rejected = commits;
+    await Promise.all([committer.replayRescueFile(), committer.replayRescueFile(), committer.replayRescueFile()]);
+    expect(commits - rejected).toBe(1);
+    expect(await rescuedResponses()).toEqual([]);
+  });
+
   test('is told to this process when it is replayed: the token before may be cached since', async () => {
     const { connection } = await connected(store, { failures: 0, lastRefreshError: null });
     const routine = await pendingCommitOf(connection.id);
