@@ -26,6 +26,10 @@ export function checkDeployment(
     issues.push('VALETKEY_INTERNAL_PORT: must be another port than VALETKEY_PORT');
   if (settings.VALETKEY_WORKERS !== 1 && settings.VALETKEY_DATABASE_URL === 'file::memory:')
     issues.push('VALETKEY_WORKERS: a database in memory is of one process: set 1, or a file');
+  if (/^file:.*\?/.test(settings.VALETKEY_DATABASE_URL))
+    warnings.push(
+      'VALETKEY_DATABASE_URL: file: takes no options: the ? and what follows it are part of the name of the file',
+    );
   if (url?.startsWith('http:') && !isLocal)
     warnings.push(
       `VALETKEY_PUBLIC_URL: ${url} is plain http: codes, cookies and links can be read on the way. Use https, by a proxy that speaks TLS`,

@@ -49,6 +49,7 @@ test.each<[string, Record<string, string>, string]>([
     'ALL_PROXY is not read',
   ],
   ['every address, and no URL', { VALETKEY_HOST: '::', VALETKEY_KEYS: generateKey() }, 'VALETKEY_PUBLIC_URL'],
+  ['options of an SQLite file', { VALETKEY_DATABASE_URL: 'file:./data/valetkey.db?mode=ro' }, 'VALETKEY_DATABASE_URL'],
   ['a weak admin key on this machine', { VALETKEY_ADMIN_KEY: 'a'.repeat(40) }, 'VALETKEY_ADMIN_KEY'],
   [
     'a ring that someone typed',
