@@ -65,6 +65,8 @@ const OWN_PATHS = [
 /** More than one for each core is of no use, and each has a cache and a pool of its own. */
 export const MAX_WORKERS = 64;
 const WORKERS_WANTED = `a whole number from 1 to ${MAX_WORKERS}, or auto`;
+const MAX_NAME = 60;
+const NAME_WANTED = `1 to ${MAX_NAME} characters`;
 const PLAIN_PATH = /^(?:\/[\w.~-]+)*$/;
 
 export const SETTINGS = {
@@ -122,8 +124,8 @@ export const SETTINGS = {
     parser: z
       .string()
       .trim()
-      .min(1)
-      .max(60)
+      .min(1, NAME_WANTED)
+      .max(MAX_NAME, NAME_WANTED)
       .regex(/^\P{C}*$/u, 'without control characters'),
     default: 'Valetkey',
     without: '',

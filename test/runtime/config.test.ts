@@ -66,6 +66,7 @@ describe('settings', () => {
     ['VALETKEY_TOMBSTONE_DAYS', ['0', '36501', 'never'], 'a whole number of days from 1 to 36500, or forever'],
     ['VALETKEY_EVENT_DAYS', ['0', '3651', 'forever'], 'a whole number from 1 to 3650'],
     ['VALETKEY_PORT', ['65536'], 'a port number, at most 65535'],
+    ['VALETKEY_APP_NAME', ['x'.repeat(61)], '1 to 60 characters'],
   ])('%s out of its range: the message says what is wanted', (name, values, wanted) => {
     for (const value of values) expect(issuesOf({ [name]: value })).toEqual([`${name}: ${wanted}`]);
   });
