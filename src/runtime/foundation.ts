@@ -5,7 +5,7 @@ import { isLatest, type Logger, type Store, type WithdrawalLog } from '../ports/
 import { openRescueFile, openStore, openWithdrawals, type RescueFile } from '../stores/open.ts';
 import { bindIssues } from './bind-issues.ts';
 import type { Config } from './config.ts';
-import { openKeyRing, proveKeys } from './keys.ts';
+import { openKeyRingOf, proveKeys } from './keys.ts';
 import { SetupError } from './setup-error.ts';
 import { systemClock } from './system-clock.ts';
 
@@ -20,11 +20,11 @@ export interface Foundation {
 
 /** Rejects with `SetupError` or `StoreError`; then nothing is left open. */
 export async function openFoundation(config: Config, log: Logger, sharing: PortSharing): Promise<Foundation> {
-  const vault = await openKeyRing(config, log);
   const store = await openStore(config, log, systemClock.monotonic);
   let rescue: RescueFile | undefined;
   try {
     rescue = openRescueFile(config);
+    const vault = await openKeyRingOf(store, config, log);
     await proveKeys(store, vault);
     if (vault.protection() !== 'enforced')
       log.warn(

@@ -24,13 +24,29 @@ export async function openKeyRing({ keys }: Config, log: Logger): Promise<KeyRin
 
 /** Of a database that brokers have used: no key is made for it, which would not be theirs. Rejects with `SetupError`. */
 export async function openUsedKeyRing(config: Config, log: Logger): Promise<KeyRing> {
-  const { keys } = config;
-  if (keys.from === 'file' && !existsSync(keys.path))
+  const missing = missingKeyFile(config);
+  if (missing !== undefined)
     throw new SetupError([
-      `VALETKEY_KEYS is not set, and there is no key file ${keys.path}: run this with the environment of the brokers`,
+      `VALETKEY_KEYS is not set, and there is no key file ${missing}: run this with the environment of the brokers`,
     ]);
   return openKeyRing(config, log);
 }
+
+/** As `openKeyRing`, for a broker: a key file is made for a new database only. Rejects with `SetupError` or `StoreError`. */
+export async function openKeyRingOf(store: Pick<Store, 'keyChecks'>, config: Config, log: Logger): Promise<KeyRing> {
+  // First: another process that starts makes the file, then the check.
+  const used = (await store.keyChecks()).map(({ kid }) => kid);
+  const missing = missingKeyFile(config);
+  if (used.length > 0 && missing !== undefined)
+    throw new SetupError([
+      `VALETKEY_KEYS: not set, and there is no key file ${missing}, but this database is encrypted with key ${used.join(', ')}: put the file back, or set VALETKEY_KEYS to the key ring that it had`,
+    ]);
+  return openKeyRing(config, log);
+}
+
+/** The path of the key file, if the keys are to come from one that does not exist. */
+const missingKeyFile = ({ keys }: Config): string | undefined =>
+  keys.from === 'file' && !existsSync(keys.path) ? keys.path : undefined;
 
 /**
  * Rejects with `SetupError` if the ring cannot decrypt what is stored. Stores a proof of the key that encrypts, for the

@@ -161,7 +161,7 @@ export const SETTINGS = {
     parser: z.string().transform((text, context) => valueOrIssues(parseKeyRing(text), context).keys),
     without: 'a key file, on loopback only',
     description:
-      'The key ring: `kid:base64url-of-32-bytes`, comma-separated. The first key encrypts, every key decrypts. `npx valetkey keys generate` prints one. It may be left out only while the public URL is loopback: then a key file (mode 0600) is created beside the database, or in `VALETKEY_DATA_DIR`, and a warning is logged.',
+      'The key ring: `kid:base64url-of-32-bytes`, comma-separated. The first key encrypts, every key decrypts. `npx valetkey keys generate` prints one. It may be left out only while the public URL is loopback: then a key file (mode 0600) is created beside a new database, or in `VALETKEY_DATA_DIR`, and a warning is logged.',
     secret: true,
   },
   VALETKEY_ADMIN_KEY: {

@@ -42,6 +42,8 @@ export function openDatabase(
     return client;
   } catch (cause) {
     client?.close();
+    if ((cause as { code?: string }).code === 'SQLITE_NOTADB')
+      throw new StoreError(`${pathOf(url)} is no SQLite database: name another file`, { cause });
     throw storeError(cause);
   }
 }

@@ -140,7 +140,7 @@ test('second deployment on the same port, and a folder that cannot be used: exit
   const taken = await started({ VALETKEY_PORT: port });
   expect(taken).toEqual({ status: 78, issues: [expect.stringContaining(`VALETKEY_PORT: ${port} is in use`)] });
   const unusable = await started({ VALETKEY_DATABASE_URL: 'file:/dev/null/valetkey.db' });
-  expect(unusable).toEqual({ status: 78, issues: [expect.stringContaining('/dev/null/valetkey.keys')] });
+  expect(unusable).toEqual({ status: 78, issues: [expect.stringMatching(/VALETKEY_DATABASE_URL: .*\/dev\/null/)] });
 });
 
 test('SIGTERM: both workers drain; with the supervisor killed, they drain as well', async () => {
