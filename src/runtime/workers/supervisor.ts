@@ -61,6 +61,8 @@ interface Slot {
 
 /** While no worker serves, so many starts in a row may fail; then it is a matter for what has started the supervisor. */
 const FAILED_STARTS = 5;
+/** The exit code of a process that has said what is wrong with its configuration. */
+const EX_CONFIG = 78;
 
 export function createSupervisor(parts: Parts): Supervisor {
   const { wanted, spawn, files, counts, clock, log, onListening, tuning = {} } = parts;
@@ -159,7 +161,8 @@ export function createSupervisor(parts: Parts): Supervisor {
       }
       endIfNoneIsLeft();
     } else if (ports === undefined) {
-      // It has said why.
+      // It has said why, unless it was killed, or could not be made.
+      if (code !== EX_CONFIG) log.error(how, 'worker: ended before it served: giving up');
       end(code || 1);
     } else if (!hasServed && serving().length === 0 && ++failedStarts >= FAILED_STARTS) {
       log.error({ ...how, starts: failedStarts }, 'worker: none serves, and none can be started: giving up');

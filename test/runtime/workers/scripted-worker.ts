@@ -10,6 +10,7 @@ process.on('message', (message: { kind: string }) => {
   if (message.kind === 'ping' && script !== 'hang') process.send?.({ kind: 'pong' });
   if (message.kind !== 'start') return;
   if (script === 'fail') process.exit(78);
+  if (script === 'die') process.kill(process.pid, 'SIGKILL');
   process.send?.({ kind: 'ready', url: 'http://127.0.0.1:1', internalUrl: undefined, publicUrl: 'http://127.0.0.1:1' });
   if (script === 'serve and end') process.exit(1);
 });

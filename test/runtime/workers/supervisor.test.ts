@@ -56,10 +56,18 @@ describe.concurrent('supervisor', () => {
   test('first worker that cannot start: its exit code is that of the whole, and no other is started', async ({
     expect,
   }) => {
-    const { ended, pids, listening } = supervised(3, 'fail');
+    const { ended, pids, listening, count } = supervised(3, 'fail');
     expect(await ended).toBe(78);
     expect(pids()).toHaveLength(1);
     expect(listening).toEqual([]);
+    // It has said why itself.
+    expect(count('worker_ended')).toBe(0);
+  });
+
+  test('first worker that is killed before it serves: the log says by what', async ({ expect }) => {
+    const { ended, lines } = supervised(3, 'die');
+    expect(await ended).toBe(1);
+    expect(lines).toContainEqual(expect.objectContaining({ event: 'worker_ended', worker: 1, signal: 'SIGKILL' }));
   });
 
   test.runIf(process.platform === 'linux')('worker: has one thread of V8 beside its event loop', async ({ expect }) => {
