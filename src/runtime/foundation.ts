@@ -2,7 +2,7 @@
 import type { KeyRing } from '../adapters/keyring/keyring.ts';
 import { BindError, type Listeners, listenOn, type PortSharing } from '../http/listeners.ts';
 import { isLatest, type Logger, type Store, type WithdrawalLog } from '../ports/index.ts';
-import { openRescueFile, openStore, openWithdrawals, type RescueFile } from '../stores/open.ts';
+import { openRescueFile, openStore, openWithdrawals, type RescueFile, reserveDataDir } from '../stores/open.ts';
 import { bindIssues } from './bind-issues.ts';
 import type { Config } from './config.ts';
 import { openKeyRingOf, proveKeys } from './keys.ts';
@@ -20,6 +20,7 @@ export interface Foundation {
 
 /** Rejects with `SetupError` or `StoreError`; then nothing is left open. */
 export async function openFoundation(config: Config, log: Logger, sharing: PortSharing): Promise<Foundation> {
+  checkDataDir(config);
   const store = await openStore(config, log, systemClock.monotonic);
   let rescue: RescueFile | undefined;
   try {
@@ -42,6 +43,18 @@ export async function openFoundation(config: Config, log: Logger, sharing: PortS
     await store.close();
     rescue?.close();
     throw error instanceof BindError ? new SetupError(bindIssues(config.host, error.failures)) : error;
+  }
+}
+
+/** Before the database is opened, whose errors name another setting. */
+function checkDataDir(config: Config): void {
+  try {
+    reserveDataDir(config);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new SetupError([
+      `VALETKEY_DATA_DIR: ${config.dataDir} cannot be used (${code}): name a folder that this user may write to, on a disk that stays`,
+    ]);
   }
 }
 

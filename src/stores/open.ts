@@ -1,4 +1,5 @@
 // Which store a database URL means, by its scheme. Only the driver that is used is loaded.
+import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createLogThrottle } from '../domain/log-throttle.ts';
 import { STORE_ERROR_LOG_INTERVAL_MS } from '../domain/time-limits.ts';
@@ -83,6 +84,13 @@ export async function openMigrationEndpoint({ databaseUrl, dataDir }: StoreLocat
   if (!isPostgres(databaseUrl)) return (await import('./sqlite/data-migration.ts')).sqliteEndpoint(databaseUrl);
   const { postgresEndpoint } = await import('./postgres/data-migration.ts');
   return postgresEndpoint(databaseUrl, () => countRescued(remoteData(dataDir)));
+}
+
+/** Makes the data folder of a database that is elsewhere. Throws the error of the system if this user cannot write there. */
+export function reserveDataDir({ databaseUrl, dataDir }: StoreLocation): void {
+  if (!isPostgres(databaseUrl)) return;
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  accessSync(dataDir, constants.W_OK | constants.X_OK);
 }
 
 /** Where the files beside a remote database are on this machine. */

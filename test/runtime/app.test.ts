@@ -1,6 +1,6 @@
 // Starting a broker in this process: what is left open when it cannot be put together.
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -45,6 +45,24 @@ test('start: a broker whose database fails while withdrawals are repeated leaves
     if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
     await expect(start(parsed.config, createLogger('silent'))).rejects.toThrow('"audit" does not exist');
     expect(await listenOn(port)).toBe(port);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('start: a data folder that cannot be used is named by its setting, and not by that of the database', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'valetkey-start-'));
+  try {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    for (const VALETKEY_DATA_DIR of [file, join(file, 'below')]) {
+      const settings = { VALETKEY_DATABASE_URL: 'postgres://u:p@127.0.0.1:1/x', VALETKEY_DATA_DIR };
+      const parsed = parseConfig(settings, () => '');
+      if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
+      await expect(start(parsed.config, createLogger('silent'))).rejects.toThrow(
+        `VALETKEY_DATA_DIR: ${VALETKEY_DATA_DIR} cannot be used (`,
+      );
+    }
   } finally {
     rmSync(folder, { recursive: true });
   }
