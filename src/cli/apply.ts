@@ -78,7 +78,8 @@ export function applyCommand(program: Command, io: Io): void {
 
 function filledIn(text: string, file: string, env: Io['env']): Json {
   const read = readDeclared(text, env, (path) => readFileSync(path, 'utf8'));
-  if (!read.ok || typeof read.value !== 'object' || read.value === null || Array.isArray(read.value))
+  if (!read.ok) throw new Failure(`${file}: ${read.why}`);
+  if (typeof read.value !== 'object' || read.value === null || Array.isArray(read.value))
     throw new Failure(`${file}: not a JSON object`);
   const { $schema: _, ...declared } = read.value as Json;
   if ('delete' in declared)

@@ -177,7 +177,7 @@ function declaredAt(path: string, env: Env, readFile: ReadFile): { declared: Dec
     return { declared: nothing, issues: [`VALETKEY_CONFIG: ${path}: cannot be read (${code})`] };
   }
   const read = readDeclared(text, env, readFile);
-  if (!read.ok) return { declared: nothing, issues: [`VALETKEY_CONFIG: ${path}: not valid JSON`] };
+  if (!read.ok) return { declared: nothing, issues: [`VALETKEY_CONFIG: ${path}: ${read.why}`] };
   const { unset } = read;
   const missing = unset.map(({ at, why }) => `VALETKEY_CONFIG: ${at}: ${why}`);
   const parsed = DeclaredFile.safeParse(read.value, { jitless: true });

@@ -5,8 +5,15 @@ import { secretIn } from './secret-file.ts';
 export type DeclaredText =
   /** `unset`: each place that names a variable which has no value, and why. There the variable is replaced by nothing. */
   | { ok: true; value: unknown; unset: { at: string; why: string }[] }
-  /** Not valid JSON. */
-  | { ok: false };
+  /** `why`: it is not valid JSON, and where, in words that repeat nothing of it. */
+  | { ok: false; why: string };
+
+/** The messages of V8 repeat parts of the text, which may be secrets. */
+function placeOf({ message }: SyntaxError): string {
+  const [, line, column] = /\(line (\d+) column (\d+)\)$/.exec(message) ?? [];
+  if (line !== undefined) return ` at line ${line}, column ${column}`;
+  return /end of JSON input$/.test(message) ? ': it ends too early' : '';
+}
 
 export function readDeclared(
   text: string,
@@ -16,8 +23,8 @@ export function readDeclared(
   let raw: unknown;
   try {
     raw = JSON.parse(text);
-  } catch {
-    return { ok: false };
+  } catch (error) {
+    return { ok: false, why: `not valid JSON${placeOf(error as SyntaxError)}` };
   }
   const unset: { at: string; why: string }[] = [];
   const value = fillIn(raw, [], (name, at) => {

@@ -125,7 +125,9 @@ test('apply: reports all errors at once with the name of their resource, and app
   const wrong = await valetkey(['apply', '-f', file, '--yes']);
   expect(wrong).toMatchObject({ code: 1, out: '' });
   expect(wrong.err).toMatch(/^Nothing was applied:\n {2}integration b: provider: .*\n {2}integration c: params\.a/);
-  write('{');
+  write('{\n');
+  expect((await valetkey(['apply', '-f', file])).err).toContain('not valid JSON at line 2, column 1');
+  write('[]');
   expect((await valetkey(['apply', '-f', file])).err).toContain('not a JSON object');
   expect(expectOk(await broker.ask('GET', '/v1/integrations')).data).toEqual([]);
 });

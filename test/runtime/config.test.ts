@@ -306,7 +306,9 @@ describe('the declarative file', () => {
   });
 
   test.each<[string, unknown, string]>([
-    ['invalid JSON', '{', 'declared.json: not valid JSON'],
+    ['invalid JSON', '{\n  "callers": [],\n}', 'declared.json: not valid JSON at line 3, column 1'],
+    ['JSON that is cut off', '[', 'declared.json: not valid JSON: it ends too early'],
+    ['JSON with a word that is none', '{"callers": [s3cret]}', 'declared.json: not valid JSON'],
     ['a JSON value that is not an object', '[]', 'declared.json: '],
     ['an unknown member', { colour: 'red' }, 'declared.json: Unrecognized key: "colour"'],
     [
@@ -356,6 +358,7 @@ describe('the declarative file', () => {
     const issues = issuesOf({ EMPTY: '', VALETKEY_PUBLIC_URL: 'http://localhost:9' }, declared);
     expect(issues).toHaveLength(1);
     expect(issues[0]).toContain(`VALETKEY_CONFIG: ${fault}`);
+    expect(issues[0]).not.toContain('s3cret');
   });
 
   test('every fault is reported at once, those of the environment too', () => {
