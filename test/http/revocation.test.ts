@@ -1,6 +1,7 @@
 // Revocation: refused here at once, and delivered to the provider with retries.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { BulkRevoked, Revocation } from '../../src/api/index.ts';
+import { BACKGROUND_BACKOFF_MAX_MS } from '../../src/domain/time-limits.ts';
 import type { Answer, Json } from '../support/broker.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
@@ -82,7 +83,7 @@ describe('revoking a connection', () => {
     expect(await isActive(tokens[1])).toBe(true);
 
     testSetup.proxy.setRule('pass');
-    testSetup.advance(60_000);
+    testSetup.advance(BACKGROUND_BACKOFF_MAX_MS);
     await expect.poll(() => outcomeOf(id), { interval: 20, timeout: 30_000 }).toBe('done');
     for (const token of tokens) expect(await isActive(token)).toBe(false);
   });

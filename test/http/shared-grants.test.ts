@@ -3,6 +3,7 @@
 import { createServer } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { createCookieJar } from '../../demo/browser.ts';
+import { BACKGROUND_BACKOFF_MAX_MS } from '../../src/domain/time-limits.ts';
 import type { Json } from '../support/broker.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectOk } from '../support/contract.ts';
@@ -101,7 +102,7 @@ describe('a provider whose revocations end the whole grant of an account', () =>
     testSetup.proxy.setRule('pass');
     const again = await connected(login, { owner });
     const before = revocations();
-    testSetup.advance(60_000);
+    testSetup.advance(BACKGROUND_BACKOFF_MAX_MS);
     await expect.poll(() => outcomeOf(id), SOON).toBe(KEPT);
     expect(revocations()).toBe(before);
     expect(await refresh(again)).toBe(200);
