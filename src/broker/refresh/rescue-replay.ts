@@ -79,7 +79,8 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
       leftToAdopt.delete(connectionId);
       log.info(fields, 'rescue file: entry replayed and removed');
     }
-    waiting.delete(connectionId);
+    // Another response of the connection may have been added since.
+    if (waiting.get(connectionId)?.attempt === attempt) waiting.delete(connectionId);
   }
 
   /** One at a time: a second one would commit again what the first one has begun with. */
@@ -91,16 +92,15 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
     return replaying;
   };
 
-  /** One entry that fails does not keep the others from the store. */
+  /** One entry that fails does not keep the others from the store. What is added meanwhile is reached, too. */
   async function replayAll(): Promise<void> {
-    for (const pending of [...waiting.values()]) {
-      try {
-        await settle(pending);
-      } catch (error) {
-        const fields = { err: error, attempt: pending.attempt, connection: pending.connectionId };
-        log.warn(fields, 'rescue file: replay failed, will retry');
-      }
+    const failures: { err: unknown; attempt: string; connection: string }[] = [];
+    for (const pending of waiting.values()) {
+      const { attempt, connectionId: connection } = pending;
+      await settle(pending).catch((err: unknown) => failures.push({ err, attempt, connection }));
     }
+    if (failures.length > 0)
+      log.warn({ ...failures[0], failed: failures.length }, 'rescue file: replay failed, will retry');
     if (waiting.size > 0) replaySoon();
   }
 
