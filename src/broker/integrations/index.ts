@@ -10,11 +10,11 @@ import { createTargets, type Targets } from './targets.ts';
 import { createThemes, type Themes } from './themes/themes.ts';
 import { createTrustedIssuers, type TrustedIssuers } from './trusted-issuers.ts';
 
-export { decidedAgain } from './decided-again.ts';
 export { type IntegrationAdmin, integrationInUse, mayRedirect } from './integrations.ts';
 export { isShadowedBy, type OpenIdClient } from './openid-clients.ts';
 export { closeOutdated } from './outdated-circuits.ts';
 export type { RequestedScopes } from './scopes/requested-scopes.ts';
+export { decidedAgain } from './set-up/decided-again.ts';
 export { inWords } from './set-up/issues.ts';
 export type { IntegrationPlanner } from './set-up/planner.ts';
 export type { IntegrationSetup } from './set-up/setup.ts';
