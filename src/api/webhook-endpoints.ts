@@ -190,7 +190,9 @@ export const DeliveryDetail = z
   .object({
     ...delivery,
     last_response: z.string().nullable().openapi({ description: 'The first 4 kB of the last response' }),
-    event: z.union([EventView, z.null()]).openapi({ description: 'Null: it has just been deleted' }),
+    event: z.union([EventView, z.null()]).openapi({
+      description: 'Null: it has just been deleted, or the grants of the caller do not cover it any more',
+    }),
   })
   .openapi('DeliveryDetail', { example: { ...deliveryExample, last_response: 'upstream is down', event: EVENT } });
 

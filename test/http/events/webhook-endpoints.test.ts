@@ -141,6 +141,29 @@ describe('a webhook endpoint', () => {
     expect(receiver.at(mail.path)[0]?.event.data.connection).toMatchObject({ integration: 'mail' });
   });
 
+  test('shows its caller no event any more that the grants do not cover', async () => {
+    const events = (owners: string[]) => ({ actions: ['events'], integrations: ['pay'], owners });
+    const made = expectOk(
+      await broker.ask('POST', '/v1/callers', { name: 'narrowed', grants: [events(['team_*'])] }),
+      201,
+    );
+    const key = String(made.key);
+    const { id, path } = await endpoint({}, key);
+    receiver.answer(path, status(503));
+    const { owner } = await connection('pay', 'team_c');
+    await settled(id, { status: 'failing' });
+    const [delivery] = await deliveriesOf(id, key);
+    const at = `/v1/deliveries/${delivery!.id}`;
+    const about = (event: unknown) => ((event as Json).data as Json).connection;
+    expect(about(expectOk(await broker.ask('GET', at, undefined, key)).event)).toMatchObject({ owner });
+
+    const narrower = { name: 'narrowed', grants: [events(['team_other'])] };
+    expectOk(await broker.ask('PUT', `/v1/callers/${made.id}`, narrower));
+    expectProblem(await broker.ask('GET', `/v1/events/${delivery!.event_id}`, undefined, key), 404, 'not_found');
+    expect(expectOk(await broker.ask('GET', at, undefined, key))).toMatchObject({ id: delivery!.id, event: null });
+    expect(about(expectOk(await broker.ask('GET', at)).event)).toMatchObject({ owner });
+  });
+
   test('refuses URLs that may not be requested, and headers that are not its own', async () => {
     const post = (body: Json) => broker.ask('POST', '/v1/webhook-endpoints', body);
     for (const url of [

@@ -13,7 +13,7 @@ export interface Deliveries {
   list(call: Call, filter: Omit<DeliveryFilter, 'caller'>, page: PageRequest): Promise<Page<Delivery> | Refusal>;
   /**
    * `response`: the beginning of the last one, as text; null: there was none. `event`: as it is sent; null: it has just been
-   * deleted.
+   * deleted, or the caller may not read it (any more).
    */
   get(
     call: Call,

@@ -2,6 +2,7 @@
 // everything sees all of them, and has their deliveries sent again with the action `events` on everything.
 import { type Action, allows } from '../../../domain/caller.ts';
 import { type Refusal, refuse } from '../../../domain/errors.ts';
+import { mayHear } from '../../../domain/event-audience.ts';
 import type { StoredEvent } from '../../../domain/events.ts';
 import type { WebhookEndpoint } from '../../../domain/webhook-endpoint.ts';
 import type { Store } from '../../../ports/index.ts';
@@ -17,16 +18,15 @@ const reachesAll = (call: Call, use: EndpointUse): boolean =>
   hasAll(call, 'admin') ||
   (use !== 'manage' && hasAll(call, 'admin:read') && (use === 'read' || hasAll(call, 'events')));
 
-/** Who reads everything as an auditor does not read what third parties have sent: that takes `webhooks`, as in the inbox. */
-export const mayReadEvent = (
-  call: Call,
-  { callerId }: Pick<WebhookEndpoint, 'callerId'>,
-  { type }: Pick<StoredEvent, 'type'>,
-): boolean =>
-  type !== 'webhook.received' ||
-  callerId === call.principal.caller.id ||
-  reachesAll(call, 'manage') ||
-  hasAll(call, 'webhooks');
+/**
+ * Whether a delivery shows its event: to its caller what the grants cover now, as the feed does. Who reads everything as an auditor
+ * does not read what third parties have sent: that takes `webhooks`, as in the inbox.
+ */
+export function mayReadEvent(call: Call, { callerId }: Pick<WebhookEndpoint, 'callerId'>, event: StoredEvent): boolean {
+  const { caller } = call.principal;
+  if (reachesAll(call, 'manage') || (callerId === caller.id && mayHear(caller, event))) return true;
+  return reachesAll(call, 'read') && (event.type !== 'webhook.received' || hasAll(call, 'webhooks'));
+}
 
 /** Whose endpoints and deliveries the caller may see; undefined: those of all. */
 export const ownerOf = (call: Call, use: EndpointUse = 'read'): string | undefined =>
