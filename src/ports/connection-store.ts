@@ -7,6 +7,7 @@ import type {
   ConnectionVersion,
   Page,
   PageRequest,
+  ReadIntegration,
   RenewedCredentials,
   ServedRow,
 } from './rows.ts';
@@ -15,13 +16,15 @@ export interface ConnectionStore {
   /**
    * Creates a connection with its credentials, and completes the session if one is named. Without effect on `exists` (a
    * live connection of the same integration, owner and label) and `session_over`: the session is not pending or, if it is
-   * two-phase, does not await its finish. Its candidate is deleted. Rejects when the integration is not there.
+   * two-phase, does not await its finish. Its candidate is deleted. Rejects when the integration is not there, or is not the
+   * one that was read (`of`).
    */
   addConnection(
     connection: Connection,
     credentials: WrittenCredentials,
     sessionId: string | null,
     audit: AuditEntry,
+    of?: ReadIntegration,
   ): Promise<'added' | 'session_over' | { exists: string }>;
   /**
    * Replaces the credentials of a live connection, and returns its new generation. It becomes `active`, generation + 1;

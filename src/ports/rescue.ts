@@ -1,12 +1,14 @@
 // The rescue file: provider answers that the store could not commit wait in it, encrypted, until it can.
 import type { WrittenCredentials } from '../domain/connection.ts';
-import type { HeldLease, RefreshedFields } from './rows.ts';
+import type { HeldLease, ReadIntegration, RefreshedFields } from './rows.ts';
 
 /** The encrypted answer of a refresh on its way into the store. It is stored as JSON: a name that changes loses answers. */
 export interface PendingCommit {
   attempt: string;
   connectionId: string;
   integration: string;
+  /** Of the integration that was asked. Undefined: written by an earlier version. */
+  of?: ReadIntegration | undefined;
   owner: string;
   /** Undefined: written by an earlier version. */
   label?: string | undefined;

@@ -1,7 +1,7 @@
 // Revocations, here and at the provider, as a store keeps them.
 import type { AuditEntry } from '../domain/audit.ts';
 import type { Account, Connection, UpstreamRevocation } from '../domain/connection.ts';
-import type { PageRequest, PendingRevocation } from './rows.ts';
+import type { PageRequest, PendingRevocation, ReadIntegration } from './rows.ts';
 
 export interface RevocationStore {
   /**
@@ -17,8 +17,11 @@ export interface RevocationStore {
     audit: AuditEntry,
     movesSource?: boolean,
   ): Promise<{ connection: Connection; already: boolean; pending: PendingRevocation | null } | undefined>;
-  /** For tokens that arrived after their connection was revoked. */
-  addPendingRevocation(revocation: PendingRevocation): Promise<void>;
+  /**
+   * For tokens that arrived after their connection was revoked. False: nothing was stored, since the integration is not there, or
+   * is not the one that was read (`of`), and leads elsewhere.
+   */
+  addPendingRevocation(revocation: PendingRevocation, of?: ReadIntegration): Promise<boolean>;
   /**
    * Integrations with due revocations, those of the oldest first. Costs a few index steps for each integration, however many
    * revocations are pending.

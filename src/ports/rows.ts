@@ -107,6 +107,9 @@ export interface ExpectedIntegration {
   createdAt?: number | undefined;
 }
 
+/** Tells an integration that was read from another one that is made under its id after it was deleted. */
+export type ReadIntegration = Pick<Integration, 'createdAt'>;
+
 /** The declarative file as rows, each with its audit entry. */
 export interface DeclaredRows {
   /** Deleted first. Those that are not there are passed over, without an entry. */

@@ -1,7 +1,7 @@
 // Connect sessions, their flows, and the candidates of two-phase sessions, as a store keeps them.
 import type { AuditEntry } from '../domain/audit.ts';
 import type { Candidate, ConnectSession, Flow } from '../domain/integration.ts';
-import type { ConnectSessionFilter, Page, PageRequest, PendingRevocation } from './rows.ts';
+import type { ConnectSessionFilter, Page, PageRequest, PendingRevocation, ReadIntegration } from './rows.ts';
 
 export interface SessionStore {
   /**
@@ -73,12 +73,13 @@ export interface SessionStore {
   ): Promise<boolean>;
   /**
    * A pending two-phase session awaits its finish from now on, with the candidate. `session_over`: it is not pending.
-   * Rejects when its integration is not there.
+   * Rejects when its integration is not there, or is not the one that was read (`of`).
    */
   awaitFinish(
     candidate: Candidate,
     until: Pick<ConnectSession, 'expiresAt' | 'account'> & { finishDigest: string },
     audit: AuditEntry,
+    of?: ReadIntegration,
   ): Promise<'awaiting' | 'session_over'>;
   candidate(sessionId: string): Promise<Candidate | undefined>;
   /**

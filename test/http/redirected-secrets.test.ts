@@ -1,11 +1,13 @@
 // An admin who may not have the tokens of an integration gets neither them nor its client secret by sending them elsewhere.
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createCookieJar } from '../../demo/browser.ts';
 import { createLogger } from '../../src/adapters/telemetry/logger.ts';
 import { start } from '../../src/runtime/app.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
 import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
+import { callbackWithConsent, createConnectSession, openLink, sessionOf, visit } from '../support/owner-browser.ts';
 import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
 let broker: TestBroker;
@@ -13,10 +15,17 @@ let provider: ScriptedServer;
 let thief: ScriptedServer;
 let admin: string;
 let made = 0;
+/** The provider's next answers wait for it. */
+let held: Promise<void> = Promise.resolve();
 
 beforeAll(async () => {
-  const answer = () => ({ body: { access_token: `new ${++made}`, token_type: 'Bearer', expires_in: 3_600 } });
-  [provider, thief] = await Promise.all([startScriptedServer(answer), startScriptedServer(answer)]);
+  const tokens = () => ({ access_token: `new ${++made}`, refresh_token: `next ${made}`, token_type: 'Bearer' });
+  const answer = () => ({ body: { ...tokens(), expires_in: 3_600 } });
+  const patient = async () => {
+    await held;
+    return answer();
+  };
+  [provider, thief] = await Promise.all([startScriptedServer(patient), startScriptedServer(answer)]);
   broker = await startTestBroker({}, undefined, { refreshAhead: false, outboxEveryMs: 20 });
   admin = await broker.callerKey({ actions: ['admin', 'connections:read', 'connections:write'] });
 });
@@ -106,6 +115,61 @@ describe('an admin without token', () => {
     expectProblem(await back, 403, 'forbidden');
     const { body } = await broker.ask('GET', `/v1/integrations/${id}`);
     expect(body.params).toMatchObject({ token_url: `${provider.url}/token` });
+  });
+
+  describe('cannot set an integration up again under tokens that are on their way', () => {
+    const endpoints = { authorization_url: 'https://provider.example/authorize' };
+    /** At the provider, without a revocation endpoint. */
+    const honest = (): Json => setup({ params: { ...endpoints, token_url: `${provider.url}/token` } });
+    const theirs = (): Json =>
+      setup({ params: { ...endpoints, token_url: `${thief.url}/token`, revocation_url: `${thief.url}/revoke` } });
+
+    /** Deletes it and sets it up at the thief while the provider is asked for tokens. */
+    async function replacedWhile<T>(id: string, work: () => Promise<T>, before?: () => Promise<unknown>): Promise<T> {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      held = promise;
+      const asked = provider.received.length;
+      try {
+        const working = work();
+        await expect.poll(() => provider.received.length).toBe(asked + 1);
+        await before?.();
+        expect((await broker.ask('DELETE', `/v1/integrations/${id}`, undefined, admin)).status).toBe(204);
+        expectOk(await put(id, theirs(), admin), 201);
+        resolve();
+        return await working;
+      } finally {
+        resolve();
+      }
+    }
+
+    /** No token waits to be sent to the thief, or was. */
+    async function expectNothingOf(id: string): Promise<void> {
+      const { data } = expectOk(await broker.ask('GET', `/v1/connections?integration=${id}`));
+      expect((data as Json[]).filter(({ status }) => status !== 'revoked')).toEqual([]);
+      expect((await broker.ask('DELETE', `/v1/integrations/${id}`)).status).toBe(204);
+      expect(thief.received).toEqual([]);
+    }
+
+    test.each([false, true])('to the callback of a connect session, with finish: %s', async (finish) => {
+      const id = `acme-${++made}`;
+      expectOk(await put(id, honest()), 201);
+      const jar = createCookieJar();
+      const wanted = { integration: id, ...(finish && { finish, return_url: `${broker.url}/done` }) };
+      const link = await createConnectSession(broker, wanted);
+      const { location } = await openLink(link.url, jar);
+      await replacedWhile(id, () => visit(callbackWithConsent(location), jar));
+      expect(await sessionOf(broker, link)).not.toMatchObject({ status: 'completed' });
+      await expectNothingOf(id);
+    });
+
+    test('to a connection that is revoked while it is refreshed', async () => {
+      const { id, connection } = await anIntegration(honest());
+      const refresh = () => broker.ask('POST', `/v1/connections/${connection}/refresh`, {});
+      const revoke = async () =>
+        expectOk(await broker.ask('DELETE', `/v1/connections/${connection}`, undefined, admin));
+      expectProblem(await replacedWhile(id, refresh, revoke), 410, 'connection_revoked');
+      await expectNothingOf(id);
+    });
   });
 
   test('cannot uncover another endpoint by removing an override', async () => {

@@ -133,7 +133,7 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
       if (!keeps) warnIfNotRenewable(log, connection, found.auth, received.credentials);
       return { ...connection, ...done };
     }
-    const added = await store.addConnection(connection, encrypted, null, by);
+    const added = await store.addConnection(connection, encrypted, null, by, found.integration);
     if (added !== 'added') return typeof added === 'object' ? added : 'gone';
     tokenCache.invalidateOwner(connection);
     warnIfNotRenewable(log, connection, found.auth, received.credentials);

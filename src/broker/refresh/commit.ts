@@ -25,8 +25,8 @@ export type CommitOutcome = Awaited<ReturnType<Store['commitRefresh']>> | 'rescu
 export interface RefreshCommitter {
   /**
    * Resolves once the response is durable, in the store or in the rescue file, and tries until it is. If the connection was
-   * revoked meanwhile (`gone`), the received tokens are queued for revocation. Rejects when the broker stops and neither can
-   * keep it.
+   * revoked meanwhile (`gone`), the received tokens are queued for revocation, unless its integration was deleted, too. Rejects
+   * when the broker stops and neither can keep it.
    */
   commit(pending: PendingCommit): Promise<CommitOutcome>;
   /** The response in the rescue file that waits for its replay: newer than what the store has. */
@@ -93,7 +93,11 @@ export function createCommitter(parts: Parts): RefreshCommitter {
     const outcome = await store.commitRefresh(connectionId, held, change, grant, by, recordedRefreshes);
     // A connection that was revoked leaves a tombstone.
     if (outcome === 'gone' && !(await store.connection(connectionId))) return 'absent';
-    if (outcome === 'gone') await store.addPendingRevocation(revocationOf(pending));
+    if (outcome === 'gone' && !(await store.addPendingRevocation(revocationOf(pending), pending.of)))
+      log.warn(
+        { attempt: pending.attempt, connection: connectionId, integration },
+        'refresh: the integration was deleted, the tokens of the response cannot be revoked',
+      );
     if (outcome === 'committed' || outcome === 'held') recentCommits?.remember(pending);
     return outcome;
   }

@@ -229,11 +229,12 @@ export function createRefreshAttempts(parts: Parts): RefreshAttempts {
     const claimedTarget = targets.targetOf(resolved, connection);
     const hasLookups = pendingLookups(claimedTarget, connection.captured).length > 0;
     const spent = decryptRenewalSecrets(vault, connection, claimed.credentials, auth, hasLookups);
-    if (!isRenewable(auth, spent)) return outcomes.notRefreshable({ claimed, auth, namesTokens: false, fields });
+    const of = { createdAt: resolved.integration.createdAt };
+    if (!isRenewable(auth, spent)) return outcomes.notRefreshable({ claimed, auth, of, namesTokens: false, fields });
 
     parts.reached?.('claimed');
     const sent = { firstAt: unresolved?.startedAt ?? moment.now, at: moment.now, monotonic: clock.monotonic() };
-    let held = { claimed, auth, namesTokens: namesTokens(resolved.provider), fields };
+    let held = { claimed, auth, of, namesTokens: namesTokens(resolved.provider), fields };
     let isLate = false;
     let reclaimed: Promise<boolean> | undefined;
     async function renewHeld(): Promise<boolean> {

@@ -10,6 +10,7 @@ import type {
   Clock,
   Logger,
   ProviderFault,
+  ReadIntegration,
   RefreshFailure,
   Store,
   Telemetry,
@@ -38,6 +39,8 @@ export type RefreshPoint = 'claimed' | 'answered' | 'committed';
 export interface Attempt {
   claimed: Claimed;
   auth: AuthMode;
+  /** That was asked. */
+  of: ReadIntegration;
   /** Its provider's signals name refresh tokens by digests. */
   namesTokens: boolean;
   /** Of every log line about it. */
@@ -138,7 +141,7 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
     failure.reason === null ? failure : { ...failure, reason, updatedAt };
 
   return {
-    async succeeded({ claimed, auth, namesTokens, fields }, response, spent) {
+    async succeeded({ claimed, auth, of, namesTokens, fields }, response, spent) {
       const { connection, fence } = claimed;
       const { id, generation, integration, owner, label, params } = connection;
       const receivedAt = clock.monotonic();
@@ -157,6 +160,7 @@ export function createRefreshOutcomes(parts: Parts): RefreshOutcomes {
         attempt: fields.attempt,
         connectionId: id,
         integration,
+        of,
         owner,
         label,
         params,

@@ -2,7 +2,8 @@
 import { and, asc, eq, inArray, lte, ne, or, type SQL, sql } from 'drizzle-orm';
 import { type SessionStore, StoreError } from '../../ports/index.ts';
 import type { PostgresAccess } from './client.ts';
-import { candidates, connectSessions, integrations, pendingRevocations } from './schema.ts';
+import { isThere } from './read-integration.ts';
+import { candidates, connectSessions, pendingRevocations } from './schema.ts';
 
 type CandidateStore = Pick<
   SessionStore,
@@ -17,7 +18,7 @@ const hasEnded = (now: number): SQL | undefined =>
 
 export function createCandidateStore({ autocommit, transaction, record }: PostgresAccess): CandidateStore {
   return {
-    awaitFinish: (candidate, until, audit) =>
+    awaitFinish: (candidate, until, audit, of) =>
       transaction(async (orm) => {
         const { sessionId } = candidate;
         const isPending = and(eq(connectSessions.id, sessionId), eq(connectSessions.status, 'pending'));
@@ -27,9 +28,7 @@ export function createCandidateStore({ autocommit, transaction, record }: Postgr
           .where(and(isPending, eq(connectSessions.finish, true)))
           .returning({ integration: connectSessions.integration });
         if (!session) return 'session_over';
-        const isOfIt = eq(integrations.id, session.integration);
-        const of = orm.select({ id: integrations.id }).from(integrations).where(isOfIt);
-        if ((await of.for('key share')).length === 0)
+        if (!(await isThere(orm, session.integration, of)))
           throw new StoreError('the integration of the candidate is not there');
         await orm.insert(candidates).values(candidate);
         await record(orm, audit);

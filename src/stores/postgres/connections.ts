@@ -8,12 +8,12 @@ import { credentialColumnsOf, fencedOff, isInFlight } from '../shared/leases.ts'
 import { placeholderFor } from '../shared/placeholders.ts';
 import { replaceCapturedValues, replaceTokenDigests } from './captured-values.ts';
 import type { Orm, PostgresAccess } from './client.ts';
+import { isThere } from './read-integration.ts';
 import {
   candidates,
   connections,
   connectSessions,
   grants,
-  integrations,
   isLive,
   isOfAccount,
   leases,
@@ -84,13 +84,12 @@ export function createConnectionStore({
   }
 
   return {
-    addConnection: (connection, credentials, sessionId, audit) =>
+    addConnection: (connection, credentials, sessionId, audit, of) =>
       transaction(async (orm) => {
         if (sessionId !== null && (await isOver(orm, sessionId, connection))) return 'session_over';
         const { id, integration, generation } = connection;
-        // Deleted since the caller read it: no live connection may be without its integration.
-        const of = orm.select({ id: integrations.id }).from(integrations).where(eq(integrations.id, integration));
-        if ((await of.for('key share')).length === 0)
+        // Deleted since the caller read it: no live connection may be without its integration, or at another one.
+        if (!(await isThere(orm, integration, of)))
           throw new StoreError('the integration of the connection is not there');
         // Of two at once, the later one waits here until the other is committed.
         const added = await orm

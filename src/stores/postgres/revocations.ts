@@ -7,6 +7,7 @@ import { deleteCapturedValues } from './captured-values.ts';
 import { deleteCaptures } from './captures.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
+import { isThere } from './read-integration.ts';
 import {
   connections,
   connectSessions,
@@ -71,12 +72,14 @@ export function createRevocationStore({ autocommit, transaction, record }: Postg
         return { connection: { ...before, ...tombstone }, already: false, pending };
       }),
 
-    addPendingRevocation: (revocation) =>
+    addPendingRevocation: (revocation, of) =>
       transaction(async (orm) => {
         await locked(orm, revocation.connectionId);
+        if (of && !(await isThere(orm, revocation.integration, of))) return false;
         await orm.insert(pendingRevocations).values(revocation);
         const change = { upstreamRevocation: 'pending', updatedAt: revocation.createdAt } as const;
         await orm.update(connections).set(change).where(isTombstone(connections, revocation.connectionId));
+        return true;
       }),
 
     dueRevocations: (now) =>

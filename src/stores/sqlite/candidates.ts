@@ -3,7 +3,8 @@ import { and, asc, eq, inArray, lte, ne, or, type Placeholder, type SQL, sql } f
 import { type SessionStore, StoreError } from '../../ports/index.ts';
 import type { SqliteAccess } from './client.ts';
 import { prepared } from './prepared-queries.ts';
-import { candidates, connectSessions, integrations, pendingRevocations } from './schema.ts';
+import { isThere } from './read-integration.ts';
+import { candidates, connectSessions, pendingRevocations } from './schema.ts';
 
 type CandidateStore = Pick<
   SessionStore,
@@ -29,7 +30,7 @@ export function createCandidateStore({ orm, read, write, record }: SqliteAccess)
   );
 
   return {
-    awaitFinish: (candidate, until, audit) =>
+    awaitFinish: (candidate, until, audit, of) =>
       write(() => {
         const { sessionId } = candidate;
         const isPending = and(eq(connectSessions.id, sessionId), eq(connectSessions.status, 'pending'));
@@ -40,8 +41,7 @@ export function createCandidateStore({ orm, read, write, record }: SqliteAccess)
           .returning({ integration: connectSessions.integration })
           .all();
         if (!session) return 'session_over';
-        const isOfIt = eq(integrations.id, session.integration);
-        if (!orm.select({ id: integrations.id }).from(integrations).where(isOfIt).get())
+        if (!isThere(orm, session.integration, of))
           throw new StoreError('the integration of the candidate is not there');
         orm.insert(candidates).values(candidate).run();
         record(audit);

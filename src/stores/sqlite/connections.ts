@@ -9,12 +9,12 @@ import { replaceCapturedValues, replaceTokenDigests } from './captured-values.ts
 import type { SqliteAccess } from './client.ts';
 import { CONNECTION_COLUMNS, type ConnectionRow, connectionOf } from './connection-rows.ts';
 import { prepared } from './prepared-queries.ts';
+import { isThere } from './read-integration.ts';
 import {
   candidates,
   connections,
   connectSessions,
   grants,
-  integrations,
   isLive,
   isOfAccount,
   leases,
@@ -75,7 +75,7 @@ export function createConnectionStore({
   }
 
   return {
-    addConnection: (connection, credentials, sessionId, audit) =>
+    addConnection: (connection, credentials, sessionId, audit, of) =>
       write(() => {
         if (sessionId !== null && isOver(sessionId, connection)) return 'session_over';
         const { id, integration, generation } = connection;
@@ -85,9 +85,8 @@ export function createConnectionStore({
           .where(and(hasSlot(connections, connection), isLive))
           .get();
         if (exists) return { exists: exists.id };
-        // Deleted since the caller read it: no live connection may be without its integration.
-        if (!orm.select({ id: integrations.id }).from(integrations).where(eq(integrations.id, integration)).get())
-          throw new StoreError('the integration of the connection is not there');
+        // Deleted since the caller read it: no live connection may be without its integration, or at another one.
+        if (!isThere(orm, integration, of)) throw new StoreError('the integration of the connection is not there');
         orm.insert(connections).values(connection).run();
         orm
           .insert(grants)

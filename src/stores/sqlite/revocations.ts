@@ -8,6 +8,7 @@ import { deleteCaptures } from './captures.ts';
 import type { SqliteAccess } from './client.ts';
 import { cancelSessions } from './connect-sessions.ts';
 import { prepared } from './prepared-queries.ts';
+import { isThere } from './read-integration.ts';
 import {
   connections,
   connectSessions,
@@ -81,11 +82,13 @@ export function createRevocationStore({ orm, read, write, record }: SqliteAccess
         return { connection: { ...before, ...tombstone }, already: false, pending };
       }),
 
-    addPendingRevocation: (revocation) =>
+    addPendingRevocation: (revocation, of) =>
       write(() => {
+        if (of && !isThere(orm, revocation.integration, of)) return false;
         orm.insert(pendingRevocations).values(revocation).run();
         const change = { upstreamRevocation: 'pending', updatedAt: revocation.createdAt } as const;
         orm.update(connections).set(change).where(isTombstone(connections, revocation.connectionId)).run();
+        return true;
       }),
 
     dueRevocations: (now) => read(() => dueIntegrations.all(now)),

@@ -1,7 +1,10 @@
 // The contract of the store: integrations.
 import { expect, test } from 'vitest';
+import { StoreError } from '../../../src/ports/index.ts';
 import {
+  aCandidate,
   aCiphertext,
+  aConnection,
   aFlow,
   anEntry,
   anIntegration,
@@ -10,6 +13,7 @@ import {
   connected,
   NOW,
   recorded,
+  someCredentials,
 } from '../builders.ts';
 import type { Opened } from './index.ts';
 
@@ -138,5 +142,33 @@ export function integrations(at: Opened): void {
     await at.store.beginFlow(flow, NOW);
     await at.store.deleteIntegration('slack', anEntry());
     expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeUndefined();
+  });
+
+  test('what was received for an integration is not stored for another one of its id, nor for none', async () => {
+    const before = anIntegration();
+    const session = aSession({ finish: true });
+    await at.store.putIntegration(before, anEntry());
+    await at.store.addSession(session, anEntry());
+    await at.store.deleteIntegration('slack', anEntry());
+    const revocation = aRevocation({ integration: 'slack' });
+    expect(await at.store.addPendingRevocation(revocation, before)).toBe(false);
+
+    const again = anIntegration({ createdAt: before.createdAt + 1 });
+    await at.store.putIntegration(again, anEntry());
+    const until = { finishDigest: 'digest', expiresAt: NOW + 60_000, account: null };
+    const [connection, candidate] = [aConnection(), aCandidate(session.id)];
+    const add = (of: typeof before) => at.store.addConnection(connection, someCredentials(), null, anEntry(), of);
+    const wait = (of: typeof before) => at.store.awaitFinish(candidate, until, anEntry(), of);
+    await expect(add(before)).rejects.toBeInstanceOf(StoreError);
+    await expect(wait(before)).rejects.toBeInstanceOf(StoreError);
+    expect(await at.store.addPendingRevocation(revocation, before)).toBe(false);
+    expect(await at.store.deleteIntegration('slack', anEntry())).toBe('deleted');
+
+    await at.store.putIntegration(again, anEntry());
+    // A change leaves it the same one.
+    await at.store.putIntegration({ ...again, scopes: ['other'], createdAt: again.createdAt + 1 }, anEntry());
+    expect(await add(again)).toBe('added');
+    expect(await wait(again)).toBe('awaiting');
+    expect(await at.store.addPendingRevocation(revocation, again)).toBe(true);
   });
 }

@@ -138,7 +138,8 @@ export function createComplete(parts: FlowParts): Complete {
     };
     const subject = { integration, owner, connectionId, detail: id };
     const by = access.recordBrowser(origin(request), 'connect_session.awaiting_finish', subject);
-    if ((await store.awaitFinish(candidate, until, by)) === 'session_over') return { kind: 'session_over' };
+    if ((await store.awaitFinish(candidate, until, by, resolved.integration)) === 'session_over')
+      return { kind: 'session_over' };
     log.info({ session: id, integration, request_id: request.requestId }, 'connect: waiting for the finish');
     return { kind: 'awaiting', finishCode };
   }
@@ -153,7 +154,7 @@ export function createComplete(parts: FlowParts): Complete {
       targets.targetOf(resolved, { params, captured: received.captured }),
       parseStoredCredentials(received.credentials.credentials).source,
     );
-    await revokeObtained(parts, target, { integration, owner, label, params }, received);
+    await revokeObtained(parts, resolved, target, { integration, owner, label, params }, received);
   }
 }
 

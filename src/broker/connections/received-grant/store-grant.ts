@@ -87,7 +87,7 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
   ): Promise<void> {
     try {
       const target = targets.targetOf(resolved, before);
-      await revokeReplaced(parts, target, before, replaced, received.credentials, isElsewhere);
+      await revokeReplaced(parts, resolved, target, before, replaced, received.credentials, isElsewhere);
     } catch (error) {
       log.warn({ err: error, connection: before.id }, 'connect: the replaced tokens cannot be revoked');
     }
@@ -122,7 +122,7 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
       const by = record(action, id);
       const done = existing
         ? await store.renewConnection(connection, renewedCredentials(received, encrypted, keeps), session.id, by)
-        : await store.addConnection(connection, encrypted, session.id, by);
+        : await store.addConnection(connection, encrypted, session.id, by, resolved.integration);
       if (done === 'session_over') return { kind: 'session_over' };
       if (done === 'refreshing') {
         // The refresh token that is kept is being spent, and its successor is the one to keep: without it the grant is lost.

@@ -6,6 +6,7 @@ import { isCode } from '../../../domain/auth-modes.ts';
 import type { Connection } from '../../../domain/connection.ts';
 import { revocationEnds, type Target } from '../../../domain/target.ts';
 import { type Clock, type PendingRevocation, type Store, type Vault, VaultError } from '../../../ports/index.ts';
+import type { ResolvedIntegration } from '../../integrations/index.ts';
 import { decryptAccessToken, decryptRefreshToken, encryptCredentials, newId } from '../../secrets/index.ts';
 import type { ReceivedCredentials } from '../received-grant/new-connection.ts';
 
@@ -17,15 +18,16 @@ export interface RevokeObtainedParts {
 
 type Place = Pick<PendingRevocation, 'integration' | 'owner' | 'label' | 'params'>;
 
-/** Leaves the tokens to the outbox, as far as `revocationOf` says. */
+/** Leaves the tokens to the outbox, as far as `revocationOf` says. `found`: where they were obtained. */
 export async function revokeObtained(
   parts: RevokeObtainedParts,
+  found: Pick<ResolvedIntegration, 'integration'>,
   target: Target,
   place: Place,
   received: ReceivedCredentials,
 ): Promise<void> {
   const revocation = await revocationOf(parts, target, place, received);
-  if (revocation) await parts.store.addPendingRevocation(revocation);
+  if (revocation) await parts.store.addPendingRevocation(revocation, found.integration);
 }
 
 /**

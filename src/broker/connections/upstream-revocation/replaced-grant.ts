@@ -2,6 +2,7 @@
 import type { Connection, Credentials, EncryptedCredentials } from '../../../domain/connection.ts';
 import { revocationEnds, type Target } from '../../../domain/target.ts';
 import type { Clock, Store, Vault } from '../../../ports/index.ts';
+import type { ResolvedIntegration } from '../../integrations/index.ts';
 import { decryptAccessToken, decryptRefreshToken, newId } from '../../secrets/index.ts';
 
 export interface ReplacedGrantParts {
@@ -18,6 +19,7 @@ export interface ReplacedGrantParts {
  */
 export async function revokeReplaced(
   { store, vault, clock }: ReplacedGrantParts,
+  found: Pick<ResolvedIntegration, 'integration'>,
   target: Target,
   connection: Connection,
   replaced: EncryptedCredentials,
@@ -34,7 +36,7 @@ export async function revokeReplaced(
   if (refreshToken === null && (accessToken === null || isReissued)) return;
   const now = clock.now();
   const place = { connectionId, integration, owner, label, account, params, captured };
-  await store.addPendingRevocation({
+  const revocation = {
     ...place,
     id: newId('rev', now),
     accessToken: isReissued ? null : replaced.accessToken,
@@ -45,5 +47,6 @@ export async function revokeReplaced(
     nextAt: now,
     claimedUntil: null,
     createdAt: now,
-  });
+  };
+  await store.addPendingRevocation(revocation, found.integration);
 }
