@@ -169,7 +169,10 @@ export const ConnectionPost = z
       .object({
         refresh_token: Secret.nullish(),
         access_token: Secret.nullish(),
-        id_token: Secret.nullish().openapi({ description: 'Says whose account it is, where its signature is valid' }),
+        id_token: Secret.nullish().openapi({
+          description:
+            'Says whose account it is, where its signature is valid, and its `at_hash` is that of the access token or the caller has `connections:write` on all owners',
+        }),
         token_type: z
           .string()
           .max(64)

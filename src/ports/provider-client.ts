@@ -150,9 +150,9 @@ export interface ProviderClient {
   refresh(target: Target, request: RefreshRequest): Promise<ProviderResult<TokenResponse>>;
   /**
    * The identity in an ID token that this client was issued some time ago, expired or not. Undefined: its signature or its
-   * claims are not valid, or the keys of the provider could not be had.
+   * claims are not valid, the keys of the provider could not be had, or it was not issued with the access token, if one is given.
    */
-  identityOf(target: Target, idToken: string): Promise<Identity | undefined>;
+  identityOf(target: Target, idToken: string, accessToken?: string): Promise<Identity | undefined>;
   /**
    * Where the provider tells whose a token is (OpenID Connect Core 5.3): as the catalogue or the integration says, or by
    * discovery. Undefined: it has no such endpoint. Fails as discovery does.

@@ -1,6 +1,8 @@
 // Import of a token response as it was received (RFC 6749 5.1), beside our own members.
+import { hash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Json, startTestBroker, type TestBroker } from '../support/broker.ts';
+import { expectOk, expectProblem } from '../support/contract.ts';
 import { type OddProvider, startOddProvider } from '../support/odd-provider.ts';
 import { newOwner, putIntegration, readDatabaseFiles } from '../support/owner-browser.ts';
 
@@ -32,6 +34,8 @@ async function issues(credentials: Json, more?: Json) {
 }
 
 const secondsLeft = ({ expires_at }: Json) => (Date.parse(String(expires_at)) - Date.now()) / 1_000;
+/** OpenID Connect Core 3.1.3.6, with SHA-256. */
+const atHash = (accessToken: string) => hash('sha256', accessToken, 'buffer').subarray(0, 16).toString('base64url');
 const epoch = () => Math.floor(Date.now() / 1_000);
 
 /** As Keycloak sends it. */
@@ -114,6 +118,21 @@ describe('the ID token of an import', () => {
       body: { code: 'identity_mismatch', connection_id: connection.id },
     });
     expect((await renew(connection, {}, owner)).status).toBe(201);
+  });
+
+  test('proves nothing to a caller of some owners without the access token that it was issued with', async () => {
+    const owner = newOwner();
+    const key = await broker.callerKey({ actions: ['connections:write'], integrations: ['acme'], owners: [owner] });
+    const give = (claims: Json) => {
+      const credentials = { ...response(), id_token: provider.idToken({ sub: 'victim', ...claims }) };
+      return broker.ask('POST', '/v1/connections', { integration: 'acme', owner, credentials }, key);
+    };
+    expect(expectOk(await give({}), 201).account).toBeNull();
+    expect(expectOk(await give({ at_hash: atHash('another access token') }), 201).account).toBeNull();
+    const theirs = await give({ at_hash: atHash(response().access_token) });
+    expect(expectOk(theirs, 201).account).toMatchObject({ id: 'victim' });
+    expect(expectOk(await give({}), 201).account).toMatchObject({ id: 'victim' });
+    expectProblem(await give({ sub: 'bob' }), 409, 'identity_mismatch');
   });
 
   test.each([

@@ -1,5 +1,6 @@
 // Validates the ID token of a refresh (OpenID Connect Core 12.2). An invalid one is dropped, since it must not cost the
 // grant; one of another identity is reported.
+import { hash } from 'node:crypto';
 import type { Identity } from '../../domain/connection.ts';
 import { withDeadline } from '../../domain/deadline.ts';
 import { claimsOf } from '../../domain/jwt-claims.ts';
@@ -40,6 +41,15 @@ export async function validateRefreshedIdToken(
   return signature === 'valid'
     ? { verdict: 'valid', idToken, identity: { issuer: iss as string, subject: sub } }
     : { verdict: 'dropped' };
+}
+
+/** OpenID Connect Core 3.1.3.6: whether its `at_hash` is that of the access token. By its length, it shows with which hash. */
+export function isIssuedWith(idToken: string, accessToken: string): boolean {
+  const said = claimsOf(idToken)?.at_hash;
+  return ['sha256', 'sha384', 'sha512'].some((name) => {
+    const digest = hash(name, accessToken, 'buffer');
+    return said === digest.subarray(0, digest.length / 2).toString('base64url');
+  });
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';

@@ -21,7 +21,7 @@ import { createCodeExchange } from './code-exchange.ts';
 import { createConfigurations } from './configurations.ts';
 import { createDiscovery } from './discovery.ts';
 import { createDpopKeys } from './dpop.ts';
-import { type VerifyIdTokenSignature, validateRefreshedIdToken } from './id-token.ts';
+import { isIssuedWith, type VerifyIdTokenSignature, validateRefreshedIdToken } from './id-token.ts';
 import { runLookups } from './lookups.ts';
 import { createTokenMint, type SignAssertion } from './mint.ts';
 import { classifyProviderError } from './provider-errors.ts';
@@ -84,8 +84,9 @@ export function createProviderClient(parts: ProviderClientParts): ProviderClient
 
     refresh: (target, request) => livingFromRequest(clock, () => refreshOrMint(target, request)),
 
-    async identityOf(target, idToken) {
+    async identityOf(target, idToken, accessToken) {
       if (!isCode(target.auth) || target.issuer === null) return undefined;
+      if (accessToken !== undefined && !isIssuedWith(idToken, accessToken)) return undefined;
       const configured = await configurations.get(asCodeTarget(target));
       if (!configured.ok) return undefined;
       const { jwks_uri: jwksUri } = configured.value.metadata;

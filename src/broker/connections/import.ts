@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { accountOf } from '../../domain/account.ts';
 import { capturesOf, isCode, protectedResourceOf, tokenTypeOf } from '../../domain/auth-modes.ts';
+import { allows } from '../../domain/caller.ts';
 import type { Account, Connection } from '../../domain/connection.ts';
 import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import { asMeant, fieldIssues, fill, type Values, valuesOf } from '../../domain/fields.ts';
@@ -64,11 +65,19 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
     return invalid([{ path: 'connection_id', message: 'is a connection of another integration or owner' }]);
   }
 
-  /** With what the ID token and the access token tell of the account, where the import does not state one. */
-  async function identified(stated: ReceivedCredentials, target: Target): Promise<ReceivedCredentials> {
+  /**
+   * With what the ID token and the access token tell of the account, where the import does not state one. `mayState`: an ID token is
+   * believed by itself. Anyone may have come by one, in a log or a URL: otherwise the access token has to belong to it.
+   */
+  async function identified(
+    stated: ReceivedCredentials,
+    target: Target,
+    mayState: boolean,
+  ): Promise<ReceivedCredentials> {
     const { accessToken, idToken } = stated.credentials;
     if (!isCode(target.auth)) return stated;
-    const identity = idToken === null ? null : ((await provider.identityOf(target, idToken)) ?? null);
+    const issuedWith = mayState ? undefined : (accessToken ?? '');
+    const identity = idToken === null ? null : ((await provider.identityOf(target, idToken, issuedWith)) ?? null);
     const { values } = target;
     const account = stated.account ?? accountOf(target.auth, { values, captured: stated.captured, identity });
     const received = { ...stated, identity, account };
@@ -98,7 +107,10 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
     const target = issues.length > 0 ? undefined : targets.targetOf(found, { params, captured: wanted.captured ?? {} });
     const stated = receivedFrom(wanted, given, found, target, renewed, now);
     if ('issues' in stated) return invalid(stated.issues);
-    const received = target ? await identified(stated, target) : stated;
+    // Of a connection whose identity is known, another one is refused below.
+    const isKnown = renewed !== undefined && renewed.identity !== null;
+    const mayState = isKnown || allows(call.principal.caller.permissions, 'connections:write', integration, '*');
+    const received = target ? await identified(stated, target, mayState) : stated;
     if (renewed && received.account === 'unavailable' && renewed.account !== null) {
       const detail = 'the provider could not say whose account the access token is for';
       return refuse({ code: 'provider_unavailable', integration, detail, retryAfter: LOOKUP_RETRY_AFTER_S });
