@@ -79,28 +79,19 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
       leftToAdopt.delete(connectionId);
       log.info(fields, 'rescue file: entry replayed and removed');
     }
-    // Another response of the connection may have been added since.
-    if (waiting.get(connectionId)?.attempt === attempt) waiting.delete(connectionId);
+    waiting.delete(connectionId);
   }
 
-  /** One at a time: a second one would commit again what the first one has begun with. */
-  let replaying: Promise<void> | undefined;
-  const replay = (): Promise<void> => {
-    replaying ??= replayAll().finally(() => {
-      replaying = undefined;
-    });
-    return replaying;
-  };
-
-  /** One entry that fails does not keep the others from the store. What is added meanwhile is reached, too. */
-  async function replayAll(): Promise<void> {
-    const failures: { err: unknown; attempt: string; connection: string }[] = [];
-    for (const pending of waiting.values()) {
-      const { attempt, connectionId: connection } = pending;
-      await settle(pending).catch((err: unknown) => failures.push({ err, attempt, connection }));
+  /** One entry that fails does not keep the others from the store. */
+  async function replay(): Promise<void> {
+    for (const pending of [...waiting.values()]) {
+      try {
+        await settle(pending);
+      } catch (error) {
+        const fields = { err: error, attempt: pending.attempt, connection: pending.connectionId };
+        log.warn(fields, 'rescue file: replay failed, will retry');
+      }
     }
-    if (failures.length > 0)
-      log.warn({ ...failures[0], failed: failures.length }, 'rescue file: replay failed, will retry');
     if (waiting.size > 0) replaySoon();
   }
 
@@ -159,8 +150,6 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
     async stop() {
       isStopped = true;
       clearTimeout(timer);
-      // One that has begun does not know what was added since.
-      await replaying;
       await replay();
     },
   };

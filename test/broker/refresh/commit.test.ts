@@ -127,47 +127,6 @@ describe('commit that the store rejects', () => {
     expect(await rescuedResponses()).toEqual([]);
   });
 
-  test('is committed once by replays that come together, as those of many readers do', async () => {
-    const pending = await aPendingCommit();
-    let commits = 0;
-    const { commitRefresh, ...others } = failing(1);
-    const committer = committerOn({
-      ...others,
-      commitRefresh: (...given) => {
-        commits++;
-        return commitRefresh(...given);
-      },
-    });
-    expect(await committer.commit(pending)).toBe('rescued');
-    const rejected = commits;
-    await Promise.all([committer.replayRescueFile(), committer.replayRescueFile(), committer.replayRescueFile()]);
-    expect(commits - rejected).toBe(1);
-    expect(await rescuedResponses()).toEqual([]);
-  });
-
-  test('is committed by a replay that was under way when it was added', async () => {
-    const one = await aPendingCommit();
-    const other = { ...(await aPendingCommit()), attempt: 'att_2' };
-    const full = () => Promise.reject(new StoreError('disk full'));
-    const { promise: slow, resolve } = Promise.withResolvers<void>();
-    let answer: () => Promise<void> = full;
-    const commitRefresh: Store['commitRefresh'] = async (...given) => {
-      await answer();
-      return store.commitRefresh(...given);
-    };
-    const committer = committerOn({ ...failing(0), commitRefresh });
-    expect(await committer.commit(one)).toBe('rescued');
-    answer = () => slow;
-    const replayed = committer.replayRescueFile();
-    answer = full;
-    expect(await committer.commit(other)).toBe('rescued');
-    answer = () => Promise.resolve();
-    resolve();
-    await replayed;
-    expect(await rescuedResponses()).toEqual([]);
-    expect(await tokenOf(other.connectionId)).toBe(other.grant.accessToken);
-  });
-
   test('is told to this process when it is replayed: the token before may be cached since', async () => {
     const { connection } = await connected(store, { failures: 0, lastRefreshError: null });
     const routine = await pendingCommitOf(connection.id);
