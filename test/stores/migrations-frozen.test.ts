@@ -135,7 +135,7 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     },
   },
   postgres: {
-    // Corrected in place once: see EARLIER_HASHES in src/stores/shared/migration-journal.ts.
+    // Corrected in place once: see EARLIER_ENTRIES in src/stores/shared/migration-journal.ts.
     '0000_first': { when: 1795391907800, sha256: 'b362423ac8d17f046c4f869488e9e4d2607310f2fd86c26a7f116ade0418d6f9' },
     '0001_rate_buckets': {
       when: 1795862879781,
@@ -261,9 +261,14 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795978261730,
       sha256: '7276ce7da62fa2d485b26adab7a0bd2351476dffd982fdfa66f674bca64e3b71',
     },
+    // Corrected in place once, as 0000 was.
     '0032_refreshed_leases': {
       when: 1796064108538,
       sha256: 'b0dd3ab81c5c1b0463eb6a1899807e44e472a4826d3815eb3045cf32651df7a1',
+    },
+    '0033_replicas_earlier': {
+      when: 1796077919575,
+      sha256: '4548a79c4ee6784870632b8a2f60c3c70db84e3d953d80ba29421612253ca691',
     },
   },
 };

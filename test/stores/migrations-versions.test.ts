@@ -12,6 +12,7 @@ import { readAddress } from '../../src/stores/postgres/database.ts';
 import { migrate } from '../../src/stores/postgres/migrations.ts';
 import { migrateSqlite } from '../../src/stores/sqlite/store.ts';
 import { aDatabase, asked } from '../support/postgres.ts';
+import { createMigratedDatabase } from '../support/stores.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'valetkey-versions-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -161,6 +162,28 @@ describe.each(Object.entries({ sqlite, postgres }))('a %s database', (name, { cr
     await migrateStore(url);
     expect(await query(url, 'select * from invoices')).toEqual([]);
   });
+});
+
+test('a PostgreSQL database with 0032 as it was at first: brought up to date, with the index that it lacks', async () => {
+  const url = await postgres.create();
+  const first = migrationsOf('postgres', ({ entries, at }) => {
+    entries.splice(33);
+    entries[32]!.when = 1796056165958;
+    const path = join(at, `${entries[32]!.tag}.sql`);
+    const corrected = readFileSync(path, 'utf8');
+    const text = corrected
+      .replace(/^CREATE INDEX "replicas_earlier".*\n/m, '')
+      .replace(/(?<=may be alive\.) They are found by an index: .*\n-- PostgreSQL 18 .*/, '');
+    writeFileSync(path, text);
+  });
+  await postgres.migrateWith(url, first);
+  const indexOf = (of: string) => asked(of, "select indexdef from pg_indexes where indexname = 'replicas_earlier'");
+  const index = await indexOf(await createMigratedDatabase());
+  expect(index).toHaveLength(1);
+  expect(await indexOf(url)).toEqual([]);
+  await migrateStore(url);
+  expect(await indexOf(url)).toEqual(index);
+  await migrateStore(url);
 });
 
 test('an SQLite file that is refused: not one byte of it changes', async () => {

@@ -173,7 +173,7 @@ async function assertNoneLaterInPath(db: Queryable, own: string, known: readonly
 
 async function hasDeployment(db: Queryable, schema: string, known: readonly Migration[]): Promise<boolean> {
   try {
-    return (await journalIn(db, schema)).some(({ hash }) => known[0]?.hashes.includes(hash));
+    return (await journalIn(db, schema)).some(({ hash }) => known[0]?.entries.some((entry) => entry.hash === hash));
   } catch (error) {
     if (codeOf(error) === INSUFFICIENT_PRIVILEGE) return false;
     throw error;

@@ -14,31 +14,43 @@ export interface AppliedMigration {
 }
 
 export interface Migration extends MigrationMeta {
-  /** Every hash that a database may have for it. */
-  hashes: readonly string[];
+  /** Every entry that a database may have for it. */
+  entries: readonly AppliedMigration[];
 }
 
 /**
- * Hashes of a landed PostgreSQL migration whose SQL was corrected in place, by its `createdAt`: 0000 said
- * `REFERENCES "public"."…"`, which 0001 repairs; and 0001 had no lock timeout at first, which leaves the same tables.
+ * Entries of landed PostgreSQL migrations that were corrected in place, by the `createdAt` of today: 0000 said
+ * `REFERENCES "public"."…"`, which 0001 repairs; 0001 had no lock timeout at first, which leaves the same tables; and 0032
+ * lacked an index, which 0033 makes where it is missing.
  */
-const EARLIER_HASHES: Readonly<Record<number, string>> = {
-  1795391907800: '6313f97a419b8a41cf478ec78a49be4d58826176e96c9f83764e8db45860c1cd',
-  1795862879781: 'b73e1813bed7e7d74361f0941ecee3da375de4f9469e7b634ea2d85096267620',
+const EARLIER_ENTRIES: Readonly<Record<number, AppliedMigration>> = {
+  1795391907800: {
+    createdAt: 1795391907800,
+    hash: '6313f97a419b8a41cf478ec78a49be4d58826176e96c9f83764e8db45860c1cd',
+  },
+  1795862879781: {
+    createdAt: 1795862879781,
+    hash: 'b73e1813bed7e7d74361f0941ecee3da375de4f9469e7b634ea2d85096267620',
+  },
+  1796064108538: {
+    createdAt: 1796056165958,
+    hash: '565b44dcd4c81818fff12605e2474884a0800e0b68d3ccb8ca9cfb3fdf7b8830',
+  },
 };
 
 /** By folder: a process reads them several times as it starts, and they do not change while it runs. */
 const read = new Map<string, readonly Migration[]>();
 
 export function readMigrations(migrationsFolder: string): readonly Migration[] {
-  const known = read.get(migrationsFolder) ?? readMigrationFiles({ migrationsFolder }).map(withHashes);
+  const known = read.get(migrationsFolder) ?? readMigrationFiles({ migrationsFolder }).map(withEntries);
   read.set(migrationsFolder, known);
   return known;
 }
 
-function withHashes(migration: MigrationMeta): Migration {
-  const earlier = EARLIER_HASHES[migration.folderMillis];
-  return { ...migration, hashes: earlier === undefined ? [migration.hash] : [migration.hash, earlier] };
+function withEntries(migration: MigrationMeta): Migration {
+  const { folderMillis: createdAt, hash } = migration;
+  const earlier = EARLIER_ENTRIES[createdAt];
+  return { ...migration, entries: [{ createdAt, hash }, ...(earlier ? [earlier] : [])] };
 }
 
 /** The tables that these migrations create. */
@@ -63,8 +75,8 @@ export function classifyDatabase(
 function versionOf(known: readonly Migration[], applied: AppliedMigration[], inTheWay: string[]): DatabaseVersion {
   if (applied.length === 0) return inTheWay.length === 0 ? 'empty' : 'occupied';
   const shared = known.slice(0, applied.length);
-  const isOfThisLine = shared.every(
-    ({ folderMillis, hashes }, at) => applied[at]!.createdAt === folderMillis && hashes.includes(applied[at]!.hash),
+  const isOfThisLine = shared.every(({ entries }, at) =>
+    entries.some(({ createdAt, hash }) => applied[at]!.createdAt === createdAt && applied[at]!.hash === hash),
   );
   if (!isOfThisLine) return 'foreign';
   if (applied.length > known.length) return 'newer';
