@@ -7,6 +7,7 @@ import { createDeadGrantBreaker } from '../../../src/broker/refresh/failures/dea
 import { createFailureEvidence } from '../../../src/broker/refresh/failures/failure-evidence.ts';
 import { tokenEndpoint } from '../../../src/broker/refresh/failures/token-endpoint.ts';
 import { loadCatalogue } from '../../../src/catalogue/load.ts';
+import type { Connection } from '../../../src/domain/connection.ts';
 import { authMode } from '../../../src/domain/provider.ts';
 import { NO_SECRETS, resolveTarget } from '../../../src/domain/target.ts';
 import { DEAD_GRANTS_RECORDED_MS } from '../../../src/domain/time-limits.ts';
@@ -20,6 +21,9 @@ const provider = providersOf(loadCatalogue([])).get('slack')!;
 const integration = { ...anIntegration({ overrides: {} }), version: 1 };
 const resolved = { integration, provider, auth: authMode(provider, integration.params)! };
 const target = resolveTarget(provider, integration, NO_SECRETS, {});
+/** Of a connection that is so: its tenant has a token endpoint of its own. */
+const OF_OTHER_TENANT = { captured: { tenant: 'other' } };
+const otherTarget = { ...target, endpoints: { ...target.endpoints, token: 'https://tenant.test/token' } };
 
 async function setup() {
   const store = await openSqlite(await emptyDatabase());
@@ -27,7 +31,8 @@ async function setup() {
   const state = { isDown: false, now: NOW };
   const clock = { now: () => state.now, monotonic: () => state.now };
   const log = createLogger('silent');
-  const create = () =>
+  const evidence = createFailureEvidence({ clock });
+  const create = (seen = createFailureEvidence({ clock })) =>
     createDeadGrantBreaker({
       store: {
         recentlyDead: (...asked) =>
@@ -35,21 +40,24 @@ async function setup() {
         reactivate: store.reactivate,
         lastRefreshAt: store.lastRefreshAt,
       },
-      targets: { find: async () => resolved, targetOf: () => target },
+      targets: {
+        find: async () => resolved,
+        targetOf: (_, { captured }) => (captured.tenant === 'other' ? otherTarget : target),
+      },
       circuitBreakers: { openFor: () => undefined, close: () => undefined },
-      evidence: createFailureEvidence({ clock }),
+      evidence: seen,
       access: createAccess({ auditBuffer: createAuditBuffer({ store, log }), clock }),
       clock,
       log,
     });
-  const breaker = create();
+  const breaker = create(evidence);
   const keyOf = (connection: string) => ({ integration, endpoint: tokenEndpoint(target), connection });
-  const dead = async (more: { id?: string } = {}) => {
+  const dead = async (more: { id?: string; captured?: Connection['captured'] } = {}) => {
     const given = { status: 'needs_reauth', reason: 'grant_revoked', updatedAt: state.now, ...more } as const;
     return (await connected(store, given)).connection.id;
   };
   const status = async (id: string) => (await store.connection(id))?.status;
-  return { store, state, create, breaker, keyOf, dead, status };
+  return { store, state, evidence, create, breaker, keyOf, dead, status };
 }
 
 async function afterDoubt() {
@@ -95,6 +103,28 @@ test('one that another process believed before the first success, and stored aft
   state.now += DEAD_GRANTS_RECORDED_MS;
   await succeed();
   expect(await Promise.all(own.map(status))).toEqual(['needs_reauth', 'needs_reauth']);
+});
+
+test('one of another tenant, believed by another process at the same moment, is tried again with those of this one', async () => {
+  const { dead, status, succeed } = await afterDoubt();
+  const late = await dead(OF_OTHER_TENANT);
+  await succeed();
+  await expect.poll(() => status(late)).toBe('active');
+});
+
+test('many of one tenant beside successes of others: one of another tenant stays dead', async () => {
+  const { breaker, evidence, keyOf, dead, status } = await setup();
+  const other = await dead(OF_OTHER_TENANT);
+  const ofOther = { ...keyOf(other), endpoint: tokenEndpoint(otherTarget) };
+  const many: string[] = [];
+  for (let i = 0; i < 5; i++) {
+    many.push(await dead());
+    await breaker.doubts(keyOf(many[i]!), resolved, false);
+    for (let n = 0; n < 3; n++) evidence.succeeded(ofOther);
+  }
+  breaker.succeeded(keyOf(many[0]!), resolved);
+  await expect.poll(() => Promise.all(many.map(status))).toEqual(many.map(() => 'active'));
+  expect(await status(other)).toBe('needs_reauth');
 });
 
 test('five that two processes believed at the same moment, before either had stored one, are tried again', async () => {

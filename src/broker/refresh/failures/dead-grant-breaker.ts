@@ -46,6 +46,8 @@ const OF_REFUSAL: ReadonlySet<Connection['reason']> = new Set<Connection['reason
 interface Episode {
   /** Those that were found dead after this are tried again after it (ms since the epoch). */
   since: number;
+  /** Where: at other endpoints of the integration too, if there are many in it as a whole. */
+  scope: EvidenceScope;
   /** It has lasted too long: what is found dead now is believed. */
   isOver: boolean;
   /** The first success (ms since the epoch). */
@@ -152,7 +154,7 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
       return false;
     }
     if (openMs !== undefined) {
-      if (episode) await reactivate(await deadSince(key, resolved, episode.since, 'endpoint'), id);
+      if (episode) await reactivate(await deadSince(key, resolved, episode.since, episode.scope), id);
       return true;
     }
     return areUnlikely(key, resolved);
@@ -160,17 +162,17 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
 
   /** Whether they are unlikely many: then those that were believed are active again. */
   async function areUnlikely(key: CircuitKey, resolved: ResolvedIntegration): Promise<boolean> {
-    const { id } = key.integration;
-    const episode = episodes.get(nameOf(key));
+    let found: Pick<Episode, 'since' | 'scope'> | undefined;
     for (const scope of ['endpoint', 'integration'] as const) {
       const since = await unlikelySince(key, resolved, scope);
-      if (since === undefined) continue;
-      if (!episode || episode.succeededAt !== undefined)
-        episodes.set(nameOf(key), { since, isOver: false, succeededAt: undefined });
-      await reactivate(await deadSince(key, resolved, since, scope), id);
-      return true;
+      if (since !== undefined) found = { since: Math.min(since, found?.since ?? since), scope };
     }
-    return false;
+    if (!found) return false;
+    const episode = episodes.get(nameOf(key));
+    if (!episode || episode.succeededAt !== undefined)
+      episodes.set(nameOf(key), { ...found, isOver: false, succeededAt: undefined });
+    await reactivate(await deadSince(key, resolved, found.since, found.scope), key.integration.id);
+    return true;
   }
 
   return {
@@ -203,10 +205,10 @@ export function createDeadGrantBreaker(parts: Parts): DeadGrantBreaker {
       if (episode.succeededAt === undefined) Object.assign(episode, { isOver: false, succeededAt: now });
       else if (now < until) return;
       else episodes.delete(name);
-      const { since } = episode;
+      const { since, scope } = episode;
       const work = believed(key.integration.id, async () => {
         for (;;) {
-          const rows = await deadSince(key, resolved, since, 'endpoint');
+          const rows = await deadSince(key, resolved, since, scope);
           const recorded = rows.filter(({ updatedAt }) => updatedAt <= until);
           if ((await reactivate(recorded, key.integration.id)) < PAGE) return true;
         }
