@@ -19,6 +19,13 @@ export interface RefreshStore {
    * ended, or silent for `LEASE_IN_DOUBT_MS`. `gone`: absent, not `active`, or of a newer generation.
    */
   claim(id: string, claim: Claim): Promise<Claimed | 'busy' | 'in_doubt' | 'gone'>;
+  /**
+   * From now on, processes of this machine that have ended are reported to the others, which may take over what these had
+   * claimed. Before that, `settle` commits the responses that they have left; false: some wait still, and it is tried again a
+   * little later. This process, too, is reported as ended by `close` only if none is left. Fulfilled after the first look, which
+   * may fail.
+   */
+  reportEnded(settle: () => Promise<boolean>): Promise<void>;
   /** Gives a claim back under which nothing was sent: as if it had never been made. Without effect if it is not the newest. */
   releaseUnsent(id: string, claimed: Pick<Claimed, 'fence' | 'unresolved'>): Promise<void>;
   /**

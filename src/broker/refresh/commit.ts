@@ -33,8 +33,11 @@ export interface RefreshCommitter {
   rescuedFor(connectionId: string): PendingCommit | undefined;
   /** How many such responses wait. */
   rescuedCount(): number;
-  /** At start, before anything is refreshed: commits what an earlier process left in the rescue file. */
-  recover(): Promise<void>;
+  /**
+   * At start, before anything is refreshed: commits what an earlier process left in the rescue file. False: some of it waits
+   * still. After `stop`, only says so.
+   */
+  recover(): Promise<boolean>;
   /** Tries once to commit what is in the rescue file. */
   replayRescueFile(): Promise<void>;
   /**

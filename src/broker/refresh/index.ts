@@ -118,6 +118,8 @@ export function createRefreshEngine({ rescue, limits, ahead = true, mayLoseCommi
     },
     async start() {
       await committer.recover();
+      // Not before: others may then spend what earlier processes of this machine had claimed.
+      await store.reportEnded(committer.recover);
       await clientFaults.start();
       if (!ahead) return;
       void failedRetries.start();

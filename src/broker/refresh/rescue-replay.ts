@@ -11,8 +11,8 @@ export type StoreOutcome = Awaited<ReturnType<Store['commitRefresh']>> | 'absent
 export interface RescueReplay {
   /** Writes the response to the file, and replays it soon. Rejects with `StoreError` after a few tries. */
   add(pending: PendingCommit): Promise<void>;
-  /** Commits the responses that earlier processes left in the file. */
-  recover(): Promise<void>;
+  /** Commits the responses that earlier processes left in the file. False: some wait still. After `stop`, only says so. */
+  recover(): Promise<boolean>;
   /** Tries once to commit each entry. Entries that the store does not accept stay in the file, and are replayed soon. */
   replay(): Promise<void>;
   /** Commits the entry, if there is a successor of these credentials, under a newer claim. False: there is none. */
@@ -133,15 +133,22 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
       replaySoon();
     },
     async recover() {
+      if (isStopped) return waiting.size === 0;
       const { responses, unreadable } = await rescue.all();
       for (const { attempt } of unreadable) {
+        if (stuck.has(attempt)) continue;
         stuck.add(attempt);
         log.error({ attempt }, 'rescue file: entry is damaged, it stays in the file and is not replayed');
       }
-      for (const pending of responses) waiting.set(pending.connectionId, pending);
-      if (waiting.size > 0)
-        log.warn({ responses: waiting.size }, 'rescue file: replaying the responses of an earlier run');
+      const found = responses.filter(
+        ({ attempt, connectionId }) =>
+          !stuck.has(attempt) && !leftToAdopt.has(connectionId) && waiting.get(connectionId)?.attempt !== attempt,
+      );
+      for (const pending of found) waiting.set(pending.connectionId, pending);
+      if (found.length > 0)
+        log.warn({ responses: found.length }, 'rescue file: replaying the responses of an earlier run');
       await replay();
+      return waiting.size === 0;
     },
     replay,
     adopt: (connection, fence, inDoubt) => (inDoubt || leftToAdopt.has(connection.id)) && adoptEntry(connection, fence),

@@ -63,7 +63,9 @@ export interface Liveness {
   clockLimit(): string;
   /** Tells the others that this process has applied all changes up to there. Rejects when that fails. */
   tellApplied(upTo: Applied): Promise<void>;
-  /** This process is dead to the others at once, when it stops using the database. */
+  /** As of `RefreshStore`. */
+  reportEnded(settle: () => Promise<boolean>): Promise<void>;
+  /** This process is dead to the others at once, when it stops using the database; but see `reportEnded`. */
   stop(): Promise<void>;
 }
 
@@ -91,8 +93,8 @@ export const countLive = (clockLimit = "'infinity'"): string =>
 
 /**
  * `pool`: one that nothing slow keeps busy. `now`: milliseconds of a clock that only goes forward, and counts the time that
- * the machine sleeps: other processes do. `locks`: of the processes of this machine; those that have ended are dead to all at
- * once. Rejects when the first heartbeat fails.
+ * the machine sleeps: other processes do. `locks`: of the processes of this machine; see `reportEnded`. Rejects when the first
+ * heartbeat fails.
  */
 export async function startLiveness(pool: Pool, now: () => number, locks?: ProcessLocks): Promise<Liveness> {
   const holder = locks?.holder ?? randomUUID();
@@ -172,10 +174,24 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     return sending;
   };
 
+  let settle: (() => Promise<boolean>) | undefined;
+  const isSettled = async () => settle === undefined || (await settle().catch(() => false));
+  let reporting: Promise<void> | undefined;
   /** Deletes the rows of processes of this machine that have ended without doing so. */
-  async function reportDead(): Promise<void> {
-    for (const holder of locks?.dead() ?? [])
+  async function deleteDead(): Promise<void> {
+    const dead = settle && locks ? locks.dead() : [];
+    if (dead.length === 0 || !(await isSettled())) return;
+    for (const holder of dead)
       if (locks?.removeDead(holder)) await pool.query('delete from replicas where holder = $1', [holder]);
+  }
+  /** Not waited for by heartbeats, since it commits. Never rejects: it is tried again. */
+  function reportDead(): Promise<void> {
+    reporting ??= deleteDead()
+      .catch(() => undefined)
+      .finally(() => {
+        reporting = undefined;
+      });
+    return reporting;
   }
 
   const startedAt = now();
@@ -194,7 +210,7 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     const waitMs = fault ? HEARTBEAT_RETRY_MS : HEARTBEAT_INTERVAL_MS;
     timer = setTimeout(() => {
       heartbeat()
-        .then(reportDead)
+        .then(() => void reportDead())
         .then(forgetOld)
         .catch(() => undefined)
         .finally(() => timer && schedule());
@@ -202,7 +218,6 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
   };
 
   await heartbeat();
-  await reportDead();
   schedule();
   return {
     holder,
@@ -223,10 +238,16 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
         pool.query('update replicas set applied_seq = $2, applied_xid = $3 where holder = $1', values),
       );
     },
+    reportEnded(commitsLeft) {
+      settle = commitsLeft;
+      return reportDead();
+    },
     async stop() {
       clearTimeout(timer);
       timer = undefined;
-      await sending?.catch(() => undefined);
+      await Promise.all([sending?.catch(() => undefined), reporting]);
+      // The next process with this data directory settles it. Until then, or until the heartbeats run out, others wait.
+      if (!(await isSettled())) return locks?.abandon();
       // When it fails, the heartbeats run out a little later.
       await pool.query('delete from replicas where holder = $1', [holder]).catch(() => undefined);
       locks?.release();

@@ -199,6 +199,8 @@ export function createRefreshStore(
       return { ...outcome, isStillHeld };
     },
 
+    reportEnded: liveness.reportEnded,
+
     releaseUnsent: (id, { fence, unresolved }) => {
       const releasing = autocommit(async (orm) => {
         const { giveBack } = statements(orm);

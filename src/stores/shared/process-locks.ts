@@ -14,4 +14,6 @@ export interface ProcessLocks {
   removeDead(holder: string): boolean;
   /** Releases the lock of this process, when it stops using the database. */
   release(): void;
+  /** As if this process had been killed: another process of this machine finds it dead. */
+  abandon(): void;
 }

@@ -41,6 +41,7 @@ export function openProcessLocks(path: string): ProcessLocks {
       file.close();
       rmSync(fileOf(holder), { force: true });
     },
+    abandon: () => void file.close(),
   };
 }
 

@@ -196,6 +196,9 @@ export function createRefreshStore(
   const versionAndLease = (id: string) => ({ connection: versionOf.get(id), lease: leaseOf.get(id) });
 
   return {
+    // The operating system says it; and what they have left is beside the database, where each later claim looks.
+    reportEnded: async () => undefined,
+
     claim: (id, { attempt, generation, now, monotonic, unsent }) =>
       write(() => {
         const begun = instants.now();

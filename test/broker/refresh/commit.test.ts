@@ -168,6 +168,25 @@ describe('commit that the store rejects', () => {
     expect(await rescuedResponses()).toEqual([]);
   });
 
+  test('is left for as long as a later process cannot commit it', async () => {
+    const pending = await aPendingCommit();
+    await committerOn(failing(99)).commit(pending);
+    const next = committerOn(failing(2));
+    expect(await next.recover()).toBe(false);
+    expect(await next.recover()).toBe(false);
+    expect(await next.recover()).toBe(true);
+    expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
+  });
+
+  test('until the broker has stopped: is left for the next one, and not tried any more', async () => {
+    const pending = await aPendingCommit();
+    const committer = committerOn(failing(2));
+    expect(await committer.commit(pending)).toBe('rescued');
+    await committer.stop();
+    expect(await committer.recover()).toBe(false);
+    expect(await rescuedResponses()).toEqual([pending]);
+  });
+
   test('and that the rescue file rejects too: is given up when the broker stops', async () => {
     const pending = await aPendingCommit();
     const tried = Promise.withResolvers<void>();
