@@ -38,8 +38,8 @@ export interface RefreshCommitter {
    * still. After `stop`, only says so.
    */
   recover(): Promise<boolean>;
-  /** Tries once to commit what is in the rescue file. */
-  replayRescueFile(): Promise<void>;
+  /** Tries once to commit this response in the rescue file. */
+  replayRescued(pending: PendingCommit): Promise<void>;
   /**
    * Under a new claim: commits a successor of these credentials that exists already, so that nothing need be spent. It is in
    * the rescue file of an earlier claim, or was committed and the store has lost it since. `inDoubt`: an earlier claim left
@@ -104,7 +104,7 @@ export function createCommitter(parts: Parts): RefreshCommitter {
     if (outcome === 'committed' || outcome === 'held') recentCommits?.remember(pending);
     return outcome;
   }
-  const rescueReplay = createRescueReplay({ commit: commitToStore, store, rescue, log });
+  const rescueReplay = createRescueReplay({ commit: commitToStore, store, rescue, clock, log });
   const stopping = new AbortController();
 
   async function commitAgain(
@@ -190,7 +190,7 @@ export function createCommitter(parts: Parts): RefreshCommitter {
     rescuedFor: rescueReplay.pendingOf,
     rescuedCount: rescueReplay.count,
     recover: rescueReplay.recover,
-    replayRescueFile: rescueReplay.replay,
+    replayRescued: rescueReplay.replay,
     stop() {
       stopping.abort();
       return rescueReplay.stop();

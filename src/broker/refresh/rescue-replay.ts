@@ -1,8 +1,13 @@
 // Replays the rescue file: what was written there because the store failed is committed to the store as soon as possible.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Connection } from '../../domain/connection.ts';
-import { RESCUE_FILE_RETRY_DELAYS_MS, RESCUE_REPLAY_INTERVAL_MS } from '../../domain/time-limits.ts';
-import type { Logger, PendingCommit, Rescue, Store } from '../../ports/index.ts';
+import { createLogThrottle } from '../../domain/log-throttle.ts';
+import {
+  RESCUE_FILE_RETRY_DELAYS_MS,
+  RESCUE_REPLAY_INTERVAL_MS,
+  STORE_ERROR_LOG_INTERVAL_MS,
+} from '../../domain/time-limits.ts';
+import type { Clock, Logger, PendingCommit, Rescue, Store } from '../../ports/index.ts';
 import { isSuccessorOf } from './lineage.ts';
 
 /** As of `Store.commitRefresh`; `absent`: the store does not know the connection, so the response is of another database. */
@@ -13,8 +18,8 @@ export interface RescueReplay {
   add(pending: PendingCommit): Promise<void>;
   /** Commits the responses that earlier processes left in the file. False: some wait still. After `stop`, only says so. */
   recover(): Promise<boolean>;
-  /** Tries once to commit each entry. Entries that the store does not accept stay in the file, and are replayed soon. */
-  replay(): Promise<void>;
+  /** Tries once to commit this entry. If the store does not accept it, it stays in the file, and is replayed soon. */
+  replay(pending: PendingCommit): Promise<void>;
   /** Commits the entry, if there is a successor of these credentials, under a newer claim. False: there is none. */
   adopt(
     connection: Pick<Connection, 'id' | 'generation' | 'issuedAt'>,
@@ -33,16 +38,18 @@ interface Parts {
   commit: (pending: PendingCommit) => Promise<StoreOutcome>;
   store: Pick<Store, 'connection'>;
   rescue: Rescue;
+  clock: Pick<Clock, 'monotonic'>;
   log: Logger;
 }
 
-export function createRescueReplay({ commit, store, rescue, log }: Parts): RescueReplay {
+export function createRescueReplay({ commit, store, rescue, clock, log }: Parts): RescueReplay {
   /** Entries of the file that wait for their replay, by connection. */
   const waiting = new Map<string, PendingCommit>();
   /** Connections whose entry stays in the file until a newer claim adopts it. */
   const leftToAdopt = new Set<string>();
   /** Attempts whose entry stays in the file, since nothing can be done with it on this database. */
   const stuck = new Set<string>();
+  const throttle = createLogThrottle(clock.monotonic, STORE_ERROR_LOG_INTERVAL_MS);
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
 
@@ -79,18 +86,26 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
       leftToAdopt.delete(connectionId);
       log.info(fields, 'rescue file: entry replayed and removed');
     }
-    waiting.delete(connectionId);
+    // Another response of the connection may have been added since.
+    if (waiting.get(connectionId)?.attempt === attempt) waiting.delete(connectionId);
   }
 
-  /** One entry that fails does not keep the others from the store. */
-  async function replay(): Promise<void> {
-    for (const pending of [...waiting.values()]) {
-      try {
-        await settle(pending);
-      } catch (error) {
-        const fields = { err: error, attempt: pending.attempt, connection: pending.connectionId };
-        log.warn(fields, 'rescue file: replay failed, will retry');
-      }
+  /** Readers wait for it: one entry that fails, or takes long, does not keep the others from the store. */
+  async function replay(pending: PendingCommit): Promise<void> {
+    const { attempt, connectionId: connection } = pending;
+    try {
+      await settle(pending);
+    } catch (error) {
+      const suppressed = throttle();
+      if (suppressed !== undefined)
+        log.warn({ err: error, attempt, connection, suppressed }, 'rescue file: replay failed, will retry');
+    }
+  }
+
+  async function replayAll(): Promise<void> {
+    for (const { connectionId } of [...waiting.values()]) {
+      const pending = waiting.get(connectionId);
+      if (pending) await replay(pending);
     }
     if (waiting.size > 0) replaySoon();
   }
@@ -99,7 +114,7 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
     if (isStopped) return;
     timer ??= setTimeout(() => {
       timer = undefined;
-      void replay();
+      void replayAll();
     }, RESCUE_REPLAY_INTERVAL_MS);
   }
 
@@ -147,7 +162,7 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
       for (const pending of found) waiting.set(pending.connectionId, pending);
       if (found.length > 0)
         log.warn({ responses: found.length }, 'rescue file: replaying the responses of an earlier run');
-      await replay();
+      await replayAll();
       return waiting.size === 0;
     },
     replay,
@@ -157,7 +172,7 @@ export function createRescueReplay({ commit, store, rescue, log }: Parts): Rescu
     async stop() {
       isStopped = true;
       clearTimeout(timer);
-      await replay();
+      await replayAll();
     },
   };
 }

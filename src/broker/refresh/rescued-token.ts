@@ -12,7 +12,7 @@ import { refusalOf, unavailable } from './refusals.ts';
 interface Parts {
   store: Pick<Store, 'servedRow'>;
   vault: Pick<Vault, 'decrypt'>;
-  committer: Pick<RefreshCommitter, 'replayRescueFile'>;
+  committer: Pick<RefreshCommitter, 'replayRescued'>;
   concurrentRefreshes: Pick<ConcurrentRefreshes, 'result'>;
   clock: Clock;
 }
@@ -20,7 +20,7 @@ interface Parts {
 /** Tries the commit once more, then serves the token of the response, or what has superseded it. */
 export async function serveRescuedToken(parts: Parts, rescued: PendingCommit): Promise<RefreshResult> {
   const { store, vault, committer, concurrentRefreshes, clock } = parts;
-  await committer.replayRescueFile();
+  await committer.replayRescued(rescued);
   const { connectionId: id, change, held, grant } = rescued;
   const row = await store.servedRow(id);
   if (!row) return refuse({ code: 'not_found', what: 'connection', id });

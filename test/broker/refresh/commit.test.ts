@@ -120,7 +120,7 @@ describe('commit that the store rejects', () => {
     expect(await rescuedResponses()).toEqual([pending]);
     expect(committer.rescuedFor(pending.connectionId)).toEqual(pending);
     expect(committer.rescuedCount()).toBe(1);
-    await committer.replayRescueFile();
+    await committer.replayRescued(pending);
     expect(committer.rescuedCount()).toBe(0);
     expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
     expect(committer.rescuedFor(pending.connectionId)).toBeUndefined();
@@ -137,7 +137,7 @@ describe('commit that the store rejects', () => {
     const committer = committerOn(failing(1), rescue, undefined, 'changes');
     const pending = { ...routine, held: { ...held, keepsValues: true, isRoutine: true } };
     expect(await committer.commit(pending)).toBe('rescued');
-    await committer.replayRescueFile();
+    await committer.replayRescued(pending);
     const generation = held.generation + 1;
     await expect.poll(() => heard).toContainEqual(expect.objectContaining({ kind: 'connection', id, generation }));
   });
@@ -166,6 +166,46 @@ describe('commit that the store rejects', () => {
     await committerOn().recover();
     expect(await tokenOf(pending.connectionId)).toBe(pending.grant.accessToken);
     expect(await rescuedResponses()).toEqual([]);
+  });
+
+  test('is committed for its reader while another one hangs', async () => {
+    const [hanging, pending] = [await aPendingCommit(), { ...(await aPendingCommit()), attempt: 'att_2' }];
+    const never = Promise.withResolvers<never>();
+    const { commitRefresh, ...others } = failing(2);
+    let isDown = true;
+    const committer = committerOn({
+      ...others,
+      commitRefresh: (id, ...given) =>
+        !isDown && id === hanging.connectionId ? never.promise : commitRefresh(id, ...given),
+    });
+    for (const each of [hanging, pending]) expect(await committer.commit(each)).toBe('rescued');
+    isDown = false;
+    const replayed = committer.replayRescued(hanging);
+    await committer.replayRescued(pending);
+    expect(await rescuedResponses()).toEqual([hanging]);
+    never.reject(new StoreError('the connection was cut'));
+    await replayed;
+    expect(committer.rescuedFor(hanging.connectionId)).toEqual(hanging);
+  });
+
+  test('waits although an earlier one of its connection is replayed meanwhile', async () => {
+    const earlier = await aPendingCommit();
+    const removed = Promise.withResolvers<void>();
+    const slow: Rescue = { ...rescue, remove: (attempt) => removed.promise.then(() => rescue.remove(attempt)) };
+    const full = { isSo: true };
+    const commitRefresh: Store['commitRefresh'] = (...given) =>
+      full.isSo ? Promise.reject(new StoreError('disk full')) : store.commitRefresh(...given);
+    const committer = committerOn({ ...failing(0), commitRefresh }, slow);
+    expect(await committer.commit(earlier)).toBe('rescued');
+    full.isSo = false;
+    const replayed = committer.replayRescued(earlier);
+    await expect.poll(() => tokenOf(earlier.connectionId)).toBe(earlier.grant.accessToken);
+    full.isSo = true;
+    const later = { ...(await pendingCommitOf(earlier.connectionId)), attempt: 'att_2' };
+    expect(await committer.commit(later)).toBe('rescued');
+    removed.resolve();
+    await replayed;
+    expect(committer.rescuedFor(later.connectionId)).toEqual(later);
   });
 
   test('is left for as long as a later process cannot commit it', async () => {
@@ -257,7 +297,7 @@ describe('commit that the store rejects', () => {
       grant,
       anEntry,
     );
-    await committer.replayRescueFile();
+    await committer.replayRescued(pending);
     expect(await tokenOf(pending.connectionId)).toBe(grant.accessToken);
     expect(await rescuedResponses()).toEqual([]);
   });
@@ -540,7 +580,7 @@ describe('standby that took the store over without the last commits', () => {
       pending = await pendingCommitOf(connection.id);
       expect(await committer.commit(pending)).toBe('rescued');
     });
-    await committer.replayRescueFile();
+    await committer.replayRescued(pending!);
     expect(await tokenOf(connection.id)).toBe(pending!.grant.accessToken);
     expect(await rescuedResponses()).toEqual([]);
   });
