@@ -24,3 +24,12 @@ it.runIf(isLong)(
     expect(await runScenarios(run)).toEqual([]);
   },
 );
+
+it.runIf(isLong)(
+  'chaos on PostgreSQL without a reuse window: what a cut-off replica has served before it is killed is spent by no other',
+  async ({ expect }) => {
+    const killed = outages.replicaDisconnectedAndKilled(1_500);
+    const run = { windowMs: 0, replicas: 3, connections: 40, perSecond: 100, readers: 6 };
+    expect(await runScenarios({ ...run, scenarios: [killed, killed, killed] })).toEqual([]);
+  },
+);
