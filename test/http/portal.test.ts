@@ -113,6 +113,23 @@ describe('a portal session', () => {
     expect(jar.header(new URL(url))).not.toBe(before);
   });
 
+  test('a second click on its button, before the first answer has come, enters it too, and only there', async () => {
+    const url = String(
+      expectOk(await broker.ask('POST', '/v1/portal-sessions', { owner: newOwner(), return_url: RETURN }), 201).url,
+    );
+    const jar = createCookieJar();
+    const form = formOf(await visit(url, jar));
+    const cookie = jar.header(new URL(url))!;
+    // The browser drops the first answer, with its cookie.
+    const click = () => visit(url, createCookieJar(), { form, headers: { cookie } });
+    const answers = await Promise.all([click(), click()]);
+    answers.push(await visit(url, jar, { form }));
+    expect(answers.map(({ location }) => location)).toEqual(Array(3).fill('/connect/portal'));
+    expect((await visit(`${broker.url}/connect/portal`, jar)).status).toBe(200);
+    // Neither the link nor its form is of use in another browser.
+    expect((await visit(url, createCookieJar(), { form })).status).toBe(410);
+  });
+
   test('disconnects after a question, once, and says so', async () => {
     const owner = newOwner();
     const id = await named(owner);

@@ -17,7 +17,7 @@ import {
 import type { Clock, EndedConsoleSessions, Store } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { CallerCache } from '../cache/index.ts';
-import { digest, newId, newSecret } from '../secrets/index.ts';
+import { derivedSecret, digest, newId, newSecret } from '../secrets/index.ts';
 
 /** What is known of a browser's request before it is known who sends it. */
 export type ConsoleVisit = Pick<Call, 'address' | 'requestId' | 'client'>;
@@ -45,9 +45,13 @@ export interface ConsoleSessions {
   createLink(call: Call, role: ConsoleRole): Promise<{ secret: string; session: ConsoleSession } | Refusal>;
   /** Whether a link can still be opened. It does not open it. */
   isLink(secret: string): Promise<boolean>;
-  /** The session that the browser had before ends. Undefined: it has been opened, or its time is over. */
+  /**
+   * The session that the browser had before ends. Undefined: it has been opened, or its time is over. `page`: a secret of the
+   * page with the button; the same page again opens the same session, since a second click drops the answer to the first.
+   */
   openLink(
     secret: string,
+    page: string,
     visit: ConsoleVisit,
     before: ConsoleSession | undefined,
   ): Promise<OpenedConsoleSession | undefined>;
@@ -108,8 +112,11 @@ export function createConsoleSessions(parts: Parts): ConsoleSessions {
     const found = await store.consoleSession(digest(secret));
     return found && found.openedAt === null && found.expiresAt > clock.now() && isVouchedFor(found) ? found : undefined;
   };
-  function opened(session: Omit<ConsoleSession, 'digest' | 'openedAt' | 'lastSeenAt' | 'expiresAt' | 'mac'>) {
-    const [secret, now] = [newSecret(), clock.now()];
+  function opened(
+    session: Omit<ConsoleSession, 'digest' | 'openedAt' | 'lastSeenAt' | 'expiresAt' | 'mac'>,
+    secret = newSecret(),
+  ) {
+    const now = clock.now();
     const times = { openedAt: now, lastSeenAt: now, expiresAt: now + CONSOLE_SESSION_TTL_MS };
     return { secret, session: { ...session, digest: digest(secret), ...times } };
   }
@@ -150,14 +157,19 @@ export function createConsoleSessions(parts: Parts): ConsoleSessions {
 
     isLink: async (secret) => (await link(secret)) !== undefined,
 
-    async openLink(secret, visit, before) {
+    async openLink(secret, page, visit, before) {
+      const own = derivedSecret('console', secret, page);
       const found = await link(secret);
-      if (!found) return undefined;
-      const { mac: _, ...known } = found;
-      const begun = opened({ ...known, address: visit.address });
-      const detail = `${found.id} ${found.role}`;
-      const audit = access.record(by(begun.session, visit), 'console_session.opened', { detail });
-      return (await store.openConsoleLink(begun.session, audit, before?.id)) ? begun : undefined;
+      if (found) {
+        const { mac: _, ...known } = found;
+        const begun = opened({ ...known, address: visit.address }, own);
+        const detail = `${found.id} ${found.role}`;
+        const audit = access.record(by(begun.session, visit), 'console_session.opened', { detail });
+        if (await store.openConsoleLink(begun.session, audit, before?.id)) return begun;
+      }
+      const session = await store.consoleSession(digest(own));
+      const isRecent = session && session.createdAt + CONSOLE_LINK_TTL_MS > clock.now();
+      return isRecent && (await lasts(session)) ? { session, secret: own } : undefined;
     },
 
     async open(user, visit, before) {

@@ -10,7 +10,7 @@ import { type Clock, type Store, StoreError, type Vault } from '../../ports/inde
 import type { Access, Call } from '../audit/index.ts';
 import type { ConnectSessions, Revoker } from '../connections/index.ts';
 import type { Targets } from '../integrations/index.ts';
-import { digest, newSecret } from '../secrets/index.ts';
+import { derivedSecret, digest, newSecret } from '../secrets/index.ts';
 import type { OwnerCalls } from './owner-calls.ts';
 import { portalContext } from './portal-sessions.ts';
 
@@ -57,7 +57,7 @@ export type PortalStep =
 export interface PortalPages {
   /** The link is opened: by its reader, or by a preview. Binds nothing. */
   open(secret: string, request: PortalRequest): Promise<PortalStep>;
-  /** The form of the link's page: gives the session to this browser, once. */
+  /** The form of the link's page: gives the session to this browser, once. The same form again gives it the same cookie. */
   enter(secret: string, request: PortalRequest, token: string | undefined): Promise<PortalStep>;
   /** `outcome`: as a connect session has come back. */
   show(request: PortalRequest, page: { after: string | undefined; outcome: URLSearchParams }): Promise<PortalStep>;
@@ -189,19 +189,20 @@ export function createPortalPages(parts: PortalPageParts & { owners: OwnerCalls 
       if (!session) return ended;
       const { id, owner } = session;
       const { cookie: shownTo } = request;
-      if (session.browserDigest !== null)
-        return (await ofBrowser(request))?.id === id ? { kind: 'back', notice: null } : ended;
       if (shownTo === undefined || token !== formToken('enter', id, shownTo)) return this.open(secret, request);
-      // Another one than the page's: what was there before is no session (session fixation).
-      const cookie = newSecret();
+      // Another one than the page's: what was there before is no session (session fixation). The same for the same page: after
+      // Stop or a second click, the browser has not got the first answer.
+      const cookie = derivedSecret('portal', secret, shownTo);
       const browserDigest = digest(cookie);
       const content = vault.encrypt(JSON.stringify({ ...session, browserDigest }), portalContext(id));
       const expiresAt = clock.now() + PORTAL_SESSION_TTL_MS;
       const subject = { integration: '*', owner, detail: id };
       const by = access.recordBrowser(request, 'portal_session.entered', subject);
-      return (await store.enterPortalSession(id, { browserDigest, content, expiresAt }, by))
-        ? { kind: 'entered', cookie }
-        : ended;
+      const isIn =
+        (session.browserDigest === null &&
+          (await store.enterPortalSession(id, { browserDigest, content, expiresAt }, by))) ||
+        (await ofBrowser({ ...request, cookie }))?.id === id;
+      return isIn ? { kind: 'entered', cookie } : ended;
     },
 
     async show(request, { after, outcome }) {

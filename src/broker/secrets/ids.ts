@@ -64,6 +64,10 @@ export const firstId = (prefix: IdPrefix, at: number): string =>
 /** 256 random bits, base64url. */
 export const newSecret = (): string => randomBytes(32).toString('base64url');
 
+/** A secret that follows from others, which only one browser has: a request that is sent twice makes it once. */
+export const derivedSecret = (purpose: string, ...secrets: string[]): string =>
+  hash('sha256', [purpose, ...secrets].join(' '), 'base64url');
+
 /** SHA-256, hex. For secrets of 256 random bits, which a slow digest would not make safer. */
 export const digest = (secret: string): string => hash('sha256', secret, 'hex');
 

@@ -2,7 +2,7 @@
 // Functions without state.
 
 export { isMistyped, isSessionToken, newCallerKey, newSessionToken } from './caller-keys.ts';
-export { digest, firstId, isSameSecret, newId, newIdAt, newSecret } from './ids.ts';
+export { derivedSecret, digest, firstId, isSameSecret, newId, newIdAt, newSecret } from './ids.ts';
 export {
   callerKeyRow,
   callerRow,

@@ -1,10 +1,13 @@
 // Signing in to the console and out of it: by the OpenID integration of the configuration, or by a link.
 import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
 import { html } from 'hono/html';
 import type { Console, ConsoleVisit, SignInFailure } from '../../broker/console/index.ts';
 import { signInTag } from '../../broker/console/index.ts';
+import { newSecret } from '../../broker/secrets/index.ts';
 import type { ConsoleSession } from '../../domain/console.ts';
-import { boundedPairs } from '../middleware/form.ts';
+import { secretIn } from '../middleware/cookie-scope.ts';
+import { boundedPairs, isForm } from '../middleware/form.ts';
 import { isFromElsewhere, isNoNavigation } from '../middleware/navigation.ts';
 import type { PlainSite } from '../pages/layout.ts';
 import type { ConsoleCookies } from './cookies.ts';
@@ -24,6 +27,11 @@ const FAILURES: Record<SignInFailure | 'link_over' | 'signed_out' | 'link_again'
     'What destroys something wants a sign-in of the last ten minutes. You came with a link: make another one (valetkey console link), open it, and try again.',
   signed_out: 'You are signed out.',
 };
+
+/** The secret of a link's page, which its form has and nothing else. */
+const PAGE_FIELD = 'page';
+/** Bytes. */
+const LINK_FORM_LIMIT = 1_024;
 
 interface Parts {
   console: Console;
@@ -105,12 +113,15 @@ export function signInRoutes({ console: { sessions, signIn }, cookies, site }: P
     if (!(await sessions.isLink(c.req.param('secret')))) return c.redirect(entrance('', 'link_over'), 303);
     const body = html`
       <p>This link signs you in, once.</p>
-      <form method="post"><button class="button">Open the console</button></form>`;
+      <form method="post"><input type="hidden" name="${PAGE_FIELD}" value="${newSecret()}"><button class="button">Open the console</button></form>`;
     return c.html(entrancePage(site, { title: 'Open the console', body }));
   });
-  routes.post('/console/link/:secret', async (c) => {
+  const bounded = bodyLimit({ maxSize: LINK_FORM_LIMIT, onError: (c) => c.redirect(entrance(''), 303) });
+  routes.post('/console/link/:secret', bounded, async (c) => {
     if (isFromElsewhere((name) => c.req.header(name))) return c.redirect(entrance(''), 303);
-    const opened = await sessions.openLink(c.req.param('secret'), visitOf(c), await current(c));
+    const form = isForm(c.req.header('content-type')) ? boundedPairs(await c.req.text()) : undefined;
+    const page = secretIn(form?.get(PAGE_FIELD) ?? undefined) ?? newSecret();
+    const opened = await sessions.openLink(c.req.param('secret'), page, visitOf(c), await current(c));
     if (!opened) return c.redirect(entrance('', 'link_over'), 303);
     cookies.setSession(c, opened.secret);
     return c.redirect(at(''), 303);

@@ -259,6 +259,22 @@ describe('console: sign-in', () => {
     expect(browser.cookies.get('valetkey-console')).not.toBe(before);
   });
 
+  it('a second click on the button of a link, before the first answer has come, signs in too, and only there', async () => {
+    const { pathname } = new URL(String((await link()).url));
+    const browser = consoleBrowser(broker.url);
+    const { html } = await browser.get(pathname);
+    const page = /name="page" value="([\w-]{43})"/.exec(html)![1]!;
+    // The browser drops the first answer, with its cookie.
+    const clicks = [consoleBrowser(broker.url), consoleBrowser(broker.url), browser];
+    const [first, second] = await Promise.all(clicks.slice(0, 2).map((one) => one.post(pathname, { page })));
+    const third = await browser.post(pathname, { page });
+    expect([first, second, third].map((one) => one!.url.pathname)).toEqual(Array(3).fill('/console'));
+    const elsewhere = await consoleBrowser(broker.url).post(pathname, { page: 'A'.repeat(43) });
+    expect(elsewhere.text).toContain('opened before');
+    await browser.post('/console/sign-out');
+    expect((await browser.post(pathname, { page })).text).toContain('opened before');
+  });
+
   it('a session ends when another provider signs in', async () => {
     late = 0;
     const { browser } = await signIn('ada');
