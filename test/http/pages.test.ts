@@ -33,6 +33,7 @@ const form = (over: Partial<Parameters<typeof confirmPage>[1]> = {}, at = site) 
     fields: { subdomain: field(), region: field({ title: 'Region', optional: true, default: 'eu' }) },
     values: {},
     issues: [],
+    lacksCookie: false,
     ...over,
   });
 

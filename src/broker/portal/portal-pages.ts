@@ -36,7 +36,8 @@ export type PortalNotice = { kind: 'reconnected' | 'disconnected'; provider: str
 
 /** What the browser is shown. `token`: of the forms of the page. */
 export type PortalStep =
-  | { kind: 'welcome'; displayOwner: string | null; token: string; cookie: string }
+  /** `lacksCookie`: its form has been posted by a browser that has not kept the cookie of the page. */
+  | { kind: 'welcome'; displayOwner: string | null; lacksCookie: boolean; token: string; cookie: string }
   /** The browser has the session from now on. */
   | { kind: 'entered'; cookie: string }
   | {
@@ -173,15 +174,18 @@ export function createPortalPages(parts: PortalPageParts & { owners: OwnerCalls 
     return done instanceof Refusal ? { status: 'error' } : { status: 'success', connection_id: done.connectionId };
   }
 
+  async function welcome(session: PortalSession, request: PortalRequest, lacksCookie: boolean): Promise<PortalStep> {
+    if (session.browserDigest !== null)
+      return (await ofBrowser(request))?.id === session.id ? { kind: 'back', notice: null } : ended;
+    const cookie = request.cookie ?? newSecret();
+    const { displayOwner } = session;
+    return { kind: 'welcome', displayOwner, lacksCookie, token: formToken('enter', session.id, cookie), cookie };
+  }
+
   return {
     async open(secret, request) {
       const session = await ofLink(secret, request);
-      if (!session) return ended;
-      if (session.browserDigest !== null)
-        return (await ofBrowser(request))?.id === session.id ? { kind: 'back', notice: null } : ended;
-      const cookie = request.cookie ?? newSecret();
-      const { displayOwner } = session;
-      return { kind: 'welcome', displayOwner, token: formToken('enter', session.id, cookie), cookie };
+      return session ? welcome(session, request, false) : ended;
     },
 
     async enter(secret, request, token) {
@@ -189,7 +193,8 @@ export function createPortalPages(parts: PortalPageParts & { owners: OwnerCalls 
       if (!session) return ended;
       const { id, owner } = session;
       const { cookie: shownTo } = request;
-      if (shownTo === undefined || token !== formToken('enter', id, shownTo)) return this.open(secret, request);
+      if (shownTo === undefined || token !== formToken('enter', id, shownTo))
+        return welcome(session, request, shownTo === undefined && token !== undefined);
       // Another one than the page's: what was there before is no session (session fixation). The same for the same page: after
       // Stop or a second click, the browser has not got the first answer.
       const cookie = derivedSecret('portal', secret, shownTo);

@@ -4,7 +4,7 @@ import { html } from 'hono/html';
 import type { AskedCredentials } from '../../broker/connections/index.ts';
 import type { InputIssue } from '../../domain/errors.ts';
 import type { ParamField } from '../../domain/fields.ts';
-import { credentialField, formField, paramField, summary } from './fields.ts';
+import { cookieNotice, credentialField, formField, paramField, summary } from './fields.ts';
 import { type Html, layout, type Site } from './layout.ts';
 import { CHOICE_FIELD, TOKEN_FIELD } from './retry.ts';
 import { shownName } from './shown-name.ts';
@@ -26,6 +26,8 @@ export interface ConfirmView {
   asked?: AskedCredentials | undefined;
   /** The integration that was chosen among several; null: there was nothing to choose. */
   choice?: string | null | undefined;
+  /** The form came without the cookie of the page. */
+  lacksCookie: boolean;
 }
 
 export function confirmPage(site: Site, view: ConfirmView): Html {
@@ -39,7 +41,7 @@ export function confirmPage(site: Site, view: ConfirmView): Html {
   );
   const fields = [...params, ...secrets];
   const trouble = asked?.trouble && worded(troubleText(site, asked.trouble), { provider });
-  const isWrong = issues.length > 0 || trouble != null;
+  const isWrong = issues.length > 0 || trouble != null || view.lacksCookie;
   const lead = asked ? credentials : confirm;
   return layout(site, {
     title: isWrong ? worded(texts.form.error, { message: heading }) : heading,
@@ -48,7 +50,7 @@ export function confirmPage(site: Site, view: ConfirmView): Html {
         <h1>${heading}</h1>
         ${leadOf(lead, displayOwner, { app, provider })}
         <p>${worded(confirm.caution, { app })}</p>
-        ${summary(site, issues, fields, trouble ?? undefined)}
+        ${view.lacksCookie ? cookieNotice(site) : ''}${summary(site, issues, fields, trouble ?? undefined)}
         <form method="post" action="${action}" novalidate>
           <input type="hidden" name="${TOKEN_FIELD}" value="${token}">
           ${choice ? html`<input type="hidden" name="${CHOICE_FIELD}" value="${choice}">` : ''}
@@ -72,10 +74,11 @@ export interface PickerView {
   token: string;
   displayOwner: string | null;
   choices: readonly { integration: string; provider: string }[];
+  lacksCookie: boolean;
 }
 
 /** The page of a session with several integrations. Each choice is a button: it confirms, too. */
-export function pickerPage(site: Site, { action, token, displayOwner, choices }: PickerView): Html {
+export function pickerPage(site: Site, { action, token, displayOwner, choices, lacksCookie }: PickerView): Html {
   const { appName: app, texts } = site;
   const { picker, confirm } = texts;
   const heading = worded(picker.heading, { app });
@@ -84,7 +87,7 @@ export function pickerPage(site: Site, { action, token, displayOwner, choices }:
     body: html`
       <div class="part">
         <h1>${heading}</h1>
-        ${leadOf(picker, displayOwner, { app })}
+        ${lacksCookie ? cookieNotice(site) : ''}${leadOf(picker, displayOwner, { app })}
         <p>${worded(confirm.caution, { app })}</p>
         <form method="post" action="${action}">
           <input type="hidden" name="${TOKEN_FIELD}" value="${token}">

@@ -92,6 +92,10 @@ function issueText(site: Site, { title, example, options, value, kind }: FormFie
   return filled(isMissing ? form.requiredExample : form.invalidExample, { field, example: english(site, shown) });
 }
 
+/** Why the page is shown again to a browser that keeps no cookies. */
+export const cookieNotice = ({ texts }: Site): Html =>
+  html`<div class="summary" role="alert"><p>${texts.form.noCookie}</p></div>`;
+
 /** Everything that is wrong, focused when the page is shown. `trouble`: what concerns all fields. */
 export function summary(
   site: Site,

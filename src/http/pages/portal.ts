@@ -1,6 +1,7 @@
 // The pages on which owners see, renew and end their own connections.
 import { html } from 'hono/html';
 import type { PortalConnection, PortalNotice, PortalStep } from '../../broker/portal/index.ts';
+import { cookieNotice } from './fields.ts';
 import { type Html, layout, type Site } from './layout.ts';
 import { TOKEN_FIELD } from './retry.ts';
 import { shownName } from './shown-name.ts';
@@ -11,7 +12,7 @@ type Step<K extends PortalStep['kind']> = Omit<Extract<PortalStep, { kind: K }>,
 /** The page of the link: what it opens, and a button. Opening it binds nothing. */
 export function portalWelcomePage(
   site: Site,
-  { action, token, displayOwner }: Pick<Step<'welcome'>, 'token' | 'displayOwner'> & { action: string },
+  { action, token, displayOwner, lacksCookie }: Omit<Step<'welcome'>, 'cookie'> & { action: string },
 ): Html {
   const { appName: app, texts } = site;
   const { portal, stub } = texts;
@@ -20,7 +21,7 @@ export function portalWelcomePage(
     body: html`
       <div class="part">
         <h1>${portal.heading}</h1>
-        <p class="lead">${worded(portal.welcome, { app })}</p>
+        ${lacksCookie ? cookieNotice(site) : ''}<p class="lead">${worded(portal.welcome, { app })}</p>
         <p>${worded(portal.caution, { app })}</p>
         <form method="post" action="${action}">
           ${hidden(token)}

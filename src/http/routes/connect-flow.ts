@@ -183,12 +183,10 @@ export function browserRoutes({ connectFlow, publicUrl, browserPages, themes }: 
       case 'redirect':
         return c.redirect(step.url, seeOther);
       case 'confirm': {
-        const { provider: providerName, displayOwner, fields, values, issues, token, asked, choice } = step;
-        const action = linkOf(c);
         allowFormToLeadAway(c);
-        const view = { action, token, providerName, displayOwner, fields, values, issues, asked, choice };
+        const { provider: providerName, asked } = step;
         const status = asked?.trouble === 'unavailable' ? 503 : step.isAgain ? 400 : 200;
-        return c.html(confirmPage(site, view), status);
+        return c.html(confirmPage(site, { ...step, providerName, action: linkOf(c) }), status);
       }
       case 'choose': {
         allowFormToLeadAway(c);

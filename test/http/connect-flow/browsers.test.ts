@@ -67,6 +67,28 @@ const isBound = (id: string): boolean =>
     id,
   )[0]?.browser_digest !== null;
 
+const NO_COOKIE = 'Allow cookies for this site';
+
+test.each([
+  ['a link', {}, {}],
+  [
+    'a link with a choice',
+    { integration: undefined, integrations: ['acme', 'other'] },
+    { 'chosen-integration': 'acme' },
+  ],
+])('a browser that keeps no cookies is told so by %s, which still works', async (_, wanted, choice) => {
+  const { url, id } = await createConnectSession(broker, wanted);
+  const first = await visit(url);
+  expect(first.text).not.toContain(NO_COOKIE);
+  const again = await visit(url, createCookieJar(), { form: { ...formOf(first), ...choice } });
+  expect([again.status, again.text.includes(NO_COOKIE), isBound(id)]).toEqual([400, true, false]);
+  // A form of another site has no cookie either: nothing is wrong with the browser.
+  const elsewhere = await visit(url, createCookieJar(), { form: formOf(first), headers: NAVIGATION });
+  expect([elsewhere.status, elsewhere.text.includes(NO_COOKIE)]).toEqual([400, false]);
+  const jar = createCookieJar();
+  expect((await visit(url, jar, { form: { ...formOf(await visit(url, jar)), ...choice } })).status).toBe(303);
+});
+
 /** Confirms the link's page, consents, and returns the callback's URL. */
 async function consent(url: string, jar: CookieJar): Promise<string> {
   const page = await openLink(url, jar);

@@ -77,7 +77,7 @@ export function createOpen(parts: FlowParts) {
     // Before anything is shown or fails for this session. `beginFlow` decides when two browsers come at once.
     if (stored.browserDigest !== null && !isBoundTo(stored, request)) return refused('other_browser');
     const integration = chosenBy(stored, form);
-    if (integration === undefined) return choose(stored, request);
+    if (integration === undefined) return choose(stored, request, form);
     const session = { ...stored, integration };
     request.about?.(session);
     const found = await targets.find(integration);
@@ -121,6 +121,7 @@ export function createOpen(parts: FlowParts) {
         asked: isCode(auth) ? undefined : { ...askedCredentials(found), trouble },
         choice: session.integrations === null ? null : integration,
         isAgain: !isFirst,
+        lacksCookie: isNew && isOurForm(form),
         token: formToken('confirm', session, cookie.secret),
         ...set,
       };
@@ -139,7 +140,7 @@ export function createOpen(parts: FlowParts) {
   }
 
   /** The page of a session of several integrations; those that are not there any more are left out. */
-  async function choose(session: ConnectSession, request: BrowserRequest): Promise<ConnectStep> {
+  async function choose(session: ConnectSession, request: BrowserRequest, form?: SubmittedForm): Promise<ConnectStep> {
     const { isNew, ...cookie } = cookieFor(session, request);
     const found = await Promise.all((session.integrations ?? []).map((id) => targets.find(id)));
     const choices = found.flatMap((one) =>
@@ -154,8 +155,9 @@ export function createOpen(parts: FlowParts) {
       return { integration, provider: isOnly ? provider : `${provider} (${integration})` };
     });
     const { displayOwner } = session;
+    const lacksCookie = isNew && isOurForm(form);
     const token = formToken('confirm', session, cookie.secret);
-    return { kind: 'choose', displayOwner, choices: named, token, ...(isNew && { cookie }) };
+    return { kind: 'choose', displayOwner, choices: named, lacksCookie, token, ...(isNew && { cookie }) };
   }
 
   /** The session is of the integration that was chosen from now on. False: it has ended meanwhile. */
@@ -205,6 +207,9 @@ export function createOpen(parts: FlowParts) {
     return step === 'gone' ? outcomeOf(session, request) : step;
   }
 }
+
+/** One of another site has no token. */
+const isOurForm = (form: SubmittedForm | undefined): boolean => form?.token !== undefined;
 
 const without = <T>(names: object, all: Record<string, T>): Record<string, T> =>
   Object.fromEntries(Object.entries(all).filter(([name]) => !Object.hasOwn(names, name)));

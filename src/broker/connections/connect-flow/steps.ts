@@ -59,6 +59,8 @@ export interface ConfirmStep {
   choice: string | null;
   /** The form has been posted, and is shown again. */
   isAgain: boolean;
+  /** It has been posted by a browser that has not kept the cookie of the page. */
+  lacksCookie: boolean;
   /** To be posted with the form: shows that this browser was shown the page. */
   token: string;
   cookie?: BrowserCookie;
@@ -88,6 +90,7 @@ export interface ChooseStep {
   kind: 'choose';
   displayOwner: string | null;
   choices: readonly { integration: string; provider: string }[];
+  lacksCookie: boolean;
   token: string;
   cookie?: BrowserCookie;
 }

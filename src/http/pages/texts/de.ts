@@ -11,6 +11,8 @@ export const de: Texts = {
     example: 'Zum Beispiel {example}.',
     error: 'Fehler: {message}',
     check: 'Bitte prüfen Sie Ihre Eingaben',
+    noCookie:
+      'Ihr Browser hat das Cookie dieser Seite nicht gesendet, und ohne es geht es nicht weiter. Erlauben Sie Cookies für diese Website, und versuchen Sie es erneut.',
     required: '{field}: Diese Angabe fehlt',
     invalid: '{field}: Diese Angabe ist ungültig',
     requiredExample: '{field}: Diese Angabe fehlt, zum Beispiel {example}',

@@ -9,6 +9,8 @@ export const en = {
     example: 'For example {example}.',
     error: 'Error: {message}',
     check: 'Please check what you entered',
+    noCookie:
+      'Your browser has not sent the cookie of this page, and nothing works without it. Allow cookies for this site, and try again.',
     required: '{field} is required',
     invalid: 'not a valid {field}',
     requiredExample: '{field} is required, for example {example}',

@@ -11,6 +11,8 @@ export const es: Texts = {
     example: 'Por ejemplo: {example}.',
     error: 'Error: {message}',
     check: 'Revise los datos introducidos',
+    noCookie:
+      'Su navegador no ha enviado la cookie de esta página, y sin ella no se puede continuar. Permita las cookies de este sitio e inténtelo de nuevo.',
     required: '{field}: este dato es obligatorio',
     invalid: '{field}: este dato no es válido',
     requiredExample: '{field}: este dato es obligatorio; por ejemplo, {example}',

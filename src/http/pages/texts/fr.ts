@@ -12,6 +12,8 @@ export const fr: Texts = {
     example: 'Par exemple\u00a0: {example}.',
     error: 'Erreur\u00a0: {message}',
     check: 'Veuillez vérifier votre saisie',
+    noCookie:
+      'Votre navigateur n’a pas envoyé le cookie de cette page, sans lequel il est impossible de continuer. Autorisez les cookies de ce site, puis réessayez.',
     required: '{field}\u00a0: ce champ est obligatoire',
     invalid: '{field}\u00a0: la valeur saisie n’est pas valide',
     requiredExample: '{field}\u00a0: ce champ est obligatoire, par exemple {example}',

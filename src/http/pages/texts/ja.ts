@@ -11,6 +11,8 @@ export const ja: Texts = {
     example: '例: {example}',
     error: 'エラー: {message}',
     check: '入力内容をご確認ください',
+    noCookie:
+      'このページの Cookie がブラウザーから送信されなかったため、続行できません。このサイトの Cookie を許可して、もう一度お試しください。',
     required: '{field} を入力してください',
     invalid: '{field} が正しくありません',
     requiredExample: '{field} を入力してください（例: {example}）',

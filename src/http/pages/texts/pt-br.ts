@@ -11,6 +11,8 @@ export const ptBr: Texts = {
     example: 'Por exemplo: {example}.',
     error: 'Erro: {message}',
     check: 'Verifique o que você informou',
+    noCookie:
+      'Seu navegador não enviou o cookie desta página, e sem ele não é possível continuar. Permita os cookies deste site e tente novamente.',
     required: '{field}: este campo é obrigatório',
     invalid: '{field}: este valor não é válido',
     requiredExample: '{field}: este campo é obrigatório; por exemplo, {example}',
