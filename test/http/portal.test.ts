@@ -4,7 +4,16 @@ import { type CookieJar, createCookieJar } from '../../demo/browser.ts';
 import type { Json, TestBroker } from '../support/broker.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
-import { connect, formOf, newOwner, type Page, putIntegrationAt, visit } from '../support/owner-browser.ts';
+import {
+  connect,
+  connectionOf,
+  createConnectSession,
+  formOf,
+  newOwner,
+  type Page,
+  putIntegrationAt,
+  visit,
+} from '../support/owner-browser.ts';
 
 const RETURN = 'http://127.0.0.1:9/settings';
 
@@ -170,6 +179,41 @@ describe('a portal session', () => {
     expect((await visit(back.location!, portal.jar)).text).toContain('role="status"');
     expect(await connection(id)).toMatchObject({ status: 'active', generation: 2 });
     expect(await entries(owner, 'connect_session.created')).toMatchObject([{ actor: 'browser' }]);
+  });
+
+  test('says why an account was not connected, in the language of the owner, and of their own sessions alone', async () => {
+    const owner = newOwner();
+    const link = await createConnectSession(broker, { owner });
+    await connect(broker, link.url, { login: owner });
+    const { id } = await connectionOf(broker, link);
+    const portal = await entered({ owner, ui_locales: 'de' });
+    const outcome = async (walk: { login?: string; cancel?: boolean }) => {
+      const { location } = await portal.act(`/connections/${id}/reconnect`);
+      return (await connect(broker, location!, { jar: portal.jar, ...walk })).location!;
+    };
+    expect((await visit(await outcome({ cancel: true }), portal.jar)).text).toContain('Sie haben abgebrochen.');
+    const other = await outcome({ login: 'someone-else' });
+    expect(other).toContain('error=identity_mismatch');
+    expect((await visit(other, portal.jar)).text).toContain('mit einem anderen Konto angemeldet');
+    // What the query says is not repeated, nor how the session of someone else has ended.
+    const stranger = await entered({ ui_locales: 'de' });
+    const told = await visit(other, stranger.jar);
+    expect([told.status, told.text.includes('Das Konto wurde nicht verbunden.')]).toEqual([200, true]);
+    expect((await portal.show('?status=error&error=identity_mismatch')).text).toContain(
+      'Das Konto wurde nicht verbunden.',
+    );
+  });
+
+  test('a connection that is revoked while its page is open: the page shows what is left, and says that it is gone', async () => {
+    const owner = newOwner();
+    const id = await named(owner);
+    const portal = await entered({ owner });
+    const form = formOf(await portal.show());
+    expectOk(await broker.ask('DELETE', `/v1/connections/${id}`));
+    expect((await portal.show(`/connections/${id}`)).location).toBe('/connect/portal');
+    expect((await portal.act(`/connections/${id}/disconnect`, form)).location).toBe('/connect/portal');
+    const gone = await portal.act(`/connections/${id}/reconnect`, form);
+    expect([gone.status, gone.text.includes('connection_gone (410)')]).toEqual([410, true]);
   });
 
   test('where the integration requires the finish, the page finishes it: it knows whose it is', async () => {

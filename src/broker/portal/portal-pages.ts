@@ -32,7 +32,10 @@ export interface PortalConnection {
   createdAt: number;
 }
 
-export type PortalNotice = { kind: 'reconnected' | 'disconnected'; provider: string } | { kind: 'not_reconnected' };
+export type PortalNotice =
+  | { kind: 'reconnected' | 'disconnected'; provider: string }
+  /** `error`: why, as the pages of the connect flow explain it; null: it is not known. */
+  | { kind: 'not_reconnected'; failure: { error: string; provider: string } | null };
 
 /** What the browser is shown. `token`: of the forms of the page. */
 export type PortalStep =
@@ -52,7 +55,11 @@ export type PortalStep =
   | { kind: 'redirect'; url: string }
   /** To the page, which is told with this query what has become of it. */
   | { kind: 'back'; notice: Record<string, string> | null }
-  | { kind: 'refused'; error: 'portal_ended' | 'not_found' | 'integration_misconfigured'; provider: string | null };
+  | {
+      kind: 'refused';
+      error: 'portal_ended' | 'not_found' | 'connection_gone' | 'integration_misconfigured';
+      provider: string | null;
+    };
 
 /** Each rejects with `StoreError`. */
 export interface PortalPages {
@@ -62,7 +69,7 @@ export interface PortalPages {
   enter(secret: string, request: PortalRequest, token: string | undefined): Promise<PortalStep>;
   /** `outcome`: as a connect session has come back. */
   show(request: PortalRequest, page: { after: string | undefined; outcome: URLSearchParams }): Promise<PortalStep>;
-  /** The page that asks whether to disconnect it. */
+  /** The page that asks whether to disconnect it; back, if there is nothing to disconnect any more. */
   ask(id: string, request: PortalRequest): Promise<PortalStep>;
   disconnect(id: string, request: PortalRequest, token: string | undefined): Promise<PortalStep>;
   reconnect(id: string, request: PortalRequest, token: string | undefined): Promise<PortalStep>;
@@ -71,7 +78,7 @@ export interface PortalPages {
 export interface PortalPageParts {
   store: Pick<
     Store,
-    'portalSessionBySecret' | 'portalSessionOfBrowser' | 'enterPortalSession' | 'connection' | 'connections'
+    'portalSessionBySecret' | 'portalSessionOfBrowser' | 'enterPortalSession' | 'connection' | 'connections' | 'session'
   >;
   vault: Pick<Vault, 'encrypt' | 'decrypt'>;
   targets: Pick<Targets, 'find'>;
@@ -113,7 +120,7 @@ export function createPortalPages(parts: PortalPageParts & { owners: OwnerCalls 
   const isFormOf = ({ id }: PortalSession, { cookie }: PortalRequest, token: string | undefined): boolean =>
     cookie !== undefined && token === formToken('page', id, cookie);
 
-  async function providerOf({ integration }: Connection): Promise<string> {
+  async function providerOf({ integration }: Pick<Connection, 'integration'>): Promise<string> {
     const found = await targets.find(integration);
     return found instanceof Refusal ? integration : found.provider.name;
   }
@@ -148,10 +155,20 @@ export function createPortalPages(parts: PortalPageParts & { owners: OwnerCalls 
     return { connections: found, next: after ?? null };
   }
 
-  /** Only of a connection that is the owner's: a link of someone else cannot have the page say anything. */
+  /** Why a connect session of this owner has connected nothing. */
+  async function failureOf(session: PortalSession, id: string) {
+    const failed = await store.session(id);
+    const error = failed?.pageError ?? failed?.error;
+    return failed && error && owners.permits(session, failed) ? { error, provider: await providerOf(failed) } : null;
+  }
+
+  /** Only of what is the owner's: a link of someone else cannot have the page say anything. */
   async function noticeOf(session: PortalSession, outcome: URLSearchParams): Promise<PortalNotice | null> {
     const status = outcome.get('status');
-    if (status === 'error') return { kind: 'not_reconnected' };
+    if (status === 'error') {
+      const failure = await failureOf(session, outcome.get('connect_session_id') ?? '');
+      return { kind: 'not_reconnected', failure };
+    }
     if (status !== 'success' && status !== 'disconnected') return null;
     const connection = await store.connection(outcome.get('connection_id') ?? '');
     if (!connection || !owners.permits(session, connection)) return null;
@@ -228,7 +245,8 @@ export function createPortalPages(parts: PortalPageParts & { owners: OwnerCalls 
       const one = connection && (await shown(connection));
       return one
         ? { kind: 'confirm', connection: one, token: formToken('page', session.id, request.cookie ?? '') }
-        : notFound;
+        : // It was shown on a page that is no longer up to date.
+          { kind: 'back', notice: null };
     },
 
     async disconnect(id, request, token) {
@@ -246,7 +264,7 @@ export function createPortalPages(parts: PortalPageParts & { owners: OwnerCalls 
       const session = await ofBrowser(request);
       if (!session) return ended;
       const connection = await ownConnection(session, id);
-      if (!connection) return notFound;
+      if (!connection) return { kind: 'refused', error: 'connection_gone', provider: null };
       if (!isFormOf(session, request, token)) return { kind: 'back', notice: null };
       const found = await targets.find(connection.integration);
       if (found instanceof Refusal)

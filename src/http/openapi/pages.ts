@@ -109,11 +109,12 @@ export const PORTAL_ANSWERS = {
   },
   ask: {
     200: { ...page, description: 'A page that asks whether to disconnect the account' },
-    ...refusals('not_found', ...portalFailures),
+    303: toPortal,
+    ...refusals(...portalFailures),
   },
   act: {
     303: { description: 'A redirect to the page of the connections, or to a connect session', headers: LOCATION },
-    ...refusals('not_found', 'integration_misconfigured', ...portalFailures),
+    ...refusals('not_found', 'connection_gone', 'integration_misconfigured', ...portalFailures),
     400: asked,
   },
 };

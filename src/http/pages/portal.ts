@@ -3,6 +3,7 @@ import { html } from 'hono/html';
 import type { PortalConnection, PortalNotice, PortalStep } from '../../broker/portal/index.ts';
 import { cookieNotice } from './fields.ts';
 import { type Html, layout, type Site } from './layout.ts';
+import { browserMessage } from './messages.ts';
 import { TOKEN_FIELD } from './retry.ts';
 import { shownName } from './shown-name.ts';
 import { type Texts, worded } from './texts/index.ts';
@@ -40,11 +41,11 @@ export function portalPage(site: Site, { connections, token, next, returnUrl, no
   const { portal } = texts;
   const more = next === null ? undefined : `${base}/connect/portal?after=${encodeURIComponent(next)}`;
   return layout(site, {
-    title: notice ? noticeText(portal, notice) : portal.heading,
+    title: notice ? noticeText(texts, notice) : portal.heading,
     body: html`
       <div class="part">
         <h1>${portal.heading}</h1>
-        ${notice ? html`<p class="notice" role="status">${noticeText(portal, notice)}</p>` : ''}
+        ${notice ? html`<p class="notice" role="status">${noticeText(texts, notice)}</p>` : ''}
         <p class="lead">${worded(connections.length === 0 ? portal.none : portal.lead, { app })}</p>
         <ul class="accounts">
           ${connections.map((connection) => account(site, connection, token))}
@@ -111,10 +112,13 @@ export function disconnectPage(site: Site, { connection, token }: Step<'confirm'
 
 const hidden = (token: string): Html => html`<input type="hidden" name="${TOKEN_FIELD}" value="${token}">`;
 
-function noticeText(portal: Texts['portal'], notice: PortalNotice): string {
+function noticeText(texts: Texts, notice: PortalNotice): string {
+  const { portal } = texts;
   switch (notice.kind) {
     case 'not_reconnected':
-      return portal.notReconnected;
+      return notice.failure
+        ? browserMessage(notice.failure.error, texts, notice.failure.provider).message
+        : portal.notReconnected;
     case 'reconnected':
     case 'disconnected':
       return worded(portal[notice.kind], { provider: notice.provider });
