@@ -259,6 +259,15 @@ describe('console: sign-in', () => {
     expect(browser.cookies.get('valetkey-console')).not.toBe(before);
   });
 
+  it('sign-ins that are begun in any number leave a few cookies, and the newest one works', async () => {
+    const browser = consoleBrowser(broker.url);
+    const started = () => [...browser.cookies.keys()].filter((name) => name.startsWith('valetkey-sign-in-')).length;
+    for (let n = 0; n < 12; n++) await browser.get('/console/sign-in/start');
+    expect(started()).toBe(6);
+    const page = await throughProvider(browser, await browser.get('/console/sign-in/start?to=/audit'), 'ada');
+    expect([page.url.pathname, started()]).toEqual(['/console/audit', 5]);
+  });
+
   it('a second click on the button of a link, before the first answer has come, signs in too, and only there', async () => {
     const { pathname } = new URL(String((await link()).url));
     const browser = consoleBrowser(broker.url);
