@@ -26,6 +26,8 @@ export type SignInFailure =
   | 'sign_in_denied'
   | 'sign_in_unavailable'
   | 'sign_in_failed'
+  /** Someone else than was asked to sign in again. */
+  | 'other_user'
   /** It is known who it is, and no rule gives them a role. */
   | 'no_role';
 
@@ -35,8 +37,6 @@ export type SignInStep =
   | { kind: 'failed'; why: SignInFailure };
 
 export interface SignIn {
-  /** Whether an integration is named to sign in with. */
-  isConfigured: boolean;
   /** The name of its provider; undefined: no one can sign in with it. */
   provider(): Promise<string | undefined>;
   /** Whether people sign in with this issuer now. Rejects with `StoreError`. */
@@ -46,12 +46,12 @@ export interface SignIn {
    * who is the same may come back.
    */
   begin(to: string, again: { issuer: string; subject: string } | undefined): Promise<SignInStep>;
-  /** Ends with the user and the path that was asked for. `cookie`: of the flow whose tag the response names. */
+  /** Ends with the user, or why not, and the path that was asked for. `cookie`: of the flow whose tag the response names. */
   complete(
     response: URLSearchParams,
     cookie: string | undefined,
     visit: ConsoleVisit,
-  ): Promise<{ kind: 'signed_in'; user: ConsoleUser; to: string } | { kind: 'failed'; why: SignInFailure }>;
+  ): Promise<{ kind: 'signed_in'; user: ConsoleUser; to: string } | { kind: 'failed'; why: SignInFailure; to: string }>;
 }
 
 interface Parts {
@@ -107,7 +107,6 @@ export function createSignIn(parts: Parts): SignIn {
   }
 
   return {
-    isConfigured: settings !== undefined,
     provider: async () => (await client())?.name,
     isIssuer: async (issuer) => (await client())?.target.issuer === issuer,
 
@@ -140,33 +139,35 @@ export function createSignIn(parts: Parts): SignIn {
     async complete(response, cookie, visit) {
       const flow = cookie === undefined ? undefined : readFlow(cookie);
       const state = response.get('state') ?? '';
-      if (!flow || flow.expiresAt <= clock.now() || !isSameSecret(state, flow.state)) return failed('sign_in_expired');
-      const known = await client();
-      if (!known) return failed('sign_in_not_configured');
+      if (!flow || flow.expiresAt <= clock.now() || !isSameSecret(state, flow.state))
+        return { ...failed('sign_in_expired'), to: '' };
       const { nonce, verifier, scopes, issuer, again, to, startedAt } = flow;
+      const ended = (why: SignInFailure) => ({ ...failed(why), to });
+      const known = await client();
+      if (!known) return ended('sign_in_not_configured');
       const answer = await provider.exchange(known.target, response, {
         ...{ state, nonce, verifier, redirectUri, scopes, issuer },
       });
       if (!answer.ok) {
         const { kind, code } = answer.fault;
         log.warn({ integration: settings!.integration, fault: code }, 'console: sign-in failed');
-        if (kind === 'denied') return failed('sign_in_denied');
-        return failed(kind === 'transient' ? 'sign_in_unavailable' : 'sign_in_failed');
+        if (kind === 'denied') return ended('sign_in_denied');
+        return ended(kind === 'transient' ? 'sign_in_unavailable' : 'sign_in_failed');
       }
       const { identity, idToken } = answer.value;
       const claims = idToken === undefined ? undefined : claimsOf(idToken);
-      if (!identity || !claims) return failed('sign_in_failed');
-      const isOther = again && (again.issuer !== identity.issuer || again.subject !== identity.subject);
+      if (!identity || !claims) return ended('sign_in_failed');
+      if (again && (again.issuer !== identity.issuer || again.subject !== identity.subject)) return ended('other_user');
       // A provider that says when the user signed in may not answer from an old session (OpenID Connect Core 3.1.2.1).
       const isStale = again && typeof claims.auth_time === 'number' && (claims.auth_time + 60) * 1_000 < startedAt;
-      if (isOther || isStale) return failed('sign_in_failed');
+      if (isStale) return ended('sign_in_failed');
       const fromToken = roleOf(settings!.roles, claims);
       const told =
         fromToken === 'admin' ? {} : await userinfo(known.target, answer.value.accessToken, identity.subject);
       const role = roleOf(settings!.roles, { ...told, ...claims });
       if (role === undefined) {
         noteStranger(visit, `user:${identity.subject}@${identity.issuer}`);
-        return failed('no_role');
+        return ended('no_role');
       }
       const name = [claims.name, claims.preferred_username, claims.email].find(isText) ?? null;
       const providerSession = isText(claims.sid) ? claims.sid : null;

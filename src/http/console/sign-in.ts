@@ -21,6 +21,8 @@ const FAILURES: Record<SignInFailure | 'link_over' | 'signed_out' | 'link_again'
   sign_in_denied: 'The sign-in was cancelled at the provider.',
   sign_in_unavailable: 'The provider that you sign in with does not answer now. Try again in a moment.',
   sign_in_failed: 'The provider that you sign in with gave an answer that cannot be accepted. The log says why.',
+  other_user:
+    'That was someone else than who is signed in here, so nothing was changed. Sign in with the same account, or sign out first.',
   no_role: 'You are signed in, but no role of the console is yours. Ask an admin.',
   link_over: 'This link was opened before, or its ten minutes are over. Make another one: valetkey console link',
   link_again:
@@ -60,8 +62,7 @@ export function signInRoutes({ console: { sessions, signIn }, cookies, site }: P
   /** On to the provider. `again`: whose sign-in it has to be. */
   async function begin(c: Context<ConsoleEnv>, to: string, again?: ConsoleSession): Promise<Response> {
     const step = await signIn.begin(to, again && { issuer: again.issuer, subject: again.subject });
-    if (step.kind === 'failed')
-      return c.redirect(entrance(to, again && !signIn.isConfigured ? 'link_again' : step.why), 303);
+    if (step.kind === 'failed') return c.redirect(entrance(to, step.why), 303);
     cookies.setSignIn(c, step.tag, step.cookie);
     return c.redirect(step.url, 303);
   }
@@ -94,6 +95,8 @@ export function signInRoutes({ console: { sessions, signIn }, cookies, site }: P
     const to = pathOf(c.req.query('to'));
     const session = await current(c);
     if (!session) return c.redirect(entrance(to), 303);
+    // Who came by a link is no user of a provider: there, they would only turn out to be someone else.
+    if (!(await signIn.isIssuer(session.issuer))) return c.redirect(entrance(to, 'link_again'), 303);
     return begin(c, to, session);
   });
 
@@ -102,7 +105,7 @@ export function signInRoutes({ console: { sessions, signIn }, cookies, site }: P
     const state = response?.get('state');
     if (!response || !state) return c.redirect(entrance('', 'sign_in_expired'), 303);
     const ended = await signIn.complete(response, cookies.takeSignIn(c, signInTag(state)), visitOf(c));
-    if (ended.kind === 'failed') return c.redirect(entrance('', ended.why), 303);
+    if (ended.kind === 'failed') return c.redirect(entrance(ended.to, ended.why), 303);
     const { secret } = await sessions.open(ended.user, visitOf(c), await current(c));
     cookies.setSession(c, secret);
     return c.redirect(at(ended.to), 303);

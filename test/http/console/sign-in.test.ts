@@ -251,12 +251,33 @@ describe('console: sign-in', () => {
     const asked = await browser.get('/console/sign-in/again?to=/connections');
     expect(asked.url.origin).toBe(provider.issuer);
     const other = await throughProvider(browser, asked, 'olga');
-    expect(other.text).toContain('cannot be accepted');
+    expect(other.text).toContain('someone else than who is signed in here');
+    expect(other.url.searchParams.get('to')).toBe('/connections');
     expect(browser.cookies.get('valetkey-console')).toBe(before);
     browser.forget(provider.issuer);
     const again = await throughProvider(browser, await browser.get('/console/sign-in/again?to=/nowhere'), 'ada');
     expect(again.url.pathname).toBe('/console/nowhere');
     expect(browser.cookies.get('valetkey-console')).not.toBe(before);
+  });
+
+  it('who came by a link is asked for another link, not for a sign-in that cannot be theirs', async () => {
+    const browser = consoleBrowser(broker.url);
+    await openLink(browser, (await link()).url);
+    const asked = await browser.get('/console/sign-in/again?to=/connections');
+    expect([asked.url.pathname, asked.text.includes('You came with a link: make another one')]).toEqual([
+      '/console/sign-in',
+      true,
+    ]);
+    expect((await browser.get('/console')).url.pathname).toBe('/console');
+  });
+
+  it('a sign-in that is cancelled at the provider can be tried again, and leads to where it was to lead', async () => {
+    const browser = consoleBrowser(broker.url);
+    let page = await browser.get('/console/sign-in/start?to=/audit');
+    for (let n = 0; n < 3 && page.url.origin === provider.issuer; n++)
+      page = await browser.post(page.url.href, { login: 'ada', decision: 'cancel' });
+    expect(page.text).toContain('cancelled at the provider');
+    expect(page.html).toContain('/console/sign-in/start?to=%2Faudit');
   });
 
   it('sign-ins that are begun in any number leave a few cookies, and the newest one works', async () => {
