@@ -48,8 +48,9 @@ export function consoleRoutes(parts: ConsoleParts): Hono<ConsoleEnv> {
   const cookies = createConsoleCookies(room.url, site.base);
   const entranceOf = (c: Context): string => {
     const { pathname, search } = new URL(c.req.url);
-    const to = c.req.method === 'GET' ? `${pathname}${search}`.slice('/console'.length) : '';
-    return `${site.base}/console/sign-in${to === '' ? '' : `?${new URLSearchParams({ to })}`}`;
+    const path = `${pathname}${search}`.slice('/console'.length);
+    const query = c.req.method === 'GET' ? { to: path } : { why: path === '/sign-out' ? 'signed_out' : 'session_over' };
+    return `${site.base}/console/sign-in${path === '' ? '' : `?${new URLSearchParams(query)}`}`;
   };
 
   const signedIn: MiddlewareHandler<ConsoleEnv> = async (c, next) => {

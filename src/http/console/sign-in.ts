@@ -14,7 +14,7 @@ import type { ConsoleCookies } from './cookies.ts';
 import type { ConsoleEnv } from './environment.ts';
 import { entrancePage } from './layout.ts';
 
-const FAILURES: Record<SignInFailure | 'link_over' | 'signed_out' | 'link_again', string> = {
+const FAILURES: Record<SignInFailure | 'link_over' | 'signed_out' | 'session_over' | 'link_again', string> = {
   sign_in_not_configured:
     'No one can sign in here yet: the integration for it is missing, or is no OpenID Provider. See "console" in docs/console.md.',
   sign_in_expired: 'The sign-in took too long, or began in another browser. Try again.',
@@ -28,6 +28,7 @@ const FAILURES: Record<SignInFailure | 'link_over' | 'signed_out' | 'link_again'
   link_again:
     'What destroys something wants a sign-in of the last ten minutes. You came with a link: make another one (valetkey console link), open it, and try again.',
   signed_out: 'You are signed out.',
+  session_over: 'Your session has ended, and nothing was changed. Sign in, and do it once more.',
 };
 
 /** The secret of a link's page, which its form has and nothing else. */

@@ -164,10 +164,12 @@ describe('console: two tabs', () => {
     const shown = await tab.get(page);
     expect(shown.headers.get('cache-control')).toBe('no-store');
     const before = new Map(tab.cookies);
-    await tab.post(at('/sign-out'));
+    expect((await tab.post(at('/sign-out'))).text).toContain('You are signed out.');
     for (const [name, value] of before) tab.cookies.set(name, value);
     const late = await tab.post(`${page}/revoke`, { confirmation: String(id) });
     expect(late.url.pathname).toBe('/console/sign-in');
+    expect(late.text).toContain('Your session has ended, and nothing was changed.');
+    expect((await tab.post(at('/sign-out'))).text).toContain('You are signed out.');
     expect((await tab.get(page)).url.pathname).toBe('/console/sign-in');
     expect(await statusOf(id)).toBe('active');
   });
