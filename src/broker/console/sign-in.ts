@@ -1,5 +1,6 @@
 // Signing in to the console: an authorization code flow of an integration (RFC 6749 4.1, RFC 7636, OpenID Connect Core 3.1),
 // bound to the browser by a cookie that has all of it, encrypted.
+import { whyDenied } from '../../domain/authorization-errors.ts';
 import { type RoleRules, roleOf } from '../../domain/console.ts';
 import { Refusal } from '../../domain/errors.ts';
 import { claimsOf } from '../../domain/jwt-claims.ts';
@@ -86,6 +87,12 @@ const SIGN_IN_SCOPES = ['openid', 'profile', 'email'];
 /** The cookie of a flow is named after its state. */
 export const signInTag = (state: string): string => digest(`sign-in ${state}`).slice(0, TAG_LENGTH);
 
+const NOT_SIGNED_IN = {
+  cancelled: 'sign_in_denied',
+  unavailable: 'sign_in_unavailable',
+  refused: 'sign_in_failed',
+} as const satisfies Record<ReturnType<typeof whyDenied>, SignInFailure>;
+
 export function createSignIn(parts: Parts): SignIn {
   const { settings, targets, provider, vault, noteStranger, clock, log, url } = parts;
   const redirectUri = `${url}/console/callback`;
@@ -151,8 +158,8 @@ export function createSignIn(parts: Parts): SignIn {
       if (!answer.ok) {
         const { kind, code } = answer.fault;
         log.warn({ integration: settings!.integration, fault: code }, 'console: sign-in failed');
-        if (kind === 'denied') return ended('sign_in_denied');
-        return ended(kind === 'transient' ? 'sign_in_unavailable' : 'sign_in_failed');
+        const why = kind === 'denied' ? whyDenied(code) : kind === 'transient' ? 'unavailable' : 'refused';
+        return ended(NOT_SIGNED_IN[why]);
       }
       const { identity, idToken } = answer.value;
       const claims = idToken === undefined ? undefined : claimsOf(idToken);

@@ -67,6 +67,23 @@ const isBound = (id: string): boolean =>
     id,
   )[0]?.browser_digest !== null;
 
+test.each([
+  ['server_error', 503, 'Wait a few minutes'],
+  ['temporarily_unavailable', 503, 'Wait a few minutes'],
+  ['unauthorized_client', 502, 'You may not have the necessary permissions'],
+])(
+  'a provider that answers %s: the page says whether to wait, and the session has the code',
+  async (code, status, advice) => {
+    const { url, id } = await createConnectSession(broker);
+    const jar = createCookieJar();
+    const state = new URL((await openLink(url, jar)).location ?? '').searchParams.get('state')!;
+    const callback = `${broker.url}/oauth2/callback/acme?${new URLSearchParams({ state, error: code })}`;
+    const page = await visit(callback, jar);
+    expect([page.status, page.text.includes(advice)]).toEqual([status, true]);
+    expect(await sessionOf(broker, { id, url })).toMatchObject({ status: 'failed', error: code });
+  },
+);
+
 const NO_COOKIE = 'Allow cookies for this site';
 
 test.each([

@@ -280,6 +280,19 @@ describe('console: sign-in', () => {
     expect(page.html).toContain('/console/sign-in/start?to=%2Faudit');
   });
 
+  it.each([
+    ['temporarily_unavailable', 'does not answer now'],
+    ['unauthorized_client', 'cannot be accepted'],
+  ])('a provider that answers a sign-in with %s has not been cancelled at', async (error, said) => {
+    const browser = consoleBrowser(broker.url);
+    const start = await fetch(new URL('/console/sign-in/start', broker.url), { redirect: 'manual' });
+    const [cookie = ''] = start.headers.getSetCookie()[0]!.split(';');
+    const state = new URL(start.headers.get('location')!).searchParams.get('state')!;
+    const response = new URLSearchParams({ state, error, iss: provider.issuer });
+    const page = await browser.get(`/console/callback?${response}`, { headers: { cookie } });
+    expect(page.text).toContain(said);
+  });
+
   it('sign-ins that are begun in any number leave a few cookies, and the newest one works', async () => {
     const browser = consoleBrowser(broker.url);
     const started = () => [...browser.cookies.keys()].filter((name) => name.startsWith('valetkey-sign-in-')).length;

@@ -1,4 +1,5 @@
 // What every step of the connect flow shares: the browser's request, what the browser gets, and how a step fails.
+import { whyDenied } from '../../../domain/authorization-errors.ts';
 import type { InputIssue } from '../../../domain/errors.ts';
 import type { CredentialField, Params } from '../../../domain/fields.ts';
 import type { ConnectSession, Flow } from '../../../domain/integration.ts';
@@ -238,10 +239,16 @@ export async function failWith(
   return fail(parts, session, request, provider, error, shown);
 }
 
+const DENIED = {
+  cancelled: 'access_denied',
+  unavailable: 'provider_unavailable',
+  refused: 'provider_error',
+} as const satisfies Record<ReturnType<typeof whyDenied>, BrowserError>;
+
 function browserError(fault: ProviderFault): BrowserError {
   switch (fault.kind) {
     case 'denied':
-      return fault.code === 'access_denied' ? 'access_denied' : 'provider_error';
+      return DENIED[whyDenied(fault.code)];
     case 'transient':
       return 'provider_unavailable';
     case 'misconfigured':
