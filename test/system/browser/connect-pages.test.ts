@@ -101,6 +101,16 @@ describe.skipIf(installed === undefined)('connect pages', { timeout: 180_000 }, 
     await expectAccessible(page, 'refusal');
   });
 
+  it('what is wrong is read from line to line, also where the name of a field is in another language', async () => {
+    const { page } = await arriveAt(browser, [broker.url], { viewport: { width: 220, height: 800 } });
+    await page.goto((await createConnectSession(broker, { integration: 'keys', ui_locales: 'de' })).url);
+    await page.locator('button.action').click();
+    await page.locator('.summary a [lang=en]').waitFor();
+    const { lines, indent } = await page.evaluate<{ lines: number; indent: number }>(LAST_LINE);
+    expect(lines).toBeGreaterThan(1);
+    expect(indent).toBeLessThan(1);
+  });
+
   it('an owner sees and ends connections, by keyboard', async () => {
     const owner = newOwner();
     for (const label of ['', 'work']) {
@@ -178,6 +188,15 @@ describe.skipIf(installed === undefined)('connect pages', { timeout: 180_000 }, 
     expect(new URL(page.url()).searchParams.get('status')).toBe('success');
   });
 });
+
+/** Of the text after the name of the field: how many lines it has, and how far the last one is from the start of the link. */
+const LAST_LINE = `(() => {
+  const link = document.querySelector('.summary a');
+  const range = document.createRange();
+  range.selectNodeContents(link.lastChild);
+  const lines = [...range.getClientRects()];
+  return { lines: lines.length, indent: lines.at(-1).left - link.getBoundingClientRect().left };
+})()`;
 
 /** The page of a customer's app. */
 const APP = `<!doctype html><html lang="en"><title>app</title><button>Connect</button><script type="module">
