@@ -44,21 +44,34 @@ const policy = window.trustedTypes?.createPolicy('valetkey', { createHTML: (text
 const parse = (/** @type {string} */ text) =>
   new DOMParser().parseFromString(/** @type {string} */ (policy ? policy.createHTML(text) : text), 'text/html');
 
-/** Whoever reads or fills in something there is not disturbed. */
+/** Above a page that stays as it is: the session has ended, or the broker does not answer. */
+const stale = document.createElement('p');
+stale.className = 'notice notice-failed';
+stale.setAttribute('role', 'status');
+stale.hidden = true;
+const showStale = (/** @type {boolean} */ isStale) => {
+  stale.hidden = !isStale;
+  stale.textContent = isStale ? 'This page is not up to date any more. Reload it.' : '';
+};
+
+/** Who reads or fills in something there is not disturbed. */
 const isInUse = (/** @type {Element} */ region) =>
   region.contains(document.activeElement) || region.querySelector('dialog[open], details[open]') !== null;
 
 async function refresh(/** @type {Element} */ region) {
   if (document.hidden || isInUse(region)) return;
-  const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error' });
-  if (!response.ok) return;
+  // Who is not signed in any more is sent elsewhere, which is no answer.
+  const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'manual' });
+  if (!response.ok) return showStale(true);
   const fresh = parse(await response.text()).getElementById(region.id);
   if (fresh && !isInUse(region)) region.replaceChildren(...document.importNode(fresh, true).childNodes);
   showCopyButtons();
+  showStale(false);
 }
+if (document.querySelector('[data-live]')) document.querySelector('main')?.prepend(stale);
 for (const region of document.querySelectorAll('[data-live]')) {
   const seconds = Math.max(2, Number(region.getAttribute('data-live')) || 10);
-  setInterval(() => refresh(region).catch(() => undefined), seconds * 1_000);
+  setInterval(() => refresh(region).catch(() => showStale(true)), seconds * 1_000);
 }
 
 showCopyButtons();

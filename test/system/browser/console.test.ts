@@ -125,6 +125,27 @@ describe.skipIf(installed === undefined)('console', { timeout: 180_000 }, () => 
     }
   });
 
+  it('a page that can no longer be kept up to date says so, and is again once it can', async () => {
+    const { page } = await arriveAt(browser, [broker.url], DESKTOP);
+    await page.clock.install();
+    await enter(page);
+    const cookies = await page.context().cookies();
+    const stale = page.getByText('This page is not up to date any more.');
+    const looksAgain = async () => {
+      const answered = page.waitForResponse(`${broker.url}/console`);
+      await page.clock.runFor(15_000);
+      await answered;
+    };
+    await looksAgain();
+    expect(await stale.count()).toBe(0);
+    await page.context().clearCookies();
+    await looksAgain();
+    await stale.waitFor();
+    await page.context().addCookies(cookies);
+    await looksAgain();
+    await stale.waitFor({ state: 'hidden' });
+  });
+
   it('every view says the same without scripts, and offers a viewer no form but filters and the way out', async () => {
     const { page } = await arriveAt(browser, [broker.url], { ...DESKTOP, javaScriptEnabled: false });
     await enter(page, 'viewer');
