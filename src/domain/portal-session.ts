@@ -15,6 +15,8 @@ export interface PortalSession {
   createdWith: string;
   /** SHA-256 of the cookie of the browser that has it; null: none has yet. */
   browserDigest: string | null;
+  /** 256 random bits that only the broker knows, and the cookie is made from. Absent in links of earlier releases. */
+  seed?: string;
 }
 
 /** As a store keeps it. */

@@ -1,6 +1,7 @@
 // Portal sessions: an owner sees, renews and ends their own connections in a browser, within what the caller may do.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CookieJar, createCookieJar } from '../../demo/browser.ts';
+import { derivedSecret } from '../../src/broker/secrets/index.ts';
 import type { Json, TestBroker } from '../support/broker.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectIssues, expectOk, expectProblem } from '../support/contract.ts';
@@ -136,6 +137,12 @@ describe('a portal session', () => {
     answers.push(await visit(url, jar, { form }));
     expect(answers.map(({ location }) => location)).toEqual(Array(3).fill('/connect/portal'));
     expect((await visit(`${broker.url}/connect/portal`, jar)).status).toBe(200);
+    // Who knows the link, and has planted the cookie of the page, does not know that of the session.
+    const cookieOf = (header: string) => /portal=([^;]+)/.exec(header)![1]!;
+    const [planted, own] = [cookie, jar.header(new URL(url))!].map(cookieOf) as [string, string];
+    const link = url.slice(url.lastIndexOf('/') + 1);
+    expect(own).not.toBe(planted);
+    for (const known of [[link, planted], [planted], [link]]) expect(own).not.toBe(derivedSecret('portal', ...known));
     // Neither the link nor its form is of use in another browser.
     expect((await visit(url, createCookieJar(), { form })).status).toBe(410);
   });

@@ -212,9 +212,9 @@ export function createPortalPages(parts: PortalPageParts & { owners: OwnerCalls 
       const { cookie: shownTo } = request;
       if (shownTo === undefined || token !== formToken('enter', id, shownTo))
         return welcome(session, request, shownTo === undefined && token !== undefined);
-      // Another one than the page's: what was there before is no session (session fixation). The same for the same page: after
-      // Stop or a second click, the browser has not got the first answer.
-      const cookie = derivedSecret('portal', secret, shownTo);
+      // Another one than the page's, which someone else may have set (session fixation). The same for the same page: after Stop or
+      // a second click, the browser has not got the first answer.
+      const cookie = derivedSecret('portal', session.seed ?? newSecret(), shownTo);
       const browserDigest = digest(cookie);
       const content = vault.encrypt(JSON.stringify({ ...session, browserDigest }), portalContext(id));
       const expiresAt = clock.now() + PORTAL_SESSION_TTL_MS;

@@ -92,6 +92,7 @@ export function createPortalSessions(parts: PortalSessionParts): PortalSessions 
         createdBy: call.principal.caller.id,
         createdWith: madeWith(call.principal),
         browserDigest: null,
+        seed: newSecret(),
       };
       const expiresAt = now + PORTAL_LINK_TTL_MS;
       const content = vault.encrypt(JSON.stringify(session), portalContext(id));

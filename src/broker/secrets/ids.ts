@@ -64,7 +64,7 @@ export const firstId = (prefix: IdPrefix, at: number): string =>
 /** 256 random bits, base64url. */
 export const newSecret = (): string => randomBytes(32).toString('base64url');
 
-/** A secret that follows from others, which only one browser has: a request that is sent twice makes it once. */
+/** A secret that follows from others, at least one of which no one else has: a request that is sent twice makes it once. */
 export const derivedSecret = (purpose: string, ...secrets: string[]): string =>
   hash('sha256', [purpose, ...secrets].join(' '), 'base64url');
 
