@@ -221,7 +221,7 @@ describe('the stylesheet', () => {
     const first = await assets.request('/assets/valetkey.css');
     expect(first.status).toBe(200);
     expect(first.headers.get('content-type')).toBe('text/css; charset=utf-8');
-    expect(first.headers.get('cache-control')).toBe('public, max-age=3600');
+    expect(first.headers.get('cache-control')).toBe('public, no-cache');
     expect(first.headers.get('x-content-type-options')).toBe('nosniff');
     const etag = first.headers.get('etag');
     expect(etag).toMatch(/^"[\w-]{43}"$/);

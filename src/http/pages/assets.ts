@@ -13,7 +13,8 @@ function asset(path: string, type: 'text/css' | 'text/javascript') {
     const text = readFileSync(packageFile(`src/http/${path}`), 'utf8');
     const headers = {
       'Content-Type': `${type}; charset=utf-8`,
-      'Cache-Control': 'public, max-age=3600',
+      // Asked for again with each page, which may be of another release (RFC 9111 5.2.2.4).
+      'Cache-Control': 'public, no-cache',
       'X-Content-Type-Options': 'nosniff',
       ETag: `"${createHash('sha256').update(text).digest('base64url')}"`,
     };
