@@ -1,4 +1,5 @@
-// Everything of the console works without this. It copies, filters a table while one types, and keeps regions up to date.
+// Everything of the console works without this. It copies, filters a table while one types, keeps regions up to date, and
+// sends a form once.
 
 /** @param {string} selector @param {string} type @param {(event: Event, element: HTMLElement) => void} handle */
 const on = (selector, type, handle) =>
@@ -23,6 +24,18 @@ on('button[data-copy]', 'click', async (_, button) => {
   button.textContent = 'Copied';
   status.textContent = 'Copied';
   setTimeout(() => (button.textContent = textContent), 1_500);
+});
+
+// Forms: a second click while the answer is on its way would create a second key, and the page of the first would never be seen.
+const ANSWERED_WITHIN_MS = 15_000;
+/** @type {WeakMap<HTMLElement, number>} */
+let sentAt = new WeakMap();
+on('form[method="post"]', 'submit', (event, form) => {
+  if (event.timeStamp - (sentAt.get(form) ?? Number.NEGATIVE_INFINITY) < ANSWERED_WITHIN_MS) event.preventDefault();
+  else sentAt.set(form, event.timeStamp);
+});
+addEventListener('pageshow', () => {
+  sentAt = new WeakMap();
 });
 
 // Filters: `<input data-filter="id of the table">`.

@@ -146,6 +146,31 @@ describe.skipIf(installed === undefined)('console', { timeout: 180_000 }, () => 
     await stale.waitFor({ state: 'hidden' });
   });
 
+  it('a second click on a button, before its answer is there, sends nothing', async () => {
+    const { page } = await arriveAt(browser, [broker.url], DESKTOP);
+    await enter(page);
+    await page.goto(`${broker.url}/console/callers/${ids.caller}`);
+    const keys = async () => expectOk(await broker.ask('GET', `/v1/callers/${ids.caller}`)).keys as unknown[];
+    const before = (await keys()).length;
+    const [made, clicked] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    await page.route('**/keys', async (route) => {
+      const response = await route.fetch();
+      made.resolve();
+      await clicked.promise;
+      await route.fulfill({ response });
+    });
+    await page.getByRole('main').locator('summary', { hasText: 'Add a key' }).click();
+    const { x, y } = (await page.getByRole('button', { name: 'Add a key' }).boundingBox())!;
+    // The mouse itself: a locator would wait for the answer.
+    const click = () => page.mouse.click(x + 5, y + 5);
+    await click();
+    await made.promise;
+    await click();
+    clicked.resolve();
+    await page.getByText('Its new key').first().waitFor();
+    expect(await keys()).toHaveLength(before + 1);
+  });
+
   it('every view says the same without scripts, and offers a viewer no form but filters and the way out', async () => {
     const { page } = await arriveAt(browser, [broker.url], { ...DESKTOP, javaScriptEnabled: false });
     await enter(page, 'viewer');
