@@ -1,7 +1,7 @@
 // Tokens from the cache and the broker: what is cached, how long, and what concurrent calls send.
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createCache } from '../../src/client/cache.ts';
-import type { Token } from '../../src/client/index.ts';
+import type { Token, ValetkeyError } from '../../src/client/index.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
 import { newOwner } from '../support/owner-browser.ts';
@@ -114,6 +114,48 @@ describe('token', () => {
     for (const connection of ['..', '.', '', '%2e%2e', 'a/b', 'a?b', 'a#b'])
       expect(await rejectionOf(valetkey.token({ connection }))).toMatchObject({ code: 'invalid_request', status: 0 });
     expect(sent).toEqual([]);
+  });
+
+  test.each([
+    ['owner', undefined, 'owner must be a string, and is undefined'],
+    ['owner', null, 'owner must be a string, and is null'],
+    ['owner', 42, 'owner must be a string, and is number'],
+    ['owner', { id: 'user_42' }, 'owner must be a string, and is object'],
+    ['owner', '', 'owner must not be empty'],
+    ['owner', 'user_\ud83d', 'owner must be well-formed Unicode'],
+    ['integration', undefined, 'integration must be a string, and is undefined'],
+    ['label', 7, 'label must be a string, and is number'],
+    ['connection', null, 'An id consists of letters, digits, dashes and underscores'],
+    ['connection', 42, 'An id consists of letters, digits, dashes and underscores'],
+  ])('%s: %j of JavaScript without types: nothing is sent', async (name, value, detail) => {
+    const { valetkey, sent } = client();
+    const who = { ...at('user_42'), [name]: value } as { integration: string; owner: string };
+    const refused = { code: 'invalid_request', status: 0, detail };
+    expect(await rejectionOf(valetkey.token(who))).toMatchObject(refused);
+    expect(await rejectionOf(valetkey.fetch(who, 'https://api.example.com/me'))).toMatchObject(refused);
+    expect(await rejectionOf((async () => valetkey.api(who).get('/me'))())).toMatchObject(
+      name === 'integration' ? { code: 'invalid_request', status: 0 } : refused,
+    );
+    expect(sent).toEqual([]);
+  });
+
+  test('ids of what is no token or session: invalid_request', async () => {
+    const { valetkey, sent } = client();
+    const missing = undefined as unknown as string;
+    const token = { access_token: 'at', connection_id: missing };
+    for (const call of [valetkey.refresh(token), valetkey.cancelConnect(missing), valetkey.connected(missing)])
+      expect(await rejectionOf(call)).toMatchObject({ code: 'invalid_request', status: 0 });
+    expect(sent).toEqual([]);
+  });
+
+  test('label null, as candidates have it: the connection without a label', async () => {
+    const owner = newOwner();
+    const id = await testSetup.importConnection(owner);
+    await testSetup.importConnection(owner, {}, { label: 'work' });
+    const { valetkey } = client();
+    const { candidates } = (await rejectionOf(valetkey.token(at(owner)))) as ValetkeyError;
+    const unlabelled = candidates!.find(({ label }) => label === null)!;
+    expect((await valetkey.token({ ...at(owner), label: unlabelled.label })).connection_id).toBe(id);
   });
 
   test('a caller that changes its copy: no effect on the cache', async () => {
