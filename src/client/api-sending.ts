@@ -2,16 +2,17 @@
 import { errorOf, RateLimited, type RenewalRequest } from './api-errors.ts';
 import type { PreparedRequest } from './api-request.ts';
 import { isStream } from './attach-token.ts';
-import { errorDetails, type Fetch, parsed, systemCode, validKey } from './broker.ts';
+import { errorDetails, type Fetch, parsed, systemCode } from './broker.ts';
+import { bearer, type Key } from './caller-key.ts';
 import { ValetkeyError } from './errors.ts';
 import type { ProxyRoute } from './paths.ts';
-import type { Wait } from './time.ts';
+import { timeLimit, type Wait } from './time.ts';
 import type { CreatedConnectSession } from './types.ts';
 
 export interface SendingParts {
   /** Of the broker, without a trailing slash. */
   url: string;
-  key: string | (() => string | Promise<string>);
+  key: Key;
   fetch: Fetch;
   now: () => number;
   wait: Wait;
@@ -45,17 +46,16 @@ export function createSending({ url, key, fetch, now, wait, timeoutMs, connect }
     const headers = new Headers(request.headers);
     headers.set('valetkey-max-wait', String(Math.round(maxWait)));
     for (const [name, value] of Object.entries(route.headers)) headers.set(name, value);
-    headers.set('authorization', `Bearer ${validKey(typeof key === 'string' ? key : await key())}`);
+    headers.set('authorization', await bearer(key, timeoutMs, signal));
     signal?.throwIfAborted();
-    const late = new AbortController();
     const limitMs = timeoutMs + (maxWait + FIRST_BYTE_S * (1 + retry)) * 1_000;
     const isBounded = body === undefined || (typeof body === 'string' && body.length <= SMALL);
-    const timer = isBounded ? setTimeout(() => late.abort(), limitMs) : undefined;
+    const limit = timeLimit(isBounded ? limitMs : Number.POSITIVE_INFINITY);
     const init = {
       method,
       headers,
       redirect: 'manual' as const,
-      signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal,
+      signal: signal ? AbortSignal.any([signal, limit.signal]) : limit.signal,
       ...(body !== undefined && { body }),
       ...(isStream(body) && { duplex: 'half' as const }),
     } satisfies RequestInit;
@@ -63,10 +63,10 @@ export function createSending({ url, key, fetch, now, wait, timeoutMs, connect }
       return await fetch(url + route.path + path, init);
     } catch (error) {
       signal?.throwIfAborted();
-      const cause = late.signal.aborted ? ' in time' : systemCode(error);
+      const cause = limit.signal.aborted ? ' in time' : systemCode(error);
       throw new ValetkeyError({ code: 'network', status: 0, detail: `The broker did not answer${cause}` });
     } finally {
-      clearTimeout(timer);
+      limit.end();
     }
   }
 

@@ -1,14 +1,15 @@
 // The HTTP client of the broker: sends the caller key, limits the time, and obeys Retry-After.
 import { putBounded } from './bounded-map.ts';
+import { bearer, type Key } from './caller-key.ts';
 import { type ErrorDetails, ValetkeyError } from './errors.ts';
-import { retryAfter, type Wait } from './time.ts';
+import { retryAfter, timeLimit, type Wait } from './time.ts';
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 export interface BrokerOptions {
   /** Without a trailing slash. */
   url: string;
-  key: string | (() => string | Promise<string>);
+  key: Key;
   fetch: Fetch;
   /** Monotonic, milliseconds. */
   now: () => number;
@@ -68,24 +69,27 @@ export function createBroker({ url, key, fetch, now, wait, timeoutMs }: BrokerOp
     request: BrokerRequest,
     retry = request.repeatable,
   ): Promise<{ response: Response; text: string }> {
-    const { method, path, body, signal } = request;
+    const { method, path, signal } = request;
     const headers = {
-      authorization: `Bearer ${validKey(typeof key === 'string' ? key : await key())}`,
+      authorization: await bearer(key, timeoutMs, signal),
       accept: 'application/json, application/problem+json',
-      ...(body && { 'content-type': 'application/json' }),
+      ...(request.body && { 'content-type': 'application/json' }),
     };
-    const timeout = AbortSignal.timeout(timeoutMs);
-    const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
+    const body = request.body && JSON.stringify(request.body);
+    const limit = timeLimit(timeoutMs);
+    const either = signal ? AbortSignal.any([signal, limit.signal]) : limit.signal;
     try {
-      const init = { method, headers, redirect: 'manual', signal: either } as const;
-      const response = await fetch(url + path, body ? { ...init, body: JSON.stringify(body) } : init);
-      // Read here, since the connection may fail, or the timeout expire, within the body.
+      const init = { method, headers, redirect: 'manual', signal: either, ...(body && { body }) } as const;
+      const response = await fetch(url + path, init);
+      // Read here, since the connection may fail, or the time be over, within the body.
       return { response, text: await response.text() };
     } catch (error) {
       signal?.throwIfAborted();
-      if (!timeout.aborted && retry) return send(request, false);
-      const cause = timeout.aborted ? ` within ${timeoutMs / 1_000} s` : systemCode(error);
+      if (!limit.signal.aborted && retry) return await send(request, false);
+      const cause = limit.signal.aborted ? ` within ${timeoutMs / 1_000} s` : systemCode(error);
       throw new ValetkeyError({ code: 'network', status: 0, detail: `The broker did not answer${cause}` });
+    } finally {
+      limit.end();
     }
   }
 
@@ -103,14 +107,6 @@ export function createBroker({ url, key, fetch, now, wait, timeoutMs }: BrokerOp
       }
     },
   };
-}
-
-/** A key from a file often ends in a line break. */
-export function validKey(key: string): string {
-  const trimmed = key.trim();
-  if (/^[\x21-\x7e]+$/.test(trimmed)) return trimmed;
-  const detail = 'The caller key is empty, or has characters that are not allowed in a header';
-  throw new ValetkeyError({ code: 'invalid_key', status: 0, detail });
 }
 
 /** Such as ECONNREFUSED. The rest of a foreign error is dropped: it may contain the request. */

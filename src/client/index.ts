@@ -5,6 +5,7 @@ import { createSending } from './api-sending.ts';
 import type { Api, ApiOptions } from './api-types.ts';
 import { createBroker, type Fetch } from './broker.ts';
 import { createCache } from './cache.ts';
+import type { Key } from './caller-key.ts';
 import { isReauthorizationRequired, mustConnect, ValetkeyError } from './errors.ts';
 import { createAuthorizedFetch } from './fetch.ts';
 import { type ConnectionSelector, sessionPath, sessionsPath } from './paths.ts';
@@ -55,7 +56,7 @@ export interface ValetkeyOptions {
   /** The URL of the broker. */
   url: string | URL;
   /** The caller key; or a function that is called for each request, for a key that rotates or a workload's JWT. */
-  key: string | (() => string | Promise<string>);
+  key: Key;
   /** Seconds that a token is cached at most, and so the longest time until a revocation takes effect. Default: 60. 0: no cache. */
   cacheFor?: number;
   /** Seconds that a call waits at most, in all, when the broker or an API answers with `Retry-After`. Default: 10. */
@@ -190,7 +191,7 @@ const POLL_INTERVAL_MS = 2_000;
 
 /**
  * Creates a client. Throws `insecure_url` if the broker's URL is plain http, unless its host is loopback or in
- * `allowHttp`.
+ * `allowHttp`; `invalid_request` if an option is not what it has to be.
  *
  * @example
  * const valetkey = createValetkey({ url: 'https://keys.example.com', key: 'vk_…' });
@@ -199,8 +200,13 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
   const { key, cacheFor = 60, maxWait = 10, timeout = 30, allowHttp = [] } = options;
   const { now = () => performance.now(), wait = realWait } = options;
   const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
+  if (!URL.canParse(String(options.url)))
+    throw unusable('url', options.url === undefined ? 'missing' : 'not a URL such as https://keys.example.com');
   const base = new URL(options.url);
   requireSecureUrl(base, allowHttp);
+  if (!(timeout > 0)) throw unusable('timeout', 'not a number of seconds above 0');
+  for (const [name, seconds] of Object.entries({ cacheFor, maxWait }))
+    if (!(seconds >= 0)) throw unusable(name, 'not a number of seconds');
 
   const url = base.origin + base.pathname.replace(/\/+$/, '');
   const deadline = () => now() + maxWait * 1_000;
@@ -274,6 +280,9 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
     },
   };
 }
+
+const unusable = (option: string, why: string): ValetkeyError =>
+  new ValetkeyError({ code: 'invalid_request', status: 0, detail: `The option "${option}" is ${why}` });
 
 const notConnected = (reason: string): ValetkeyError => {
   const detail = `The connect session ended without a connection: ${reason}`;

@@ -1,4 +1,5 @@
 // Errors of the broker: what the client throws, how long it waits, and that no error contains a secret.
+import { getEventListeners } from 'node:events';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createValetkey, isReauthorizationRequired, mustConnect, ValetkeyError } from '../../src/client/index.ts';
@@ -113,6 +114,32 @@ describe('the key', () => {
     expect(sent).toEqual([]);
   });
 
+  test.each([undefined, null, 42, () => undefined])('%j: the message says that it is missing', async (key) => {
+    const { valetkey, sent } = createTestClient({ url: testSetup.broker.url, key: key as unknown as string });
+    const missing = { code: 'invalid_key', status: 0, detail: expect.stringContaining('The caller key is missing') };
+    expect(await rejectionOf(valetkey.token(at('a')))).toMatchObject(missing);
+    expect(await rejectionOf(valetkey.api(at('a')).get('/me'))).toMatchObject(missing);
+    expect(sent).toEqual([]);
+  });
+
+  test('a function that hangs: ends with the timeout, and with the signal of a call', async () => {
+    const key = () => new Promise<string>(() => undefined);
+    const { valetkey, sent } = createTestClient({ url: testSetup.broker.url, key, timeout: 0.05 });
+    const late = { code: 'invalid_key', detail: 'The function "key" has returned no key within 0.05 s' };
+    expect(await rejectionOf(valetkey.token(at('a')))).toMatchObject(late);
+    expect(await rejectionOf(valetkey.api(at('a')).get('/me'))).toMatchObject(late);
+    const patient = createTestClient({ url: testSetup.broker.url, key, timeout: 1e9 }).valetkey;
+    const controller = new AbortController();
+    const reason = new Error('gone');
+    const calls = [
+      patient.verify('e30.e30.e30', { signal: controller.signal }),
+      patient.api(at('a')).get('/me', { signal: controller.signal }),
+    ];
+    controller.abort(reason);
+    for (const call of calls) expect(await rejectionOf(call)).toBe(reason);
+    expect(sent).toEqual([]);
+  });
+
   test('a function that rejects: the call rejects with its error', async () => {
     const reason = new Error('no such file');
     const key = () => Promise.reject(reason);
@@ -139,6 +166,44 @@ describe('the key', () => {
   ])('may be sent to %s', (url) => {
     expect(() => createValetkey({ url, key: KEY, allowHttp: ['in.example'] })).not.toThrow();
   });
+});
+
+test.each([
+  [{ url: undefined }, 'The option "url" is missing'],
+  [{ url: 'keys.example.com' }, 'The option "url" is not a URL such as https://keys.example.com'],
+  [{ timeout: 0 }, 'The option "timeout" is not a number of seconds above 0'],
+  [{ timeout: 'soon' }, 'The option "timeout" is not a number of seconds above 0'],
+  [{ maxWait: -1 }, 'The option "maxWait" is not a number of seconds'],
+  [{ cacheFor: Number.NaN }, 'The option "cacheFor" is not a number of seconds'],
+])('createValetkey with %j: says which option is wrong', (options, detail) => {
+  const given = { url: 'https://keys.example.com', key: KEY, ...options } as { url: string; key: string };
+  expect(() => createValetkey(given)).toThrow(expect.objectContaining({ code: 'invalid_request', detail }));
+});
+
+test('createValetkey with a host and a port alone: says what a URL begins with', () => {
+  const detail = 'Nothing was sent: a URL begins with https:// (or http://), and this one with localhost:';
+  expect(() => createValetkey({ url: 'localhost:8080', key: KEY })).toThrow(
+    expect.objectContaining({ code: 'insecure_url', detail }),
+  );
+});
+
+test.each([Number.POSITIVE_INFINITY, 1e9])(
+  'a timeout of %d s: longer than any timer, and no error',
+  async (timeout) => {
+    const { valetkey } = createTestClient({ url: testSetup.broker.url, key: testSetup.broker.adminKey, timeout });
+    expect(await valetkey.verify('e30.e30.e30')).toMatchObject({ active: false });
+  },
+);
+
+test('calls that share a signal: one listener, and none once they have ended', async () => {
+  const { valetkey } = createTestClient({ url: testSetup.broker.url, key: testSetup.broker.adminKey });
+  const { signal } = new AbortController();
+  const calls = Array.from({ length: 50 }, (_, index) =>
+    rejectionOf(valetkey.token({ ...at(`absent-${index}`), signal })),
+  );
+  expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+  for (const error of await Promise.all(calls)) expect(error).toMatchObject({ code: 'not_found' });
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
 describe('Retry-After', () => {
