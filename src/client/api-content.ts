@@ -3,22 +3,27 @@ import { ApiError } from './api-errors.ts';
 import { limitIn } from './api-sending.ts';
 import { ValetkeyError } from './errors.ts';
 
-/** Rejects with `ApiError` or `RateLimited` where it is no success. */
-export async function contentOf(response: Response, as: 'stream' | undefined): Promise<unknown> {
+/** `signal`: of the call. Rejects with its reason, and with `ApiError` or `RateLimited` where the answer is no success. */
+export async function contentOf(
+  response: Response,
+  as: 'stream' | undefined,
+  signal: AbortSignal | undefined,
+): Promise<unknown> {
   const { ok, body } = response;
   const limited = limitIn(response);
   if (limited) {
     await body?.cancel().catch(() => undefined);
     throw limited;
   }
-  if (!ok) throw new ApiError(response, await parsedBody(response).catch(() => undefined));
-  return as === 'stream' ? (body ?? new Blob([]).stream()) : parsedBody(response);
+  if (ok) return as === 'stream' ? (body ?? new Blob([]).stream()) : parsedBody(response, signal);
+  const refusal = await parsedBody(response, signal).catch(() => signal?.throwIfAborted());
+  throw new ApiError(response, refusal);
 }
 
-async function parsedBody(response: Response): Promise<unknown> {
+async function parsedBody(response: Response, signal: AbortSignal | undefined): Promise<unknown> {
   const type = response.headers.get('content-type')?.toLowerCase() ?? '';
-  const bytes = await response.arrayBuffer().catch((error: unknown) => {
-    if (Object(error).name === 'AbortError') throw error;
+  const bytes = await response.arrayBuffer().catch(() => {
+    signal?.throwIfAborted();
     throw new ValetkeyError({ code: 'network', status: 0, detail: 'The answer of the API broke off' });
   });
   if (bytes.byteLength === 0) return undefined;

@@ -86,7 +86,8 @@ export function createSending({ url, key, fetch, now, wait, timeoutMs, connect }
           await response.body?.cancel().catch(() => undefined);
           continue;
         }
-        const details = errorDetails(response, parsed(await response.text().catch(() => '')));
+        const text = await response.text().catch(() => bounds.signal?.throwIfAborted());
+        const details = errorDetails(response, parsed(text ?? ''));
         const waitMs = (details.retryAfter ?? Number.POSITIVE_INFINITY) * 1_000;
         if (!NOT_SENT.has(details.code) || !canRepeat || now() + waitMs > until) throw errorOf(details, connect);
         await wait(waitMs, bounds.signal);

@@ -64,7 +64,8 @@ export function createApis({ sending, broker, now, deadline, maxWait: longest }:
     async function request<T>(method: string, path: string, options: CallOptions = {}): Promise<ApiResponse<T>> {
       const response = await send(method, path, options);
       const { status, headers } = response;
-      const body = (options.as === 'response' ? response : await contentOf(response, options.as)) as T;
+      const signal = options.signal ?? defaults.signal ?? undefined;
+      const body = (options.as === 'response' ? response : await contentOf(response, options.as, signal)) as T;
       const attempts = Number(headers.get('valetkey-attempts') ?? 1);
       return { status, headers, body, attempts, requestId: headers.get('valetkey-request-id') ?? '' };
     }

@@ -137,6 +137,42 @@ describe('a call', () => {
     expect(await rejectionOf(call)).toMatchObject({ message: 'enough' });
     await last().closed;
   });
+
+  test.each([
+    ['200 OK', { name: 'TimeoutError' }],
+    ['200 OK', new Error('enough')],
+    ['404 Not Found', new Error('enough')],
+  ])("ends with the signal's reason within the body of an answer: %s", async (status, reason) => {
+    const stop = new AbortController();
+    const begun = `HTTP/1.1 ${status}\r\n${JSON_TYPE}\r\nContent-Length: 100\r\n\r\n{"a":`;
+    answers(() => begun);
+    const client = createTestClient({
+      url: setup.broker.url,
+      key: setup.broker.adminKey,
+      fetch: async (url, init) => {
+        const response = await fetch(url, init);
+        stop.abort(reason);
+        return response;
+      },
+    });
+    expect(await rejectionOf(client.valetkey.api(ada).get('/slow', { signal: stop.signal }))).toBe(reason);
+    await last().closed;
+  });
+
+  test("ends with the signal's reason within a problem of the broker", async () => {
+    const stop = new AbortController();
+    const reason = new Error('enough');
+    const client = createTestClient({
+      url: setup.broker.url,
+      key: setup.broker.adminKey,
+      fetch: async () => {
+        stop.abort(reason);
+        const body = new ReadableStream({ start: (controller) => controller.error(reason) });
+        return new Response(body, { status: 503, headers: { 'valetkey-error': '1' } });
+      },
+    });
+    expect(await rejectionOf(client.valetkey.api(ada).get('/slow', { signal: stop.signal }))).toBe(reason);
+  });
 });
 
 describe('errors', () => {
