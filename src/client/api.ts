@@ -35,7 +35,8 @@ export function createApis({ sending, broker, now, deadline, maxWait: longest }:
     const path = apiPath(connection);
     let known = descriptions.get(path);
     if (known === undefined || now() - known.at > DESCRIBED_FOR_MS) {
-      const options = { method: 'GET', path, deadline: deadline(), repeatable: true } as const;
+      const expects = ['base_url', 'other_hosts'] as const;
+      const options = { method: 'GET', path, expects, deadline: deadline(), repeatable: true } as const;
       const api = broker.ask<ApiDescription>(options).then(({ body }) => body);
       known = { at: now(), api };
       putBounded(descriptions, path, known, MAX_DESCRIPTIONS);

@@ -18,10 +18,12 @@ export interface BrokerOptions {
   timeoutMs: number;
 }
 
-export interface BrokerRequest {
+export interface BrokerRequest<T> {
   method: 'GET' | 'POST' | 'DELETE';
   path: string;
   body?: object;
+  /** What the answer has. Where one is missing, another server has answered. */
+  expects: readonly (keyof T)[];
   /** When to stop waiting for a `Retry-After`, by `now`. */
   deadline: number;
   signal?: AbortSignal | undefined;
@@ -37,7 +39,7 @@ export interface BrokerResponse<T> {
 
 export interface Broker {
   /** Rejects with `ValetkeyError`, with the signal's reason, or with the error of the `key` function. */
-  ask<T>(request: BrokerRequest): Promise<BrokerResponse<T>>;
+  ask<T>(request: BrokerRequest<T>): Promise<BrokerResponse<T>>;
 }
 
 const MAX_PAUSES = 1_000;
@@ -66,7 +68,7 @@ export function createBroker({ url, key, fetch, now, wait, timeoutMs }: BrokerOp
   }
 
   async function send(
-    request: BrokerRequest,
+    request: Omit<BrokerRequest<unknown>, 'expects'>,
     retry = request.repeatable,
   ): Promise<{ response: Response; text: string }> {
     const { method, path, signal } = request;
@@ -94,14 +96,15 @@ export function createBroker({ url, key, fetch, now, wait, timeoutMs }: BrokerOp
   }
 
   return {
-    async ask<T>(request: BrokerRequest): Promise<BrokerResponse<T>> {
+    async ask<T>(request: BrokerRequest<T>): Promise<BrokerResponse<T>> {
       for (;;) {
         await waitForPause(request.path, request.deadline, request.signal);
         const sentAt = now();
         const { response, text } = await send(request);
         const body = parsed(text);
-        if (response.ok && body) return { body: body as T, sentAt };
-        const details = errorDetails(response, body);
+        const isComplete = request.expects.every((name) => body?.[name as string] !== undefined);
+        if (response.ok && body && isComplete) return { body: body as T, sentAt };
+        const details = errorDetails(response, response.ok ? undefined : body);
         if (details.retryAfter === undefined) throw new ValetkeyError(details);
         pause(request.path, details, details.retryAfter);
       }

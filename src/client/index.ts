@@ -188,6 +188,7 @@ interface ConnectSessionPage {
 
 const MAX_ENTRIES = 1_000;
 const POLL_INTERVAL_MS = 2_000;
+const OF_SESSION = ['id', 'status'] as const;
 
 /**
  * Creates a client. Throws `insecure_url` if the broker's URL is plain http, unless its host is loopback or in
@@ -216,8 +217,12 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
   const sending = createSending({ url, key, fetch, now, wait, timeoutMs: timeout * 1_000, connect });
 
   async function connect(connection_id: string, request: object): Promise<CreatedConnectSession> {
-    const body = { connection_id, ...request };
-    const options = { method: 'POST', path: '/v1/connect-sessions', body, deadline: deadline() } as const;
+    return createSession({ connection_id, ...request });
+  }
+
+  async function createSession(body: object, signal?: AbortSignal): Promise<CreatedConnectSession> {
+    const [path, expects] = ['/v1/connect-sessions', ['id', 'url', 'expires_at']] as const;
+    const options = { method: 'POST', path, body, expects, deadline: deadline(), signal } as const;
     return (await broker.ask<CreatedConnectSession>(options)).body;
   }
 
@@ -230,43 +235,44 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
     async connectUrl({ signal, ...request }, error) {
       if (error !== undefined && !mustConnect(error)) throw error;
       const renewal = isReauthorizationRequired(error) ? { connection_id: error.connectionId } : {};
-      const body = { ...renewal, ...request };
-      const options = { method: 'POST', path: '/v1/connect-sessions', body, deadline: deadline(), signal } as const;
-      return (await broker.ask<CreatedConnectSession>(options)).body;
+      return createSession({ ...renewal, ...request }, signal);
     },
 
     async finish(id, { signal, ...body }) {
-      const path = `${sessionPath(id)}/finish`;
-      const options = { method: 'POST', path, body, deadline: deadline(), signal, repeatable: true } as const;
-      return (await broker.ask<FinishedConnectSession>(options)).body;
+      const [path, expects] = [`${sessionPath(id)}/finish`, ['status', 'connection_id']] as const;
+      const options = { method: 'POST', path, body, expects, deadline: deadline(), signal } as const;
+      return (await broker.ask<FinishedConnectSession>({ ...options, repeatable: true })).body;
     },
 
     async *connectSessions({ signal, ...filter } = {}) {
       let cursor: string | undefined;
       do {
-        const path = sessionsPath({ ...filter, cursor });
-        const options = { method: 'GET', path, deadline: deadline(), signal, repeatable: true } as const;
-        const { data, next_cursor } = (await broker.ask<ConnectSessionPage>(options)).body;
+        const [path, expects] = [sessionsPath({ ...filter, cursor }), ['data', 'next_cursor']] as const;
+        const options = { method: 'GET', path, expects, deadline: deadline(), signal } as const;
+        const { data, next_cursor } = (await broker.ask<ConnectSessionPage>({ ...options, repeatable: true })).body;
         yield* data;
         cursor = next_cursor ?? undefined;
       } while (cursor !== undefined);
     },
 
     async cancelConnect(id, { signal } = {}) {
-      const options = { method: 'DELETE', path: sessionPath(id), deadline: deadline(), signal } as const;
+      const [path, expects] = [sessionPath(id), OF_SESSION];
+      const options = { method: 'DELETE', path, expects, deadline: deadline(), signal } as const;
       return (await broker.ask<ConnectSession>({ ...options, repeatable: true })).body;
     },
 
     async createPortalSession({ signal, ...body }) {
-      const options = { method: 'POST', path: '/v1/portal-sessions', body, deadline: deadline(), signal } as const;
+      const [path, expects] = ['/v1/portal-sessions', ['id', 'url', 'expires_at']] as const;
+      const options = { method: 'POST', path, body, expects, deadline: deadline(), signal } as const;
       return (await broker.ask<CreatedPortalSession>(options)).body;
     },
 
     async connected(id, { signal } = {}) {
       const path = sessionPath(id);
       for (;;) {
-        const options = { method: 'GET', path, deadline: deadline(), signal, repeatable: true } as const;
-        const { status, connection_id, error } = (await broker.ask<ConnectSession>(options)).body;
+        const options = { method: 'GET', path, expects: OF_SESSION, deadline: deadline(), signal } as const;
+        const { body } = await broker.ask<ConnectSession>({ ...options, repeatable: true });
+        const { status, connection_id, error } = body;
         if (status === 'completed' && connection_id !== undefined) return { connection_id };
         if (status !== 'pending' && status !== 'awaiting_finish') throw notConnected(error ?? status);
         await wait(POLL_INTERVAL_MS, signal);
@@ -274,8 +280,8 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
     },
 
     async verify(token, { signal, ...expected } = {}) {
-      const body = { token, ...expected };
-      const options = { method: 'POST', path: '/v1/jwt/verify', body, deadline: deadline(), signal } as const;
+      const [path, expects, body] = ['/v1/jwt/verify', ['active'], { token, ...expected }] as const;
+      const options = { method: 'POST', path, body, expects, deadline: deadline(), signal } as const;
       return (await broker.ask<JwtVerdict>({ ...options, repeatable: true })).body;
     },
   };

@@ -32,6 +32,7 @@ export interface Tokens {
 }
 
 const DEFAULT_MIN_TTL = 60;
+const OF_TOKEN = ['connection_id', 'access_token', 'token_type', 'scopes', 'expires_in'] as const;
 
 interface Parts {
   broker: Broker;
@@ -65,7 +66,7 @@ export function createTokens({ broker, cache, deadline }: Parts): Tokens {
       if (cached) return cached;
       const path = min_ttl === undefined ? key : `${key}${key.includes('?') ? '&' : '?'}min_ttl=${min_ttl}`;
       const request = async () => {
-        const options = { method: 'GET', path, deadline: until, repeatable: true } as const;
+        const options = { method: 'GET', path, expects: OF_TOKEN, deadline: until, repeatable: true } as const;
         const { body: token, sentAt } = await broker.ask<Token>(options);
         cache.put(key, { token, sentAt });
         return { token, sentAt };
@@ -79,7 +80,8 @@ export function createTokens({ broker, cache, deadline }: Parts): Tokens {
       const request = async () => {
         const body = { rejected_token: access_token };
         try {
-          const options = { method: 'POST', path, body, deadline: until, repeatable: true } as const;
+          const expects = OF_TOKEN;
+          const options = { method: 'POST', path, body, expects, deadline: until, repeatable: true } as const;
           const { body: token, sentAt } = await broker.ask<Token>(options);
           cache.replace(access_token, { token, sentAt });
           return { token, sentAt };
@@ -93,8 +95,9 @@ export function createTokens({ broker, cache, deadline }: Parts): Tokens {
 
     async prove(connection, request, signal, until) {
       const path = `${connectionPath(connection)}/dpop-proof`;
-      const options = { method: 'POST', path, body: request, deadline: until, signal, repeatable: true } as const;
-      return (await broker.ask<DpopProof>(options)).body;
+      const expects = ['proof', 'access_token', 'token_type'] as const;
+      const options = { method: 'POST', path, body: request, expects, deadline: until, signal } as const;
+      return (await broker.ask<DpopProof>({ ...options, repeatable: true })).body;
     },
   };
 }

@@ -97,6 +97,33 @@ describe('an error response', () => {
   });
 });
 
+describe('another server that answers 200 with JSON', () => {
+  test.each<[string, string | object]>([
+    ['an object', { status: 'ok' }],
+    ['a list', '[]'],
+    ['a token without its type', { ...TOKEN, token_type: undefined }],
+    ['a problem', { code: 'not_found', detail: 'Not here.' }],
+  ])('%s: invalid_answer', async (_, body) => {
+    const { valetkey } = await scripted({ body, headers: { 'content-type': 'application/json' } });
+    const token = { connection_id: 'con_1', access_token: 'at' };
+    const calls = {
+      token: () => valetkey.token(at('a')),
+      refresh: () => valetkey.refresh(token),
+      fetch: () => valetkey.fetch(at('a'), 'https://api.example.com/'),
+      connectUrl: () => valetkey.connectUrl(at('a')),
+      finish: () => valetkey.finish('cs_1', { finish_code: 'code', owner: 'a' }),
+      sessions: () => valetkey.connectSessions()[Symbol.asyncIterator]().next(),
+      cancelConnect: () => valetkey.cancelConnect('cs_1'),
+      connected: () => valetkey.connected('cs_1'),
+      portal: () => valetkey.createPortalSession({ owner: 'a', return_url: 'https://app.example.com/' }),
+      verify: () => valetkey.verify('e30.e30.e30'),
+      pages: () => valetkey.api(at('a')).pages('/list')[Symbol.asyncIterator]().next(),
+    };
+    for (const [name, call] of Object.entries(calls))
+      expect([name, await rejectionOf(call())]).toMatchObject([name, { code: 'invalid_answer', status: 200 }]);
+  });
+});
+
 describe('the key', () => {
   test('a function: called for each request; a trailing line break is removed', async () => {
     const keys = [await testSetup.broker.callerKey(), await testSetup.broker.callerKey({ actions: ['admin'] })];
