@@ -66,7 +66,7 @@ export function connectCommand(program: Command, io: Io): void {
       await io.open(String(created.url)).catch(() => {
         if (!json) io.note('No browser could be opened.');
       });
-    const session = await waitFor(broker, String(created.id), options.timeout, interrupted, io);
+    const session = await waitFor(broker, created, options.timeout, interrupted, io);
     const connection = await broker
       .ask('GET', `/v1/connections/${part(String(session.connection_id))}`)
       // The caller may be allowed to connect, but not to read connections.
@@ -88,24 +88,36 @@ async function whomOf(broker: Broker, integration?: string, owner?: string, conn
   return { integration: known.integration, owner: known.owner };
 }
 
-/** The completed session. Rejects with `Failure`. */
+/**
+ * The completed session. While the broker is away, as in a restart, the owner may still use the link when it is back: until the
+ * link ends, that is waited out. Rejects with `Failure`.
+ */
 async function waitFor(
   broker: Broker,
-  id: string,
+  created: Json,
   timeout: number | undefined,
   interrupted: AbortSignal,
   io: Io,
 ): Promise<Json> {
   const until = timeout === undefined ? Number.POSITIVE_INFINITY : io.now() + timeout * 1_000;
+  const linkEnds = Date.parse(String(created.expires_at));
   for (;;) {
-    const session = await broker.ask('GET', `/v1/connect-sessions/${part(id)}`);
+    let pauseMs = POLL_INTERVAL_MS;
+    const session = await broker
+      .ask('GET', `/v1/connect-sessions/${part(String(created.id))}`)
+      .catch((error: unknown): Json => {
+        if (!(error instanceof Failure && error.isTransient && io.now() < linkEnds)) throw error;
+        const asked = Math.min((error.retryAfter ?? 0) * 1_000, linkEnds - io.now());
+        pauseMs = Math.max(pauseMs, asked);
+        return created;
+      });
     if (session.status === 'completed') return session;
     if (session.status === 'failed') throw new Failure(`not connected: ${session.error ?? 'unknown error'}`);
     if (session.status === 'cancelled') throw new Failure('not connected: the session was cancelled');
     if (session.status === 'expired') throw new Failure('the link has expired; run the command again for a new one');
     if (io.now() >= until) throw new Failure(`not connected yet; the link is valid until ${session.expires_at}`);
     try {
-      await io.pause(Math.min(POLL_INTERVAL_MS, until - io.now()), interrupted);
+      await io.pause(Math.min(pauseMs, until - io.now()), interrupted);
     } catch {
       throw new Failure(`stopped waiting; the link is valid until ${session.expires_at}`, EXIT.interrupted);
     }

@@ -109,3 +109,7 @@ export const mustConnect = (error: unknown): error is ValetkeyError =>
   error instanceof ValetkeyError && RESOLVED_BY_CONNECTING.includes(error.code);
 
 const RESOLVED_BY_CONNECTING: ErrorCode[] = ['not_found', 'reauthorization_required', 'connection_revoked'];
+
+/** Whether the same request may succeed later: no answer, a limit, or a fault of the broker or of what is in front of it. */
+export const isTemporary = (error: unknown): boolean =>
+  error instanceof ValetkeyError && (error.code === 'network' || error.status === 429 || error.status >= 500);

@@ -6,7 +6,7 @@ import type { Api, ApiOptions } from './api-types.ts';
 import { createBroker, type Fetch } from './broker.ts';
 import { createCache } from './cache.ts';
 import type { Key } from './caller-key.ts';
-import { isReauthorizationRequired, mustConnect, ValetkeyError } from './errors.ts';
+import { isReauthorizationRequired, isTemporary, mustConnect, ValetkeyError } from './errors.ts';
 import { createAuthorizedFetch } from './fetch.ts';
 import { type ConnectionSelector, sessionPath, sessionsPath } from './paths.ts';
 import { requireSecureUrl } from './secure-url.ts';
@@ -155,7 +155,7 @@ export interface Valetkey {
   createPortalSession(request: CreatePortalSessionRequest & Abortable): Promise<CreatedPortalSession>;
   /**
    * Waits until the owner has used the link of this connect session. Rejects with `not_connected` if the session failed
-   * or expired.
+   * or expired. While the broker that has answered is away, as in a restart, it waits for a minute more.
    *
    * @example
    * const { connection_id } = await valetkey.connected(id);
@@ -188,6 +188,8 @@ interface ConnectSessionPage {
 
 const MAX_ENTRIES = 1_000;
 const POLL_INTERVAL_MS = 2_000;
+/** How long a wait for an owner goes on without an answer. */
+const AWAY_MS = 60_000;
 const OF_SESSION = ['id', 'status'] as const;
 
 /**
@@ -269,12 +271,18 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
 
     async connected(id, { signal } = {}) {
       const path = sessionPath(id);
+      let answeredAt = Number.NEGATIVE_INFINITY;
       for (;;) {
         const options = { method: 'GET', path, expects: OF_SESSION, deadline: deadline(), signal } as const;
-        const { body } = await broker.ask<ConnectSession>({ ...options, repeatable: true });
-        const { status, connection_id, error } = body;
-        if (status === 'completed' && connection_id !== undefined) return { connection_id };
-        if (status !== 'pending' && status !== 'awaiting_finish') throw notConnected(error ?? status);
+        const answer = await broker.ask<ConnectSession>({ ...options, repeatable: true }).catch((error: unknown) => {
+          if (!isTemporary(error) || now() - answeredAt > AWAY_MS) throw error;
+        });
+        if (answer !== undefined) {
+          answeredAt = now();
+          const { status, connection_id, error } = answer.body;
+          if (status === 'completed' && connection_id !== undefined) return { connection_id };
+          if (status !== 'pending' && status !== 'awaiting_finish') throw notConnected(error ?? status);
+        }
         await wait(POLL_INTERVAL_MS, signal);
       }
     },

@@ -5,6 +5,7 @@ import { type Json, startTestBroker } from '../support/broker.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { expectOk } from '../support/contract.ts';
 import { startResourceServer, walk } from '../support/resource-server.ts';
+import { type ScriptedResponse, startScriptedServer } from '../support/scripted-server.ts';
 import { createTerminal, type Valetkey } from '../support/terminal.ts';
 
 let testSetup: TestSetup;
@@ -65,6 +66,33 @@ test('connect: exits with 1 and the reason when the owner declines, and after --
   });
   expect(late).toMatchObject({ code: 1, out: '' });
   expect(late.err).toMatch(/not connected yet; the link is valid until 20/);
+});
+
+test('connect: goes on while the broker is restarted, and gives up when the link has ended', async () => {
+  const expires_at = '2026-03-02T10:35:00.000Z';
+  const session = { id: 'cs_1', url: 'http://127.0.0.1:1/connect/x', status: 'pending', expires_at };
+  const script: ScriptedResponse[] = [
+    { status: 201, body: session },
+    'drop',
+    { status: 502, body: '<html>bad gateway</html>' },
+    { status: 503, headers: { 'retry-after': '7' }, body: { code: 'store_unavailable', title: 'T', detail: 'D' } },
+    { body: { ...session, status: 'completed', connection_id: 'con_1' } },
+    { body: { id: 'con_1', status: 'active' } },
+    { status: 201, body: session },
+  ];
+  const server = await startScriptedServer(() => script.shift() ?? 'drop');
+  onTestFinished(server.close);
+  const at = createTerminal({ VALETKEY_URL: server.url, VALETKEY_KEY: 'k' });
+  let now = Date.parse('2026-03-02T10:25:00.000Z');
+  const pauses: number[] = [];
+  const pause = async (ms: number) => {
+    pauses.push(ms);
+    now += ms;
+  };
+  const made = await at(['connect', 'acme', 'ada', '--no-open'], { now: () => now, pause });
+  expect([made.code, made.out, pauses]).toEqual([0, expect.stringContaining('con_1'), [1_000, 1_000, 7_000]]);
+  const gone = await at(['connect', 'acme', 'ada', '--no-open'], { now: () => now, pause });
+  expect([gone.code, now]).toEqual([69, Date.parse(expires_at)]);
 });
 
 test('connect --integrations: the owner chooses; portal: a link to the own connections', async () => {

@@ -1,10 +1,10 @@
 // Connect links: created for an error, used in a browser, and the token afterwards.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { orAborted } from '../../src/client/time.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
 import { createTestClient, rejectionOf, type TestClient } from '../support/client.ts';
 import { connect, newOwner } from '../support/owner-browser.ts';
-import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
+import { type ScriptedResponse, type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
 let testSetup: TestSetup;
 beforeAll(async () => {
@@ -151,6 +151,42 @@ describe('connected', () => {
     const { valetkey, waits } = client({ url: scripted.url });
     expect(await rejectionOf(valetkey.connected('cs_1'))).toMatchObject({ code: 'not_connected', reason: 'expired' });
     expect(waits).toEqual([2, 2]);
+  });
+
+  test('goes on while the broker is restarted, behind a gateway that does not reach it, or overloaded', async () => {
+    const session = { body: { id: 'cs_1', status: 'pending' } };
+    const problem = { code: 'rate_limited', detail: 'Not now.' };
+    const script: ScriptedResponse[] = [
+      session,
+      'drop',
+      'drop',
+      { status: 502, body: '<html>bad gateway</html>' },
+      { status: 503, headers: { 'retry-after': '7' }, body: '<html>maintenance</html>' },
+      { status: 429, headers: { 'retry-after': '20' }, body: problem },
+      { body: { id: 'cs_1', status: 'completed', connection_id: 'con_1' } },
+    ];
+    const server = await startScriptedServer(() => script.shift()!);
+    onTestFinished(server.close);
+    const { valetkey } = client({ url: server.url });
+    expect(await valetkey.connected('cs_1')).toEqual({ connection_id: 'con_1' });
+    expect(script).toEqual([]);
+  });
+
+  test('gives up when the broker has not answered for a minute, was never there, or refuses', async () => {
+    const refusal = { status: 404, body: { code: 'not_found', detail: 'No such session.' } };
+    const script: ScriptedResponse[] = [{ body: { id: 'cs_1', status: 'pending' } }];
+    const server = await startScriptedServer(() => script.shift() ?? 'drop');
+    onTestFinished(server.close);
+    const away = client({ url: server.url });
+    expect(await rejectionOf(away.valetkey.connected('cs_1'))).toMatchObject({ code: 'network' });
+    expect(away.waits.reduce((sum, seconds) => sum + seconds, 0)).toBe(62);
+    const never = client({ url: server.url });
+    expect(await rejectionOf(never.valetkey.connected('cs_1'))).toMatchObject({ code: 'network' });
+    expect(never.waits).toEqual([]);
+    script.push({ body: { id: 'cs_1', status: 'pending' } }, refusal);
+    expect(await rejectionOf(client({ url: server.url }).valetkey.connected('cs_1'))).toMatchObject({
+      code: 'not_found',
+    });
   });
 
   test('the owner declines: rejects with the reason', async () => {
