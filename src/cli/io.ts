@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { arrayBuffer, text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
+import { EXIT } from './failure.ts';
 
 export interface Io {
   env: Record<string, string | undefined>;
@@ -37,8 +38,10 @@ export function processIo(env: Io['env']): Io {
   // A reader such as `head` closes the pipe early.
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit();
-    throw error;
+    stderr.write(`the output cannot be written: ${error.message}\n`);
+    process.exit(EXIT.refused);
   });
+  stderr.on('error', () => undefined);
   return {
     env,
     out: (line) => void stdout.write(`${line}\n`),

@@ -1,7 +1,7 @@
 // The command line as a process: only what needs one. The other tests run the commands in this process.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -188,3 +188,18 @@ test.concurrent('audit verify: exit code 0 and the head for a chain that holds, 
   expect(await verify()).toMatchObject({ code: 1, ok: false, broken: { problem: expect.stringMatching(/deleted/) } });
   // Two processes, beside those of other tests.
 }, 180_000);
+
+test
+  .skipIf(!existsSync('/dev/full'))
+  .concurrent('output that cannot be written: exit code 1, without a stack', async () => {
+    const full = begin(['whoami'], {}, ['sh', '-c', 'exec "$0" "$@" > /dev/full', process.execPath, cli]);
+    const [err, [code]] = await Promise.all([text(full.stderr), once(full, 'exit')]);
+    expect([code, err]).toEqual([1, expect.stringMatching(/^the output cannot be written: ENOSPC[^\n]*\n$/)]);
+  });
+
+test.concurrent('stderr that no one reads: the exit code stays', async () => {
+  const child = begin(['callers', 'nothing-like-it']);
+  child.stderr.destroy();
+  child.stdin.end();
+  expect(await once(child, 'exit')).toEqual([64, null]);
+});
