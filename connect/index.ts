@@ -34,6 +34,7 @@ const OVER = ['completed', 'failed', 'cancelled', 'expired'];
  * };
  */
 export function connect(url: string, { poll, every = 2_000, closed, signal }: ConnectOptions): Promise<ConnectOutcome> {
+  if (signal?.aborted) return Promise.reject(signal.reason);
   const popup = window.open(url, 'valetkey-connect', 'popup,width=500,height=760');
   if (!popup) {
     location.assign(url);
@@ -54,12 +55,15 @@ export function connect(url: string, { poll, every = 2_000, closed, signal }: Co
     };
     const aborted = () => end(() => reject(signal?.reason));
     const timer = setInterval(async () => {
-      // A poll that fails is one that says nothing: the next one may.
-      const session = await poll().catch(() => undefined);
-      if (session && OVER.includes(session.status)) {
-        popup.close();
-        const { status, error } = session as ConnectOutcome;
-        return end(() => resolve(error ? { status, error } : { status }));
+      try {
+        const session = await poll();
+        if (OVER.includes(session.status)) {
+          popup.close();
+          const { status, error } = session as ConnectOutcome;
+          return end(() => resolve(error ? { status, error } : { status }));
+        }
+      } catch {
+        // A poll that fails is one that says nothing: the next one may.
       }
       if (popup.closed && !told) {
         told = true;
@@ -67,7 +71,6 @@ export function connect(url: string, { poll, every = 2_000, closed, signal }: Co
       }
     }, every);
     addEventListener('message', heard);
-    if (signal?.aborted) aborted();
-    else signal?.addEventListener('abort', aborted);
+    signal?.addEventListener('abort', aborted);
   });
 }

@@ -3,9 +3,11 @@ import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { rejectionOf } from '../support/client.ts';
 import { ROOT } from '../support/image.ts';
 
 test('@valetkey/connect: one file below 2 kB, with types, and no dependencies', async () => {
@@ -25,3 +27,50 @@ test('@valetkey/connect: one file below 2 kB, with types, and no dependencies', 
   const manifest = JSON.parse(readFileSync(join(ROOT, 'connect/package.json'), 'utf8')) as object;
   expect(Object.keys(manifest).filter((name) => /dependencies/i.test(name))).toEqual([]);
 }, 180_000);
+
+/** Loaded by its path: it has the types of a browser, which the tests do not. */
+async function load(): Promise<(url: string, options: object) => Promise<unknown>> {
+  const { connect } = await import(pathToFileURL(join(ROOT, 'connect/index.ts')).href);
+  return connect;
+}
+
+/** What a page has, as far as `connect` uses it. */
+function startPage() {
+  const popup = { closed: false, close: vi.fn() };
+  const open = vi.fn(() => popup);
+  vi.stubGlobal('window', { open });
+  vi.stubGlobal('addEventListener', vi.fn());
+  vi.stubGlobal('removeEventListener', vi.fn());
+  onTestFinished(() => void vi.unstubAllGlobals());
+  return { popup, open };
+}
+
+test('@valetkey/connect: a poll that throws says nothing, and one without a promise is an answer', async () => {
+  const { popup } = startPage();
+  const connect = await load();
+  const answers = [
+    () => {
+      throw new Error('not signed in');
+    },
+    () => Promise.reject(new Error('offline')),
+    () => undefined,
+    () => ({ status: 'pending' }),
+    () => ({ status: 'failed', error: 'access_denied' }),
+  ];
+  const poll = () => answers.shift()!();
+  expect(await connect('https://keys.example.com/connect/x', { poll, every: 1 })).toEqual({
+    status: 'failed',
+    error: 'access_denied',
+  });
+  expect([answers, popup.close.mock.calls.length]).toEqual([[], 1]);
+});
+
+test('@valetkey/connect: a signal that is aborted already opens nothing', async () => {
+  const { open } = startPage();
+  const connect = await load();
+  const reason = new Error('gone');
+  const poll = async () => ({ status: 'pending' });
+  const outcome = connect('https://keys.example.com/connect/x', { poll, signal: AbortSignal.abort(reason) });
+  expect(await rejectionOf(outcome)).toBe(reason);
+  expect(open).not.toHaveBeenCalled();
+});
