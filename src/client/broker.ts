@@ -43,6 +43,8 @@ export interface Broker {
 }
 
 const MAX_PAUSES = 1_000;
+/** A server in front of the broker whose clock is wrong may name a year that is far away. */
+const LONGEST_PAUSE_S = 3_600;
 /** The scope of a rate limit of this caller: all paths. */
 const ALL_PATHS = '';
 
@@ -52,7 +54,8 @@ export function createBroker({ url, key, fetch, now, wait, timeoutMs }: BrokerOp
 
   function pause(path: string, details: ErrorDetails, seconds: number): void {
     const scope = details.status === 429 ? ALL_PATHS : path;
-    putBounded(pauses, scope, { until: now() + seconds * 1_000, details }, MAX_PAUSES);
+    const until = now() + Math.min(seconds, LONGEST_PAUSE_S) * 1_000;
+    putBounded(pauses, scope, { until, details }, MAX_PAUSES);
   }
 
   /** Waits for the end of a pause; throws its error if that is after the deadline. */

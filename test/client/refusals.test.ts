@@ -275,6 +275,16 @@ describe('Retry-After', () => {
     expect((await valetkey.token(at('a'))).access_token).toBe('at');
   });
 
+  test('longer than an hour: asked again after an hour', async () => {
+    const { valetkey, received, advance } = await scripted(unavailable('Fri, 31 Dec 9999 23:59:59 GMT'), GOOD);
+    expect(await rejectionOf(valetkey.token(at('a')))).toMatchObject({ code: 'provider_unavailable' });
+    advance(3_580);
+    expect(await rejectionOf(valetkey.token(at('a')))).toMatchObject({ retryAfter: 20 });
+    expect(received).toHaveLength(1);
+    advance(20);
+    expect((await valetkey.token(at('a'))).access_token).toBe('at');
+  });
+
   test('503 pauses one path; 429 pauses all', async () => {
     const one = await scripted(unavailable(600), GOOD);
     await rejectionOf(one.valetkey.token(at('a')));
