@@ -20,6 +20,7 @@ import { encryptCredentials, newId } from '../secrets/index.ts';
 import { givenCredentials } from './received-grant/given-credentials.ts';
 import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from './received-grant/new-connection.ts';
 import { compareAccounts, keepsRefreshToken, movesElsewhere, renewedCredentials } from './received-grant/renewal.ts';
+import { revokeReplaced } from './upstream-revocation/replaced-grant.ts';
 
 export interface ConnectionImport {
   integration: string;
@@ -40,7 +41,15 @@ export interface ConnectionImport {
 }
 
 export interface ImportParts {
-  store: Pick<Store, 'connection' | 'servedRowsByOwner' | 'storedCredentials' | 'addConnection' | 'renewConnection'>;
+  store: Pick<
+    Store,
+    | 'connection'
+    | 'servedRowsByOwner'
+    | 'storedCredentials'
+    | 'addConnection'
+    | 'renewConnection'
+    | 'addPendingRevocation'
+  >;
   vault: Vault;
   provider: Pick<ProviderClient, 'identityOf' | 'lookUp'>;
   targets: Targets;
@@ -50,7 +59,9 @@ export interface ImportParts {
   log: Logger;
 }
 
-export function createImport({ store, vault, provider, targets, tokenCache, access, clock, log }: ImportParts) {
+export function createImport(parts: ImportParts) {
+  const { store, vault, provider, targets, tokenCache, access, clock, log } = parts;
+
   /** The connection to renew: the one that is named, or the one that has the slot. Undefined: a new one is wanted. */
   async function renewable(call: Call, wanted: ConnectionImport): Promise<Connection | undefined | Refusal> {
     const { connectionId: id, integration, owner, label } = wanted;
@@ -128,7 +139,8 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
     };
     const stored = renewed && isCode(found.auth) ? await store.storedCredentials(id) : undefined;
     const captured = { ...renewed?.captured, ...received.captured };
-    const keeps = keepsRefreshToken(received, stored) && !movesElsewhere(targets, found, renewed, { params, captured });
+    const isElsewhere = movesElsewhere(targets, found, renewed, { params, captured });
+    const keeps = keepsRefreshToken(received, stored) && !isElsewhere;
     const scopes = keeps ? withScopesOf(renewed, received.scopes) : received.scopes;
     const connection = newConnection(id, place, found.auth, { ...received, scopes }, now, renewed, keeps);
     const encrypted = encryptCredentials(vault, connection, received.credentials, namesTokens(found.provider));
@@ -142,6 +154,7 @@ export function createImport({ store, vault, provider, targets, tokenCache, acce
       const done = await store.renewConnection(connection, credentials, null, by);
       if (typeof done === 'string') return done === 'refreshing' ? 'refreshing' : 'gone';
       tokenCache.invalidate(connection, done.generation);
+      if (stored && isElsewhere) await revokeReplaced(parts, found, renewed, stored, received.credentials, isElsewhere);
       if (!keeps) warnIfNotRenewable(log, connection, found.auth, received.credentials);
       return { ...connection, ...done };
     }

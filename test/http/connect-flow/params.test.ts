@@ -68,6 +68,20 @@ const shops = {
   params: { ...tenants.params, region: { ...region, pattern: 'eu|us', found_in: ['{}.cloud.shops.example'] } },
 };
 
+/** As `tenants`: its API is where a captured value says, and a revocation ends a token alone. */
+const sites = {
+  ...tenants,
+  id: 'sites',
+  api_base_url: '{base}/api/{realm}',
+  auth: tenants.auth.map((mode) => ({
+    ...mode,
+    revocation_url: '{base}/{region}/{subdomain}/revoke',
+    revocation_ends: 'token',
+  })),
+};
+
+const SOON = { interval: 20, timeout: 30_000 };
+
 let folder: string;
 let broker: TestBroker;
 let provider: ScriptedServer;
@@ -79,7 +93,8 @@ let port = 0;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'valetkey-providers-'));
-  for (const entry of [tenants, hosts, shops]) await writeFile(join(folder, `${entry.id}.json`), JSON.stringify(entry));
+  for (const entry of [tenants, hosts, shops, sites])
+    await writeFile(join(folder, `${entry.id}.json`), JSON.stringify(entry));
   let issued = 0;
   [broker, provider] = await Promise.all([
     startTestBroker({ VALETKEY_PROVIDERS_DIR: folder }),
@@ -100,6 +115,7 @@ beforeAll(async () => {
   const client = { client_id: 'client', client_secret: 'client-secret' };
   await putIntegration(broker, 'acme', { provider: 'tenants', ...client, params: { base: provider.url } });
   await putIntegration(broker, 'hosts', { provider: 'hosts', ...client });
+  await putIntegration(broker, 'sites', { provider: 'sites', ...client, params: { base: provider.url } });
 });
 afterAll(async () => {
   await Promise.all([broker.stop(), provider.close()]);
@@ -204,6 +220,66 @@ describe('a renewal with other parameters', () => {
       expect(spent()).toEqual(sent);
     },
   );
+});
+
+describe('an import onto a connection, that leads to another place', () => {
+  const credentials = { access_token: 'at', refresh_token: 'rt', expires_in: 3_600 };
+  const first = { params: { subdomain: 'blue', region: 'us' }, captured: { realm: 'one' }, credentials };
+  type Renewal = Partial<Omit<typeof first, 'credentials'>> & { credentials: Record<string, unknown> };
+  /** The tokens that are revoked by the renewal, and where: until something else that is delivered shows that the outbox has been at it. */
+  async function revokedBy(renewal: Renewal) {
+    const owner = newOwner();
+    const imports = async (body: object) => {
+      const { status, body: made } = await broker.ask('POST', '/v1/connections', { integration: 'sites', ...body });
+      expect(status).toBe(201);
+      return String(made.id);
+    };
+    const id = await imports({ owner, ...first });
+    expect(await imports({ owner, ...renewal })).toBe(id);
+    const last = await imports({ owner: newOwner(), ...first, credentials: { refresh_token: 'last' } });
+    await broker.ask('DELETE', `/v1/connections/${last}`);
+    const revoked = () => provider.received.filter(({ path }) => path.endsWith('/revoke'));
+    await expect.poll(() => revoked().some(({ form }) => form.get('token') === 'last'), SOON).toBe(true);
+    return {
+      id,
+      revoked: () =>
+        revoked().flatMap(({ path, form }) => (form.get('token') === 'last' ? [] : [`${path} ${form.get('token')}`])),
+    };
+  }
+  const another = { access_token: 'another', expires_in: 3_600 };
+  const reason = async (id: string) => (await broker.ask('POST', `/v1/connections/${id}/refresh`, {})).body.reason;
+  const BOTH = ['/us/blue/revoke at', '/us/blue/revoke rt'];
+
+  test.each<[string, Renewal]>([
+    ['params', { params: { subdomain: 'red', region: 'us' }, credentials: another }],
+    [
+      'params, with another refresh token',
+      { params: { subdomain: 'red', region: 'us' }, credentials: { ...another, refresh_token: 'next' } },
+    ],
+  ])('by %s: what was issued is revoked there', async (_, renewal) => {
+    const { id, revoked } = await revokedBy(renewal);
+    await expect.poll(() => revoked().toSorted(), SOON).toEqual(BOTH);
+    if (!('refresh_token' in renewal.credentials)) expect(await reason(id)).toBe('not_refreshable');
+  });
+
+  test.each<[string, Renewal]>([
+    [
+      'its refresh token',
+      { params: { subdomain: 'red', region: 'us' }, credentials: { ...another, refresh_token: 'rt' } },
+    ],
+    [
+      'its access token',
+      { params: { subdomain: 'red', region: 'us' }, credentials: { ...another, access_token: 'at' } },
+    ],
+  ])('with %s: nothing is revoked, which would end that too', async (_, renewal) => {
+    expect((await revokedBy(renewal)).revoked()).toEqual([]);
+  });
+
+  test('or to the same one: nothing is revoked, and the refresh token is kept', async () => {
+    const { id, revoked } = await revokedBy({ captured: { realm: 'one' }, credentials: another });
+    expect(await reason(id)).toBeUndefined();
+    expect(revoked()).toEqual([]);
+  });
 });
 
 describe('pasted URLs and upper case', () => {

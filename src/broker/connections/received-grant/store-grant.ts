@@ -77,22 +77,6 @@ export type StoreGrant = (
 export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
   const { store, vault, targets, tokenCache, telemetry, clock, log } = parts;
 
-  /** Best effort: the connection is made. */
-  async function revokeEarlier(
-    resolved: ResolvedIntegration,
-    before: Connection,
-    replaced: EncryptedCredentials,
-    received: ReceivedCredentials,
-    isElsewhere: boolean,
-  ): Promise<void> {
-    try {
-      const target = targets.targetOf(resolved, before);
-      await revokeReplaced(parts, resolved, target, before, replaced, received.credentials, isElsewhere);
-    } catch (error) {
-      log.warn({ err: error, connection: before.id }, 'connect: the replaced tokens cannot be revoked');
-    }
-  }
-
   return async (session, resolved, { received, params, receivedAt }, record) => {
     const { auth } = resolved;
     const { integration, owner, label } = session;
@@ -136,7 +120,7 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
       tokenCache.invalidate(connection, done === 'added' ? connection.generation : done.generation);
       if (existing && stored) {
         const before = { ...existing, account: connection.account };
-        await revokeEarlier(resolved, before, stored, received, isElsewhere);
+        await revokeReplaced(parts, resolved, before, stored, received.credentials, isElsewhere);
       }
       telemetry.connect(integration, 'ok');
       log.info(
