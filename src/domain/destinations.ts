@@ -77,8 +77,8 @@ function destinationsOf(provider: Provider, { clientId, keyId, params, overrides
 }
 
 /**
- * Whether what a connection has goes where it went before, to the API too: by the values of its targets, of which its parameters may
- * differ.
+ * Whether what a connection has goes where it went before, to the API too: by the values of its targets, and what was captured. A value
+ * that there was not before is another one.
  */
 export function isSamePlace(provider: Provider, auth: AuthMode, before: Values, after: Values): boolean {
   const urls = urlsIn({ ...auth, api_base_url: apiOf(provider, auth).base }).map(([, template]) => template);

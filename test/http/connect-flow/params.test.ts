@@ -256,6 +256,7 @@ describe('an import onto a connection, that leads to another place', () => {
       'params, with another refresh token',
       { params: { subdomain: 'red', region: 'us' }, credentials: { ...another, refresh_token: 'next' } },
     ],
+    ['captured values', { captured: { realm: 'two' }, credentials: another }],
   ])('by %s: what was issued is revoked there', async (_, renewal) => {
     const { id, revoked } = await revokedBy(renewal);
     await expect.poll(() => revoked().toSorted(), SOON).toEqual(BOTH);

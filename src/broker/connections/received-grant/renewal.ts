@@ -1,5 +1,5 @@
 // A renewal: whether it is of the account that is connected, and what it keeps of the connection.
-import { isOtherAccount, storedAccount, tellsAccount, toldAccount } from '../../../domain/account.ts';
+import { isOtherAccount, storedAccount, tellsAccount, toldAccount, toTextValues } from '../../../domain/account.ts';
 import { type AuthMode, isCode } from '../../../domain/auth-modes.ts';
 import type { Connection, EncryptedCredentials, WrittenCredentials } from '../../../domain/connection.ts';
 import { isSamePlace } from '../../../domain/destinations.ts';
@@ -63,22 +63,18 @@ export function renewedCredentials(
 }
 
 /**
- * Whether the connection would send what it has to another place: its parameters say where. What was issued at one server, or for one,
- * is kept for no other.
+ * Whether the connection would send what it has to another place: its parameters, and what was captured, say where. What was issued at
+ * one server, or for one, is kept for no other.
  */
-export const movesElsewhere = (
+export function movesElsewhere(
   targets: Pick<Targets, 'targetOf'>,
   found: ResolvedIntegration,
   before: Connection | undefined,
   after: Pick<Connection, 'params' | 'captured'>,
-): boolean =>
-  before !== undefined &&
-  !isSamePlace(
-    found.provider,
-    found.auth,
-    targets.targetOf(found, before).values,
-    targets.targetOf(found, after).values,
-  );
+): boolean {
+  const valuesOf = (one: typeof after) => ({ ...toTextValues(one.captured), ...targets.targetOf(found, one).values });
+  return before !== undefined && !isSamePlace(found.provider, found.auth, valuesOf(before), valuesOf(after));
+}
 
 /** RFC 6749 leaves it open whether a second consent brings a second refresh token: the first one stays valid then. */
 export const keepsRefreshToken = (
