@@ -7,10 +7,12 @@ import type {
   IntegrationSettings,
   IntegrationStore,
 } from '../../ports/index.ts';
+import { ofIntegration } from '../shared/connect-sessions.ts';
 import { isCountedLive } from '../shared/connection-counts.ts';
 import { pageOf } from '../shared/pages.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import type { Orm, PostgresAccess } from './client.ts';
+import { cancelSessions } from './connect-sessions.ts';
 import { receiverWriter } from './received-webhooks.ts';
 import {
   candidates,
@@ -88,7 +90,8 @@ export function integrationRemover({ record }: Pick<PostgresAccess, 'record'>) {
     },
     /** What nothing needs. */
     async remove(orm: Orm, id: string, audit: AuditEntry): Promise<'deleted' | 'absent'> {
-      // A flow in flight must not end at another provider that is set up under this id.
+      // What is open must not lead to another provider that is set up under this id.
+      await cancelSessions(orm, ofIntegration(connectSessions, id), audit.at);
       await orm.delete(flows).where(eq(flows.integration, id));
       await orm.delete(clientRegistrations).where(eq(clientRegistrations.integration, id));
       await orm.delete(receiverSettings).where(eq(receiverSettings.integration, id));

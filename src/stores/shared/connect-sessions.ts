@@ -49,6 +49,10 @@ export const completed = {
   error: null,
 } as const satisfies Partial<ConnectSession>;
 
+/** Sessions of one integration. Not those whose owner chooses among several: the page names the provider of each. */
+export const ofIntegration = (sessions: Record<'integration' | 'integrations', Column>, id: string): SQL | undefined =>
+  and(eq(sessions.integration, id), isNull(sessions.integrations));
+
 /** Sessions that a caller created, or that were created with these of its keys. */
 export const createdBy = (
   sessions: Record<'createdBy' | 'createdWith', Column>,

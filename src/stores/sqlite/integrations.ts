@@ -7,10 +7,12 @@ import type {
   IntegrationSettings,
   IntegrationStore,
 } from '../../ports/index.ts';
+import { ofIntegration } from '../shared/connect-sessions.ts';
 import { isCountedLive } from '../shared/connection-counts.ts';
 import { LIVE_STATUSES } from '../shared/filters.ts';
 import { pageOf } from '../shared/pages.ts';
 import type { SqliteAccess } from './client.ts';
+import { cancelSessions } from './connect-sessions.ts';
 import { prepared } from './prepared-queries.ts';
 import { receiverWriter } from './received-webhooks.ts';
 import {
@@ -87,7 +89,8 @@ export function integrationRemover({ orm, record }: Pick<SqliteAccess, 'orm' | '
     /** What nothing needs. */
     remove(id: string, audit: AuditEntry): 'deleted' | 'absent' {
       if (!exists(id)) return 'absent';
-      // A flow in flight must not end at another provider that is set up under this id.
+      // What is open must not lead to another provider that is set up under this id.
+      cancelSessions(orm, ofIntegration(connectSessions, id), audit.at);
       orm.delete(flows).where(eq(flows.integration, id)).run();
       orm.delete(clientRegistrations).where(eq(clientRegistrations.integration, id)).run();
       orm.delete(receiverSettings).where(eq(receiverSettings.integration, id)).run();

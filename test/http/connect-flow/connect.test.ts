@@ -291,10 +291,13 @@ describe('connect flow of an integration', () => {
     expect((await visit(callback, jar)).status).toBe(200);
   });
 
-  test('that was deleted: integration_misconfigured', async () => {
+  test('that was deleted: its links have ended, and lead nowhere when its id is set up again', async () => {
     await putIntegrationAt(broker, 'leaving', provider);
     const invited = await createConnectSession(broker, { integration: 'leaving' });
     expect((await broker.ask('DELETE', '/v1/integrations/leaving')).status).toBe(204);
-    expectErrorPage(await openLink(invited.url), 502, 'integration_misconfigured', invited.url);
+    expectErrorPage(await openLink(invited.url), 410, 'invitation_cancelled', invited.url);
+    await putIntegrationAt(broker, 'leaving', provider);
+    expectErrorPage(await openLink(invited.url), 410, 'invitation_cancelled', invited.url);
+    expect(await sessionOf(broker, invited)).toMatchObject({ status: 'cancelled' });
   });
 });

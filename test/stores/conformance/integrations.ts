@@ -144,6 +144,19 @@ export function integrations(at: Opened): void {
     expect(await at.store.consumeFlow(flow.stateDigest, flow.browserDigest, NOW)).toBeUndefined();
   });
 
+  test('open sessions of an integration end with it; a choice among several, and sessions of others, stay open', async () => {
+    await at.store.putIntegration(anIntegration(), anEntry());
+    const one = { integrations: null };
+    const own = aSession(one);
+    const failed = aSession({ ...one, status: 'failed', error: 'account_unknown', returnUrl: null });
+    const choice = aSession({ integrations: ['slack', 'github'] });
+    const others = aSession({ ...one, integration: 'github' });
+    for (const session of [own, failed, choice, others]) await at.store.addSession(session, anEntry());
+    await at.store.deleteIntegration('slack', anEntry());
+    const statuses = [own, failed, choice, others].map(async ({ id }) => (await at.store.session(id))?.status);
+    expect(await Promise.all(statuses)).toEqual(['cancelled', 'cancelled', 'pending', 'pending']);
+  });
+
   test('what was received for an integration is not stored for another one of its id, nor for none', async () => {
     const before = anIntegration();
     const session = aSession({ finish: true });
