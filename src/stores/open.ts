@@ -1,9 +1,10 @@
 // Which store a database URL means, by its scheme. Only the driver that is used is loaded.
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { createLogThrottle } from '../domain/log-throttle.ts';
 import { STORE_ERROR_LOG_INTERVAL_MS } from '../domain/time-limits.ts';
 import { type Logger, type MigrationEndpoint, type Store, StoreError, type WithdrawalLog } from '../ports/index.ts';
+import { makeFolder } from './shared/own-files.ts';
 import { openWithdrawalLog } from './shared/withdrawal-log.ts';
 import { countRescued, openRescue, type RescueFile } from './sqlite/rescue-file.ts';
 
@@ -89,7 +90,7 @@ export async function openMigrationEndpoint({ databaseUrl, dataDir }: StoreLocat
 /** Makes the data folder of a database that is elsewhere. Throws the error of the system if this user cannot write there. */
 export function reserveDataDir({ databaseUrl, dataDir }: StoreLocation): void {
   if (!isPostgres(databaseUrl)) return;
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  makeFolder(dataDir);
   accessSync(dataDir, constants.W_OK | constants.X_OK);
 }
 

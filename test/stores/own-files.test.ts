@@ -1,5 +1,5 @@
 // Files of the broker beside its data, in a folder where someone else has put something in their place.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -124,4 +124,16 @@ test('every file is for its owner alone', async () => {
     'valetkey.db.rescue-journal': '600',
     'valetkey.db.withdrawals.5': '600',
   });
+});
+
+test('a database where no folder can be made, as below /proc: the error of the system, and no loop', () => {
+  const script = `
+    const { openStore } = await import(${JSON.stringify(new URL('../../src/stores/open.ts', import.meta.url).href)});
+    await openStore({ databaseUrl: 'file:/proc/valetkey/none/valetkey.db' }, console).catch(({ message }) => console.log(message));
+  `;
+  const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  expect([status, stdout]).toEqual([0, expect.stringMatching(/mkdir '\/proc/)]);
 });

@@ -1,6 +1,7 @@
 // Files of our own in a folder that others may be able to write to: a symbolic link in the place of one would have us write to, or
 // wait for, what it leads to. The file of the database itself may be a link: its path is the operator's.
-import { closeSync, constants, lstatSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, lstatSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { StoreError } from '../../ports/index.ts';
 
 /** Nor waits for the other end of a named pipe. 0 where the platform has neither. */
@@ -39,5 +40,21 @@ export function writeOwnFile(path: string, text: string): void {
     writeSync(file, text);
   } finally {
     closeSync(file);
+  }
+}
+
+/**
+ * With those that it is in; only this user may read them. `mkdirSync` with `recursive` never returns where none can be made, such as below
+ * `/proc`. Throws the error of the system.
+ */
+export function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  const above = dirname(path);
+  if (above !== path) makeFolder(above);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    // Another process was faster.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }

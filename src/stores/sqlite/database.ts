@@ -1,11 +1,11 @@
 // The SQLite file: where it lies, who may read it, and how it is opened.
-import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Sqlite, { type Database } from 'better-sqlite3';
 import { SQLITE_BUSY_TIMEOUT_MS, SQLITE_OPEN_BUSY_TIMEOUT_MS } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
-import { PRIVATE, reserveOwnFile } from '../shared/own-files.ts';
+import { makeFolder, PRIVATE, reserveOwnFile } from '../shared/own-files.ts';
 import { assertOurs, MIGRATIONS, migrateFile } from './migrations.ts';
 import { overwriteDeleted, REBUILD_AT_START_BYTES, rebuildOnce } from './secure-delete.ts';
 import { storeError } from './store-error.ts';
@@ -77,12 +77,12 @@ export function existingPath(url: string): string {
 
 /** SQLite gives its WAL and index files the mode of the database file. */
 function reserve(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   closeSync(openSync(path, 'a', PRIVATE));
 }
 
 /** Makes a file beside the database. Throws `StoreError` if something else than a regular file is there. */
 export function reserveBeside(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   reserveOwnFile(path);
 }
