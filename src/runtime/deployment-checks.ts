@@ -3,6 +3,7 @@
 import { parseIp } from '../domain/ip-ranges.ts';
 import { ENOUGH_KEY_BITS, estimatedKeyBits } from '../domain/key-strength.ts';
 import { isLoopback } from '../domain/urls.ts';
+import { hasUnknownParameter, PARAMETERS } from '../stores/postgres/url-parameters.ts';
 import type { SettingValues } from './settings.ts';
 
 export interface DeploymentFindings {
@@ -29,6 +30,10 @@ export function checkDeployment(
   if (/^file:.*\?/.test(settings.VALETKEY_DATABASE_URL))
     warnings.push(
       'VALETKEY_DATABASE_URL: file: takes no options: the ? and what follows it are part of the name of the file',
+    );
+  if (hasUnknownParameter(settings.VALETKEY_DATABASE_URL))
+    warnings.push(
+      `VALETKEY_DATABASE_URL: a parameter of the URL is ignored, since nothing here reads it. Those that are read: ${PARAMETERS.join(', ')}`,
     );
   if (url?.startsWith('http:') && !isLocal)
     warnings.push(

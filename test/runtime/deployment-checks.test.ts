@@ -22,6 +22,8 @@ test('a deployment in order: nothing', () => {
   const env = { ...PUBLIC, VALETKEY_HOST: '0.0.0.0', VALETKEY_ADMIN_KEY: randomBytes(32).toString('hex') };
   expect(judged(env)).toEqual({ refused: [], warned: [] });
   expect(judged({})).toEqual({ refused: [], warned: [] });
+  const VALETKEY_DATABASE_URL = 'postgres://u:p@db/x?pool=20&prepare=false&sslmode=verify-full&options=-c%20a%3Db';
+  expect(judged({ ...PUBLIC, VALETKEY_DATABASE_URL })).toEqual({ refused: [], warned: [] });
 });
 
 test.each<[string, Record<string, string>, string]>([
@@ -50,6 +52,11 @@ test.each<[string, Record<string, string>, string]>([
   ],
   ['every address, and no URL', { VALETKEY_HOST: '::', VALETKEY_KEYS: generateKey() }, 'VALETKEY_PUBLIC_URL'],
   ['options of an SQLite file', { VALETKEY_DATABASE_URL: 'file:./data/valetkey.db?mode=ro' }, 'VALETKEY_DATABASE_URL'],
+  [
+    'a parameter of PostgreSQL that nothing reads',
+    { VALETKEY_DATABASE_URL: 'postgres://u:p@db/valetkey?pol=20' },
+    'VALETKEY_DATABASE_URL',
+  ],
   ['a weak admin key on this machine', { VALETKEY_ADMIN_KEY: 'a'.repeat(40) }, 'VALETKEY_ADMIN_KEY'],
   [
     'a ring that someone typed',

@@ -7,6 +7,7 @@ import {
 } from '../../domain/time-limits.ts';
 import { StoreError } from '../../ports/index.ts';
 import { codeOf, isWorthRetrying, storeError } from './errors.ts';
+import { OWN_PARAMETERS, TLS_PARAMETERS } from './url-parameters.ts';
 
 /** For heartbeats and the change feed, which are short, and detect an outage soon. */
 export const ASIDE: PoolConfig = {
@@ -40,7 +41,7 @@ export function readAddress(text: string): Address {
   const prepare = url.searchParams.get('prepare') ?? 'true';
   if (prepare !== 'true' && prepare !== 'false') throw new StoreError('prepare is true or false');
   checkTls(url.searchParams);
-  for (const ours of ['pool', 'prepare']) url.searchParams.delete(ours);
+  for (const ours of OWN_PARAMETERS) url.searchParams.delete(ours);
   const connection: PoolConfig = {
     connectionString: url.href,
     connectionTimeoutMillis: POSTGRES_CONNECT_TIMEOUT_MS,
@@ -60,7 +61,6 @@ function checkTls(parameters: URLSearchParams): void {
   if (mode !== null && !SSL_MODES.includes(mode)) throw new StoreError(`sslmode is one of ${SSL_MODES.join(', ')}`);
 }
 
-const TLS_PARAMETERS = ['ssl', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'sslnegotiation'];
 const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'];
 
 /** Connects lazily. Throws `StoreError` when a file that the URL names cannot be read. */
