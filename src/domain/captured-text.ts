@@ -50,7 +50,9 @@ export function redactBody(text: string, type: string, known: Known): string {
   return redactText(redactMembers(text), known);
 }
 
-const JWT = /\beyJ[\w-]{4,1024}\.[\w-]{1,8192}(?:\.[\w-]{0,8192}){0,3}/g;
+/** Parts with dots in between. It begins where the first part does, so that no part is read once for each of its characters. */
+const DOTTED = /(?<![\w-])[\w-]+(?:\.[\w-]*)+/g;
+const JOSE_HEADER = /\beyJ[\w-]{4,}/;
 const SCHEME = /\b(Bearer|Basic|Token|DPoP|Digest|ApiKey|Signature)(\s{1,4})[^\s"',;<>]{4,}/gi;
 /** A parameter, in a URL or beside it. */
 const PARAMETER = /(^|[?&;#\s"'])([\w.%[\]-]{1,64})=([^&\s"'<>;#]*)/g;
@@ -63,8 +65,14 @@ function redactText(text: string, known: Known): string {
       isSecretName(name) ? `${before}${name}=${HIDDEN}` : all,
     )
     .replace(SCHEME, `$1$2${HIDDEN}`)
-    .replace(JWT, HIDDEN);
+    .replace(DOTTED, withoutJwt);
   return redactSecrets(clean);
+}
+
+function withoutJwt(dotted: string): string {
+  const parts = dotted.split('.');
+  const at = parts.findIndex((part, i) => parts[i + 1] && JOSE_HEADER.test(part));
+  return at < 0 ? dotted : [...parts.slice(0, at), parts[at]!.replace(JOSE_HEADER, HIDDEN)].join('.');
 }
 
 function withoutForms(text: string, { forms }: Known): string {

@@ -108,6 +108,8 @@ describe('a body', () => {
     ],
     ['text/yaml', 'title: kept\npassword: gone', 'title: kept\npassword: …'],
     ['text/plain', 'Authorization: Bearer abcdefgh', 'Authorization: …'],
+    ['text/plain', 'of-eyJhbGci.e30.x, www.eyJhbGci.e30.x.y.z and eyJhbGci.e30.', 'of-…, www.… and …'],
+    ['text/plain', 'at www.example.com, eyJhbGci and eyJhbGci.', 'at www.example.com, eyJhbGci and eyJhbGci.'],
     ['text/plain', `sent with Basic YWRhOnB3 and ${JWT} here`, 'sent with Basic … and … here'],
   ])('%s: %j', (type, text, expected) => {
     expect(body(text, type)).toBe(expected);
@@ -121,6 +123,7 @@ describe('a body', () => {
       '<a '.repeat(20_000),
       'name="x"\r\n'.repeat(7_000),
       'eyJ'.repeat(20_000),
+      ...Array.from({ length: 400 }, () => 'eyJx-'.repeat(13_000)),
     ])
       body(evil, 'text/plain');
     expect(performance.now() - started).toBeLessThan(20_000);
