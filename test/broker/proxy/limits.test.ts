@@ -469,6 +469,16 @@ describe('a rate', () => {
     store = await openSqlite(await emptyDatabase());
   });
 
+  test('while the store is away, each of several processes counts within its share', async () => {
+    const where = place({ limits: dialect({ rate: { requests: 4, window: 40 } }) });
+    const takeFromBucket = () => Promise.reject(new Error('away'));
+    const of = replica({ ...store, takeFromBucket, blockedBuckets: async () => [], countProcesses: async () => 2 });
+    await sent(where, NOW_OR_NEVER, of);
+    await sent(where, NOW_OR_NEVER, of);
+    expect(await refused(where, NOW_OR_NEVER, of)).toEqual(['connection', 20]);
+    await of.stop();
+  });
+
   test('a store that does not answer delays a call by a moment only', async () => {
     const never = new Promise<never>(() => undefined);
     const hanging = { ...store, takeFromBucket: () => never, blockedBuckets: () => never, countProcesses: () => never };

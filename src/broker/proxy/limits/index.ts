@@ -104,7 +104,7 @@ export function createUpstreamLimits({
     const known = rates.get(key);
     // What is known of another rate says nothing of this one.
     if (known?.rate.requests === rate.requests && known.rate.window === rate.window) return known;
-    const tokens = createRateTokens({ key, rate, store, clock, storeWaitMs });
+    const tokens = createRateTokens({ key, rate, store, clock, processes: shared.processes, storeWaitMs });
     rates.set(key, tokens);
     return tokens;
   }

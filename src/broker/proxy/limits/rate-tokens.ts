@@ -1,5 +1,5 @@
 // The tokens of one rate, taken from a bucket in the store that all replicas share, as many at a time as are used. While the
-// store does not answer, this process counts alone: calls go on, and with n replicas up to n times as many.
+// store does not answer, this process counts alone, within its share of the rate: calls go on.
 import { LIMIT_PREFETCH_MS, LIMIT_STORE_RETRY_MS, LIMIT_STORE_WAIT_MS } from '../../../domain/time-limits.ts';
 import { type BucketLimits, type LocalBucket, takeLocally } from '../../../domain/token-bucket.ts';
 import type { Clock, Store } from '../../../ports/index.ts';
@@ -28,11 +28,14 @@ interface Parts {
   rate: TokenRate;
   store: Pick<Store, 'takeFromBucket'>;
   clock: Pick<Clock, 'monotonic'>;
+  /** How many processes share the rate, as far as it is known. */
+  processes: () => number;
   /** How long a call waits for the store, in ms. */
   storeWaitMs?: number | undefined;
 }
 
-export function createRateTokens({ key, rate, store, clock, storeWaitMs = LIMIT_STORE_WAIT_MS }: Parts): RateTokens {
+export function createRateTokens(parts: Parts): RateTokens {
+  const { key, rate, store, clock, processes, storeWaitMs = LIMIT_STORE_WAIT_MS } = parts;
   /** For all, and for those only that are not in the background. */
   const atHand = { all: 0, urgent: 0 };
   let expireAt = 0;
@@ -63,7 +66,7 @@ export function createRateTokens({ key, rate, store, clock, storeWaitMs = LIMIT_
 
   async function takeFrom(count: number, limits: BucketLimits): Promise<{ taken: number; inMs: number }> {
     const now = clock.monotonic();
-    const alone = takeLocally(local, count, limits, now);
+    const alone = takeLocally(local, count, shareOf(limits, processes()), now);
     local = alone.bucket;
     if (now < storeAwayUntil) return alone;
     const given = await inTime(store.takeFromBucket(key, count, limits), storeWaitMs);
@@ -99,6 +102,12 @@ export function createRateTokens({ key, rate, store, clock, storeWaitMs = LIMIT_
     },
   };
 }
+
+const shareOf = ({ perSecond, burst, reserve }: BucketLimits, processes: number): BucketLimits => ({
+  perSecond: perSecond / processes,
+  burst: Math.max(1, Math.floor(burst / processes)),
+  reserve: Math.floor(reserve / processes),
+});
 
 /** Undefined: the store failed, or took too long. */
 async function inTime<T>(answer: Promise<T>, waitMs: number): Promise<T | undefined> {

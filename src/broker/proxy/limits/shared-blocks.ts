@@ -53,7 +53,7 @@ export function createSharedBlocks({ store, clock, log, onRead, everyMs = LIMIT_
       const [blocked, count] = await Promise.all([store.blockedBuckets(MAX_BLOCKS), store.countProcesses()]);
       const now = clock.monotonic();
       blocks = new Map(blocked.map(({ bucket, forMs }) => [bucket, now + forMs]));
-      processes = count;
+      processes = Math.max(1, count);
       hasFailed = false;
     } catch (error) {
       // What was blocked stays so until it ends.
