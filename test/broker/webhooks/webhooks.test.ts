@@ -59,7 +59,7 @@ const trusting: WebhookVerifier = {
   }),
 };
 
-async function receiverOn({ store, clock, telemetry }: Opened, maxOpen: number) {
+async function receiverOn({ store, clock, telemetry }: Opened, maxOpen?: number, verifier = trusting) {
   const settings = createReceiverSettings({ store, vault, log });
   await store.putIntegration(anIntegration(), anEntry());
   const webhook = settings.encrypted('slack', { ...NO_WEBHOOK_SETTINGS, secrets: ['s'] });
@@ -75,7 +75,7 @@ async function receiverOn({ store, clock, telemetry }: Opened, maxOpen: number) 
     },
     settings,
     admin: { learn: async () => false },
-    verifier: trusting,
+    verifier,
     admission: createAdmission(clock),
     refusals,
     onReceived: () => undefined,
@@ -86,9 +86,9 @@ async function receiverOn({ store, clock, telemetry }: Opened, maxOpen: number) 
   });
   const arrival = { integration: 'slack', hook: undefined, address: '192.0.2.1', length: 2 };
   const request = { method: 'POST', url: 'https://x/webhooks/slack', headers: {}, receivedAt: clock.now() };
-  const send = async () => {
+  const send = async (body = Buffer.from('{}')) => {
     const admitted = await receiver.admit(arrival, request);
-    return 'status' in admitted ? admitted : admitted.receive(Buffer.from('{}'));
+    return 'status' in admitted ? admitted : admitted.receive(body);
   };
   return { send };
 }
@@ -202,6 +202,21 @@ test('unverified requests of an address are slowed; what is verified gives its t
   expect(admission.take('slack', '192.0.2.2')).toBe(0);
   now += 1_000;
   expect(admission.take('slack', '192.0.2.1')).toBe(0);
+});
+
+test('large bodies that are not verified count as many requests', async () => {
+  const on = await opened();
+  const distrusting: WebhookVerifier = {
+    ...trusting,
+    maxBody: () => 32 * 1024 * 1024,
+    verify: async () => ({ kind: 'refused', status: 401, reason: 'signature' }),
+  };
+  const { send } = await receiverOn(on, undefined, distrusting);
+  const large = Buffer.alloc(25 * 1024 * 1024);
+  const statuses = [await send(large), await send(large), await send(large), await send(large)];
+  expect(statuses.map(({ status }) => status)).toEqual([401, 401, 401, 429]);
+  on.advance(10_000);
+  expect((await send(large)).status).toBe(401);
 });
 
 describe('bodies have room for what has arrived of them:', () => {

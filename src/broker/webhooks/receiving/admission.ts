@@ -10,6 +10,8 @@ import type { Clock } from '../../../ports/index.ts';
 export interface Admission {
   /** Whole seconds to wait; 0: admitted, and a token is taken. */
   take(integration: string, address: string | null): number;
+  /** A body of so many bytes was hashed and not verified: takes a token for each 64 KiB. */
+  charge(integration: string, address: string | null, bytes: number): void;
   /** It was verified: the token goes back, and its network is no stranger for a while. */
   giveBack(integration: string, address: string | null): void;
   /** Room for a body that this address is about to send. */
@@ -27,6 +29,8 @@ export interface Room {
 /** Unverified requests that an address may have at an integration at once, and how many more each second. */
 const BURST = 1_000;
 const PER_SECOND = 50;
+/** Bytes of an unverified body that count as one more request. */
+const BYTES_PER_TOKEN = 64 * 1024;
 /** Strangers choose their addresses, and what they call an integration. */
 const MAX_BUCKETS = 20_000;
 /** Of all bodies that are being read or verified. */
@@ -59,6 +63,9 @@ export function createAdmission(clock: Pick<Clock, 'monotonic'>): Admission {
       if (bucket.tokens < 1) return Math.max(1, Math.ceil((1 - bucket.tokens) / PER_SECOND));
       bucket.tokens--;
       return 0;
+    },
+    charge(integration, address, bytes) {
+      bucketOf(keyOf(integration, address)).tokens -= Math.floor(bytes / BYTES_PER_TOKEN);
     },
     giveBack(integration, address) {
       const bucket = buckets.get(keyOf(integration, address));

@@ -197,7 +197,10 @@ export function createWebhookReceiver(parts: Parts): InvalidatingReceiver {
         async receive(body) {
           try {
             const verdict = await verifier.verify(sender.webhooks, { ...request, body }, keys);
-            if (verdict.kind === 'refused') return refused(verdict.status, verdict.reason, body, verdict.allow);
+            if (verdict.kind === 'refused') {
+              admission.charge(integration, address, body.byteLength);
+              return refused(verdict.status, verdict.reason, body, verdict.allow);
+            }
             admission.giveBack(integration, address);
             if (verdict.kind === 'handshake')
               return await handshake(integration, verdict, () => refused(401, 'no_window', body));
