@@ -82,6 +82,9 @@ const ENTRY_BYTES = 1_500;
 /** Of an entry, for what has no size of its own. */
 const USUAL_BYTES = 3_500;
 
+/** A token counts as one entry for each that it begins: providers, and owners' own servers, may issue one of a megabyte. */
+const CHARACTERS_PER_ENTRY = 16 * 1024;
+
 /** Full of what has become too old, it has room: then what was used longest ago goes. */
 function hasRoom<V extends object>(cache: LRUCache<string, V>, size: number): boolean {
   const fits = () => cache.calculatedSize + size <= cache.maxSize;
@@ -104,7 +107,8 @@ export function createTokenCache({
   clock?: Pick<Clock, 'monotonic'>;
 } = {}): TokenCache {
   const max = 'entries' in size ? size.entries : Math.ceil(size.bytes / USUAL_BYTES);
-  const sizeOf = 'entries' in size ? () => 1 : ({ accessToken }: ServedToken) => ENTRY_BYTES + accessToken.length;
+  const sizeOf = ({ accessToken: { length } }: ServedToken) =>
+    'bytes' in size ? ENTRY_BYTES + length : Math.min(max, Math.ceil(length / CHARACTERS_PER_ENTRY) || 1);
   const lifetimes = { ttl: ttlMs, perf: { now: clock.monotonic } };
   const invalidations = createRecentInvalidations(max, clock.monotonic);
   /** Reads with a lower ticket may be older than a token that was evicted. */

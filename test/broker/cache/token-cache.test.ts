@@ -50,6 +50,19 @@ describe('a full token cache', () => {
     expect(cachedOf(cached.slice(10))).toBe(90);
   });
 
+  it('counts a token of a megabyte as many, and one that is larger than all of it as all', () => {
+    const { tokenCache, put, cachedOf } = full({ entries: 100 }, 100);
+    const large = (characters: number) => ({ ...served(), accessToken: 'x'.repeat(characters) });
+    const several = Array.from({ length: 10 }, () => large(1_000_000));
+    for (const each of several.flatMap((one) => [one, one])) put(each);
+    expect(cachedOf(several)).toBe(1);
+    const [usual, huge] = [large(16_000), large(5_000_000)];
+    tokenCache.put(huge, tokenCache.ticket());
+    expect(cachedOf([huge])).toBe(1);
+    tokenCache.put(usual, tokenCache.ticket());
+    expect(cachedOf([huge, usual])).toBe(1);
+  });
+
   it('forgets what was read once, long ago', () => {
     const { put, cachedOf } = full({ entries: 100 }, 100);
     const [one, ...others] = Array.from({ length: 2_000 }, () => served());
