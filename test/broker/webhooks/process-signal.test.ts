@@ -10,13 +10,13 @@ import type { ReceivedWebhook } from '../../../src/domain/received-webhook.ts';
 import { aConnection, aReceivedWebhook, NOW } from '../../stores/builders.ts';
 
 const vault = createKeyRing([{ kid: 'k1', key: createSecretKey(randomBytes(32)) }]);
-const DISABLED = 'https://schemas.openid.net/secevent/risc/event-type/account-disabled';
+const RISC = 'https://schemas.openid.net/secevent/risc/event-type';
 const identity = { issuer: 'https://id.example', subject: 'ada' };
 
 type Parts = Parameters<typeof createSignalProcessing>[0];
 
 /** Connections that have the subject of the signal, as a store has them. */
-function processingOf(all: Connection[], parts: Partial<Parts>) {
+function processingOf(all: Connection[], parts: Partial<Parts>, type = 'account-disabled') {
   const settled: { status: ReceivedWebhook['status']; about: string[] }[] = [];
   const process = createSignalProcessing({
     store: {
@@ -44,7 +44,7 @@ function processingOf(all: Connection[], parts: Partial<Parts>) {
   /** `iat` in seconds. */
   const take = (iat = NOW / 1_000) => {
     const sub_id = { format: 'iss_sub', iss: identity.issuer, sub: identity.subject };
-    const claims = { iss: identity.issuer, iat, jti: 'one', sub_id, events: { [DISABLED]: {} } };
+    const claims = { iss: identity.issuer, iat, jti: 'one', sub_id, events: { [`${RISC}/${type}`]: {} } };
     const made = aReceivedWebhook({ kind: 'signal', receivedAt: NOW + 5 });
     const { body } = encryptSignal(vault, made.id, claims, signalOf(vault, claims, ['slack']));
     return process({ ...made, body });
@@ -127,4 +127,23 @@ test('a signal about more than 1,000 connections acts on each once, and is shown
   expect(acted).toEqual(all.map(({ id }) => id));
   expect(settled).toMatchObject([{ status: 'located' }]);
   expect(settled[0]!.about).toHaveLength(1_000);
+});
+
+test('an account that is purged: each of its connections is destroyed, also of more than 1,000 whose grant has ended', async () => {
+  const others = some('a', 10, 'https://other.example');
+  const all = [...others, ...some('b', 2_201, identity.issuer)];
+  for (const one of all) one.status = 'needs_reauth';
+  const actions: Parts['actions'] = {
+    async act({ id }) {
+      const at = all.findIndex((one) => one.id === id);
+      expect(at).toBeGreaterThanOrEqual(0);
+      all.splice(at, 1);
+      return true;
+    },
+    logOut: async () => 'kept',
+  };
+  const { take, settled } = processingOf(all, { actions }, 'account-purged');
+  await take();
+  expect(all.map(({ id }) => id)).toEqual(others.map(({ id }) => id));
+  expect(settled).toMatchObject([{ status: 'located' }]);
 });

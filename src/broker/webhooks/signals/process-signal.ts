@@ -108,7 +108,7 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
       if (event.type === LOGOUT_EVENT && receiver.issuer !== null)
         isOfUser = (await endSessions(event, receiver.issuer, integration, sid)) || isOfUser;
       const scopes = event.type === LOGOUT_EVENT ? await offlineScopes(integration) : undefined;
-      for await (const one of connectionsOf(store, receiver, event.subject)) {
+      for await (const one of connectionsOf(store, receiver, event.subject, effect === 'destroy')) {
         // Before the connection: what has ended may not be found again after an interruption.
         if (endsAgentSessions(event.type) && !owners.has(one.owner) && (await endAgentSessions(one.owner)) > 0)
           hasChanged = true;
