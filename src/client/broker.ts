@@ -22,7 +22,7 @@ export interface BrokerRequest<T> {
   method: 'GET' | 'POST' | 'DELETE';
   path: string;
   body?: object;
-  /** What the answer has. Where one is missing, another server has answered. */
+  /** What an answer of the broker has, at least: without it, another server has answered. */
   expects: readonly (keyof T)[];
   /** When to stop waiting for a `Retry-After`, by `now`. */
   deadline: number;

@@ -223,7 +223,7 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
   }
 
   async function createSession(body: object, signal?: AbortSignal): Promise<CreatedConnectSession> {
-    const [path, expects] = ['/v1/connect-sessions', ['id', 'url', 'expires_at']] as const;
+    const [path, expects] = ['/v1/connect-sessions', ['id', 'url']] as const;
     const options = { method: 'POST', path, body, expects, deadline: deadline(), signal } as const;
     return (await broker.ask<CreatedConnectSession>(options)).body;
   }
@@ -249,7 +249,7 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
     async *connectSessions({ signal, ...filter } = {}) {
       let cursor: string | undefined;
       do {
-        const [path, expects] = [sessionsPath({ ...filter, cursor }), ['data', 'next_cursor']] as const;
+        const [path, expects] = [sessionsPath({ ...filter, cursor }), ['data']] as const;
         const options = { method: 'GET', path, expects, deadline: deadline(), signal } as const;
         const { data, next_cursor } = (await broker.ask<ConnectSessionPage>({ ...options, repeatable: true })).body;
         yield* data;
@@ -264,7 +264,7 @@ export function createValetkey(options: ValetkeyOptions): Valetkey {
     },
 
     async createPortalSession({ signal, ...body }) {
-      const [path, expects] = ['/v1/portal-sessions', ['id', 'url', 'expires_at']] as const;
+      const [path, expects] = ['/v1/portal-sessions', ['url']] as const;
       const options = { method: 'POST', path, body, expects, deadline: deadline(), signal } as const;
       return (await broker.ask<CreatedPortalSession>(options)).body;
     },

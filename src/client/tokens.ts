@@ -32,7 +32,7 @@ export interface Tokens {
 }
 
 const DEFAULT_MIN_TTL = 60;
-const OF_TOKEN = ['connection_id', 'access_token', 'token_type', 'scopes', 'expires_in'] as const;
+const OF_TOKEN = ['access_token', 'token_type', 'scopes', 'expires_in'] as const;
 
 interface Parts {
   broker: Broker;
