@@ -14,7 +14,7 @@ export interface WorkerProcess {
   send(message: ToWorker): void;
   onMessage(listener: (message: ToSupervisor) => void): void;
   kill(signal: NodeJS.Signals): void;
-  /** Never rejects. */
+  /** It has ended, and all that it has said is heard. Never rejects. */
   ended: Promise<Ended>;
 }
 
@@ -38,7 +38,12 @@ export function forkWorker(env: Environment, [program = '', ...args] = process.a
     serialization: 'advanced',
   });
   const ended = new Promise<Ended>((resolve) => {
-    child.once('exit', (code, signal) => resolve({ code, signal }));
+    child.once('exit', (code, signal) => {
+      const end = () => resolve({ code, signal });
+      // What it has said last may still be in the channel.
+      if (child.connected) child.once('disconnect', end);
+      else end();
+    });
     // No process could be made.
     child.once('error', () => child.pid === undefined && resolve({ code: 1, signal: null }));
   });
