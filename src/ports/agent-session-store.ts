@@ -1,13 +1,20 @@
 // Agent sessions, as a store keeps them.
 import type { AgentSession, SessionEnd } from '../domain/agent-session.ts';
 import type { AuditEntry } from '../domain/audit.ts';
+import type { Scope } from '../domain/caller.ts';
 import type { Page, PageRequest } from './rows.ts';
+
+/**
+ * Who asks: an agent session sees itself and those below it; a caller those that were made with it, and those for whose owner one of
+ * the scopes covers each of their integrations.
+ */
+export type SessionViewer = { session: string } | { callerId: string; scopes: Scope[] };
 
 export interface AgentSessionFilter {
   owner?: string | undefined;
   callerId?: string | undefined;
-  /** One that makes it end, or that one itself. */
-  within?: string | undefined;
+  /** Undefined: everyone's. */
+  seenBy?: SessionViewer | undefined;
   /** Only those that can be used at this time, in ms. */
   liveAt?: number | undefined;
 }

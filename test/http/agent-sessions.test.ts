@@ -379,6 +379,23 @@ describe('agent sessions:', () => {
     expect(expectOk(await ask('GET', `/v1/sessions?owner=${owner}&status=active`)).data).toEqual([]);
   });
 
+  test('neither pages nor cursors of a list tell of sessions that a caller or a session does not see', async () => {
+    const mine = await caller([grant()]);
+    const other = await caller([grant({ owners: ['user_2'] })]);
+    const sessions = [];
+    for (let n = 0; n < 3; n++) sessions.push(await made(mine.key, { actions: ['proxy', 'sessions'] }));
+    const list = async (key: unknown, query: string) =>
+      expectOk(await ask('GET', `/v1/sessions?limit=1&${query}`, undefined, String(key)));
+    const nothing = { data: [], next_cursor: null };
+    expect(await list(other.key, 'owner=user_1')).toEqual(nothing);
+    expect(await list(other.key, `caller_id=${mine.id}`)).toEqual(nothing);
+    const [first, second] = sessions as [Json, Json, Json];
+    expect(await list(first.token, '')).toMatchObject({ data: [{ id: first.id }], next_cursor: null });
+    const child = await made(second.token);
+    expect(await list(second.token, '')).toMatchObject({ data: [{ id: child.id }], next_cursor: expect.any(String) });
+    expect(await list(child.token, '')).toMatchObject({ data: [{ id: child.id }], next_cursor: null });
+  });
+
   test('the audit log says which agent did what, for whom and why', async () => {
     const { id, key } = await caller([grant()]);
     const actor = { id: 'spiffe://acme.example/agents/summary', name: 'Summary agent' };

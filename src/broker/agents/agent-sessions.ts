@@ -4,7 +4,7 @@ import { ADMIN_ID, allows, keyOfMaker, madeWith, matches, scopesOf } from '../..
 import { type Refusal, refuse } from '../../domain/errors.ts';
 import { coversWanted } from '../../domain/narrowed-permissions.ts';
 import { sessionClaims } from '../../domain/session-claims.ts';
-import type { Clock, Page, PageRequest, Store, Telemetry } from '../../ports/index.ts';
+import type { Clock, Page, PageRequest, SessionViewer, Store, Telemetry } from '../../ports/index.ts';
 import type { Access, Call } from '../audit/index.ts';
 import type { Cache, CallerCache } from '../cache/index.ts';
 import { digest, newId, newSessionToken } from '../secrets/index.ts';
@@ -42,7 +42,7 @@ export interface AgentSessions {
    */
   create(call: Call, request: AgentSessionRequest): Promise<CreatedAgentSession | Refusal>;
   get(call: Call, id: string): Promise<AgentSession | Refusal>;
-  /** The newest first. A page may be short. */
+  /** The newest first. */
   list(call: Call, filter: AgentSessionList, page: PageRequest): Promise<Page<AgentSession> | Refusal>;
   /** With all below it. It has no effect any more once this is fulfilled, on other replicas after half a second at most. */
   end(call: Call, id: string): Promise<AgentSession | Refusal>;
@@ -207,11 +207,8 @@ export function createAgentSessions(parts: AgentSessionsParts): AgentSessions {
     },
 
     async list(call, { owner, callerId, isLive }, page) {
-      const { data, next } = await store.agentSessions(
-        { owner, callerId, ...(isLive && { liveAt: clock.now() }), ...(readsAll(call) ? {} : ofSession(call)) },
-        page,
-      );
-      return { data: readsAll(call) ? data : data.filter((one) => maySee(call, one)), next };
+      const seenBy = readsAll(call) ? undefined : viewerOf(call);
+      return store.agentSessions({ owner, callerId, seenBy, ...(isLive && { liveAt: clock.now() }) }, page);
     },
 
     async end(call, id) {
@@ -246,8 +243,9 @@ export function createAgentSessions(parts: AgentSessionsParts): AgentSessions {
 
 export const readsAll = ({ principal }: Call): boolean => allows(principal.caller.permissions, 'admin:read', '*', '*');
 
-/** A session sees those that it made itself: they are found by it. */
-const ofSession = ({ principal }: Call) => (principal.session ? { callerId: principal.session.callerId } : {});
+/** As `maySee` says of one. */
+const viewerOf = ({ principal: { caller, session } }: Call): SessionViewer =>
+  session ? { session: session.id } : { callerId: caller.id, scopes: scopesOf(caller.permissions, 'sessions') };
 
 export function maySee({ principal }: Call, session: AgentSession): boolean {
   const { caller, session: own } = principal;

@@ -61,7 +61,7 @@ export function createAgentSessionStore({ autocommit, transaction, record }: Pos
         const rows = orm
           .select()
           .from(agentSessions)
-          .where(matchesAgentSession(agentSessions, filter, after))
+          .where(matchesAgentSession(agentSessions, filter, after, (list) => sql`json_array_elements_text(${list})`))
           .orderBy(desc(id))
           .limit(limit + 1);
         return pageOf(await rows, limit);

@@ -1,9 +1,9 @@
 // Agent sessions, for the tables of any dialect: which are live, which end with something, and whether a use can be counted.
-import { and, type Column, eq, gt, inArray, isNull, lt, notInArray, or, type SQL } from 'drizzle-orm';
+import { and, type Column, eq, gt, inArray, isNull, lt, not, notInArray, or, type SQL, sql } from 'drizzle-orm';
 import type { AgentSession, SessionEnd } from '../../domain/agent-session.ts';
 import type { Caller } from '../../domain/caller.ts';
-import type { AgentSessionFilter, StoreChange } from '../../ports/index.ts';
-import { startsWith } from './filters.ts';
+import type { AgentSessionFilter, SessionViewer, StoreChange } from '../../ports/index.ts';
+import { isWithin, startsWith } from './filters.ts';
 
 type Columns<Name extends keyof AgentSession> = Record<Name, Column>;
 
@@ -11,18 +11,44 @@ type Columns<Name extends keyof AgentSession> = Record<Name, Column>;
 export const isLiveSession = ({ endedAt, expiresAt }: Columns<'endedAt' | 'expiresAt'>, now: number): SQL | undefined =>
   and(isNull(endedAt), gt(expiresAt, now));
 
+/** The members of a list of texts, as rows with the column `value`: each dialect has a function for that. */
+export type MembersOf = (list: Column) => SQL;
+
+type ListedColumns = Columns<'id' | 'owner' | 'callerId' | 'ancestors' | 'integrations' | 'endedAt' | 'expiresAt'>;
+
 export const matchesAgentSession = (
-  sessions: Columns<'id' | 'owner' | 'callerId' | 'parentId' | 'endedAt' | 'expiresAt'>,
-  { owner, callerId, within, liveAt }: AgentSessionFilter,
+  sessions: ListedColumns,
+  { owner, callerId, seenBy, liveAt }: AgentSessionFilter,
   after: string | undefined,
+  membersOf: MembersOf,
 ): SQL | undefined =>
   and(
     owner === undefined ? undefined : eq(sessions.owner, owner),
     callerId === undefined ? undefined : eq(sessions.callerId, callerId),
-    within === undefined ? undefined : or(eq(sessions.id, within), eq(sessions.parentId, within)),
+    seenBy && isSeenBy(sessions, seenBy, membersOf),
     liveAt === undefined ? undefined : isLiveSession(sessions, liveAt),
     after === undefined ? undefined : lt(sessions.id, after),
   );
+
+/** In the condition, and not afterwards: a page that hides rows tells by its length and its cursor that they are there. */
+function isSeenBy(
+  { id, owner, callerId, ancestors, integrations }: ListedColumns,
+  viewer: SessionViewer,
+  membersOf: MembersOf,
+): SQL | undefined {
+  const member = sql<string>`value`.as('value');
+  if ('session' in viewer) {
+    const { session } = viewer;
+    return or(eq(id, session), sql`exists (select 1 from ${membersOf(ancestors)} where ${member} = ${session})`);
+  }
+  const isCovered = isWithin({ integration: member, owner }, viewer.scopes)!;
+  return or(
+    eq(callerId, viewer.callerId),
+    viewer.scopes.length === 0
+      ? undefined
+      : sql`not exists (select 1 from ${membersOf(integrations)} where ${not(isCovered)})`,
+  );
+}
 
 /** Sessions that a caller made, or that were made with these of its keys. */
 export const madeBy = (

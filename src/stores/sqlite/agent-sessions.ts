@@ -53,7 +53,7 @@ export function createAgentSessionStore({ orm, read, write, record }: SqliteAcce
         const rows = orm
           .select()
           .from(agentSessions)
-          .where(matchesAgentSession(agentSessions, filter, after))
+          .where(matchesAgentSession(agentSessions, filter, after, (list) => sql`json_each(${list})`))
           .orderBy(desc(id))
           .limit(limit + 1);
         return pageOf(rows.all(), limit);

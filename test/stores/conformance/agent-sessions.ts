@@ -152,4 +152,31 @@ export function agentSessions(at: Opened): void {
     await at.store.deleteExpired(NOW + 6, 500);
     expect(await listed({})).toEqual([[second, first], null]);
   });
+
+  test('those that someone may see fill the pages, and the others are in no cursor', async () => {
+    const owner = 'user:seen';
+    const top = await made({ owner, integrations: ['mail'] });
+    const middle = await below(top, { owner, integrations: ['mail'] });
+    const leaf = await below(middle, { owner, integrations: ['mail'] });
+    const own = await made({ owner, callerId: 'clr_2', integrations: ['other'] });
+    const both = await made({ owner, callerId: 'clr_3', integrations: ['mail', 'mail-2'] });
+    const hidden = await made({ owner, callerId: 'clr_3', integrations: ['mail', 'files'] });
+    const seen = async (seenBy: NonNullable<Parameters<typeof at.store.agentSessions>[0]['seenBy']>, limit = 10) => {
+      const { data, next } = await at.store.agentSessions({ owner, seenBy }, { limit, after: undefined });
+      return [data.map(({ id }) => id), next];
+    };
+    expect(await seen({ session: top.id })).toEqual([[leaf.id, middle.id, top.id], null]);
+    expect(await seen({ session: middle.id })).toEqual([[leaf.id, middle.id], null]);
+    expect(await seen({ session: leaf.id }, 1)).toEqual([[leaf.id], null]);
+    expect(await seen({ callerId: 'clr_2', scopes: [] }, 1)).toEqual([[own.id], null]);
+    expect(await seen({ callerId: 'clr_none', scopes: [] }, 1)).toEqual([[], null]);
+    const mail = { integrations: ['mail*'], owners: ['user:*'] };
+    expect(await seen({ callerId: 'clr_none', scopes: [mail] })).toEqual([[both.id, leaf.id, middle.id, top.id], null]);
+    const foreign = { integrations: ['files'], owners: ['user:other'] };
+    expect(await seen({ callerId: 'clr_none', scopes: [mail, foreign] })).toEqual(
+      await seen({ callerId: 'clr_none', scopes: [mail] }),
+    );
+    const files = { integrations: ['files'], owners: [owner] };
+    expect(await seen({ callerId: 'clr_none', scopes: [mail, files] }, 1)).toEqual([[hidden.id], hidden.id]);
+  });
 }
