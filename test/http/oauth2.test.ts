@@ -242,6 +242,24 @@ describe('token exchange without a connection', () => {
     expect((await exchange(owner, { label: 'work' })).status).toBe(200);
   });
 
+  test('a session, and another key, get no connect_url that was made for their caller', async () => {
+    const owner = newOwner();
+    const able = await admit([{ actions: ['token', 'sessions'], integrations: ['acme'], owners: ['*'] }]);
+    const { key: other } = expectOk(await broker.ask('POST', `/v1/callers/${able.id}/keys`), 201);
+    const asked = { owner, integrations: ['acme'], actions: ['token'], scopes: ['none'], purpose: 'less' };
+    const { token } = expectOk(await broker.ask('POST', '/v1/sessions', asked, able.key), 201);
+    const linkFor = async (key: unknown) => {
+      const answer = await exchange(owner, {}, { authorization: `Bearer ${key}` });
+      return expectError(answer, 400, 'interaction_required').connect_url;
+    };
+    const wide = await linkFor(able.key);
+    expect(await linkFor(able.key)).toBe(wide);
+    // It may ask for the consent of no scopes but its own.
+    expect(await linkFor(token)).toBeNull();
+    // A link ends with the key that made it.
+    expect(await linkFor(other)).not.toBe(wide);
+  });
+
   test('a dead grant: connect_url renews the connection under its id', async () => {
     const { owner, id } = await connected();
     provider.withdrawGrants();

@@ -53,7 +53,9 @@ export function createTokenExchange(parts: TokenExchangeParts): TokenExchange {
 
   /** Where the owner connects. The subject token permits a link for its owner, and for no one else. */
   async function connectLinkFor(call: Call, request: ConnectSessionRequest): Promise<string | null> {
-    const key = JSON.stringify([call.principal.caller.id, request]);
+    // By the credential: a session is its caller with fewer permissions, and a link ends with the key that made it.
+    const { caller, credential } = call.principal;
+    const key = JSON.stringify([caller.id, credential.id, request]);
     const known = recentLinks.get(key);
     const session = known && (await store.session(known.id));
     const isUsable = session?.status === 'pending' && session.expiresAt - clock.now() > CONNECT_LINK_REUSE_MS / 2;
