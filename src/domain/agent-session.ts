@@ -13,6 +13,9 @@ export interface Agent {
   name: string | null;
 }
 
+/** Whether it may be the id of an agent, as an audit log shows it: one line of 255 characters at most. */
+export const isAgentId = (id: string): boolean => /^[^\p{Cc}\p{Cs}]{1,255}$/u.test(id) && id.trim() !== '';
+
 /** What a session may do at most, whatever its caller may. Null: as far as its caller may. */
 export interface SessionLimits {
   owner: string;

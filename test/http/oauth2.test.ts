@@ -432,6 +432,16 @@ describe('token exchange for an agent session', () => {
     expect(expectOk(plain).scope).toBe('acme');
   });
 
+  test('is refused for an actor whose sub could not be named as an agent', async () => {
+    const agents = await admit([{ actions: ['proxy', 'sessions'], integrations: ['acme'], owners: ['*'] }]);
+    for (const sub of ['x'.repeat(256), 'an\nagent', 'an agent\0', 'an \ud800', ' ']) {
+      const actor_token = await idp.sign({ sub, aud: broker.url });
+      const wanted = asked({ actor_token, actor_token_type: RESOURCE });
+      const answer = await exchange(newOwner(), wanted, { authorization: `Bearer ${agents.key}` });
+      expect(expectError(answer, 400, 'invalid_grant').reason).toBe('claim_mismatch');
+    }
+  });
+
   test('is refused without the grants, without scope, and with tokens that are not accepted', async () => {
     const owner = newOwner();
     expectError(await exchange(owner, asked()), 403, 'insufficient_scope');
