@@ -69,7 +69,9 @@ export interface AgentSessionsParts {
 
 /** Of one caller, at a time. */
 const MOST_LIVE = 10_000;
-/** Of one session, at a time: on both levels below it there are fewer than its caller may have, which go on with others. */
+/** With so many, its sessions make no more: several agents together would leave it no place for another one. */
+const MOST_LIVE_FOR_SESSIONS = 9_000;
+/** Of one session, at a time: on both levels below it there are fewer than its caller's sessions may be. */
 const MOST_BELOW = 90;
 /** Sessions that are ended in one commit. */
 const AT_ONCE = 200;
@@ -187,7 +189,7 @@ export function createAgentSessions(parts: AgentSessionsParts): AgentSessions {
       const maker = {
         callerId: caller.id === ADMIN_ID ? undefined : caller.id,
         keyId: keyOfMaker(session),
-        mostLive: MOST_LIVE,
+        mostLive: parent ? MOST_LIVE_FOR_SESSIONS : MOST_LIVE,
         mostBelow: MOST_BELOW,
       };
       const added = await store.addAgentSession(session, maker, by);
@@ -195,7 +197,7 @@ export function createAgentSessions(parts: AgentSessionsParts): AgentSessions {
       if (added === 'too_many')
         return refuse({
           code: 'invalid_request',
-          detail: `There are ${MOST_LIVE} sessions of this caller that can be used, or ${MOST_BELOW} that this session has made: end some, or make them shorter.`,
+          detail: `There are ${maker.mostLive} sessions of this caller that can be used, or ${MOST_BELOW} that this session has made: end some, or make them shorter.`,
         });
       telemetry.agentSessionMade();
       return { session, token };
