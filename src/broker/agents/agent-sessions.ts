@@ -42,7 +42,7 @@ export interface AgentSessions {
    */
   create(call: Call, request: AgentSessionRequest): Promise<CreatedAgentSession | Refusal>;
   get(call: Call, id: string): Promise<AgentSession | Refusal>;
-  /** The newest first. */
+  /** The newest first. A page is short where very many others are in between. */
   list(call: Call, filter: AgentSessionList, page: PageRequest): Promise<Page<AgentSession> | Refusal>;
   /** With all below it. It has no effect any more once this is fulfilled, on other replicas after half a second at most. */
   end(call: Call, id: string): Promise<AgentSession | Refusal>;
@@ -210,7 +210,9 @@ export function createAgentSessions(parts: AgentSessionsParts): AgentSessions {
 
     async list(call, { owner, callerId, isLive }, page) {
       const seenBy = readsAll(call) ? undefined : viewerOf(call);
-      return store.agentSessions({ owner, callerId, seenBy, ...(isLive && { liveAt: clock.now() }) }, page);
+      const own = call.principal.session?.callerId;
+      const filter = { owner, callerId: callerId ?? own, seenBy, ...(isLive && { liveAt: clock.now() }) };
+      return store.agentSessions(filter, page);
     },
 
     async end(call, id) {

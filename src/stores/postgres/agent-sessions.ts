@@ -1,12 +1,48 @@
 // Agent sessions in PostgreSQL.
 import { and, asc, count, desc, eq, inArray, isNotNull, type SQL, sql } from 'drizzle-orm';
 import type { SessionEnd } from '../../domain/agent-session.ts';
-import type { AgentSessionStore } from '../../ports/index.ts';
-import { endedBy, isLiveSession, madeBy, matchesAgentSession, sessionsEnded, useOf } from '../shared/agent-sessions.ts';
-import { pageOf } from '../shared/pages.ts';
+import type { AgentSessionFilter, AgentSessionStore } from '../../ports/index.ts';
+import {
+  endedBy,
+  inSessionRange,
+  isListedSession,
+  isLiveSession,
+  madeBy,
+  sessionsEnded,
+  useOf,
+} from '../shared/agent-sessions.ts';
+import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import { isCreatorThere } from './connect-sessions.ts';
 import { agentSessions } from './schema.ts';
+
+/** The newest of those that an index finds, of which those that are listed; and the last one that was examined. */
+function listStep(
+  orm: Pick<Orm, 'select'>,
+  filter: AgentSessionFilter,
+  after: string | undefined,
+  examine: number,
+  wanted: number,
+) {
+  const inRange = inSessionRange(agentSessions, filter, after);
+  const { id } = agentSessions;
+  const examined = orm.select().from(agentSessions).where(inRange).orderBy(desc(id)).limit(examine).as('examined');
+  return {
+    listed: orm
+      .select()
+      .from(examined)
+      .where(isListedSession(examined, filter, (list) => sql`json_array_elements_text(${list})`))
+      .orderBy(desc(examined.id))
+      .limit(wanted),
+    last: orm
+      .select({ id })
+      .from(agentSessions)
+      .where(inRange)
+      .orderBy(desc(id))
+      .limit(1)
+      .offset(examine - 1),
+  };
+}
 
 export function createAgentSessionStore({ autocommit, transaction, record }: PostgresAccess): AgentSessionStore {
   const { id, digest, parentId, uses, lastUsedAt, endedAt } = agentSessions;
@@ -56,16 +92,16 @@ export function createAgentSessionStore({ autocommit, transaction, record }: Pos
         return ids.filter((one) => !going.has(one));
       }),
     agentSession: (one) => autocommit(async (orm) => (await orm.select().from(agentSessions).where(eq(id, one)))[0]),
-    agentSessions: (filter, { limit, after }) =>
-      autocommit(async (orm) => {
-        const rows = orm
-          .select()
-          .from(agentSessions)
-          .where(matchesAgentSession(agentSessions, filter, after, (list) => sql`json_array_elements_text(${list})`))
-          .orderBy(desc(id))
-          .limit(limit + 1);
-        return pageOf(await rows, limit);
-      }),
+    agentSessions: (filter, page) =>
+      boundedPage(page, -1, [
+        (after, examine, wanted) =>
+          autocommit(async (orm) => {
+            const { listed, last } = listStep(orm, filter, after, examine, wanted);
+            const rows = await listed;
+            const [lastOne] = rows.length === wanted ? [] : await last;
+            return stepOf(rows, wanted, () => lastOne?.id);
+          }),
+      ]),
     endAgentSessions: (ids, reason, audit) =>
       transaction(async (orm) => {
         const ended = await endSessions(orm, inArray(id, [...ids]), reason, audit.at);

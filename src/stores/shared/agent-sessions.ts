@@ -14,23 +14,32 @@ export const isLiveSession = ({ endedAt, expiresAt }: Columns<'endedAt' | 'expir
 /** The members of a list of texts, as rows with the column `value`: each dialect has a function for that. */
 export type MembersOf = (list: Column) => SQL;
 
-type ListedColumns = Columns<'id' | 'owner' | 'callerId' | 'ancestors' | 'integrations' | 'endedAt' | 'expiresAt'>;
-
-export const matchesAgentSession = (
-  sessions: ListedColumns,
-  { owner, callerId, seenBy, liveAt }: AgentSessionFilter,
+/** Of those that an index finds … */
+export const inSessionRange = (
+  sessions: Columns<'id' | 'owner' | 'callerId'>,
+  { owner, callerId }: AgentSessionFilter,
   after: string | undefined,
-  membersOf: MembersOf,
 ): SQL | undefined =>
   and(
     owner === undefined ? undefined : eq(sessions.owner, owner),
     callerId === undefined ? undefined : eq(sessions.callerId, callerId),
-    seenBy && isSeenBy(sessions, seenBy, membersOf),
-    liveAt === undefined ? undefined : isLiveSession(sessions, liveAt),
     after === undefined ? undefined : lt(sessions.id, after),
   );
 
-/** In the condition, and not afterwards: a page that hides rows tells by its length and its cursor that they are there. */
+type ListedColumns = Columns<'id' | 'owner' | 'callerId' | 'ancestors' | 'integrations' | 'endedAt' | 'expiresAt'>;
+
+/** … those that are listed, for which each is looked at. */
+export const isListedSession = (
+  sessions: ListedColumns,
+  { seenBy, liveAt }: AgentSessionFilter,
+  membersOf: MembersOf,
+): SQL | undefined =>
+  and(
+    seenBy && isSeenBy(sessions, seenBy, membersOf),
+    liveAt === undefined ? undefined : isLiveSession(sessions, liveAt),
+  );
+
+/** In the condition, and not afterwards: a page that hides rows tells by its length that they are there. */
 function isSeenBy(
   { id, owner, callerId, ancestors, integrations }: ListedColumns,
   viewer: SessionViewer,
