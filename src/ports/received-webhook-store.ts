@@ -23,15 +23,18 @@ export interface ReceivedWebhookStore {
 
   /**
    * Stores a webhook, and of its items those whose key was not received before (`keys`, by `item.index`; kept for deduplication).
-   * Group commit. Returns the items that are new; with none, nothing is stored. `full`: the inbox has `maxOpen` unprocessed
-   * webhooks already.
+   * Group commit. Returns the items that are new; with none, nothing is stored. `full`: its integration has as many unprocessed ones
+   * as are left of `maxOpen`, which all integrations share.
    */
   receive(webhook: ReceivedWebhook, keys: Record<number, string>, maxOpen: number): Promise<ReceivedItem[] | 'full'>;
   receivedWebhook(id: string): Promise<ReceivedWebhook | undefined>;
   /** Newest first, without their bodies. */
   receivedWebhooks(filter: ReceivedWebhookFilter, page: PageRequest): Promise<Page<Omit<ReceivedWebhook, 'body'>>>;
   connectionsOfWebhook(id: string): Promise<string[]>;
-  /** Due for processing, the oldest first. Pushes `nextAt` and counts the attempt in the same commit. */
+  /**
+   * Due for processing, the oldest first of each integration. All that have any share the limit evenly, so that less than that may
+   * come, and others are left; none: nothing is due. Pushes `nextAt` and counts the attempt in the same commit.
+   */
   claimReceived(now: number, pushTo: number, limit: number): Promise<ReceivedWebhook[]>;
   /** One commit: its status, its connections, and its events with their deliveries (events that are stored are skipped). */
   settleReceived(

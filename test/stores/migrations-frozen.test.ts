@@ -133,6 +133,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
       when: 1795959648921,
       sha256: 'bac76b178cf6444104beb2acea96651ec11d4f7a13e96ad06df69e2fb6117ab2',
     },
+    '0030_open_webhooks': {
+      when: 1796089609884,
+      sha256: 'f0b5c918f244eb491a86bd334c379972c0382623aec22f1a4ead650add0ed49e',
+    },
   },
   postgres: {
     // Corrected in place once: see EARLIER_ENTRIES in src/stores/shared/migration-journal.ts.
@@ -269,6 +273,10 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     '0033_replicas_earlier': {
       when: 1796077919575,
       sha256: '4548a79c4ee6784870632b8a2f60c3c70db84e3d953d80ba29421612253ca691',
+    },
+    '0034_open_webhooks': {
+      when: 1796089612674,
+      sha256: 'cb2fb95ef30d18aa7fad7eeacfaace068c95d7975d11dd9d71c0c33df678da2e',
     },
   },
 };

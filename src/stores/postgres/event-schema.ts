@@ -116,7 +116,7 @@ export const receivedWebhooks = pgTable(
     processedAt: time('processed_at'),
   },
   (t) => [
-    index('received_webhooks_due').on(t.nextAt).where(sql`next_at is not null`),
+    index('received_webhooks_open').on(t.integration, t.nextAt).where(sql`next_at is not null`),
     index('received_webhooks_of_integration').on(t.integration, t.id),
     index('received_webhooks_by_status').on(t.status, t.id).where(sql`status <> 'located'`),
     index('received_webhooks_age').on(t.receivedAt),

@@ -1,5 +1,5 @@
 // Webhooks and signals of third parties in PostgreSQL: the inbox, and what they do to connections.
-import { and, asc, count, desc, eq, getTableColumns, gt, inArray, isNotNull, lt, sql } from 'drizzle-orm';
+import { and, asc, count, desc, eq, getTableColumns, gt, inArray, isNotNull, lt, type SQL, sql } from 'drizzle-orm';
 import type { ReceivedWebhook } from '../../domain/received-webhook.ts';
 import type { ReceivedWebhookFilter, ReceivedWebhookStore, ReceiverChange } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
@@ -27,6 +27,30 @@ import {
 
 const { body: _, ...head } = getTableColumns(table);
 const isOpen = sql`${table.nextAt} is not null`;
+
+/**
+ * Of each integration that has due ones, the oldest that no other replica is claiming, as many as of others. A few steps of an index
+ * for each integration with open ones, however many they are.
+ */
+export const dueWebhooks = (now: number, limit: number) => sql`
+  with recursive having_open (integration) as (
+    (select integration from received_webhooks where next_at is not null order by integration limit 1)
+    union all
+    select (select w.integration from received_webhooks w
+      where next_at is not null and w.integration > having_open.integration order by w.integration limit 1)
+    from having_open where integration is not null
+  ), heads as (
+    select integration, (select next_at from received_webhooks w
+      where w.integration = having_open.integration and next_at is not null order by next_at limit 1) as due_at
+    from having_open where integration is not null
+  ), having_due as (
+    select integration from heads where due_at <= ${now} order by due_at limit ${limit}
+  )
+  select oldest.id as due_id from having_due cross join lateral (
+    select id from received_webhooks w
+    where w.integration = having_due.integration and next_at is not null and next_at <= ${now} order by next_at
+    limit (select (${limit} + count(*) - 1) / count(*) from having_due) for no key update skip locked
+  ) oldest limit ${limit}`;
 const hasValue = (integration: string, key: string, value: string) =>
   and(eq(capturedValues.integration, integration), eq(capturedValues.key, key), eq(capturedValues.value, value));
 
@@ -77,17 +101,16 @@ export function createReceivedWebhookStore(access: PostgresAccess): ReceivedWebh
   const { autocommit, transaction, record, writeEvents } = access;
   const limit = createInboxLimit();
   const putReceiver = receiverWriter(access);
-  async function countOpen(orm: Orm, upTo?: number): Promise<number> {
-    const some = orm.select({ id: table.id }).from(table).where(isOpen);
+  async function countOpen(orm: Orm, of?: SQL, upTo?: number): Promise<number> {
+    const some = orm.select({ id: table.id }).from(table).where(and(of, isOpen));
     const [found] = await orm.select({ n: count() }).from((upTo === undefined ? some : some.limit(upTo)).as('some'));
     return found!.n;
   }
-  async function isFull(orm: Orm, maxOpen: number): Promise<boolean> {
-    const upTo = limit.toCount(maxOpen);
-    if (upTo === undefined) return false;
-    const found = await countOpen(orm, upTo);
-    limit.counted(found, maxOpen);
-    return found >= maxOpen;
+  async function isFull(orm: Orm, integration: string, maxOpen: number): Promise<boolean> {
+    if (!limit.mustCount(integration, maxOpen)) return false;
+    const all = await countOpen(orm, undefined, maxOpen);
+    const own = await countOpen(orm, eq(table.integration, integration), maxOpen);
+    return limit.counted(integration, { all, own }, maxOpen);
   }
 
   /** Those that were not there, in one statement: a batch may have thousands. */
@@ -113,7 +136,7 @@ export function createReceivedWebhookStore(access: PostgresAccess): ReceivedWebh
 
     receive: (webhook, keys, maxOpen) =>
       transaction(async (orm) => {
-        if (webhook.nextAt !== null && (await isFull(orm, maxOpen))) return 'full';
+        if (webhook.nextAt !== null && (await isFull(orm, webhook.integration, maxOpen))) return 'full';
         const fresh = await addIds(orm, webhook, keys);
         // The first of several items with one id.
         const stored = withNewItems(webhook, (index) => fresh.delete(keys[index]!));
@@ -143,10 +166,8 @@ export function createReceivedWebhookStore(access: PostgresAccess): ReceivedWebh
 
     claimReceived: (now, pushTo, most) =>
       autocommit(async (orm) => {
-        const due = orm.$with('due', { id: sql<string>`id`.as('due_id') }).as(
-          sql`select ${table.id} as due_id from ${table} where ${isOpen} and ${table.nextAt} <= ${now}
-            order by ${table.nextAt} limit ${most} for no key update skip locked`,
-        );
+        // Apart, so that it is made once: as a subquery, the rows may be chosen again for each of its own, beyond the limit.
+        const due = orm.$with('due', { id: sql<string>`id`.as('due_id') }).as(dueWebhooks(now, most));
         const claimed = await orm
           .with(due)
           .update(table)

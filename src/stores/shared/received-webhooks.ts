@@ -1,5 +1,8 @@
-// Received webhooks, in any dialect: which index lists them, which of its rows match, and whether the inbox is full.
+// Received webhooks, in any dialect: which index lists them, which of its rows match, whether the inbox has room for another one of
+// an integration, and how many of each are claimed.
 import { and, type Column, eq, lt, type SQL, sql } from 'drizzle-orm';
+import { LRUCache } from 'lru-cache';
+import { upTo } from '../../domain/cache-bounds.ts';
 import type { Scope } from '../../domain/caller.ts';
 import type { ReceivedWebhook } from '../../domain/received-webhook.ts';
 import type { ReceivedWebhookFilter } from '../../ports/index.ts';
@@ -44,24 +47,40 @@ export function withNewItems(webhook: ReceivedWebhook, isNew: (index: number) =>
 }
 
 export interface InboxLimit {
-  /** Undefined: there is room, and nothing need be counted. Otherwise the open ones are to be counted, up to this many. */
-  toCount(maxOpen: number): number | undefined;
-  /** How many are open. */
-  counted(open: number, maxOpen: number): void;
+  /** False: there is room, and nothing need be counted. */
+  mustCount(integration: string, maxOpen: number): boolean;
+  /** How many are open, of all integrations and of this one. True: it is full for this one. */
+  counted(integration: string, open: { all: number; own: number }, maxOpen: number): boolean;
 }
 
+/** Integrations whose room is remembered. Of others, what is open is counted each time. */
+const MAX_KNOWN = 1_000;
+
 /**
- * Counts the open ones seldom: after half of what there was room for has come, so that other processes find room too, and
- * the limit is exact for one process.
+ * Each integration may have as many open ones as it leaves room for others: one that floods takes half, and however many do, there
+ * is room for the next. Counted seldom: after half of what there was room for has come, so that other processes find room too, and
+ * the limit is exact for one integration in one process.
  */
 export function createInboxLimit(): InboxLimit {
   let room = 0;
   let of = 0;
+  const roomOf = new LRUCache<string, number>(upTo(MAX_KNOWN));
+  const untilCounted = (left: number) => Math.ceil(left / 2) - 1;
   return {
-    toCount: (maxOpen) => (room-- > 0 && maxOpen === of ? undefined : maxOpen),
-    counted: (open, maxOpen) => {
+    mustCount(integration, maxOpen) {
+      const own = roomOf.get(integration) ?? 0;
+      if (room <= 0 || own <= 0 || maxOpen !== of) return true;
+      room--;
+      roomOf.set(integration, own - 1);
+      return false;
+    },
+    counted(integration, { all, own }, maxOpen) {
+      const left = maxOpen - all;
+      const ownLeft = Math.ceil((left - own) / 2);
       of = maxOpen;
-      room = Math.ceil((maxOpen - open) / 2) - 1;
+      room = untilCounted(left);
+      roomOf.set(integration, untilCounted(ownLeft));
+      return ownLeft <= 0;
     },
   };
 }

@@ -1,5 +1,18 @@
 // Webhooks and signals of third parties in SQLite: the inbox, and what they do to connections.
-import { and, asc, desc, eq, getTableColumns, gt, inArray, isNotNull, lt, lte, sql } from 'drizzle-orm';
+import {
+  and,
+  asc,
+  desc,
+  eq,
+  getTableColumns,
+  gt,
+  inArray,
+  isNotNull,
+  lt,
+  lte,
+  type Placeholder,
+  sql,
+} from 'drizzle-orm';
 import type { ReceivedWebhookFilter, ReceivedWebhookStore, ReceiverChange } from '../../ports/index.ts';
 import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
 import {
@@ -26,7 +39,34 @@ import {
 } from './schema.ts';
 
 const { body: _, ...head } = getTableColumns(table);
-const isOpen = sql`${table.nextAt} is not null`;
+
+/** A few steps of an index for each integration with open ones, however many they are. That with the oldest comes first. */
+export const dueIntegrations = (now: number | Placeholder) => sql`
+  with recursive having_open (integration) as (
+    select min(integration) from received_webhooks where next_at is not null
+    union all
+    select (select min(integration) from received_webhooks where next_at is not null and integration > having_open.integration)
+    from having_open where integration is not null
+  )
+  select integration from (
+    select integration, (select min(next_at) from received_webhooks w
+      where w.integration = having_open.integration and next_at is not null) as due_at
+    from having_open where integration is not null
+  ) where due_at <= ${now} order by due_at`;
+
+/** The head of a partial index. */
+export const dueWebhooks = (
+  orm: Pick<SqliteAccess['orm'], 'select'>,
+  integration: string | Placeholder,
+  now: number | Placeholder,
+  limit: number | Placeholder,
+) =>
+  orm
+    .select()
+    .from(table)
+    .where(and(eq(table.integration, integration), isNotNull(table.nextAt), lte(table.nextAt, now)))
+    .orderBy(asc(table.nextAt))
+    .limit(limit);
 
 /** The newest of a range, of which those that match; and the last one that was examined. */
 export function receivedStep(
@@ -75,9 +115,14 @@ export const receiverWriter =
 export function createReceivedWebhookStore({ orm, read, write, record, events }: SqliteAccess): ReceivedWebhookStore {
   const limit = createInboxLimit();
   const putReceiver = receiverWriter({ orm, record });
-  const countOpen = orm.$client.prepare(
-    'select count(*) from (select 1 from received_webhooks where next_at is not null limit ?)',
-  );
+  const allOpen = orm.$client
+    .prepare('select count(*) from (select 1 from received_webhooks where next_at is not null limit ?)')
+    .pluck();
+  const ownOpen = orm.$client
+    .prepare(
+      'select count(*) from (select 1 from received_webhooks where integration = ? and next_at is not null limit ?)',
+    )
+    .pluck();
   const addId = orm.$client.prepare('insert into received_event_ids (id, at) values (?, ?) on conflict do nothing');
   const addWebhook = runner(orm, () =>
     orm
@@ -86,14 +131,8 @@ export function createReceivedWebhookStore({ orm, read, write, record, events }:
         Object.fromEntries(Object.keys(getTableColumns(table)).map((key) => [key, sql.placeholder(key)])) as never,
       ),
   );
-  const open = countOpen.pluck();
   const due = prepared(() =>
-    orm
-      .select()
-      .from(table)
-      .where(and(isOpen, lte(table.nextAt, sql.placeholder('now'))))
-      .orderBy(asc(table.nextAt))
-      .limit(sql.placeholder('limit')),
+    dueWebhooks(orm, sql.placeholder('integration'), sql.placeholder('now'), sql.placeholder('limit')),
   );
   const hasValue = and(
     eq(capturedValues.integration, sql.placeholder('integration')),
@@ -119,13 +158,14 @@ export function createReceivedWebhookStore({ orm, read, write, record, events }:
       .limit(sql.placeholder('limit')),
   );
 
-  function isFull(maxOpen: number): boolean {
-    const upTo = limit.toCount(maxOpen);
-    if (upTo === undefined) return false;
-    const found = open.get(upTo) as number;
-    limit.counted(found, maxOpen);
-    return found >= maxOpen;
+  function isFull(integration: string, maxOpen: number): boolean {
+    if (!limit.mustCount(integration, maxOpen)) return false;
+    const open = { all: allOpen.get(maxOpen) as number, own: ownOpen.get(integration, maxOpen) as number };
+    return limit.counted(integration, open, maxOpen);
   }
+
+  const integrationsDue = (now: number) =>
+    orm.all<{ integration: string }>(dueIntegrations(now)).map(({ integration }) => integration);
 
   return {
     receiverSettings: () => read(() => orm.select().from(receiverSettings).all()),
@@ -133,7 +173,7 @@ export function createReceivedWebhookStore({ orm, read, write, record, events }:
 
     receive: (webhook, keys, maxOpen) =>
       write(() => {
-        if (webhook.nextAt !== null && isFull(maxOpen)) return 'full';
+        if (webhook.nextAt !== null && isFull(webhook.integration, maxOpen)) return 'full';
         const { receivedAt } = webhook;
         const stored = withNewItems(webhook, (index) => addId.run(keys[index], receivedAt).changes > 0);
         if (stored) addWebhook({ ...stored });
@@ -160,14 +200,17 @@ export function createReceivedWebhookStore({ orm, read, write, record, events }:
       ),
 
     async claimReceived(now, pushTo, limit) {
-      if (!(await read(() => due.get({ now, limit: 1 })))) return [];
-      return write(() =>
-        due.all({ now, limit }).map((webhook) => {
+      if ((await read(() => integrationsDue(now))).length === 0) return [];
+      return write(() => {
+        const integrations = integrationsDue(now).slice(0, limit);
+        const share = Math.ceil(limit / integrations.length);
+        const heads = integrations.flatMap((integration) => due.all({ integration, now, limit: share }));
+        return heads.slice(0, limit).map((webhook) => {
           const change = { nextAt: pushTo, attempts: webhook.attempts + 1 };
           orm.update(table).set(change).where(eq(table.id, webhook.id)).run();
           return { ...webhook, ...change };
-        }),
-      );
+        });
+      });
     },
     settleReceived: (id, outcome, of, told) =>
       write(() => {
@@ -222,7 +265,7 @@ export function createReceivedWebhookStore({ orm, read, write, record, events }:
           .orderBy(asc(table.id))
           .limit(1)
           .all();
-        return { open: open.get(Number.MAX_SAFE_INTEGER) as number, oldestAt: oldest?.at ?? null };
+        return { open: allOpen.get(Number.MAX_SAFE_INTEGER) as number, oldestAt: oldest?.at ?? null };
       }),
 
     connectionsByValue: (integration, key, value, most) =>

@@ -62,8 +62,10 @@ const trusting: WebhookVerifier = {
 async function receiverOn({ store, clock, telemetry }: Opened, maxOpen?: number, verifier = trusting) {
   const settings = createReceiverSettings({ store, vault, log });
   await store.putIntegration(anIntegration(), anEntry());
-  const webhook = settings.encrypted('slack', { ...NO_WEBHOOK_SETTINGS, secrets: ['s'] });
-  await store.putReceiverSettings({ integration: 'slack', webhook, updatedAt: NOW }, undefined);
+  for (const integration of ['slack', 'github']) {
+    const webhook = settings.encrypted(integration, { ...NO_WEBHOOK_SETTINGS, secrets: ['s'] });
+    await store.putReceiverSettings({ integration, webhook, updatedAt: NOW }, undefined);
+  }
   const resolved = { integration: { ...anIntegration(), version: 1 }, provider: { id: 'slack', webhooks: {} } };
   const refusals = createRefusals({ store, telemetry, clock, log });
   const receiver = createWebhookReceiver({
@@ -84,10 +86,10 @@ async function receiverOn({ store, clock, telemetry }: Opened, maxOpen?: number,
     log,
     maxOpen,
   });
-  const arrival = { integration: 'slack', hook: undefined, address: '192.0.2.1', length: 2 };
+  const arrival = { hook: undefined, address: '192.0.2.1', length: 2 };
   const request = { method: 'POST', url: 'https://x/webhooks/slack', headers: {}, receivedAt: clock.now() };
-  const send = async (body = Buffer.from('{}')) => {
-    const admitted = await receiver.admit(arrival, request);
+  const send = async (body = Buffer.from('{}'), integration = 'slack') => {
+    const admitted = await receiver.admit({ ...arrival, integration }, request);
     return 'status' in admitted ? admitted : admitted.receive(body);
   };
   return { send };
@@ -95,7 +97,7 @@ async function receiverOn({ store, clock, telemetry }: Opened, maxOpen?: number,
 
 test('a full inbox answers 503 with Retry-After, and takes what comes once there is room', async () => {
   const on = await opened();
-  const { send } = await receiverOn(on, 2);
+  const { send } = await receiverOn(on, 4);
   expect([(await send()).status, (await send()).status]).toEqual([202, 202]);
   const refused = await send();
   expect(refused).toMatchObject({
@@ -115,6 +117,15 @@ test('a full inbox answers 503 with Retry-After, and takes what comes once there
   on.advance(1_001);
   expect((await send()).status).toBe(202);
   expect(on.counted.filter((outcome) => outcome === 'inbox_full')).toHaveLength(2);
+});
+
+test('an inbox that is full for one integration takes webhooks of another', async () => {
+  const on = await opened();
+  const { send } = await receiverOn(on, 4);
+  const statuses: number[] = [];
+  for (const integration of ['slack', 'slack', 'slack', 'github', 'slack', 'github'])
+    statuses.push((await send(Buffer.from('{}'), integration)).status);
+  expect(statuses).toEqual([202, 202, 503, 202, 503, 503]);
 });
 
 test('processing that fails is tried again later, and is dead after twelve attempts', async () => {

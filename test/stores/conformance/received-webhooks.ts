@@ -68,11 +68,28 @@ export function receivedWebhooks(at: Opened): void {
 
     test('the inbox is full with as many as are open, until one is processed; what it refuses is no duplicate', async () => {
       const first = await received(at.store);
-      expect(await at.store.receive(aReceivedWebhook(), { 0: 'second' }, 2)).toHaveLength(1);
-      expect(await at.store.receive(aReceivedWebhook(), { 0: 'third' }, 2)).toBe('full');
+      expect(await at.store.receive(aReceivedWebhook(), { 0: 'second' }, 4)).toHaveLength(1);
+      expect(await at.store.receive(aReceivedWebhook(), { 0: 'third' }, 4)).toBe('full');
       const outcome = { status: 'unmatched', reason: null, processedAt: NOW, nextAt: null } as const;
       await at.store.settleReceived(first.id, outcome, [], []);
-      expect(await at.store.receive(aReceivedWebhook(), { 0: 'third' }, 2)).toHaveLength(1);
+      expect(await at.store.receive(aReceivedWebhook(), { 0: 'third' }, 4)).toHaveLength(1);
+    });
+
+    test('an integration fills as much of the inbox as it leaves free, whatever the others do', async () => {
+      const filledBy = async (integration: string) => {
+        for (let n = 0; ; n++)
+          if ((await at.store.receive(aReceivedWebhook({ integration }), aKey(), 100)) === 'full') return n;
+      };
+      expect(await filledBy('slack')).toBe(50);
+      expect(await filledBy('github')).toBe(25);
+      expect(await filledBy('zoom')).toBe(13);
+      expect((await at.store.inboxState()).open).toBe(88);
+      // Of several that fill it at once, however seldom they are counted, all together have no more than there is room for.
+      const names = Array.from({ length: 20 }, (_, n) => `other-${n}`);
+      for (let n = 0; n < 10; n++)
+        for (const integration of names) await at.store.receive(aReceivedWebhook({ integration }), aKey(), 100);
+      expect((await at.store.inboxState()).open).toBe(100);
+      expect(await filledBy('slack')).toBe(0);
     });
   });
 
@@ -117,6 +134,25 @@ export function receivedWebhooks(at: Opened): void {
     expect(claimed).toContainEqual({ ...first, attempts: 1, nextAt: NOW + 100 });
     expect(await at.store.claimReceived(NOW + 50, NOW + 200, 10)).toHaveLength(1);
     expect(await at.store.claimReceived(NOW + 100, NOW + 300, 1)).toMatchObject([{ attempts: 2 }]);
+  });
+
+  test('a flood of one integration leaves the others their share of what is claimed', async () => {
+    const flood: string[] = [];
+    for (let n = 0; n < 20; n++) flood.push((await received(at.store, { nextAt: NOW - 100 + n })).id);
+    const [early, late] = [
+      await received(at.store, { integration: 'github', nextAt: NOW - 2 }),
+      await received(at.store, { integration: 'github', nextAt: NOW - 1 }),
+    ];
+    const zoom = await received(at.store, { integration: 'zoom', nextAt: NOW });
+    await received(at.store, { integration: 'notion', nextAt: NOW + 1 });
+    const ids = async (limit: number) =>
+      (await at.store.claimReceived(NOW, NOW + 100, limit)).map(({ id }) => id).sort();
+    // More integrations than the limit: those whose oldest one is the oldest.
+    expect(await ids(2)).toEqual([flood[0], early.id].sort());
+    expect(await ids(6)).toEqual([flood[1], flood[2], late.id, zoom.id].sort());
+    expect(await ids(6)).toEqual(flood.slice(3, 9).sort());
+    expect(await ids(60)).toEqual(flood.slice(9).sort());
+    expect(await ids(6)).toEqual([]);
   });
 
   test('a processed one is due again when someone asks, unless its body is not kept', async () => {

@@ -15,13 +15,14 @@ import { eventsBetween } from '../../../src/stores/postgres/events.ts';
 import { isAlive, isKnown } from '../../../src/stores/postgres/liveness.ts';
 import { DELIVERIES } from '../../../src/stores/postgres/misdated.ts';
 import { endingConnections } from '../../../src/stores/postgres/notices.ts';
+import { dueWebhooks } from '../../../src/stores/postgres/received-webhooks.ts';
 import { lastRefreshAt, recentlyDead, unresolved } from '../../../src/stores/postgres/refreshes.ts';
 import { tombstonesAfter } from '../../../src/stores/postgres/revocations.ts';
 import { openPostgres } from '../../../src/stores/postgres/store.ts';
 import { searchTerms } from '../../../src/stores/shared/connection-search.ts';
 import { FEW } from '../../../src/stores/shared/narrow-scopes.ts';
 import { aDatabase, hasPostgres } from '../../support/postgres.ts';
-import { anEndpoint, anEntry, anEvent, connected, NOW } from '../builders.ts';
+import { anEndpoint, anEntry, anEvent, aReceivedWebhook, connected, NOW } from '../builders.ts';
 
 vi.setConfig({ hookTimeout: 180_000 });
 
@@ -33,6 +34,7 @@ beforeAll(async () => {
   const { connection } = await connected(store);
   await store.appendAudit([anEntry({ id: 'evt_template' })]);
   await store.addWebhookEndpoint(anEndpoint({ id: 'whe_5' }), anEntry());
+  await store.receive(aReceivedWebhook(), { 0: 'key' }, 10);
   await store.addEvents([anEvent({ connectionId: null })], undefined);
   await store.close();
   client = new Client(url);
@@ -78,6 +80,12 @@ beforeAll(async () => {
     outcome: "case n % 10000 when 1 then 'denied' else 'ok' end",
   });
   await copies('events', 20_000, { id: `'msg_n' || ${padded}`, position: '1000 + n', at: `${NOW} + n` });
+  // A flood of one integration, beside others that have a few.
+  await copies('received_webhooks', 20_000, {
+    id: `'whr_n' || ${padded}`,
+    integration: "case n % 100 when 0 then 'i' || n % 7 else 'flood' end",
+    next_at: `case n % 4 when 0 then ${NOW} + n end`,
+  });
   await copies('deliveries', 50_000, {
     id: `'dlv_' || ${padded}`,
     event_id: `'msg_n' || ${padded}`,
@@ -91,7 +99,7 @@ beforeAll(async () => {
     `insert into audit_reads select n % 3, 'user:' || n % 1000, 'evt_' || ${padded} from generate_series(1, 30000) n`,
   );
   await client.query(
-    'vacuum analyze connections, grants, leases, changes, audit, audit_reads, events, deliveries, webhook_endpoints',
+    'vacuum analyze connections, grants, leases, changes, audit, audit_reads, events, deliveries, webhook_endpoints, received_webhooks',
   );
   expect([connection.id, NOW]).toBeDefined();
 });
@@ -269,6 +277,15 @@ test('due endpoints, by an index step for each endpoint', async () => {
   const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
   expect(plan).toMatch(/Index Only Scan using deliveries_due/);
   expect(plan).not.toMatch(/Seq Scan on deliveries/);
+});
+
+test('due webhooks, by index steps for each integration', async () => {
+  if (!hasPostgres()) return;
+  const { sql, params } = new PgDialect().sqlToQuery(dueWebhooks(NOW + 1_000_000, 32));
+  const { rows } = await client.query(`explain ${sql}`, params);
+  const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+  expect(plan).toMatch(/LockRows.*\n.*Index Scan using received_webhooks_open/);
+  expect(plan).not.toMatch(/Seq Scan|Bitmap/);
 });
 
 const con = (n: number) => `con_n${String(n).padStart(8, '0')}`;

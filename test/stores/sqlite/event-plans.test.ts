@@ -8,6 +8,7 @@ import { COUNT_DELIVERIES, deliveryStep, OLDEST_DELIVERY } from '../../../src/st
 import { eventsBetween } from '../../../src/stores/sqlite/events.ts';
 import { DELIVERIES } from '../../../src/stores/sqlite/misdated.ts';
 import { endingConnections } from '../../../src/stores/sqlite/notices.ts';
+import { dueIntegrations, dueWebhooks } from '../../../src/stores/sqlite/received-webhooks.ts';
 import { NOW } from '../builders.ts';
 
 const client = openDatabase('file::memory:');
@@ -36,6 +37,19 @@ test('due deliveries, and the first open one of a connection, are the head of a 
   expect(plan(firstOpen(orm, 'whe_1', 'con_1'))).toEqual([
     expect.stringMatching(
       /^SEARCH deliveries USING INDEX deliveries_open_of_connection \(endpoint_id=\? AND connection_id=\?\)$/,
+    ),
+  ]);
+});
+
+test('due webhooks cost a few steps of an index for each integration, and those that are claimed', () => {
+  const { sql, params } = new SQLiteSyncDialect().sqlToQuery(dueIntegrations(NOW));
+  const steps = planOf(sql, params).filter((step) => /received_webhooks| w /.test(step));
+  expect(steps.length).toBeGreaterThan(2);
+  for (const step of steps)
+    expect(step).toMatch(/^SEARCH \w+ USING COVERING INDEX received_webhooks_open(?: \(integration[=>]\?.*\))?$/);
+  expect(plan(dueWebhooks(orm, 'slack', NOW, 10))).toEqual([
+    expect.stringMatching(
+      /^SEARCH received_webhooks USING INDEX received_webhooks_open \(integration=\? AND next_at[<>]\?/,
     ),
   ]);
 });

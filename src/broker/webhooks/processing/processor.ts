@@ -57,7 +57,7 @@ export function createProcessor({ store, processWebhook, processSignal, days, cl
       const now = clock.now();
       const claimed = isStopped ? [] : await store.claimReceived(now, now + RECEIVED_CLAIM_MS, BATCH);
       await Promise.all(claimed.map(handle));
-      if (claimed.length < BATCH && !isAwake) return;
+      if (claimed.length === 0 && !isAwake) return;
     }
   }
 

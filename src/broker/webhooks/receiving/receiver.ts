@@ -56,7 +56,7 @@ export interface AdmittedWebhook {
   abandon(reason: 'too_large' | 'aborted' | 'no_room'): WebhookAnswer;
 }
 
-/** Webhooks that wait to be processed. */
+/** Webhooks that wait to be processed, of all integrations. */
 const MAX_OPEN = 100_000;
 const MAX_KNOWN = 1_000;
 /** `{integration}` of an id that could exist; anything else is not even looked for. */
@@ -103,7 +103,8 @@ export function createWebhookReceiver(parts: Parts): InvalidatingReceiver {
     parts;
   const { maxOpen = MAX_OPEN } = parts;
   const senders = new LRUCache<string, Sender>(upTo(MAX_KNOWN));
-  let fullUntil = Number.NEGATIVE_INFINITY;
+  /** Integrations without room in the inbox, and until when the store is not asked again. */
+  const fullUntil = new LRUCache<string, number>(upTo(MAX_KNOWN));
   /** Counts invalidations: what was read before one is not remembered. */
   let version = 0;
 
@@ -183,7 +184,7 @@ export function createWebhookReceiver(parts: Parts): InvalidatingReceiver {
       if (early) return refused(early.status, early.reason, undefined, early.allow);
       const maxBody = verifier.maxBody(sender.webhooks);
       if (length !== undefined && length > maxBody) return refused(413, 'too_large');
-      if (clock.monotonic() < fullUntil) return full(integration);
+      if (clock.monotonic() < (fullUntil.get(integration) ?? Number.NEGATIVE_INFINITY)) return full(integration);
       const room = admission.room(address);
 
       return {
@@ -276,8 +277,8 @@ export function createWebhookReceiver(parts: Parts): InvalidatingReceiver {
     };
     const taken = await store.receive(webhook, keys, maxOpen);
     if (taken === 'full') {
-      fullUntil = clock.monotonic() + INBOX_FULL_RECHECK_MS;
-      log.error({ integration }, 'webhooks: the inbox is full, senders are asked to retry');
+      fullUntil.set(integration, clock.monotonic() + INBOX_FULL_RECHECK_MS);
+      log.error({ integration }, 'webhooks: the inbox is full for this integration, its senders are asked to retry');
       return full(integration);
     }
     telemetry.webhook(integration, taken.length > 0 ? 'received' : 'duplicate');
