@@ -42,10 +42,10 @@ function processingOf(all: Connection[], parts: Partial<Parts>, type = 'account-
     ...parts,
   });
   /** `iat` in seconds. */
-  const take = (iat = NOW / 1_000) => {
+  const take = (iat = NOW / 1_000, integration = 'slack') => {
     const sub_id = { format: 'iss_sub', iss: identity.issuer, sub: identity.subject };
     const claims = { iss: identity.issuer, iat, jti: 'one', sub_id, events: { [`${RISC}/${type}`]: {} } };
-    const made = aReceivedWebhook({ kind: 'signal', receivedAt: NOW + 5 });
+    const made = aReceivedWebhook({ kind: 'signal', integration, receivedAt: NOW + 5 });
     const { body } = encryptSignal(vault, made.id, claims, signalOf(vault, claims, ['slack']));
     return process({ ...made, body });
   };
@@ -77,6 +77,30 @@ test.each([
   await take(NOW / 1_000 + 3_600);
   expect([...steps, ...settled.map(() => 'settled')]).toEqual(expected);
   expect(seen).toEqual([NOW + 5]);
+});
+
+test('signals of one integration are processed one after the other, and hold up none of another', async () => {
+  const waiting: (() => void)[] = [];
+  const { take, settled } = processingOf([aConnection({ identity })], {
+    actions: {
+      act: async () => {
+        if (waiting.length < 2) await new Promise<void>((done) => waiting.push(done));
+        return false;
+      },
+      logOut: async () => 'kept',
+    },
+  });
+  const [first, second] = [take(), take()];
+  await expect.poll(() => waiting.length).toBe(1);
+  const other = take(NOW / 1_000, 'github');
+  await expect.poll(() => waiting.length).toBe(2);
+  expect(settled).toEqual([]);
+  waiting[1]!();
+  await other;
+  expect(settled).toHaveLength(1);
+  waiting[0]!();
+  await Promise.all([first, second]);
+  expect(settled).toHaveLength(3);
 });
 
 const some = (prefix: string, count: number, issuer: string) =>

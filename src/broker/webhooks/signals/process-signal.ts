@@ -62,8 +62,11 @@ const MAX_CONNECTIONS = 1_000;
 export function createSignalProcessing(parts: Parts): ProcessSignal {
   const { store, vault, receivers, actions, endUserSessions, endAgentSessions } = parts;
   const { targets, access, untilApplied, telemetry, clock, log } = parts;
-  /** One after the other, as they were claimed: a later signal may undo what an earlier one has done. */
-  let last: Promise<unknown> = Promise.resolve();
+  /**
+   * The last one of each integration. They are processed one after the other, as they were claimed, since a later signal may undo
+   * what an earlier one has done.
+   */
+  const lastOf = new Map<string, Promise<unknown>>();
 
   /** A verification that was asked for, or the state of the stream: operators look for these. */
   async function noteStream(integration: string, { type, note }: Event): Promise<void> {
@@ -169,8 +172,15 @@ export function createSignalProcessing(parts: Parts): ProcessSignal {
   }
 
   return (received) => {
-    const next = last.then(() => work(received)).catch((error: unknown) => failed(received, error));
-    last = next.catch(() => undefined);
+    const { integration } = received;
+    const before = lastOf.get(integration) ?? Promise.resolve();
+    const next = before.then(() => work(received)).catch((error: unknown) => failed(received, error));
+    const last = next
+      .catch(() => undefined)
+      .then(() => {
+        if (lastOf.get(integration) === last) lastOf.delete(integration);
+      });
+    lastOf.set(integration, last);
     return next;
   };
 }
