@@ -22,11 +22,15 @@ export interface ConnectOptions {
   signal?: AbortSignal;
 }
 
+/** Counts calls: they share one window, which shows the session of the last one. */
+let last = 0;
+
 const OVER = ['completed', 'failed', 'cancelled', 'expired'];
 
 /**
  * To be called in a click, with the `url` of a session that was made with `display: "popup"`. Where the pop-up is blocked, this
- * window goes there instead, and comes back to `return_url`. Rejects only by `signal`.
+ * window goes there instead, and comes back to `return_url`. Another call takes the pop-up over: this one then goes on to poll,
+ * until its session has ended. Rejects only by `signal`.
  *
  * @example
  * button.onclick = async () => {
@@ -35,6 +39,7 @@ const OVER = ['completed', 'failed', 'cancelled', 'expired'];
  */
 export function connect(url: string, { poll, every = 2_000, closed, signal }: ConnectOptions): Promise<ConnectOutcome> {
   if (signal?.aborted) return Promise.reject(signal.reason);
+  const call = ++last;
   const popup = window.open(url, 'valetkey-connect', 'popup,width=500,height=760');
   if (!popup) {
     location.assign(url);
@@ -49,7 +54,7 @@ export function connect(url: string, { poll, every = 2_000, closed, signal }: Co
       settle();
     };
     const heard = ({ origin, data }: MessageEvent) => {
-      if (origin !== new URL(url).origin || data?.type !== 'valetkey') return;
+      if (call !== last || origin !== new URL(url).origin || data?.type !== 'valetkey') return;
       const { type: _, ...outcome } = data;
       end(() => resolve(outcome));
     };
@@ -58,14 +63,14 @@ export function connect(url: string, { poll, every = 2_000, closed, signal }: Co
       try {
         const session = await poll();
         if (OVER.includes(session.status)) {
-          popup.close();
+          if (call === last) popup.close();
           const { status, error } = session as ConnectOutcome;
           return end(() => resolve(error ? { status, error } : { status }));
         }
       } catch {
         // A poll that fails is one that says nothing: the next one may.
       }
-      if (popup.closed && !told) {
+      if (call === last && popup.closed && !told) {
         told = true;
         closed?.();
       }

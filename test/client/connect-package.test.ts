@@ -39,10 +39,12 @@ function startPage() {
   const popup = { closed: false, close: vi.fn() };
   const open = vi.fn(() => popup);
   vi.stubGlobal('window', { open });
-  vi.stubGlobal('addEventListener', vi.fn());
-  vi.stubGlobal('removeEventListener', vi.fn());
+  const listeners = new Set<(event: object) => void>();
+  vi.stubGlobal('addEventListener', (_: string, listener: () => void) => listeners.add(listener));
+  vi.stubGlobal('removeEventListener', (_: string, listener: () => void) => listeners.delete(listener));
   onTestFinished(() => void vi.unstubAllGlobals());
-  return { popup, open };
+  const post = (event: object) => [...listeners].map((listener) => listener(event));
+  return { popup, open, post };
 }
 
 test('@valetkey/connect: a poll that throws says nothing, and one without a promise is an answer', async () => {
@@ -73,4 +75,27 @@ test('@valetkey/connect: a signal that is aborted already opens nothing', async 
   const outcome = connect('https://keys.example.com/connect/x', { poll, signal: AbortSignal.abort(reason) });
   expect(await rejectionOf(outcome)).toBe(reason);
   expect(open).not.toHaveBeenCalled();
+});
+
+test('@valetkey/connect: of two calls, the first is not told of the session of the second, and leaves it the pop-up', async () => {
+  const { popup, post } = startPage();
+  const connect = await load();
+  let status = 'pending';
+  let polled = 0;
+  const poll = async () => {
+    polled++;
+    return { status };
+  };
+  const first = connect('https://keys.example.com/connect/1', { poll, every: 1 });
+  const second = connect('https://keys.example.com/connect/2', { poll: async () => ({ status: 'pending' }), every: 1 });
+  post({
+    origin: 'https://keys.example.com',
+    data: { type: 'valetkey', connect_session_id: 'cs_2', status: 'completed' },
+  });
+  expect(await second).toEqual({ connect_session_id: 'cs_2', status: 'completed' });
+  const before = polled;
+  await expect.poll(() => polled).toBeGreaterThan(before);
+  status = 'expired';
+  expect(await first).toEqual({ status: 'expired' });
+  expect(popup.close).not.toHaveBeenCalled();
 });
