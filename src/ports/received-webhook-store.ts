@@ -61,7 +61,10 @@ export interface ReceivedWebhookStore {
   ): Promise<Connection[]>;
   /** Whether the outbox has a revocation of this connection: the provider may be telling of it. */
   hasPendingRevocation(connectionId: string): Promise<boolean>;
-  /** Ends a grant because its provider has said so. `unchanged`: neither active nor on hold, or of another generation. */
+  /**
+   * Ends a grant because its provider has said so, or a check: no answer of a refresh that is under way lifts that. `unchanged`:
+   * neither active nor on hold, or of another generation.
+   */
   deauthorize(
     id: string,
     generation: number,

@@ -36,7 +36,8 @@ export interface RefreshStore {
    *   If it reactivates a connection, that is due for its next refresh at once, which shows whether the grant lives. A newer
    *   claim that is under way keeps its lease, without its intent; should it bring an answer too, that one is newer, and
    *   replaces the late one.
-   * - `held`: committed, and the connection is on hold: it stays so, and the token is not to be served.
+   * - `held`: committed, and the connection stays as others have made it meanwhile: on hold, or ended (`deauthorize`). The token is
+   *   not to be served.
    * - `gone`: revoked meanwhile.
    *
    * `recorded`: `changes` leaves out the audit entry of a refresh that is routine (`held`), not late, and follows no failure: then
@@ -52,15 +53,15 @@ export interface RefreshStore {
   ): Promise<'committed' | 'held' | 'superseded' | 'gone'>;
   /**
    * Records and counts a failed refresh, and releases the lease. Nothing is recorded on `superseded` (newer credentials are
-   * stored, or a newer claim was made) and `gone`. `on_hold`: recorded, and the connection stays on hold whatever the
-   * failure says of its grant.
+   * stored, or a newer claim was made) and `gone`. `kept`: recorded, and the connection stays as others have made it meanwhile, on
+   * hold or ended (`deauthorize`), whatever the failure says of its grant.
    */
   recordRefreshFailure(
     id: string,
     held: HeldLease,
     failure: RefreshFailure,
     audit: AuditEntry,
-  ): Promise<'recorded' | 'on_hold' | 'superseded' | 'gone'>;
+  ): Promise<'recorded' | 'kept' | 'superseded' | 'gone'>;
   /**
    * Connections of an integration that became `needs_reauth` since then (`updatedAt`), the newest first. From an index of
    * these alone.

@@ -25,12 +25,14 @@ let broker: TestBroker;
 const dead = new Set<string>();
 /** Those that it replaces, by their successors. */
 const rotates = new Map<string, string>();
+/** Refresh tokens whose answers wait. */
+const waits = new Map<string, Promise<void>>();
 let keysFail = false;
 const polled: Json[] = [];
 let toPoll: Record<string, string> = {};
 
 beforeAll(async () => {
-  op = await startScriptedServer(({ path, form, body, headers }) => {
+  op = await startScriptedServer(async ({ path, form, body, headers }) => {
     const { url } = op;
     if (path === '/jwks')
       return keysFail
@@ -54,6 +56,7 @@ beforeAll(async () => {
       return { body: withDeep({ sets: asked.maxEvents === 0 ? {} : toPoll, moreAvailable: false }) };
     }
     if (path !== '/token') return { status: 404 };
+    await waits.get(form.get('refresh_token') ?? '');
     if (dead.has(form.get('refresh_token') ?? '')) return { status: 400, body: { error: 'invalid_grant' } };
     const refresh_token = rotates.get(form.get('refresh_token') ?? '');
     const access_token = randomBytes(9).toString('hex');
@@ -235,6 +238,24 @@ describe('RISC', () => {
     await expect.poll(() => status(one.id), WAIT).toEqual(['needs_reauth', 'deauthorized']);
     expect(await status(similar.id)).toEqual(['active', null]);
     expect(await status(elsewhere.id)).toEqual(['active', null]);
+  });
+
+  test('tokens-revoked while a refresh is under way: its answer does not bring the grant back', async () => {
+    const one = await connect();
+    const { promise, resolve: answer } = Promise.withResolvers<void>();
+    waits.set(one.refreshToken, promise);
+    rotates.set(one.refreshToken, `1//1${randomBytes(24).toString('base64url')}`);
+    const refreshing = broker.ask('POST', `/v1/connections/${one.id}/refresh`, {});
+    const isAsked = () => op.received.some(({ form }) => form.get('refresh_token') === one.refreshToken);
+    await expect.poll(isAsked, WAIT).toBe(true);
+    expect((await push(await sign(risc(`${OAUTH}/tokens-revoked`, issSub(one.sub))))).status).toBe(202);
+    await expect.poll(() => status(one.id), WAIT).toEqual(['needs_reauth', 'deauthorized']);
+    answer();
+    const ended = { reason: 'deauthorized' };
+    expect(expectProblem(await refreshing, 409, 'reauthorization_required')).toMatchObject(ended);
+    expect(expectProblem(await read(one.id), 409, 'reauthorization_required')).toMatchObject(ended);
+    // Its refresh token is kept: the grant can be tried once more.
+    expect(await shown(one.id)).toMatchObject({ status: 'needs_reauth', ...ended, generation: 2 });
   });
 
   test('an event that is older than the credentials: they are refreshed, and nothing is ended', async () => {

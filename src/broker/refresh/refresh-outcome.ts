@@ -79,7 +79,7 @@ export interface RefreshOutcomes {
 
 const COMMIT_MESSAGES: Record<CommitOutcome, string> = {
   committed: 'refresh: refresh token spent, response committed',
-  held: 'refresh: refresh token spent, response committed, not served: the connection is on hold',
+  held: 'refresh: refresh token spent, response committed, not served: the connection was put on hold or ended meanwhile',
   rescued: 'refresh: refresh token spent, response in the rescue file, its commit will be retried',
   superseded: 'refresh: response discarded, a newer generation is stored',
   gone: 'refresh: response discarded, the connection was revoked, the tokens will be revoked at the provider',

@@ -34,6 +34,7 @@ import {
   LATEST,
   RELEASED,
   RESOLVED,
+  recordedAs,
   refreshedColumns,
   retriesOf,
   statusAfterCommit,
@@ -142,6 +143,7 @@ export function createRefreshStore(
       .select({
         integration: connections.integration,
         status: connections.status,
+        reason: connections.reason,
         generation: connections.generation,
         issuedAt: connections.issuedAt,
         failures: connections.failures,
@@ -261,7 +263,7 @@ export function createRefreshStore(
           .where(eq(connections.id, id));
         await (failure.resolved ? resolve : release).execute({ id });
         await record(orm, failureEntry(audit, connection!), { kind: 'connection', id, generation: held.generation });
-        return connection!.status === 'on_hold' ? ('on_hold' as const) : ('recorded' as const);
+        return recordedAs(connection!);
       });
       return tracked(id, recording);
     },

@@ -3,6 +3,7 @@
 import { type Column, eq, isNull, type SQL, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Connection, EncryptedCredentials } from '../../domain/connection.ts';
+import type { ReauthReason } from '../../domain/errors.ts';
 import { CLOCK_SKEW_MAX_MS } from '../../domain/time-limits.ts';
 import type { Claim, Claimed, ExpiredFailures, HeldLease, RefreshedFields, RefreshFailure } from '../../ports/index.ts';
 import { placeholdersFor } from './placeholders.ts';
@@ -81,26 +82,41 @@ export function whyNotHeld(
   return lease?.fence === held.fence && connection.generation === held.generation ? undefined : 'superseded';
 }
 
-/**
- * A connection that an answer reactivates is due at once: whether its grant lives is not certain. One on hold is not due
- * before it is released.
- */
-export const committedFields = (change: RefreshedFields, { status }: { status: string }): RefreshedFields =>
-  status === 'active' ? change : { ...change, nextRefreshAt: status === 'on_hold' ? null : change.updatedAt };
+type Standing = Pick<Connection, 'status' | 'reason'>;
 
-/** What a committed answer makes of any live connection: it does not lift a hold. */
-export const statusAfterCommit = (connections: Record<'status' | 'reason', Column>) => ({
-  status: sql`case when ${connections.status} = 'on_hold' then 'on_hold' else 'active' end`,
-  reason: sql`case when ${connections.status} = 'on_hold' then ${connections.reason} end`,
-});
+/** Ends of a grant that are no verdict on its refresh token: its provider, or a check, has said so. */
+const ENDED_OTHERWISE: readonly Connection['reason'][] = [
+  'deauthorized',
+  'identity_changed',
+  'authorization_server_changed',
+] satisfies ReauthReason[];
+
+/** Stopped by another word than that of a refresh, which neither lifts that nor gives another reason for it. */
+const isStopped = ({ status, reason }: Standing): boolean =>
+  status === 'on_hold' || (reason !== null && ENDED_OTHERWISE.includes(reason));
+
+/** A connection that an answer reactivates is due at once: whether its grant lives is not certain. One that is stopped is not due. */
+export const committedFields = (change: RefreshedFields, before: Standing): RefreshedFields =>
+  before.status === 'active' ? change : { ...change, nextRefreshAt: isStopped(before) ? null : change.updatedAt };
+
+/** What a committed answer makes of any live connection. */
+export function statusAfterCommit({ status, reason }: Record<'status' | 'reason', Column>) {
+  const ended = sql.raw(ENDED_OTHERWISE.map((one) => `'${one}'`).join(', '));
+  const isKept = sql`(${status} = 'on_hold' or ${reason} in (${ended}))`;
+  return {
+    status: sql`case when ${isKept} then ${status} else 'active' end`,
+    reason: sql`case when ${isKept} then ${reason} end`,
+  };
+}
 
 /** What a committed answer is to the caller: `held`: its token is not served. */
-export const committedAs = ({ status }: { status: string }): 'committed' | 'held' =>
-  status === 'on_hold' ? 'held' : 'committed';
+export const committedAs = (before: Standing): 'committed' | 'held' => (isStopped(before) ? 'held' : 'committed');
 
 /** A grant that had been found dead is not only refreshed: those that were told of its end are told of this. */
-export const commitEntry = (audit: AuditEntry, { status }: { status: string }): AuditEntry =>
-  status === 'needs_reauth' ? { ...audit, action: 'connection.reactivated', detail: 'late_answer' } : audit;
+export const commitEntry = (audit: AuditEntry, before: Standing): AuditEntry =>
+  before.status === 'needs_reauth' && !isStopped(before)
+    ? { ...audit, action: 'connection.reactivated', detail: 'late_answer' }
+    : audit;
 
 const REFRESHED = [
   'scopes',
@@ -156,18 +172,21 @@ export const credentialColumns = (grants: Record<keyof EncryptedCredentials, Col
 export const failureOf = (
   connections: Record<'failures', Column>,
   { reason, error, nextRefreshAt, updatedAt = error.at }: RefreshFailure,
-  { status }: { status: string },
+  before: Standing,
 ) => ({
-  ...(reason !== null && status !== 'on_hold' && { status: 'needs_reauth' as const, reason }),
+  ...(reason !== null && !isStopped(before) && { status: 'needs_reauth' as const, reason }),
   lastRefreshError: error,
-  nextRefreshAt: status === 'on_hold' ? null : nextRefreshAt,
+  nextRefreshAt: isStopped(before) ? null : nextRefreshAt,
   failures: sql`${connections.failures} + 1`,
   updatedAt,
 });
 
-/** A grant that is refused while the account is suspended is not known to be dead. */
-export const failureEntry = (audit: AuditEntry, { status }: { status: string }): AuditEntry =>
-  status === 'on_hold' ? { ...audit, action: 'connection.refresh_failed' } : audit;
+/** What a recorded failure is to the caller: `kept`: it has not made the connection what it is. */
+export const recordedAs = (before: Standing): 'recorded' | 'kept' => (isStopped(before) ? 'kept' : 'recorded');
+
+/** A grant that is refused while the account is suspended is not known to be dead, and one that has ended ends once. */
+export const failureEntry = (audit: AuditEntry, before: Standing): AuditEntry =>
+  isStopped(before) ? { ...audit, action: 'connection.refresh_failed' } : audit;
 
 type Failed = Pick<Connection, 'id' | 'integration' | 'nextRefreshAt' | 'lastRefreshError'>;
 

@@ -22,6 +22,7 @@ import {
   nextClaim,
   RELEASED,
   RESOLVED,
+  recordedAs,
   refreshedColumns,
   retriesOf,
   routineColumns,
@@ -117,8 +118,8 @@ export function createRefreshStore(
   );
   const versionOf = orm.$client.prepare<
     [string],
-    Pick<Connection, 'integration' | 'status' | 'generation' | 'issuedAt' | 'failures'>
-  >('select integration, status, generation, issued_at as "issuedAt", failures from connections where id = ?');
+    Pick<Connection, 'integration' | 'status' | 'reason' | 'generation' | 'issuedAt' | 'failures'>
+  >('select integration, status, reason, generation, issued_at as "issuedAt", failures from connections where id = ?');
   const unresolved = prepared(() =>
     orm
       .select({ id: leases.connectionId, holder: leases.holder, startedAt: sql<number>`${leases.startedAt}` })
@@ -267,7 +268,7 @@ export function createRefreshStore(
           .run();
         (failure.resolved ? run.resolve : run.release)({ id });
         record(failureEntry(audit, connection!), { kind: 'connection', id, generation: held.generation });
-        return connection!.status === 'on_hold' ? 'on_hold' : 'recorded';
+        return recordedAs(connection!);
       }),
 
     recentlyDead: (integration, since, limit) => read(() => dead.all({ integration, since, limit })),

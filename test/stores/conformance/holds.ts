@@ -158,7 +158,7 @@ export function holds(at: Opened): void {
     const failure = { reason: 'grant_revoked' as const, error, nextRefreshAt: null, resolved: true };
     const audit = anEntry({ action: 'connection.needs_reauth' });
     const later = { fence: second.fence, generation: generation + 1 };
-    expect(await at.store.recordRefreshFailure(id, later, failure, audit)).toBe('on_hold');
+    expect(await at.store.recordRefreshFailure(id, later, failure, audit)).toBe('kept');
     expect(await at.store.connection(id)).toMatchObject({ ...stored, lastRefreshError: error });
     const entry = (await at.store.audit({}, { limit: 500, after: undefined })).data.find((one) => one.id === audit.id);
     expect(entry).toMatchObject({ action: 'connection.refresh_failed' });

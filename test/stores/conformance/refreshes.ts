@@ -396,6 +396,40 @@ export function refreshes(at: Opened): void {
     });
   });
 
+  describe('of a grant that is ended while its refresh is in flight', () => {
+    const ENDS = ['deauthorized', 'identity_changed', 'authorization_server_changed'] as const;
+    const actionOf = async ({ id }: { id: string }) =>
+      (await at.store.audit({}, { limit: 500, after: undefined })).data.find((one) => one.id === id)?.action;
+
+    test.each(ENDS)('%s: the answer is kept, lifts nothing, and is not to be served', async (reason) => {
+      const { id, connection, held } = await claimedNew();
+      await at.store.deauthorize(id, 1, reason, anEntry());
+      const [credentials, change] = [someCredentials(), someRefreshedFields()];
+      const audit = anEntry({ action: 'connection.refreshed' });
+      expect(await at.store.commitRefresh(id, held, change, credentials, () => audit)).toBe('held');
+      expect(await at.store.connection(id)).toEqual({
+        ...connection,
+        ...change,
+        ...{ status: 'needs_reauth', reason, nextRefreshAt: null, generation: 2, failures: 0, lastRefreshError: null },
+      });
+      // A later try of the grant has them.
+      expect(await at.store.storedCredentials(id)).toEqual(credentials);
+      expect(await at.store.dueIntegrations(NOW + 10 * LEASE_MS)).toEqual([]);
+      expect(await actionOf(audit)).toBe('connection.refreshed');
+    });
+
+    test.each(ENDS)('%s: a refusal gives it no other reason', async (reason) => {
+      const { id, held } = await claimedNew();
+      await at.store.deauthorize(id, 1, reason, anEntry());
+      const failure = aFailure({ reason: 'grant_revoked' });
+      const audit = anEntry({ action: 'connection.needs_reauth' });
+      expect(await at.store.recordRefreshFailure(id, held, failure, audit)).toBe('kept');
+      const ended = { status: 'needs_reauth', reason, nextRefreshAt: null, lastRefreshError: failure.error };
+      expect(await at.store.connection(id)).toMatchObject(ended);
+      expect(await actionOf(audit)).toBe('connection.refresh_failed');
+    });
+  });
+
   describe('a claim under which nothing was sent', () => {
     test('is replaced by the next one, which inherits no intent of it', async () => {
       const { connection } = await connected(at.store);
