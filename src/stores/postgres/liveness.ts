@@ -18,10 +18,10 @@ import {
   PROCESS_DEAD_AFTER_MS,
   PROCESS_ROW_RETENTION_MS,
 } from '../../domain/time-limits.ts';
-import { StoreError } from '../../ports/index.ts';
+import { MIGRATED_MARKER, migratedAway, StoreError } from '../../ports/index.ts';
 import { createInstants, type Instants } from '../shared/instants.ts';
 import type { ProcessLocks } from '../shared/process-locks.ts';
-import { untilSerialized } from './database.ts';
+import { rowsOf, untilSerialized } from './database.ts';
 import { createDatabaseClock } from './database-clock.ts';
 import { storeError } from './errors.ts';
 import { replicas } from './schema.ts';
@@ -116,11 +116,12 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     const sent = instants.now();
     const sentAt = sent.monotonic;
     const answered = untilSerialized(() =>
-      pool.query<{ others: string; time: number }>(
+      pool.query<{ others: string; time: number; isMigrated: boolean }>(
         `insert into replicas (holder, seen_at, applied_seq, applied_xid, reads_refreshes)
          values ($1, clock_timestamp(), $2, $3, true)
          on conflict (holder) do update set seen_at = excluded.seen_at
-         returning (${countLive('$4')} and holder <> $1) as others, (extract(epoch from seen_at) * 1000)::float8 as time`,
+         returning (${countLive('$4')} and holder <> $1) as others, (extract(epoch from seen_at) * 1000)::float8 as time,
+           to_regclass(quote_ident(current_schema()) || '.${MIGRATED_MARKER}') is not null as "isMigrated"`,
         [holder, applied?.seq ?? -1, applied?.xid, clock.limit()],
       ),
     );
@@ -134,6 +135,7 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
       const { rows } = await Promise.race([answered, timedOut]);
       isAlone = rows[0]?.others === '0';
       clock.answered(rows[0]!.time, sentAt);
+      if (rows[0]!.isMigrated) await refuseMigrated();
     } catch (error) {
       isAlone = false;
       throw error;
@@ -145,6 +147,12 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     certainAt = sent;
     aliveAt = sentAt;
     fault = undefined;
+  }
+
+  /** A data migration does not see a process that is frozen or cut off, which would spend what the target spends. */
+  async function refuseMigrated(): Promise<never> {
+    const [to = 'another one'] = (await rowsOf(pool, `select place as value from ${MIGRATED_MARKER}`)) ?? [];
+    throw new StoreError(migratedAway(to));
   }
 
   async function sendWithRetry(): Promise<void> {

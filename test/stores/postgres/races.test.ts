@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { Client } from 'pg';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { POSTGRES_ANSWER_TIMEOUT_MS } from '../../../src/domain/time-limits.ts';
+import { POSTGRES_ANSWER_TIMEOUT_MS, PROCESS_DEAD_AFTER_MS } from '../../../src/domain/time-limits.ts';
 import { type Change, type Claimed, type RefreshFailure, type Store, StoreError } from '../../../src/ports/index.ts';
+import { postgresEndpoint } from '../../../src/stores/postgres/data-migration.ts';
 import { openPool, readAddress } from '../../../src/stores/postgres/database.ts';
 import { startLiveness } from '../../../src/stores/postgres/liveness.ts';
 import { migratePostgres, openPostgres } from '../../../src/stores/postgres/store.ts';
@@ -384,6 +385,24 @@ describe('a lost connection', () => {
     const again = await cutOff.claim(id, { ...claim, attempt: 'att_2' });
     expect(again).toMatchObject({ unresolved: { attempt: 'att_1' } });
     expect(await cutOff.unresolvedRefreshes()).toEqual([]);
+  });
+
+  test('a process that was frozen while the database was migrated to another one claims nothing there any more', async () => {
+    const url = await createMigratedDatabase();
+    let frozenMs = 0;
+    const frozen = await openPostgres(url, undefined, () => performance.now() + frozenMs);
+    onTestFinished(() => frozen.close());
+    const { connection } = await connected(frozen);
+    const source = postgresEndpoint(url, () => 0);
+    onTestFinished(() => source.close());
+    await source.markMigrated('file:/new.db');
+    // Longer than a data migration takes a process without heartbeats for one that runs.
+    frozenMs = 2 * PROCESS_DEAD_AFTER_MS;
+    const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
+    const claimed = () => frozen.claim(connection.id, claim).catch((error: Error) => error.message);
+    expect(await claimed()).toContain('was migrated to file:/new.db');
+    await source.unmarkMigrated();
+    await expect.poll(claimed, { timeout: 30_000 }).toMatchObject({ connection: { id: connection.id } });
   });
 
   test('after an outage, no process is judged dead before it had time for a heartbeat', async () => {
