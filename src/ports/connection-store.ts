@@ -28,9 +28,10 @@ export interface ConnectionStore {
   ): Promise<'added' | 'session_over' | { exists: string }>;
   /**
    * Replaces the credentials of a live connection, and returns its new generation. It becomes `active`, generation + 1;
-   * failures, error, lease and intent are cleared. The given `generation`, `createdAt`, `integration`, `owner` and `label`
-   * are ignored. Without effect on `gone` (absent or revoked), `session_over`, and `refreshing`: a refresh is in flight
-   * that spends the refresh token which the renewal keeps.
+   * failures, error and lease are cleared, and the intent, unless the refresh token that may have been spent is kept. The given
+   * `generation`, `createdAt`, `integration`, `owner` and `label` are ignored. Without effect on `gone` (absent or revoked),
+   * `session_over`, and `refreshing`: a refresh is in flight that spends the refresh token which the renewal keeps, or its process
+   * has ended and the next claim finds out; of what is not `active` there is none, so that no one waits for it.
    */
   renewConnection(
     connection: Connection,

@@ -1,13 +1,14 @@
 // Connections and their credentials in PostgreSQL: created, renewed, listed, and read for serving.
-import { and, asc, eq, sql } from 'drizzle-orm';
+import { and, asc, eq, isNotNull, sql } from 'drizzle-orm';
 import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { completed, isCompletable } from '../shared/connect-sessions.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
-import { credentialColumnsOf, fencedOff, isInFlight } from '../shared/leases.ts';
+import { credentialColumnsOf, fencedOff } from '../shared/leases.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import { replaceCapturedValues, replaceTokenDigests } from './captured-values.ts';
 import type { Orm, PostgresAccess } from './client.ts';
+import type { Liveness } from './liveness.ts';
 import { isThere } from './read-integration.ts';
 import {
   candidates,
@@ -20,12 +21,10 @@ import {
   reauthNotices,
 } from './schema.ts';
 
-export function createConnectionStore({
-  autocommit,
-  transaction,
-  prepared,
-  record,
-}: PostgresAccess): Omit<ConnectionStore, 'servedRow' | 'connections' | 'liveConnections'> {
+export function createConnectionStore(
+  { autocommit, transaction, prepared, record }: PostgresAccess,
+  { mayLive }: Pick<Liveness, 'mayLive'>,
+): Omit<ConnectionStore, 'servedRow' | 'connections' | 'liveConnections'> {
   const byId = eq(connections.id, placeholderFor(connections.id, 'id'));
   const ofOwner = and(
     eq(connections.integration, placeholderFor(connections.integration, 'integration')),
@@ -83,6 +82,19 @@ export function createConnectionStore({
     await orm.delete(candidates).where(eq(candidates.sessionId, sessionId));
   }
 
+  /** Locks the connection: until the transaction ends, it is not claimed. */
+  async function isRefreshing(orm: Orm, id: string): Promise<boolean> {
+    const { status } = connections;
+    const [locked] = await orm.select({ status }).from(connections).where(eq(connections.id, id)).for('no key update');
+    const { connectionId, holder } = leases;
+    const isHeld = locked?.status === 'active' ? isNotNull(holder) : mayLive(holder);
+    const held = await orm
+      .select({ holder })
+      .from(leases)
+      .where(and(eq(connectionId, id), isHeld));
+    return held.length > 0;
+  }
+
   return {
     addConnection: (connection, credentials, sessionId, audit, of) =>
       transaction(async (orm) => {
@@ -117,12 +129,8 @@ export function createConnectionStore({
       transaction(async (orm) => {
         if (sessionId !== null && (await isOver(orm, sessionId, connection))) return 'session_over';
         const { id } = connection;
-        if (credentials.refreshToken === undefined) {
-          // Until the transaction ends, it is not claimed.
-          await orm.select({ id: connections.id }).from(connections).where(eq(connections.id, id)).for('no key update');
-          const [lease] = await orm.select().from(leases).where(eq(leases.connectionId, id));
-          if (lease && isInFlight(lease)) return 'refreshing';
-        }
+        const keepsToken = credentials.refreshToken === undefined;
+        if (keepsToken && (await isRefreshing(orm, id))) return 'refreshing';
         const [renewed] = await orm
           .update(connections)
           .set(renewalOf(connections, connection))
@@ -130,7 +138,7 @@ export function createConnectionStore({
           .returning({ generation: connections.generation });
         if (!renewed) return 'gone';
         await orm.update(grants).set(credentials).where(eq(grants.connectionId, id));
-        await orm.update(leases).set(fencedOff(leases)).where(eq(leases.connectionId, id));
+        await orm.update(leases).set(fencedOff(leases, keepsToken)).where(eq(leases.connectionId, id));
         await replaceCapturedValues(orm, connection);
         // Its owner is told again when the new grant ends.
         await orm.delete(reauthNotices).where(eq(reauthNotices.connectionId, id));

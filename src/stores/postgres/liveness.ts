@@ -59,6 +59,8 @@ export interface Liveness {
    * unreachable: live processes may not have sent a heartbeat since. One that has stopped is dead in any case.
    */
   canJudge(): boolean;
+  /** Whether the holder in this column may live: a silent one may be frozen. One that has stopped does not. As of now, as SQL. */
+  mayLive(holder: SQLWrapper): SQL<boolean>;
   /** By which others are judged where the clock of the database shows more; see `DatabaseClock`. */
   clockLimit(): string;
   /** Tells the others that this process has applied all changes up to there. Rejects when that fails. */
@@ -225,6 +227,8 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     }, waitMs).unref();
   };
 
+  const canJudge = (): boolean => !fault && now() - unbrokenSince > HEARTBEAT_GRACE_MS;
+
   await heartbeat();
   schedule();
   return {
@@ -237,7 +241,12 @@ export async function startLiveness(pool: Pool, now: () => number, locks?: Proce
     fault: () => fault,
     isAlone: () => isAlone,
     onDown: (listener) => void listeners.push(listener),
-    canJudge: () => !fault && now() - unbrokenSince > HEARTBEAT_GRACE_MS,
+    canJudge,
+    mayLive: (of) =>
+      canJudge()
+        ? sql<boolean>`exists (select 1 from ${replicas} where ${replicas.holder} = ${of}
+            and ${sql.raw(seenWithin(LEASE_IN_DOUBT_MS, `'${clock.limit()}'`))})`
+        : isKnown(of),
     clockLimit: clock.limit,
     async tellApplied(upTo) {
       applied = upTo;

@@ -85,7 +85,7 @@ export async function openPostgres(
       ...createSessionStore(access),
       ...createPortalStore(access),
       ...createAgentSessionStore(access),
-      ...createConnectionStore(access),
+      ...createConnectionStore(access, liveness),
       ...createConnectionLists(access),
       ...createColdRead(access),
       ...createCounterStore(access),

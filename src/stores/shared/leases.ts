@@ -217,10 +217,6 @@ export const credentialColumnsOf = <C extends Column>(grants: Record<keyof Encry
   credentials: grants.credentials,
 });
 
-/** A holder may be spending the refresh token, or has just ended without a word. */
-export const isInFlight = ({ holder, attempt }: Pick<Lease, 'holder' | 'attempt'>): boolean =>
-  holder !== null && attempt !== null;
-
 export const RELEASED = { holder: null } as const;
 /** Of a claim that is under way: its holder stays. */
 export const WITHOUT_INTENT = { attempt: null, startedAt: null } as const;
@@ -234,8 +230,14 @@ export function dueAsBefore({ dueAt, startedAt }: Record<'dueAt' | 'startedAt', 
     from connections where id = connection_id and status = 'active')`;
   return sql`case when ${dueAt} > ${before} then ${before} else ${dueAt} end`;
 }
-/** A refresh in flight holds the old fence: its answer is superseded. */
-export const fencedOff = (leases: Record<'fence', Column>) => ({ ...RESOLVED, fence: sql`${leases.fence} + 1` });
+/**
+ * A refresh in flight holds the old fence: its answer is superseded. `keepsToken`: the refresh token stays, and with it that it may
+ * have been spent.
+ */
+export const fencedOff = (leases: Record<'fence', Column>, keepsToken: boolean) => ({
+  ...(keepsToken ? RELEASED : RESOLVED),
+  fence: sql`${leases.fence} + 1`,
+});
 
 /** The times beside the lease of an active connection, as the triggers of `connections` write them. */
 export const timesAfter = ({ nextRefreshAt, reauthDueAt }: RefreshedFields) => ({

@@ -4,10 +4,11 @@ import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { completed, isCompletable } from '../shared/connect-sessions.ts';
 import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
-import { credentialColumnsOf, fencedOff, isInFlight } from '../shared/leases.ts';
+import { credentialColumnsOf, fencedOff } from '../shared/leases.ts';
 import { replaceCapturedValues, replaceTokenDigests } from './captured-values.ts';
 import type { SqliteAccess } from './client.ts';
 import { CONNECTION_COLUMNS, type ConnectionRow, connectionOf } from './connection-rows.ts';
+import type { Liveness } from './liveness.ts';
 import { prepared } from './prepared-queries.ts';
 import { isThere } from './read-integration.ts';
 import {
@@ -21,12 +22,10 @@ import {
   reauthNotices,
 } from './schema.ts';
 
-export function createConnectionStore({
-  orm,
-  read,
-  write,
-  record,
-}: SqliteAccess): Omit<ConnectionStore, 'servedRow' | 'connections' | 'liveConnections'> {
+export function createConnectionStore(
+  { orm, read, write, record }: SqliteAccess,
+  { isAlive }: Pick<Liveness, 'isAlive'>,
+): Omit<ConnectionStore, 'servedRow' | 'connections' | 'liveConnections'> {
   const byId = eq(connections.id, sql.placeholder('id'));
   const one = orm.$client.prepare<[string], ConnectionRow>(
     `select ${CONNECTION_COLUMNS} from connections where id = ?`,
@@ -74,6 +73,11 @@ export function createConnectionStore({
     orm.delete(candidates).where(eq(candidates.sessionId, sessionId)).run();
   }
 
+  function isRefreshing(id: string): boolean {
+    const holder = orm.select().from(leases).where(eq(leases.connectionId, id)).get()?.holder ?? null;
+    return holder !== null && (one.get(id)?.status === 'active' || isAlive(holder));
+  }
+
   return {
     addConnection: (connection, credentials, sessionId, audit, of) =>
       write(() => {
@@ -103,10 +107,8 @@ export function createConnectionStore({
       write(() => {
         if (sessionId !== null && isOver(sessionId, connection)) return 'session_over';
         const { id } = connection;
-        if (credentials.refreshToken === undefined) {
-          const lease = orm.select().from(leases).where(eq(leases.connectionId, id)).get();
-          if (lease && isInFlight(lease)) return 'refreshing';
-        }
+        const keepsToken = credentials.refreshToken === undefined;
+        if (keepsToken && isRefreshing(id)) return 'refreshing';
         const [renewed] = orm
           .update(connections)
           .set(renewalOf(connections, connection))
@@ -115,7 +117,7 @@ export function createConnectionStore({
           .all();
         if (!renewed) return 'gone';
         orm.update(grants).set(credentials).where(eq(grants.connectionId, id)).run();
-        orm.update(leases).set(fencedOff(leases)).where(eq(leases.connectionId, id)).run();
+        orm.update(leases).set(fencedOff(leases, keepsToken)).where(eq(leases.connectionId, id)).run();
         replaceCapturedValues(orm, connection);
         // Its owner is told again when the new grant ends.
         orm.delete(reauthNotices).where(eq(reauthNotices.connectionId, id)).run();

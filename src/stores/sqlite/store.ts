@@ -133,7 +133,7 @@ export async function openSqlite(
     ...createSessionStore(access),
     ...createPortalStore(access),
     ...createAgentSessionStore(access),
-    ...createConnectionStore(access),
+    ...createConnectionStore(access, liveness),
     ...createConnectionLists(access),
     ...createColdRead(client),
     ...createCounterStore(access),

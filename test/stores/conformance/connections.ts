@@ -1,5 +1,6 @@
 // The contract of the store: connections, added and renewed.
 import { describe, expect, test } from 'vitest';
+import { LEASE_MS } from '../../../src/domain/time-limits.ts';
 import { StoreError } from '../../../src/ports/index.ts';
 import {
   aConnection,
@@ -207,6 +208,58 @@ export function connections(at: Opened): void {
       expect(await renew(someCredentials())).toEqual({ generation: 2 });
       expect(await renew({ ...someCredentials(), refreshToken: undefined })).toEqual({ generation: 3 });
     });
+
+    test('keeps with the refresh token that it may have been spent', async () => {
+      const { connection } = await connected(at.store);
+      const { id } = connection;
+      const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
+      const first = await at.store.claim(id, claim);
+      if (typeof first === 'string') throw new Error(first);
+      const error = { code: 'connection_closed', detail: 'lost', at: NOW, retryAt: null };
+      const lost = { reason: null, error, nextRefreshAt: NOW, resolved: false };
+      await at.store.recordRefreshFailure(id, { fence: first.fence, generation: 1 }, lost, anEntry());
+      await at.store.renewConnection(connection, { ...someCredentials(), refreshToken: undefined }, null, anEntry());
+      expect(await at.store.unresolvedRefreshes()).toEqual([{ id, startedAt: NOW }]);
+      const second = await at.store.claim(id, { ...claim, attempt: 'att_2', generation: 2 });
+      expect(second).toMatchObject({ unresolved: { attempt: 'att_1', startedAt: NOW } });
+      // A new one has not been spent.
+      expect(await at.store.renewConnection(connection, someCredentials(), null, anEntry())).toEqual({ generation: 3 });
+      expect(await at.store.unresolvedRefreshes()).toEqual([]);
+    });
+
+    test('refreshing also once a late answer was committed under a claim that is under way', async () => {
+      const { connection } = await connected(at.store);
+      const { id } = connection;
+      const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
+      const first = await at.store.claim(id, claim);
+      if (typeof first === 'string') throw new Error(first);
+      const other = await at.another();
+      expect(await other.claim(id, { ...claim, attempt: 'att_2' })).toBe('busy');
+      expect(await other.claim(id, { ...claim, attempt: 'att_2', monotonic: LEASE_MS })).toMatchObject({ fence: 2 });
+      const held = { fence: first.fence, generation: 1 };
+      await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry);
+      const kept = { ...someCredentials(), refreshToken: undefined };
+      expect(await at.store.renewConnection(connection, kept, null, anEntry())).toBe('refreshing');
+    });
+
+    test.each(['on_hold', 'needs_reauth'] as const)(
+      'waits for no refresh of a process that has ended while the connection is %s: no one resolves it',
+      async (status) => {
+        const { connection } = await connected(at.store);
+        const { id } = connection;
+        const other = await at.another();
+        const claim = { attempt: 'att_1', generation: 1, now: NOW, monotonic: 0 };
+        expect(await other.claim(id, claim)).toMatchObject({ fence: 1 });
+        if (status === 'on_hold') await at.store.hold(id, 'account_disabled', NOW, anEntry());
+        else await at.store.deauthorize(id, 1, 'deauthorized', anEntry());
+        const renew = () =>
+          at.store.renewConnection(connection, { ...someCredentials(), refreshToken: undefined }, null, anEntry());
+        expect(await renew()).toBe('refreshing');
+        await other.close();
+        expect(await renew()).toEqual({ generation: 2 });
+        expect(await at.store.unresolvedRefreshes()).toEqual([{ id, startedAt: NOW }]);
+      },
+    );
 
     test('never changes owner, integration or label', async () => {
       const { connection } = await connected(at.store);
