@@ -5,6 +5,7 @@ import { type Json, startTestBroker, type TestBroker } from '../support/broker.t
 import { expectOk, expectProblem } from '../support/contract.ts';
 import { type OddProvider, startOddProvider } from '../support/odd-provider.ts';
 import { newOwner, putIntegration, readDatabaseFiles } from '../support/owner-browser.ts';
+import { type ScriptedServer, startScriptedServer } from '../support/scripted-server.ts';
 
 let broker: TestBroker;
 let provider: OddProvider;
@@ -149,6 +150,83 @@ describe('the ID token of an import', () => {
       const owner = newOwner();
       const connection = await imported({ ...response(), id_token }, { owner });
       expect((await renew(connection, { sub: 'bob' }, owner)).status).toBe(201);
+    }
+  });
+});
+
+describe('an import that is repeated, at a provider that rotates refresh tokens', () => {
+  let rotating: ScriptedServer;
+  let held: Promise<void> | undefined;
+  const sent = () => rotating.received.map(({ form }) => form.get('refresh_token'));
+
+  beforeAll(async () => {
+    rotating = await startScriptedServer(async ({ form }) => {
+      const token = form.get('refresh_token') ?? '';
+      await held;
+      const isReuse = rotating.received.filter((one) => one.form.get('refresh_token') === token).length > 1;
+      if (isReuse) return { status: 400, body: { error: 'invalid_grant' } };
+      return {
+        body: { access_token: `at-${token}`, refresh_token: `${token}+`, token_type: 'Bearer', expires_in: 3_600 },
+      };
+    });
+    const setup = { provider: 'generic-oauth2', client_id: 'client', client_secret: 'a secret' };
+    const params = { authorization_url: `${rotating.url}/authorize`, token_url: `${rotating.url}/token` };
+    await putIntegration(broker, 'rotating', { ...setup, params });
+  });
+  afterAll(() => rotating.close());
+
+  const given = (refresh_token: string) => ({ access_token: `old-${refresh_token}`, refresh_token, expires_in: 3_000 });
+  const place = () => ({ integration: 'rotating', owner: newOwner() });
+  const refresh = (id: unknown) => broker.ask('POST', `/v1/connections/${id}/refresh`, {});
+  const tokenOf = async (id: unknown) => expectOk(await broker.ask('GET', `/v1/connections/${id}/token`)).access_token;
+
+  test('after a refresh: what was refreshed stays, and no refresh token is sent twice', async () => {
+    const at = place();
+    const { id } = await imported(given('one'), at);
+    expectOk(await refresh(id));
+    const again = await imported(given('one'), { ...at, metadata: { run: 2 } });
+    expect(again).toMatchObject({ id, metadata: { run: 2 }, status: 'active' });
+    expect(await tokenOf(id)).toBe('at-one');
+    expectOk(await refresh(id));
+    expect(await imported({ refresh_token: 'one' }, at)).toMatchObject({ id });
+    expect(await tokenOf(id)).toBe('at-one+');
+    expect(sent().filter((token) => token?.startsWith('one'))).toEqual(['one', 'one+']);
+  });
+
+  test('during the first refresh: its successor is kept', async () => {
+    const at = place();
+    const { id } = await imported(given('two'), at);
+    const { promise, resolve: answer } = Promise.withResolvers<void>();
+    held = promise;
+    const refreshing = refresh(id);
+    await expect.poll(sent, { timeout: 30_000 }).toContain('two');
+    const again = add(given('two'), at);
+    answer();
+    held = undefined;
+    expectOk(await refreshing);
+    expectOk(await again, 201);
+    expect(expectOk(await refresh(id)).access_token).toBe('at-two+');
+    expect(sent().filter((token) => token?.startsWith('two'))).toEqual(['two', 'two+']);
+  });
+
+  test('that was found dead: is tried with the refresh token that it has', async () => {
+    const at = place();
+    const { id } = await imported(given('three'), at);
+    expectOk(await refresh(id));
+    // Someone else has spent it.
+    await fetch(rotating.url, { method: 'POST', body: new URLSearchParams({ refresh_token: 'three+' }) });
+    expectProblem(await refresh(id), 409, 'reauthorization_required');
+    expect(await imported(given('three'), at)).toMatchObject({ id, status: 'active' });
+    expectProblem(await refresh(id), 409, 'reauthorization_required');
+    expect(sent().filter((token) => token === 'three')).toHaveLength(1);
+  });
+
+  test('another refresh token replaces it, and the first one once more', async () => {
+    const at = place();
+    const { id } = await imported(given('four'), at);
+    for (const token of ['five', 'four']) {
+      await imported(given(token), at);
+      expect(expectOk(await refresh(id)).access_token).toBe(`at-${token}`);
     }
   });
 });

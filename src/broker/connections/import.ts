@@ -20,6 +20,7 @@ import { encryptCredentials, newId } from '../secrets/index.ts';
 import { givenCredentials } from './received-grant/given-credentials.ts';
 import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from './received-grant/new-connection.ts';
 import { compareAccounts, keepsRefreshToken, movesElsewhere, renewedCredentials } from './received-grant/renewal.ts';
+import { repeated, wasImported, withImportedToken } from './received-grant/repeated-import.ts';
 import { revokeReplaced } from './upstream-revocation/replaced-grant.ts';
 
 export interface ConnectionImport {
@@ -44,6 +45,7 @@ export interface ImportParts {
   store: Pick<
     Store,
     | 'connection'
+    | 'connectionsByValue'
     | 'servedRowsByOwner'
     | 'storedCredentials'
     | 'addConnection'
@@ -140,23 +142,33 @@ export function createImport(parts: ImportParts) {
     const stored = renewed && isCode(found.auth) ? await store.storedCredentials(id) : undefined;
     const captured = { ...renewed?.captured, ...received.captured };
     const isElsewhere = movesElsewhere(targets, found, renewed, { params, captured });
-    const keeps = keepsRefreshToken(received, stored) && !isElsewhere;
+    const { refreshToken } = received.credentials;
+    const hasToken = renewed !== undefined && stored !== undefined && stored.refreshToken !== null && !isElsewhere;
+    const isRepeated = hasToken && refreshToken !== null && (await wasImported(parts, renewed, refreshToken));
+    const keeps = isRepeated || (keepsRefreshToken(received, stored) && !isElsewhere);
     const scopes = keeps ? withScopesOf(renewed, received.scopes) : received.scopes;
     const connection = newConnection(id, place, found.auth, { ...received, scopes }, now, renewed, keeps);
-    const encrypted = encryptCredentials(vault, connection, received.credentials, namesTokens(found.provider));
+    const encrypted = withImportedToken(
+      vault,
+      encryptCredentials(vault, connection, received.credentials, namesTokens(found.provider)),
+      refreshToken,
+    );
     const by = access.record(call, renewed ? 'connection.renewed' : 'connection.imported', {
       integration,
       owner,
       connectionId: id,
     });
     if (renewed) {
-      const credentials = renewedCredentials(received, encrypted, keeps);
-      const done = await store.renewConnection(connection, credentials, null, by);
+      const isOutdated = isRepeated && renewed.lastRefreshedAt !== null;
+      const renewal = isOutdated
+        ? repeated(renewed, place, now)
+        : { connection, credentials: renewedCredentials(received, encrypted, keeps) };
+      const done = await store.renewConnection(renewal.connection, renewal.credentials, null, by);
       if (typeof done === 'string') return done === 'refreshing' ? 'refreshing' : 'gone';
-      tokenCache.invalidate(connection, done.generation);
+      tokenCache.invalidate(renewal.connection, done.generation);
       if (stored && isElsewhere) await revokeReplaced(parts, found, renewed, stored, received.credentials, isElsewhere);
       if (!keeps) warnIfNotRenewable(log, connection, found.auth, received.credentials);
-      return { ...connection, ...done };
+      return { ...renewal.connection, ...done };
     }
     const added = await store.addConnection(connection, encrypted, null, by, found.integration);
     if (added !== 'added') return typeof added === 'object' ? added : 'gone';

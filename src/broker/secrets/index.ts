@@ -12,7 +12,7 @@ export {
 } from './row-authentication/authenticated-rows.ts';
 export { authenticateStore } from './row-authentication/authenticated-store.ts';
 export { reportRefusals } from './row-authentication/reporting-vault.ts';
-export { lookUpDigests } from './token-digests.ts';
+export { importedTokenDigests, lookUpDigests } from './token-digests.ts';
 export {
   decryptAccessToken,
   decryptIdToken,

@@ -39,3 +39,12 @@ export const lookUpDigests = (
   key: KEYS[identifiedBy],
   values: vault.digests(token, KEYS[identifiedBy]),
 });
+
+/** Not among those above: a refresh leaves it. */
+const IMPORTED = 'imported.refresh_token';
+
+/** What an imported refresh token is known by, when it is imported once more: under each key of the ring, the primary key's first. */
+export const importedTokenDigests = (
+  vault: Pick<Vault, 'digests'>,
+  refreshToken: string,
+): { key: string; values: string[] } => ({ key: IMPORTED, values: vault.digests(refreshToken, IMPORTED) });

@@ -57,7 +57,7 @@ const add = createRoute({
   path: '/v1/connections',
   summary: 'Import a connection',
   description:
-    'Stores credentials that were obtained elsewhere: tokens, an API key, or whatever the auth mode needs. With `connection_id`, or when a live connection has that integration, owner and label, renews that connection.',
+    'Stores credentials that were obtained elsewhere: tokens, an API key, or whatever the auth mode needs. With `connection_id`, or when a live connection has that integration, owner and label, renews that connection. An import can be repeated: a refresh token that the connection was imported with does not replace its successor.',
   request: { body: body(ConnectionPost) },
   responses: {
     201: json(ConnectionView, 'The imported connection'),

@@ -2,7 +2,7 @@
 import { eq, type SQL } from 'drizzle-orm';
 import { capturedValues } from '../../domain/captured-values.ts';
 import type { Connection, WrittenCredentials } from '../../domain/connection.ts';
-import { ofGrant, ofRefresh, ofTokens, tokenDigestRows } from '../shared/captured-values.ts';
+import { ofGrant, ofImport, ofRefresh, ofTokens, tokenDigestRows } from '../shared/captured-values.ts';
 import type { Orm } from './client.ts';
 import { connections, capturedValues as table } from './schema.ts';
 
@@ -27,6 +27,11 @@ async function write(orm: Orm, replaced: SQL | undefined, connection: Valued, wi
   await orm.delete(table).where(replaced);
   const rows = capturedValues(withParams ? connection : { ...connection, params: {} });
   if (rows.length > 0) await orm.insert(table).values(rows);
+}
+
+/** Inside the transaction that renews it with another refresh token. */
+export async function forgetImport(orm: Orm, id: string): Promise<void> {
+  await orm.delete(table).where(ofImport(table, id));
 }
 
 /** Inside the transaction that writes the credentials. Undefined: those that are there stay. */

@@ -3,10 +3,18 @@ import { and, asc, eq, isNotNull, sql } from 'drizzle-orm';
 import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { completed, isCompletable } from '../shared/connect-sessions.ts';
-import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
+import {
+  accessTokenOf,
+  bringsSecrets,
+  credentialsOf,
+  hasSlot,
+  liveFirst,
+  MAX_SERVED,
+  renewalOf,
+} from '../shared/connections.ts';
 import { credentialColumnsOf, fencedOff } from '../shared/leases.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
-import { replaceCapturedValues, replaceTokenDigests } from './captured-values.ts';
+import { forgetImport, replaceCapturedValues, replaceTokenDigests } from './captured-values.ts';
 import type { Orm, PostgresAccess } from './client.ts';
 import type { Liveness } from './liveness.ts';
 import { isThere } from './read-integration.ts';
@@ -137,11 +145,12 @@ export function createConnectionStore(
           .where(and(eq(connections.id, id), isLive))
           .returning({ generation: connections.generation });
         if (!renewed) return 'gone';
-        await orm.update(grants).set(credentials).where(eq(grants.connectionId, id));
+        if (bringsSecrets(credentials)) await orm.update(grants).set(credentials).where(eq(grants.connectionId, id));
         await orm.update(leases).set(fencedOff(leases, keepsToken)).where(eq(leases.connectionId, id));
         await replaceCapturedValues(orm, connection);
         // Its owner is told again when the new grant ends.
         await orm.delete(reauthNotices).where(eq(reauthNotices.connectionId, id));
+        if (!keepsToken) await forgetImport(orm, id);
         await replaceTokenDigests(orm, connection, credentials.tokenDigests);
         if (sessionId !== null) await complete(orm, sessionId, connection);
         await record(orm, audit, { kind: 'connection', id, ...renewed });

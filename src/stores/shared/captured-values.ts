@@ -17,6 +17,10 @@ export const ofRefresh = (table: Columns, connectionId: string): SQL | undefined
 export const ofTokens = (table: Columns, connectionId: string): SQL | undefined =>
   and(eq(table.connectionId, connectionId), sql`substr(${table.key}, 1, 14) = 'refresh_token.'`);
 
+/** The digest of an imported refresh token, which is known by it as long as its successors are stored. */
+export const ofImport = (table: Columns, connectionId: string): SQL | undefined =>
+  and(eq(table.connectionId, connectionId), eq(table.key, 'imported.refresh_token'));
+
 export const tokenDigestRows = (
   { id: connectionId, integration }: Pick<Connection, 'id' | 'integration'>,
   digests: Readonly<Record<string, string>>,

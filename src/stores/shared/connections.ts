@@ -1,6 +1,7 @@
 // Connections and their credentials: what both stores select, compare and write, for the tables of any dialect.
 import { and, type Column, desc, eq, type SQL, sql } from 'drizzle-orm';
 import type { Ciphertext, Connection } from '../../domain/connection.ts';
+import type { RenewedCredentials } from '../../ports/index.ts';
 
 /** How many connections of one owner a cold read returns at most. */
 export const MAX_SERVED = 20;
@@ -43,3 +44,7 @@ export function renewalOf(connections: Record<'generation', Column>, connection:
     generation: sql`${connections.generation} + 1`,
   };
 }
+
+/** False: all that are stored stay. */
+export const bringsSecrets = ({ accessToken, refreshToken, idToken, credentials }: RenewedCredentials): boolean =>
+  [accessToken, refreshToken, idToken, credentials].some((secret) => secret !== undefined);

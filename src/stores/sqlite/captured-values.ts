@@ -2,7 +2,7 @@
 import { eq, type SQL } from 'drizzle-orm';
 import { capturedValues } from '../../domain/captured-values.ts';
 import type { Connection, WrittenCredentials } from '../../domain/connection.ts';
-import { ofGrant, ofRefresh, ofTokens, tokenDigestRows } from '../shared/captured-values.ts';
+import { ofGrant, ofImport, ofRefresh, ofTokens, tokenDigestRows } from '../shared/captured-values.ts';
 import type { SqliteAccess } from './client.ts';
 import { connections, capturedValues as table } from './schema.ts';
 
@@ -28,6 +28,9 @@ function write(orm: Orm, replaced: SQL | undefined, connection: Valued, withPara
   const rows = capturedValues(withParams ? connection : { ...connection, params: {} });
   for (const row of rows) orm.insert(table).values(row).run();
 }
+
+/** Inside the operation that renews it with another refresh token. */
+export const forgetImport = (orm: Orm, id: string): void => void orm.delete(table).where(ofImport(table, id)).run();
 
 /** Inside the operation that writes the credentials. Undefined: those that are there stay. */
 export function replaceTokenDigests(

@@ -3,9 +3,17 @@ import { and, asc, eq, sql } from 'drizzle-orm';
 import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { completed, isCompletable } from '../shared/connect-sessions.ts';
-import { accessTokenOf, credentialsOf, hasSlot, liveFirst, MAX_SERVED, renewalOf } from '../shared/connections.ts';
+import {
+  accessTokenOf,
+  bringsSecrets,
+  credentialsOf,
+  hasSlot,
+  liveFirst,
+  MAX_SERVED,
+  renewalOf,
+} from '../shared/connections.ts';
 import { credentialColumnsOf, fencedOff } from '../shared/leases.ts';
-import { replaceCapturedValues, replaceTokenDigests } from './captured-values.ts';
+import { forgetImport, replaceCapturedValues, replaceTokenDigests } from './captured-values.ts';
 import type { SqliteAccess } from './client.ts';
 import { CONNECTION_COLUMNS, type ConnectionRow, connectionOf } from './connection-rows.ts';
 import type { Liveness } from './liveness.ts';
@@ -116,11 +124,12 @@ export function createConnectionStore(
           .returning({ generation: connections.generation })
           .all();
         if (!renewed) return 'gone';
-        orm.update(grants).set(credentials).where(eq(grants.connectionId, id)).run();
+        if (bringsSecrets(credentials)) orm.update(grants).set(credentials).where(eq(grants.connectionId, id)).run();
         orm.update(leases).set(fencedOff(leases, keepsToken)).where(eq(leases.connectionId, id)).run();
         replaceCapturedValues(orm, connection);
         // Its owner is told again when the new grant ends.
         orm.delete(reauthNotices).where(eq(reauthNotices.connectionId, id)).run();
+        if (!keepsToken) forgetImport(orm, id);
         replaceTokenDigests(orm, connection, credentials.tokenDigests);
         if (sessionId !== null) complete(sessionId, connection);
         record(audit, { kind: 'connection', id, ...renewed });

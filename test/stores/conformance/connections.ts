@@ -193,6 +193,9 @@ export function connections(at: Opened): void {
       expect(await at.store.renewConnection(connection, given, null, anEntry())).toEqual({ generation: 2 });
       const kept = { ...credentials, accessToken: given.accessToken };
       expect(await at.store.storedCredentials(connection.id)).toEqual(kept);
+      const none = { accessToken: undefined, refreshToken: undefined, idToken: undefined, credentials: undefined };
+      expect(await at.store.renewConnection(connection, none, null, anEntry())).toEqual({ generation: 3 });
+      expect(await at.store.storedCredentials(connection.id)).toEqual(kept);
       await at.store.revoke(connection.id, 'unsupported', NOW, anEntry());
       expect(await at.store.storedCredentials(connection.id)).toBeUndefined();
     });
@@ -260,6 +263,27 @@ export function connections(at: Opened): void {
         expect(await at.store.unresolvedRefreshes()).toEqual([{ id, startedAt: NOW }]);
       },
     );
+
+    test('what its refresh token was imported as is found until another one replaces that', async () => {
+      const { connection } = await connected(at.store);
+      const { id, integration } = connection;
+      const key = 'imported.refresh_token';
+      const found = async (value: string) =>
+        (await at.store.connectionsByValue(integration, key, value, 9)).map((one) => one.id);
+      const imported = (value: string) => ({ ...someCredentials(), tokenDigests: { [key]: value } });
+      await at.store.renewConnection(connection, imported('one'), null, anEntry());
+      const claimed = await at.store.claim(id, { attempt: 'att_1', generation: 2, now: NOW, monotonic: 0 });
+      if (typeof claimed === 'string') throw new Error(claimed);
+      const held = { fence: claimed.fence, generation: 2 };
+      const refreshed = { ...someCredentials(), tokenDigests: { 'refresh_token.prefix': 'p' } };
+      await at.store.commitRefresh(id, held, someRefreshedFields(), refreshed, anEntry);
+      await at.store.renewConnection(connection, { ...someCredentials(), refreshToken: undefined }, null, anEntry());
+      expect(await found('one')).toEqual([id]);
+      await at.store.renewConnection(connection, imported('two'), null, anEntry());
+      expect([await found('one'), await found('two')]).toEqual([[], [id]]);
+      await at.store.renewConnection(connection, someCredentials(), null, anEntry());
+      expect(await found('two')).toEqual([]);
+    });
 
     test('never changes owner, integration or label', async () => {
       const { connection } = await connected(at.store);
