@@ -57,6 +57,10 @@ export const ROLE_PERMISSIONS: Readonly<Record<ConsoleRole, Permission[]>> = {
   admin: [{ actions: ['*'], ...EVERYTHING }],
 };
 
+/** All that people whom the rules give a role may do together. */
+export const permissionsOfRules = (rules: RoleRules): Permission[] =>
+  CONSOLE_ROLES.flatMap((role) => (rules[role] ? ROLE_PERMISSIONS[role] : []));
+
 export const consolePrincipal = (session: ConsoleSession): Principal => ({
   caller: {
     id: consoleActor(session),

@@ -13,7 +13,6 @@ import {
   type Integrations,
   integrationInUse,
   inWords,
-  mayRedirect,
   type OpenIdClient,
 } from '../integrations/index.ts';
 import {
@@ -70,7 +69,7 @@ export interface Apply {
 
 export interface ApplyParts {
   store: Pick<Store, 'integration' | 'callers' | 'putDeclared'>;
-  integrations: Pick<Integrations, 'planner' | 'trustedIssuers' | 'changed'>;
+  integrations: Pick<Integrations, 'planner' | 'mayNotChange' | 'trustedIssuers' | 'changed'>;
   callerCache: Pick<CallerCache, 'reload'>;
   receiving: DeclaredReceiving;
   /** Waits for the other replicas. */
@@ -91,7 +90,7 @@ export function createApply({
   clock,
   running,
 }: ApplyParts): Apply {
-  const { planner, trustedIssuers } = integrations;
+  const { planner, mayNotChange, trustedIssuers } = integrations;
   const planCallers = createCallerPlanner({ store, trustedIssuers, clock });
 
   /** Adds to `rows` what is to be written. */
@@ -99,7 +98,7 @@ export function createApply({
     wanted: Declared['integrations'],
     record: Recorder,
     rows: DeclaredRows,
-    mayNot: Limits['redirect'],
+    mayNot: Limits['integration'],
   ) {
     const changes: DeclaredChange[] = [];
     const issues: InputIssue[] = [];
@@ -111,9 +110,10 @@ export function createApply({
         issues.push(...faults.issues.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
         continue;
       }
-      const { settings, before, expected, issues: more, redirected, client } = await planner.plan(id, setup);
+      const planned = await planner.plan(id, setup);
+      const { settings, before, expected, issues: more, redirected, client } = planned;
       if (client) clients.push(client);
-      const refusal = redirected.length > 0 ? mayNot(id) : undefined;
+      const refusal = mayNot(id, planned);
       if (refusal) return refusal;
       if (more.length > 0) {
         issues.push(...more.map(({ path, message }) => ({ path: `integrations.${i}.${path}`, message })));
@@ -183,7 +183,7 @@ export function createApply({
         self: removed.self,
       }));
     const isDeleted = (id: string) => deleted?.rows.callers.some((one) => one.id === id) ?? false;
-    const planned = await planIntegrations(declared.integrations, record, rows, limits.redirect);
+    const planned = await planIntegrations(declared.integrations, record, rows, limits.integration);
     if (planned instanceof Refusal) return planned;
     const callers = await planCallers(declared.callers, record, rows, limits.caller, planned.clients, isDeleted);
     if (callers instanceof Refusal) return callers;
@@ -212,7 +212,7 @@ export function createApply({
       if (denied) return denied;
       const record: Recorder = (action, subject) => access.record(call, action, subject);
       const limits: Limits = {
-        redirect: (id) => mayRedirect(access, call, id),
+        integration: (id, change) => mayNotChange(call, id, change),
         caller: (before, after, hasNewKey) =>
           before && !hasNewKey
             ? mayNotReplace(access, call, before, after)

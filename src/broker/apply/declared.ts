@@ -7,7 +7,7 @@ import type { SignalSettings } from '../../domain/signal-receivers.ts';
 import type { WebhookSetup } from '../../domain/webhook-settings.ts';
 import type { FieldChange, Subject } from '../audit/index.ts';
 import type { CallerSetup } from '../callers/index.ts';
-import type { IntegrationSetup } from '../integrations/index.ts';
+import type { IntegrationSetup, PlannedIntegration } from '../integrations/index.ts';
 
 export interface Declared {
   integrations: {
@@ -41,10 +41,9 @@ export type Recorder = (action: AuditAction, subject: Subject) => AuditEntry;
 
 /** Why the caller that applies a declaration may not do this; undefined: it may. */
 export interface Limits {
-  /** Send the secrets of an integration elsewhere. */
-  redirect(id: string): Refusal | undefined;
+  integration(id: string, change: PlannedIntegration): Refusal | undefined;
   caller(before: Caller | undefined, after: Caller, hasNewKey: boolean): Refusal | undefined;
 }
 
 /** The file of the deployment may do everything. */
-export const NO_LIMITS: Limits = { redirect: () => undefined, caller: () => undefined };
+export const NO_LIMITS: Limits = { integration: () => undefined, caller: () => undefined };

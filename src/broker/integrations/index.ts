@@ -5,18 +5,19 @@ import type { Access } from '../audit/index.ts';
 import type { Cache, CallerCache } from '../cache/index.ts';
 import { createIntegrationAdmin, type IntegrationAdmin } from './integrations.ts';
 import { createRequestedScopes, type RequestedScopes } from './scopes/requested-scopes.ts';
+import { createChangePermissions, type MayNotChange } from './set-up/change-permissions.ts';
 import { createIntegrationPlanner, type IntegrationPlanner, type PlannerParts } from './set-up/planner.ts';
 import { createTargets, type Targets } from './targets.ts';
 import { createThemes, type Themes } from './themes/themes.ts';
 import { createTrustedIssuers, type TrustedIssuers } from './trusted-issuers.ts';
 
-export { type IntegrationAdmin, integrationInUse, mayRedirect } from './integrations.ts';
+export { type IntegrationAdmin, integrationInUse } from './integrations.ts';
 export { isShadowedBy, type OpenIdClient } from './openid-clients.ts';
 export { closeOutdated } from './outdated-circuits.ts';
 export type { RequestedScopes } from './scopes/requested-scopes.ts';
 export { decidedAgain } from './set-up/decided-again.ts';
 export { inWords } from './set-up/issues.ts';
-export type { IntegrationPlanner } from './set-up/planner.ts';
+export type { IntegrationPlanner, PlannedIntegration } from './set-up/planner.ts';
 export type { IntegrationSetup } from './set-up/setup.ts';
 export type { ResolvedIntegration, Targets } from './targets.ts';
 export type { Look, Themes } from './themes/themes.ts';
@@ -25,6 +26,7 @@ export type { TrustedIssuers } from './trusted-issuers.ts';
 export interface Integrations {
   admin: IntegrationAdmin;
   planner: IntegrationPlanner;
+  mayNotChange: MayNotChange;
   targets: Targets;
   trustedIssuers: TrustedIssuers;
   themes: Themes;
@@ -39,6 +41,7 @@ interface Parts extends PlannerParts {
   /** Waits for the other replicas. */
   untilApplied: Cache['untilApplied'];
   access: Access;
+  mayNotSignIn: Parameters<typeof createChangePermissions>[0]['mayNotSignIn'];
   /** Those that the configuration lists. */
   listedIssuers: Parameters<typeof createTrustedIssuers>[0]['listed'];
   publicUrl: string;
@@ -50,10 +53,11 @@ interface Parts extends PlannerParts {
 }
 
 export function createIntegrations(parts: Parts): Integrations {
-  const { store, vault, catalogue, callerCache, access, listedIssuers, publicUrl, onChange } = parts;
+  const { store, vault, catalogue, callerCache, listedIssuers, publicUrl, onChange } = parts;
   const targets = createTargets({ store, vault, catalogue, clock: parts.clock });
   const trustedIssuers = createTrustedIssuers({ store, catalogue, listed: listedIssuers, publicUrl });
   const planner = createIntegrationPlanner(parts);
+  const mayNotChange = createChangePermissions(parts);
   const requestedScopes = createRequestedScopes({ store });
   const changed = (id: string | undefined) => {
     targets.changed(id);
@@ -63,8 +67,9 @@ export function createIntegrations(parts: Parts): Integrations {
     onChange(id);
   };
   return {
-    admin: createIntegrationAdmin({ store, planner, access, changed, untilApplied: parts.untilApplied }),
+    admin: createIntegrationAdmin({ ...parts, planner, mayNotChange, changed }),
     planner,
+    mayNotChange,
     targets,
     trustedIssuers,
     themes: createThemes({ store, targets, deployment: parts.theme, clock: parts.clock }),

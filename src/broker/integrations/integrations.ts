@@ -1,11 +1,11 @@
 // Integrations, as admins manage them.
-import { type Action, allows, matches } from '../../domain/caller.ts';
+import { type Action, matches } from '../../domain/caller.ts';
 import { Refusal, refuse } from '../../domain/errors.ts';
 import type { Integration } from '../../domain/integration.ts';
 import type { IntegrationInUse, Page, PageRequest, ReceiverChange, Store } from '../../ports/index.ts';
 import { type Access, type Call, changedNames, integrationChanges } from '../audit/index.ts';
 import type { Cache } from '../cache/index.ts';
-import type { OpenIdClient } from './openid-clients.ts';
+import type { MayNotChange } from './set-up/change-permissions.ts';
 import { decidedAgain } from './set-up/decided-again.ts';
 import { inWords } from './set-up/issues.ts';
 import type { IntegrationPlanner } from './set-up/planner.ts';
@@ -34,13 +34,6 @@ export interface IntegrationAdmin {
 
 const EXAMINED_PER_STEP = 500;
 
-/**
- * The refresh tokens of its connections, and codes of flows in flight, would be sent to the new destination: for that a caller
- * must be allowed to have every token of the integration. Without connections, it can be deleted and set up again.
- */
-export const mayRedirect = (access: Pick<Access, 'denied'>, call: Call, id: string): Refusal | undefined =>
-  access.denied(call, 'token', id, '*', undefined, { scopes: [] });
-
 export const integrationInUse = ({ integration, connections, pendingRevocations }: IntegrationInUse): Refusal =>
   refuse({ code: 'integration_in_use', integration, connections, pending_revocations: pendingRevocations });
 
@@ -51,34 +44,18 @@ const changedMeanwhile = (id: string): Refusal =>
     issues: [{ path: 'version', message: 'the integration was changed meanwhile by someone else' }],
   });
 
-/** Who manages the callers may do it: workloads that authenticate with tokens for this client would be locked out. */
-function mayShadow(
-  access: Pick<Access, 'noteRefused'>,
-  call: Call,
-  id: string,
-  { issuer, clientId }: OpenIdClient,
-): Refusal | undefined {
-  if (allows(call.principal.caller.permissions, 'admin', '*', '*')) return undefined;
-  const detail = 'client_id is the audience of a workload binding at its issuer';
-  access.noteRefused(call, 'access.denied', { integration: id, owner: '*', detail });
-  const message = `"${clientId}" is the audience of a workload binding at ${issuer}, whose tokens would be taken for ID tokens of this integration and refused: use another client, or ask an admin of everything`;
-  return refuse({
-    code: 'invalid_request',
-    detail: `integration "${id}" would lock out workloads`,
-    issues: [{ path: 'client_id', message }],
-  });
-}
-
 interface Parts {
   store: Pick<Store, 'integration' | 'integrations' | 'putIntegration' | 'deleteIntegration'>;
   planner: IntegrationPlanner;
   access: Access;
+  mayNotChange: MayNotChange;
   /** Called after every change. */
   changed: (id: string) => void;
   untilApplied: Cache['untilApplied'];
 }
 
-export function createIntegrationAdmin({ store, planner, access, changed, untilApplied }: Parts): IntegrationAdmin {
+export function createIntegrationAdmin(parts: Parts): IntegrationAdmin {
+  const { store, planner, access, mayNotChange, changed, untilApplied } = parts;
   const mayRead = (call: Call, id: string): boolean =>
     call.principal.caller.permissions.some(
       (g) =>
@@ -94,11 +71,10 @@ export function createIntegrationAdmin({ store, planner, access, changed, untilA
     setup: IntegrationSetup,
     receivers: readonly ReceiverChange[] | undefined,
   ): Promise<'created' | 'updated' | 'changed' | Refusal> {
-    const { settings, before, expected, issues, redirected, client, shadowsWorkloads } = await planner.plan(id, setup);
-    const mayNot =
-      (redirected.length > 0 ? mayRedirect(access, call, id) : undefined) ??
-      (client && shadowsWorkloads ? mayShadow(access, call, id, client) : undefined);
+    const planned = await planner.plan(id, setup);
+    const mayNot = mayNotChange(call, id, planned);
     if (mayNot) return mayNot;
+    const { settings, before, expected, issues, redirected } = planned;
     if (issues.length > 0)
       return refuse({ code: 'invalid_request', detail: `integration "${id}" has invalid settings`, issues });
     const detail = [setup.provider, ...redirected.map(inWords)].join('; ');

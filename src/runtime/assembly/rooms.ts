@@ -6,7 +6,7 @@ import { type Agents, createAgents } from '../../broker/agents/index.ts';
 import { type Apply, createApply } from '../../broker/apply/index.ts';
 import { type Audit, createAudit } from '../../broker/audit/index.ts';
 import { type Cache, createCache } from '../../broker/cache/index.ts';
-import { type Callers, createCallers } from '../../broker/callers/index.ts';
+import { type Callers, createCallers, mayNotDelegate } from '../../broker/callers/index.ts';
 import { type Connections, createConnections } from '../../broker/connections/index.ts';
 import { type Console, createConsole } from '../../broker/console/index.ts';
 import { createEvents, type Events } from '../../broker/events/index.ts';
@@ -20,6 +20,7 @@ import { createResources, type Resources } from '../../broker/resources/index.ts
 import { createSigning, type Signing } from '../../broker/signing/index.ts';
 import { createTokens, type Tokens } from '../../broker/tokens/index.ts';
 import { createWebhooks, type Webhooks } from '../../broker/webhooks/index.ts';
+import { permissionsOfRules } from '../../domain/console.ts';
 import type { Config } from '../config.ts';
 import type { Adapters } from './adapters.ts';
 import type { Common } from './parts.ts';
@@ -81,6 +82,10 @@ export function createRooms(parts: Common & Adapters & { rotator: KeyRotator }):
     theme: declared.theme,
     listedIssuers: declared.trusted_issuers.map(listedIssuerOf),
     publicUrl,
+    mayNotSignIn: (call, id) =>
+      id === declared.console?.integration
+        ? mayNotDelegate(access, call, permissionsOfRules(declared.console.roles))
+        : undefined,
     checkUrl: (target) => checkUrl(target, outboundAllow),
     onChange: (id) => {
       webhooks.integrationChanged();

@@ -44,6 +44,8 @@ export interface PlannedIntegration {
   redirected: Redirection[];
   /** Undefined: it gets no ID tokens. */
   client: OpenIdClient | undefined;
+  /** It was not this client before: other ID tokens are accepted. */
+  isNewClient: boolean;
   /** Workloads authenticate with tokens for this client, which it was not before: they would be refused as ID tokens. */
   shadowsWorkloads: boolean;
 }
@@ -196,15 +198,15 @@ export function createIntegrationPlanner({
         ...(stored && redirected.length > 0 ? keptSecretIssues(stored, setup, redirected) : []),
       ];
       const client = openIdClient(catalogue, settings);
-      const isNew = client && !isDeepStrictEqual(before && openIdClient(catalogue, before), client);
-      const shadows = isNew === true && (await shadowsWorkloads(store, client));
+      const isNewClient = client !== undefined && !isDeepStrictEqual(before && openIdClient(catalogue, before), client);
+      const shadows = isNewClient && (await shadowsWorkloads(store, client));
       if (shadows)
         log.warn(
           { integration: id, issuer: client.issuer },
           'integration: its client id is the audience of a workload binding, whose tokens would be refused as ID tokens',
         );
       const expected = { version: stored?.version ?? 0, createdAt: stored?.createdAt };
-      return { settings, before, expected, issues, redirected, client, shadowsWorkloads: shadows };
+      return { settings, before, expected, issues, redirected, client, isNewClient, shadowsWorkloads: shadows };
     },
   };
 }
