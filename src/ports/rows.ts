@@ -118,7 +118,18 @@ export interface DeclaredRows {
   /** How integrations receive. */
   receivers?: readonly ReceiverChange[] | undefined;
   /** Undefined keys: the stored ones stay; otherwise the caller has exactly these. */
-  callers: { caller: Caller; keys: CallerKey[] | undefined; audit: AuditEntry }[];
+  callers: {
+    caller: Caller;
+    keys: CallerKey[] | undefined;
+    audit: AuditEntry;
+    expected?: ExpectedCaller | undefined;
+  }[];
+}
+
+/** What a change of a caller was decided on, as it was read: it is replaced by nothing else, nor is one of these keys given back. */
+export interface ExpectedCaller {
+  caller: Caller;
+  keys: readonly CallerKey[];
 }
 
 /** What keeps an integration from being deleted. */

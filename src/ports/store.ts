@@ -154,9 +154,10 @@ export interface CallerStore {
   addCaller(caller: Caller, key: CallerKey | null, audit: AuditEntry): Promise<void>;
   /**
    * Replaces all but `createdAt`; the keys stay. Open connect sessions that it could not create any more are cancelled, as
-   * with the declarative file.
+   * with the declarative file. `expected`: the caller that this was decided on, as it was read; another one is not replaced
+   * (`changed`). Undefined: any.
    */
-  updateCaller(caller: Caller, audit: AuditEntry): Promise<'updated' | 'absent'>;
+  updateCaller(caller: Caller, audit: AuditEntry, expected?: Caller): Promise<'updated' | 'absent' | 'changed'>;
   addCallerKey(key: CallerKey, audit: AuditEntry): Promise<'added' | 'absent'>;
   /**
    * With its keys, webhook endpoints and their deliveries. The open connect sessions that it created are cancelled, and its agent
@@ -173,7 +174,7 @@ export interface DeclarativeFileStore {
   /**
    * All rows or none, deletions included. Integrations as with `putIntegration`; callers are created, or replaced in all but
    * `createdAt`. Refused where an integration that is to be deleted is needed, as with `deleteIntegration`, or one that is to be
-   * put is not what was expected.
+   * put, or a caller, is not what was expected.
    */
   putDeclared(rows: DeclaredRows): Promise<'stored' | 'changed' | IntegrationInUse>;
 }

@@ -160,9 +160,9 @@ export function createApply({
   async function put(...args: Parameters<typeof putOnce>): Promise<DeclaredChange[] | Refusal> {
     const outcome = await decidedAgain(() => putOnce(...args));
     if (outcome !== 'changed') return outcome;
-    const message = 'one of them was changed meanwhile by someone else, again and again: try again later';
-    const detail = 'Nothing was applied: an integration was changed meanwhile.';
-    return refuse({ code: 'invalid_request', detail, issues: [{ path: 'integrations', message }] });
+    const detail =
+      'Nothing was applied: an integration or a caller was changed meanwhile by someone else, again and again. Try again later.';
+    return refuse({ code: 'invalid_request', detail });
   }
 
   async function putOnce(

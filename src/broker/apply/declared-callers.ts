@@ -61,7 +61,7 @@ export const createCallerPlanner =
       const action = before ? 'update' : 'create';
       changes.push({ kind: 'caller', id: caller.id, name: caller.name, action, fields });
       const audit = record('caller.declared', { detail: caller.id, changed: changedNames(fields) });
-      rows.callers.push({ caller, keys, audit });
+      rows.callers.push({ caller, keys, audit, expected: before });
     }
     return { changes, issues };
   };

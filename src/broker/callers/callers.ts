@@ -4,7 +4,7 @@ import { type InputIssue, Refusal, refuse } from '../../domain/errors.ts';
 import type { Clock, Store } from '../../ports/index.ts';
 import { type Access, type Call, callerChanges, changedNames } from '../audit/index.ts';
 import type { Cache, CallerCache } from '../cache/index.ts';
-import type { TrustedIssuers } from '../integrations/index.ts';
+import { decidedAgain, type TrustedIssuers } from '../integrations/index.ts';
 import { newCallerKey, newId } from '../secrets/index.ts';
 import { type CallerSetup, callerOf, keyOf, nameIssues, workloadIssues, workloadWarnings } from './caller-setup.ts';
 import { mayNotDelegate, mayNotName, mayNotReplace } from './delegation/delegation.ts';
@@ -95,6 +95,19 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
     return (await all()).find(({ caller }) => caller.id === id) ?? absent('caller', id);
   }
 
+  /** What it has may stay: that is judged by what it has when this is stored. */
+  async function putOnce(call: Call, id: string, wanted: CallerSetup) {
+    const before = await find(id);
+    if (before instanceof Refusal) return before;
+    const refusal = await invalid(wanted, undefined, before.caller.workloads);
+    if (refusal) return refusal;
+    const caller = callerOf(id, wanted, clock.now());
+    const mayNot = mayNotReplace(access, call, before.caller, caller);
+    if (mayNot) return mayNot;
+    const changed = changedNames(callerChanges(before, caller, undefined));
+    return store.updateCaller(caller, access.record(call, 'caller.updated', { detail: id, changed }), before.caller);
+  }
+
   return {
     async create(call, wanted) {
       const refusal =
@@ -116,18 +129,14 @@ export function createCallerAdmin(parts: CallerAdminParts): CallerAdmin {
     async put(call, id, wanted) {
       const refused = denied(call);
       if (refused) return refused;
-      const before = await find(id);
-      if (before instanceof Refusal) return before;
-      const refusal = await invalid(wanted, undefined, before.caller.workloads);
-      if (refusal) return refusal;
-      const caller = callerOf(id, wanted, clock.now());
-      const mayNot = mayNotReplace(access, call, before.caller, caller);
-      if (mayNot) return mayNot;
-      const by = access.record(call, 'caller.updated', {
-        detail: id,
-        changed: changedNames(callerChanges(before, caller, undefined)),
-      });
-      if ((await store.updateCaller(caller, by)) === 'absent') return absent('caller', id);
+      const outcome = await decidedAgain(() => putOnce(call, id, wanted));
+      if (outcome instanceof Refusal) return outcome;
+      if (outcome === 'absent') return absent('caller', id);
+      if (outcome === 'changed')
+        return refuse({
+          code: 'invalid_request',
+          detail: 'The caller was changed meanwhile by someone else, again and again. Try again later.',
+        });
       await reloadEverywhere();
       return find(id);
     },

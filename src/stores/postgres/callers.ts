@@ -1,10 +1,11 @@
 // Callers and their keys in PostgreSQL.
+import { isDeepStrictEqual } from 'node:util';
 import { and, asc, eq, inArray, notInArray, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
-import type { CallerStore } from '../../ports/index.ts';
+import type { CallerStore, ExpectedCaller } from '../../ports/index.ts';
 import { isSessionId, madeBy, madeWithLostBinding } from '../shared/agent-sessions.ts';
-import { CALLERS_CHANGED, callersFrom } from '../shared/caller-rows.ts';
+import { CALLERS_CHANGED, callersFrom, hasAllKeys } from '../shared/caller-rows.ts';
 import { createdBy, lostBy } from '../shared/connect-sessions.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import { endSessions } from './agent-sessions.ts';
@@ -16,15 +17,34 @@ import { deleteDeliveriesOf, deleteEndpoints } from './webhook-endpoints.ts';
 /** Inside a transaction. Undefined keys: the stored ones stay. */
 export const callerWriter =
   ({ record, audienceChanged }: Pick<PostgresAccess, 'record' | 'audienceChanged'>) =>
-  async (orm: Orm, caller: Caller, keys: CallerKey[] | undefined, audit: AuditEntry): Promise<void> => {
+  async (
+    orm: Orm,
+    caller: Caller,
+    keys: CallerKey[] | undefined,
+    audit: AuditEntry,
+    expected?: ExpectedCaller,
+  ): Promise<'put' | 'changed'> => {
     const { id: _id, createdAt: _at, ...set } = caller;
+    if (expected && !isDeepStrictEqual(await storedCaller(orm, caller.id), expected.caller)) return 'changed';
+    if (expected && keys && !hasAllKeys(await storedKeysOf(orm, caller.id), expected)) return 'changed';
     await orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set });
     if (keys !== undefined) await replaceKeys(orm, caller.id, keys, audit.at);
     await cancelSessions(orm, lostBy(connectSessions, caller), audit.at);
     await endSessions(orm, madeWithLostBinding(agentSessions, caller), 'key_deleted', audit.at);
     await audienceChanged(orm);
     await record(orm, audit, CALLERS_CHANGED);
+    return 'put';
   };
+
+/** It stays so until the transaction ends. */
+async function storedCaller(orm: Orm, id: string): Promise<Caller | undefined> {
+  const [stored] = await orm.select().from(callers).where(eq(callers.id, id)).for('update');
+  return stored;
+}
+
+/** They stay so, too. */
+const storedKeysOf = (orm: Orm, callerId: string) =>
+  orm.select({ digest: callerKeys.digest }).from(callerKeys).where(eq(callerKeys.callerId, callerId)).for('update');
 
 async function replaceKeys(orm: Orm, callerId: string, keys: CallerKey[], now: number): Promise<void> {
   const ofCaller = eq(callerKeys.callerId, callerId);
@@ -105,8 +125,10 @@ export function createCallerStore(access: PostgresAccess): CallerStore {
         if (key) await orm.insert(callerKeys).values(key);
         await record(orm, audit, CALLERS_CHANGED);
       }),
-    updateCaller: ({ id, createdAt: _, ...rest }, audit) =>
+    updateCaller: ({ id, createdAt: _, ...rest }, audit, expected) =>
       transaction(async (orm) => {
+        const stored = expected && (await storedCaller(orm, id));
+        if (stored && !isDeepStrictEqual(stored, expected)) return 'changed';
         const updated = await orm.update(callers).set(rest).where(eq(callers.id, id)).returning({ id: callers.id });
         if (updated.length === 0) return 'absent';
         await cancelSessions(orm, lostBy(connectSessions, { ...rest, id }), audit.at);

@@ -1,6 +1,6 @@
 // The declarative file in PostgreSQL: applied in one transaction, all of it or none.
 import type { DeclarativeFileStore } from '../../ports/index.ts';
-import { ChangedMeanwhile, orChanged } from '../shared/expected-integrations.ts';
+import { ChangedMeanwhile, orChanged } from '../shared/changed-meanwhile.ts';
 import { callerRemover, callerWriter } from './callers.ts';
 import type { PostgresAccess } from './client.ts';
 import { integrationRemover, integrationWriter } from './integrations.ts';
@@ -29,7 +29,8 @@ export function createDeclarativeFileStore(access: PostgresAccess): DeclarativeF
         for (const { settings, audit, expected } of integrations)
           if ((await putIntegration(orm, settings, audit, expected)) === 'changed') throw new ChangedMeanwhile();
         for (const one of receivers) await putReceiver(orm, one);
-        for (const { caller, keys, audit } of callers) await putCaller(orm, caller, keys, audit);
+        for (const { caller, keys, audit, expected } of callers)
+          if ((await putCaller(orm, caller, keys, audit, expected)) === 'changed') throw new ChangedMeanwhile();
         return endpoints;
       });
       const outcome = await operation.catch(orChanged);

@@ -1,5 +1,6 @@
 // Callers and their keys, from the rows of a join.
 import type { Caller, CallerKey } from '../../domain/caller.ts';
+import type { ExpectedCaller } from '../../ports/index.ts';
 
 export const CALLERS_CHANGED = { kind: 'callers' } as const;
 
@@ -13,4 +14,10 @@ export function callersFrom(
     byId.set(caller.id, entry);
   }
   return [...byId.values()];
+}
+
+/** Whether no key has been deleted since. Others may have been added, and those that no broker made are not in `expected`. */
+export function hasAllKeys(stored: readonly Pick<CallerKey, 'digest'>[], { keys }: ExpectedCaller): boolean {
+  const digests = new Set(stored.map(({ digest }) => digest));
+  return keys.every(({ digest }) => digests.has(digest));
 }

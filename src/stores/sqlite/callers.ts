@@ -1,10 +1,11 @@
 // Callers and their keys in SQLite.
+import { isDeepStrictEqual } from 'node:util';
 import { and, asc, eq, inArray, notInArray, sql } from 'drizzle-orm';
 import type { AuditEntry } from '../../domain/audit.ts';
 import type { Caller, CallerKey } from '../../domain/caller.ts';
-import type { CallerStore } from '../../ports/index.ts';
+import type { CallerStore, ExpectedCaller } from '../../ports/index.ts';
 import { isSessionId, madeBy, madeWithLostBinding } from '../shared/agent-sessions.ts';
-import { CALLERS_CHANGED, callersFrom } from '../shared/caller-rows.ts';
+import { CALLERS_CHANGED, callersFrom, hasAllKeys } from '../shared/caller-rows.ts';
 import { createdBy, lostBy } from '../shared/connect-sessions.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import { endSessions } from './agent-sessions.ts';
@@ -17,15 +18,24 @@ import { deleteDeliveriesOf, deleteEndpoints } from './webhook-endpoints.ts';
 /** Inside an operation. Undefined keys: the stored ones stay. */
 export const callerWriter =
   ({ orm, record, events }: Pick<SqliteAccess, 'orm' | 'record' | 'events'>) =>
-  (caller: Caller, keys: CallerKey[] | undefined, audit: AuditEntry): void => {
+  (caller: Caller, keys: CallerKey[] | undefined, audit: AuditEntry, expected?: ExpectedCaller): 'put' | 'changed' => {
     const { id: _id, createdAt: _at, ...set } = caller;
+    if (expected && !isDeepStrictEqual(storedCaller(orm, caller.id), expected.caller)) return 'changed';
+    if (expected && keys && !hasAllKeys(storedKeysOf(orm, caller.id), expected)) return 'changed';
     orm.insert(callers).values(caller).onConflictDoUpdate({ target: callers.id, set }).run();
     if (keys !== undefined) replaceKeys(orm, caller.id, keys, audit.at);
     cancelSessions(orm, lostBy(connectSessions, caller), audit.at);
     endSessions(orm, madeWithLostBinding(agentSessions, caller), 'key_deleted', audit.at);
     events.audienceChanged();
     record(audit, CALLERS_CHANGED);
+    return 'put';
   };
+
+const storedCaller = (orm: SqliteAccess['orm'], id: string): Caller | undefined =>
+  orm.select().from(callers).where(eq(callers.id, id)).get();
+
+const storedKeysOf = (orm: SqliteAccess['orm'], callerId: string) =>
+  orm.select({ digest: callerKeys.digest }).from(callerKeys).where(eq(callerKeys.callerId, callerId)).all();
 
 function replaceKeys(orm: SqliteAccess['orm'], callerId: string, keys: CallerKey[], now: number): void {
   const ofCaller = eq(callerKeys.callerId, callerId);
@@ -111,8 +121,10 @@ export function createCallerStore(access: SqliteAccess): CallerStore {
         if (key) orm.insert(callerKeys).values(key).run();
         record(audit, CALLERS_CHANGED);
       }),
-    updateCaller: ({ id, createdAt: _, ...rest }, audit) =>
+    updateCaller: ({ id, createdAt: _, ...rest }, audit, expected) =>
       write(() => {
+        const stored = expected && storedCaller(orm, id);
+        if (stored && !isDeepStrictEqual(stored, expected)) return 'changed';
         if (orm.update(callers).set(rest).where(eq(callers.id, id)).run().changes === 0) return 'absent';
         cancelSessions(orm, lostBy(connectSessions, { ...rest, id }), audit.at);
         endSessions(orm, madeWithLostBinding(agentSessions, { ...rest, id }), 'key_deleted', audit.at);

@@ -1,6 +1,6 @@
 // The declarative file in SQLite: applied in one operation, all of it or none.
 import type { DeclarativeFileStore } from '../../ports/index.ts';
-import { ChangedMeanwhile, orChanged } from '../shared/expected-integrations.ts';
+import { ChangedMeanwhile, orChanged } from '../shared/changed-meanwhile.ts';
 import { callerRemover, callerWriter } from './callers.ts';
 import type { SqliteAccess } from './client.ts';
 import { integrationRemover, integrationWriter } from './integrations.ts';
@@ -26,7 +26,8 @@ export function createDeclarativeFileStore(access: SqliteAccess): DeclarativeFil
         for (const { settings, audit, expected } of integrations)
           if (putIntegration(settings, audit, expected) === 'changed') throw new ChangedMeanwhile();
         receivers.forEach(putReceiver);
-        for (const { caller, keys, audit } of callers) putCaller(caller, keys, audit);
+        for (const { caller, keys, audit, expected } of callers)
+          if (putCaller(caller, keys, audit, expected) === 'changed') throw new ChangedMeanwhile();
         return endpoints;
       });
       const outcome = await operation.catch(orChanged);

@@ -2,8 +2,8 @@
 import { expect, test } from 'vitest';
 import type { AuditEntry } from '../../../src/domain/audit.ts';
 import type { Caller, CallerKey } from '../../../src/domain/caller.ts';
-import { StoreError } from '../../../src/ports/index.ts';
-import { aCaller, aKey, anEntry, NOW, recorded } from '../builders.ts';
+import { type ExpectedCaller, StoreError } from '../../../src/ports/index.ts';
+import { aCaller, aKey, anEntry, anIntegration, NOW, recorded } from '../builders.ts';
 import type { Opened } from './index.ts';
 
 export function callers(at: Opened): void {
@@ -81,6 +81,34 @@ export function callers(at: Opened): void {
     expect(await at.store.updateCaller(aCaller(), again)).toBe('absent');
     expect(await recorded(at.store, again)).toBe(false);
     expect(await at.store.callers()).toHaveLength(1);
+  });
+
+  test('only the caller is replaced that was expected', async () => {
+    const { caller, key } = await added();
+    const [audit, declared] = [anEntry(), anEntry()];
+    const narrow = { ...caller, permissions: [] };
+    const wide = { ...caller, name: 'wide' };
+    expect(await at.store.updateCaller(narrow, anEntry(), caller)).toBe('updated');
+    expect(await at.store.updateCaller(wide, audit, caller)).toBe('changed');
+    const put = (keys: CallerKey[] | undefined, expected: ExpectedCaller) =>
+      at.store.putDeclared({
+        integrations: [{ settings: anIntegration(), audit: anEntry() }],
+        callers: [{ caller: wide, keys, audit: declared, expected }],
+      });
+    expect(await put(undefined, { caller, keys: [key] })).toBe('changed');
+    // Without the key that it is given back, and not at all.
+    await at.store.deleteCallerKey(caller.id, key.id, anEntry());
+    expect(await put([key], { caller: narrow, keys: [key] })).toBe('changed');
+    expect(await at.store.callers()).toEqual([{ caller: narrow, keys: [] }]);
+    await at.store.deleteCaller(caller.id, anEntry());
+    expect(await put(undefined, { caller: narrow, keys: [] })).toBe('changed');
+    expect(await at.store.updateCaller(wide, audit, narrow)).toBe('absent');
+    expect(await at.store.callers()).toEqual([]);
+    expect(await at.store.integration('slack')).toBeUndefined();
+    expect(await Promise.all([audit, declared].map((one) => recorded(at.store, one)))).toEqual([false, false]);
+    await at.store.addCaller(narrow, null, anEntry());
+    expect(await put([key], { caller: narrow, keys: [] })).toBe('stored');
+    expect(await at.store.callers()).toEqual([{ caller: wide, keys: [key] }]);
   });
 
   test('a key of an absent caller is not added', async () => {

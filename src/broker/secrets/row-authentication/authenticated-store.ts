@@ -92,7 +92,7 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
         }));
     },
     addCaller: (caller, key, audit) => store.addCaller(writtenCaller(caller), key && writtenKey(key), audit),
-    updateCaller: (caller, audit) => store.updateCaller(writtenCaller(caller), audit),
+    updateCaller: (caller, ...rest) => store.updateCaller(writtenCaller(caller), ...rest),
     addCallerKey: (key, audit) => store.addCallerKey(writtenKey(key), audit),
 
     putDeclared: ({ integrations, callers, ...rest }) =>
@@ -102,10 +102,10 @@ export function authenticateStore(store: Store, { vault, refused }: Parts): Stor
           ...more,
           settings: writtenIntegration(settings),
         })),
-        callers: callers.map(({ caller, keys, audit }) => ({
+        callers: callers.map(({ caller, keys, ...more }) => ({
+          ...more,
           caller: writtenCaller(caller),
           keys: keys?.map(writtenKey),
-          audit,
         })),
       }),
 

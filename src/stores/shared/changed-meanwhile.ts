@@ -1,4 +1,4 @@
-// What a change of an integration was decided on may have changed meanwhile: then nothing of the operation is stored.
+// What a change of an integration or a caller was decided on may have changed meanwhile: then nothing of the operation is stored.
 import { StoreError } from '../../ports/index.ts';
 
 /** Rolls an operation back. */
