@@ -114,6 +114,17 @@ describe('an admin without token', () => {
     expectOk(await put(59));
   });
 
+  test('has no key of a caller that has more live longer than it was given', async () => {
+    const grants = [{ actions: ['token'], integrations: ['*'], owners: ['*'] }];
+    const made = { name: 'short', grants, key_expires_at: new Date(Date.now() + 60_000).toISOString() };
+    const { id, key } = expectOk(await ask('POST', '/v1/callers', made), 201);
+    const declared = { callers: [{ id, name: 'renamed', grants, key }] };
+    expectProblem(await ask('POST', '/v1/apply', declared, admin), 403, 'forbidden');
+    const [stored] = expectOk(await ask('GET', `/v1/callers/${id}`)).keys as Json[];
+    expect(stored?.expires_at).toBe(made.key_expires_at);
+    expectOk(await ask('POST', '/v1/apply', declared));
+  });
+
   describe.skipIf(usesPostgres)('gives nothing back that another admin takes away meanwhile', () => {
     const grants = [{ actions: ['token'], integrations: ['*'], owners: ['*'] }];
     /** The requests are decided on what is stored now, in their order, and stored in it. */

@@ -1,6 +1,6 @@
 // Compares declared callers with those that are stored: what would change, and what is wrong with them.
 import { createHash } from 'node:crypto';
-import type { Caller } from '../../domain/caller.ts';
+import type { Caller, CallerKey } from '../../domain/caller.ts';
 import type { InputIssue, Refusal } from '../../domain/errors.ts';
 import type { Clock, DeclaredRows, Store } from '../../ports/index.ts';
 import { callerChanges, changedNames } from '../audit/index.ts';
@@ -55,7 +55,10 @@ export const createCallerPlanner =
       }
       const fields = callerChanges(before, caller, keys);
       if (before && fields.length === 0) continue;
-      const hasNewKey = keys?.some(({ digest }) => !before?.keys.some((one) => one.digest === digest)) ?? false;
+      // A declared key never expires: one that does is a longer credential then.
+      const isKnown = ({ digest }: CallerKey) =>
+        before?.keys.some((one) => one.digest === digest && one.expiresAt === null);
+      const hasNewKey = keys?.some((key) => !isKnown(key)) ?? false;
       const refusal = mayNot(before?.caller, caller, hasNewKey);
       if (refusal) return refusal;
       const action = before ? 'update' : 'create';
