@@ -30,15 +30,17 @@ export interface ConnectionStore {
    * Replaces the credentials of a live connection, and returns its new generation. It becomes `active`, generation + 1;
    * failures, error and lease are cleared, and the intent, unless the refresh token that may have been spent is kept. The given
    * `generation`, `createdAt`, `integration`, `owner` and `label` are ignored. Without effect on `gone` (absent or revoked),
-   * `session_over`, and `refreshing`: a refresh is in flight that spends the refresh token which the renewal keeps, or its process
-   * has ended and the next claim finds out; of what is not `active` there is none, so that no one waits for it.
+   * `session_over`, `changed`: it is not of the generation that the renewal was decided on (undefined: any), and `refreshing`: a
+   * refresh is in flight that spends the refresh token which the renewal keeps, or its process has ended and the next claim finds
+   * out; of what is not `active` there is none, so that no one waits for it.
    */
   renewConnection(
     connection: Connection,
     credentials: RenewedCredentials,
     sessionId: string | null,
     audit: AuditEntry,
-  ): Promise<{ generation: number } | 'session_over' | 'gone' | 'refreshing'>;
+    ofGeneration?: number,
+  ): Promise<{ generation: number } | 'session_over' | 'gone' | 'refreshing' | 'changed'>;
   /** Notes what a check came to. Without effect on `changed`: the connection was revoked, or has other credentials by now. */
   recordCheck(
     id: string,

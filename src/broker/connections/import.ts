@@ -99,13 +99,16 @@ export function createImport(parts: ImportParts) {
     return { ...received, captured: told.captured, account: told.account ?? null };
   }
 
-  /** `exists` and `gone`: another request was faster. `refreshing`: a refresh is spending the refresh token that is kept. */
+  /**
+   * `exists` and `gone`: another request was faster. `busy`: so it was, or a refresh is spending the refresh token that is kept: what
+   * is kept has to be judged by what is stored then.
+   */
   async function attempt(
     call: Call,
     asked: ConnectionImport,
     given: ReturnType<typeof readImportedTokens>,
     found: ResolvedIntegration,
-  ): Promise<Connection | Refusal | 'gone' | 'refreshing' | { exists: string }> {
+  ): Promise<Connection | Refusal | 'gone' | 'busy' | { exists: string }> {
     const fields = connectionFields(found.provider, found.auth);
     const wanted = { ...asked, params: asked.params && asMeant(fields, asked.params) };
     const { integration, owner } = wanted;
@@ -163,8 +166,8 @@ export function createImport(parts: ImportParts) {
       const renewal = isOutdated
         ? repeated(renewed, place, now)
         : { connection, credentials: renewedCredentials(received, encrypted, keeps) };
-      const done = await store.renewConnection(renewal.connection, renewal.credentials, null, by);
-      if (typeof done === 'string') return done === 'refreshing' ? 'refreshing' : 'gone';
+      const done = await store.renewConnection(renewal.connection, renewal.credentials, null, by, renewed.generation);
+      if (typeof done === 'string') return done === 'refreshing' || done === 'changed' ? 'busy' : 'gone';
       tokenCache.invalidate(renewal.connection, done.generation);
       if (stored && isElsewhere) await revokeReplaced(parts, found, renewed, stored, received.credentials, isElsewhere);
       if (!keeps) warnIfNotRenewable(log, connection, found.auth, received.credentials);
@@ -192,9 +195,9 @@ export function createImport(parts: ImportParts) {
     let polls = 0;
     for (let n = 0; n < ATTEMPTS; n++) {
       const done = await attempt(call, wanted, given, found);
-      if (done === 'refreshing') {
+      if (done === 'busy') {
         if (++polls > REFRESH_POLLS) {
-          const detail = 'a refresh that spends the refresh token of the connection is under way';
+          const detail = 'the connection is being refreshed, or renewed by others';
           return refuse({ code: 'provider_unavailable', integration, detail, retryAfter: LOOKUP_RETRY_AFTER_S });
         }
         n--;

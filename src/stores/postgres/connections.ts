@@ -90,12 +90,9 @@ export function createConnectionStore(
     await orm.delete(candidates).where(eq(candidates.sessionId, sessionId));
   }
 
-  /** Locks the connection: until the transaction ends, it is not claimed. */
-  async function isRefreshing(orm: Orm, id: string): Promise<boolean> {
-    const { status } = connections;
-    const [locked] = await orm.select({ status }).from(connections).where(eq(connections.id, id)).for('no key update');
+  async function isRefreshing(orm: Orm, id: string, status: Connection['status']): Promise<boolean> {
     const { connectionId, holder } = leases;
-    const isHeld = locked?.status === 'active' ? isNotNull(holder) : mayLive(holder);
+    const isHeld = status === 'active' ? isNotNull(holder) : mayLive(holder);
     const held = await orm
       .select({ holder })
       .from(leases)
@@ -133,17 +130,23 @@ export function createConnectionStore(
         return 'added';
       }),
 
-    renewConnection: (connection, credentials, sessionId, audit) =>
+    renewConnection: (connection, credentials, sessionId, audit, ofGeneration) =>
       transaction(async (orm) => {
         if (sessionId !== null && (await isOver(orm, sessionId, connection))) return 'session_over';
         const { id } = connection;
+        const live = and(eq(connections.id, id), isLive);
+        // Until the transaction ends, it is not claimed.
+        const { generation, status } = connections;
+        const [stored] = await orm.select({ generation, status }).from(connections).where(live).for('no key update');
+        if (!stored) return 'gone';
+        if (ofGeneration !== undefined && stored.generation !== ofGeneration) return 'changed';
         const keepsToken = credentials.refreshToken === undefined;
-        if (keepsToken && (await isRefreshing(orm, id))) return 'refreshing';
+        if (keepsToken && (await isRefreshing(orm, id, stored.status))) return 'refreshing';
         const [renewed] = await orm
           .update(connections)
           .set(renewalOf(connections, connection))
-          .where(and(eq(connections.id, id), isLive))
-          .returning({ generation: connections.generation });
+          .where(live)
+          .returning({ generation });
         if (!renewed) return 'gone';
         if (bringsSecrets(credentials)) await orm.update(grants).set(credentials).where(eq(grants.connectionId, id));
         await orm.update(leases).set(fencedOff(leases, keepsToken)).where(eq(leases.connectionId, id));

@@ -81,9 +81,9 @@ export function createConnectionStore(
     orm.delete(candidates).where(eq(candidates.sessionId, sessionId)).run();
   }
 
-  function isRefreshing(id: string): boolean {
+  function isRefreshing(id: string, status: Connection['status']): boolean {
     const holder = orm.select().from(leases).where(eq(leases.connectionId, id)).get()?.holder ?? null;
-    return holder !== null && (one.get(id)?.status === 'active' || isAlive(holder));
+    return holder !== null && (status === 'active' || isAlive(holder));
   }
 
   return {
@@ -111,19 +111,23 @@ export function createConnectionStore(
         return 'added';
       }),
 
-    renewConnection: (connection, credentials, sessionId, audit) =>
+    renewConnection: (connection, credentials, sessionId, audit, ofGeneration) =>
       write(() => {
         if (sessionId !== null && isOver(sessionId, connection)) return 'session_over';
         const { id } = connection;
+        const live = and(eq(connections.id, id), isLive);
+        const { generation, status } = connections;
+        const stored = orm.select({ generation, status }).from(connections).where(live).get();
+        if (!stored) return 'gone';
+        if (ofGeneration !== undefined && stored.generation !== ofGeneration) return 'changed';
         const keepsToken = credentials.refreshToken === undefined;
-        if (keepsToken && isRefreshing(id)) return 'refreshing';
-        const [renewed] = orm
+        if (keepsToken && isRefreshing(id, stored.status)) return 'refreshing';
+        const renewed = orm
           .update(connections)
           .set(renewalOf(connections, connection))
-          .where(and(eq(connections.id, id), isLive))
-          .returning({ generation: connections.generation })
-          .all();
-        if (!renewed) return 'gone';
+          .where(live)
+          .returning({ generation })
+          .get();
         if (bringsSecrets(credentials)) orm.update(grants).set(credentials).where(eq(grants.connectionId, id)).run();
         orm.update(leases).set(fencedOff(leases, keepsToken)).where(eq(leases.connectionId, id)).run();
         replaceCapturedValues(orm, connection);

@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createCookieJar } from '../../../demo/browser.ts';
 import { startTestBroker, type TestBroker } from '../../support/broker.ts';
@@ -275,6 +276,32 @@ describe('an import onto a connection, that leads to another place', () => {
   ])('with %s: nothing is revoked, which would end that too', async (_, renewal) => {
     expect((await revokedBy(renewal)).revoked()).toEqual([]);
   });
+
+  test.skipIf(process.env.VALETKEY_TEST_STORE === 'postgres')(
+    'is judged by where it leads once it is stored: no refresh token of there is kept',
+    async () => {
+      const slot = { integration: 'sites', owner: newOwner() };
+      const imports = (body: object) => broker.ask('POST', '/v1/connections', { ...slot, ...body });
+      const { id } = (await imports(first)).body;
+      const writer = new Database(broker.database);
+      writer.exec('begin immediate');
+      const moved = imports({
+        params: { subdomain: 'red', region: 'us' },
+        credentials: { ...credentials, access_token: 'of red', refresh_token: 'granted at red' },
+      });
+      // It is decided on the first one, as the next one is.
+      await broker.ask('GET', `/v1/connections/${id}`);
+      const back = imports({ params: first.params, credentials: another });
+      await broker.ask('GET', `/v1/connections/${id}`);
+      writer.exec('rollback');
+      writer.close();
+      expect([(await moved).status, (await back).status]).toEqual([201, 201]);
+      expect((await broker.ask('GET', `/v1/connections/${id}`)).body.generation).toBe(3);
+      expect(await reason(String(id))).toBe('not_refreshable');
+      const spent = provider.received.map(({ path, form }) => `${path} ${form.get('refresh_token')}`);
+      expect(spent).not.toContain('/us/blue/token granted at red');
+    },
+  );
 
   test('or to the same one: nothing is revoked, and the refresh token is kept', async () => {
     const { id, revoked } = await revokedBy({ captured: { realm: 'one' }, credentials: another });

@@ -285,6 +285,19 @@ export function connections(at: Opened): void {
       expect(await found('two')).toEqual([]);
     });
 
+    test('changed where it is of another generation than expected, and nothing changes', async () => {
+      const { connection, credentials } = await connected(at.store);
+      const session = await invited();
+      const [{ id, generation }, audit] = [connection, anEntry()];
+      const renew = (of: number) => at.store.renewConnection(connection, someCredentials(), session.id, audit, of);
+      expect(await renew(generation + 1)).toBe('changed');
+      expect(await at.store.connection(id)).toEqual(connection);
+      expect(await at.store.storedCredentials(id)).toEqual(credentials);
+      expect((await at.store.session(session.id))?.status).toBe('pending');
+      expect(await recorded(at.store, audit)).toBe(false);
+      expect(await renew(generation)).toEqual({ generation: generation + 1 });
+    });
+
     test('never changes owner, integration or label', async () => {
       const { connection } = await connected(at.store);
       const session = await invited({ integration: 'github' });

@@ -105,11 +105,18 @@ export function createGrantStorage(parts: GrantStorageParts): StoreGrant {
       const action = existing ? 'connection.renewed' : 'connection.created';
       const by = record(action, id);
       const done = existing
-        ? await store.renewConnection(connection, renewedCredentials(received, encrypted, keeps), session.id, by)
+        ? await store.renewConnection(
+            connection,
+            renewedCredentials(received, encrypted, keeps),
+            session.id,
+            by,
+            existing.generation,
+          )
         : await store.addConnection(connection, encrypted, session.id, by, resolved.integration);
       if (done === 'session_over') return { kind: 'session_over' };
-      if (done === 'refreshing') {
-        // The refresh token that is kept is being spent, and its successor is the one to keep: without it the grant is lost.
+      if (done === 'refreshing' || done === 'changed') {
+        // The refresh token that is kept is being spent, and its successor is the one to keep: without it the grant is lost. Or it may
+        // be one of another place by now.
         if (++refreshing > REFRESH_POLLS) return { kind: 'refreshing' };
         n--;
         await pause(RENEWAL_POLL_MS);
