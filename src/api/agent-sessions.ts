@@ -3,7 +3,7 @@ import { z } from '@hono/zod-openapi';
 import { SESSION_ACTIONS } from '../domain/agent-session.ts';
 import { AGENT_SESSION_TTL_MAX_S, AGENT_SESSION_TTL_S } from '../domain/time-limits.ts';
 import { Method, PathPattern } from './callers.ts';
-import { Id, Owner, PageQuery, pattern, Slug, Time, textUpTo } from './common.ts';
+import { Id, Owner, PageQuery, pattern, SessionAgent, Slug, Time, textUpTo } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 
 /** One line, for people: an audit log shows it. */
@@ -110,6 +110,7 @@ const viewExample = {
   id: EXAMPLE.agentSession,
   status: 'active',
   ...example,
+  actor: { ...example.actor, issuer: null },
   scopes: null,
   methods: ['GET'],
   paths: null,
@@ -137,7 +138,7 @@ export const AgentSessionView = z
     paths: narrow.paths.nullable(),
     tools: narrow.tools.nullable(),
     purpose: Purpose,
-    actor: z.object({ id: z.string(), name: z.string().nullable() }).nullable(),
+    actor: SessionAgent.nullable(),
     format: z.enum(['opaque', 'jwt']),
     audience: z.string().nullable().openapi({ description: 'Of a JWT' }),
     max_uses: z.int().nullable(),

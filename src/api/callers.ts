@@ -3,7 +3,7 @@ import { z } from '@hono/zod-openapi';
 import { ACTIONS } from '../domain/caller.ts';
 import { normalisedPath, PathFault } from '../domain/request-path.ts';
 import { AGENT_SESSION_TTL_MAX_S } from '../domain/time-limits.ts';
-import { pattern, plain, RATE, Time, textUpTo, Url } from './common.ts';
+import { pattern, plain, RATE, SessionAgent, Time, textUpTo, Url } from './common.ts';
 import { EXAMPLE } from './examples.ts';
 import { MAX_MAX_AGE_S } from './trusted-issuers.ts';
 
@@ -241,7 +241,7 @@ export const Whoami = z
         id: z.string(),
         owner: z.string(),
         purpose: z.string(),
-        actor: z.object({ id: z.string(), name: z.string().nullable() }).nullable(),
+        actor: SessionAgent.nullable(),
         tools: z.array(z.string()).nullable(),
         expires_at: Time,
       }),

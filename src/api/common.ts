@@ -113,6 +113,15 @@ export const PageQuery = z.object({
   cursor: z.string().max(256).optional().openapi({ description: 'The `next_cursor` of the previous page' }),
 });
 
+/** Who acts with an agent session. */
+export const SessionAgent = z.object({
+  id: z.string(),
+  name: z.string().nullable(),
+  issuer: z.string().nullable().openapi({
+    description: 'Of the actor token that names the agent, in a token exchange. Null: its caller names it',
+  }),
+});
+
 /** What a resource has answered with the token of a connection. */
 export const Challenge = z
   .strictObject({

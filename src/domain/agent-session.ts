@@ -11,6 +11,8 @@ export const MAX_SESSION_DEPTH = 3;
 export interface Agent {
   id: string;
   name: string | null;
+  /** Of the actor token that names them: `id` is one of that issuer. Undefined: there was none, and the caller has said so. */
+  issuer?: string | undefined;
 }
 
 /** Whether it may be the id of an agent, as an audit log shows it: one line of 255 characters at most. */

@@ -97,7 +97,7 @@ export const AUDIT_ACTIONS = {
   'session.created': {
     subject: 'session',
     description:
-      'A caller made an agent session. `detail` has its id, and its actions; `session`, `agent` and `purpose` are its own. `*` as `integration` means several.',
+      'A caller made an agent session. `detail` has its id, its actions, and the issuer of the actor token that names its agent, if one does; `session`, `agent` and `purpose` are its own. `*` as `integration` means several.',
   },
   'session.ended': {
     subject: 'session',

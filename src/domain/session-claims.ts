@@ -13,7 +13,12 @@ export const sessionClaims = (session: AgentSession, issuer: string) => ({
   exp: seconds(session.expiresAt),
   jti: session.id,
   scope: session.integrations.join(' '),
-  // Who acts for the owner (RFC 8693 4.1): the agent, or else the caller itself.
-  act: { sub: session.agent?.id ?? session.callerId },
+  act: actorOf(session),
   sid: session.id,
+});
+
+/** Who acts for the owner (RFC 8693 4.1): the agent, whose id may be one of another issuer, or else the caller itself. */
+const actorOf = ({ agent, callerId }: AgentSession) => ({
+  ...(agent?.issuer !== undefined && { iss: agent.issuer }),
+  sub: agent?.id ?? callerId,
 });

@@ -17,16 +17,23 @@ let broker: TestBroker;
 let provider: LocalProvider;
 /** The company's identity provider. */
 let idp: Issuer;
+/** Of the services and agents of the company. */
+let platform: Issuer;
 let foreign: Issuer;
 let caller: { id: string; key: string };
 beforeAll(async () => {
-  [idp, foreign, provider] = await Promise.all([startIssuer(), startIssuer(), startProvider()]);
-  const trusted_issuers = [{ issuer: idp.url, audiences: ['intranet'], exchange: true }];
+  [idp, platform, foreign, provider] = await Promise.all([
+    startIssuer(),
+    startIssuer(),
+    startIssuer(),
+    startProvider(),
+  ]);
+  const trusted_issuers = [{ issuer: idp.url, audiences: ['intranet'], exchange: true }, { issuer: platform.url }];
   broker = await startTestBroker({}, { trusted_issuers });
   await putIntegrationAt(broker, 'acme', provider);
   caller = await admit([{ actions: ['token', 'jwt:verify'], integrations: ['acme'], owners: ['*'] }]);
 });
-afterAll(() => Promise.all([broker.stop(), provider.close(), idp.close(), foreign.close()]));
+afterAll(() => Promise.all([broker.stop(), provider.close(), idp.close(), platform.close(), foreign.close()]));
 
 async function admit(grants: object[], more: Json = {}): Promise<{ id: string; key: string }> {
   const { id, key } = expectOk(await broker.ask('POST', '/v1/callers', { name: 'a service', grants, ...more }), 201);
@@ -430,6 +437,34 @@ describe('token exchange for an agent session', () => {
     });
     const plain = await exchange(owner, asked({ resource: `${broker.url}/` }), as);
     expect(expectOk(plain).scope).toBe('acme');
+  });
+
+  test('tells agents of two issuers apart by their issuer, and from those that callers name', async () => {
+    const { owner } = await connected();
+    const grants = [{ actions: ['proxy', 'sessions', 'jwt:verify'], integrations: ['acme'], owners: ['*'] }];
+    const { key } = await admit(grants);
+    const as = { authorization: `Bearer ${key}` };
+    for (const issuer of [idp, platform]) {
+      const actor_token = await issuer.sign({ sub: 'agent', aud: broker.url });
+      const wanted = { actor_token, actor_token_type: RESOURCE, actions: 'proxy sessions' };
+      const { access_token, session_id } = expectOk(await exchange(owner, asked(wanted), as));
+      const actor = { id: 'agent', name: null, issuer: issuer.url };
+      expect(expectOk(await broker.ask('GET', `/v1/sessions/${session_id}`)).actor).toEqual(actor);
+      const me = expectOk(await broker.ask('GET', '/v1/whoami', undefined, String(access_token)));
+      expect(me.authenticated_by).toMatchObject({ actor });
+      const told = expectOk(await introspect(String(access_token), {}, as));
+      expect(told.act).toEqual({ iss: issuer.url, sub: 'agent' });
+      const { data } = expectOk(await broker.ask('GET', `/v1/audit?session=${session_id}&action=session.created`));
+      expect(data).toMatchObject([
+        { agent: { id: 'agent', name: null }, detail: `${session_id} proxy sessions; agent of ${issuer.url}` },
+      ]);
+      // What it makes is of the same agent, unless it says another.
+      const narrower = { owner, integrations: ['acme'], actions: ['proxy'], purpose: 'less' };
+      const below = (more: Json = {}) =>
+        broker.ask('POST', '/v1/sessions', { ...narrower, ...more }, String(access_token));
+      expect(expectOk(await below(), 201).actor).toEqual(actor);
+      expect(expectOk(await below({ actor: { id: 'agent' } }), 201).actor).toEqual({ ...actor, issuer: null });
+    }
   });
 
   test('is refused for an actor whose sub could not be named as an agent', async () => {

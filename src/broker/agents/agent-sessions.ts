@@ -185,7 +185,9 @@ export function createAgentSessions(parts: AgentSessionsParts): AgentSessions {
         endReason: null,
       };
       const { session, token } = await withToken(unsigned, opaque);
-      const by = access.record(call, 'session.created', subjectOf(session, `${id} ${session.actions.join(' ')}`));
+      const issuer = session.agent?.issuer;
+      const what = `${id} ${session.actions.join(' ')}${issuer === undefined ? '' : `; agent of ${issuer}`}`;
+      const by = access.record(call, 'session.created', subjectOf(session, what));
       const maker = {
         callerId: caller.id === ADMIN_ID ? undefined : caller.id,
         keyId: keyOfMaker(session),

@@ -30,6 +30,9 @@ export const presentCaller = ({ caller, keys, warnings }: CallerWithKeys): z.inf
   created_at: time(caller.createdAt),
 });
 
+const presentAgent = ({ agent }: Pick<AgentSession, 'agent'>) =>
+  agent && { id: agent.id, name: agent.name, issuer: agent.issuer ?? null };
+
 export const presentAgentSession = (s: AgentSession, now: number): z.infer<typeof api.AgentSessionView> => ({
   id: s.id,
   status: statusOfSession(s, now),
@@ -41,7 +44,7 @@ export const presentAgentSession = (s: AgentSession, now: number): z.infer<typeo
   paths: s.paths,
   tools: s.tools,
   purpose: s.purpose,
-  actor: s.agent,
+  actor: presentAgent(s),
   format: s.audience === null ? 'opaque' : 'jwt',
   audience: s.audience,
   max_uses: s.maxUses,
@@ -79,6 +82,7 @@ export const presentWhoami = ({
 
 const presentSessionOf = ({ id, owner, purpose, agent, tools }: AgentSession, expiresAt: number) => ({
   kind: 'session' as const,
-  ...{ id, owner, purpose, actor: agent, tools },
+  ...{ id, owner, purpose, tools },
+  actor: presentAgent({ agent }),
   expires_at: time(expiresAt),
 });

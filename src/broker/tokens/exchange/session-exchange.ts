@@ -46,7 +46,7 @@ export function createSessionExchange({ identify, agentSessions, access }: Sessi
       }
       const { owner, actor } = subject;
       access.noteRead(call, 'token.exchange', { integration, owner, detail: subjectInWords(subject) });
-      const agent = actor && { id: actor.subject ?? actor.issuer, name: null };
+      const agent = actor && { id: actor.subject ?? actor.issuer, name: null, issuer: actor.issuer };
       return agentSessions.create(call, { owner, integrations, agent, ...wanted });
     },
   };

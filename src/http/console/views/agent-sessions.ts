@@ -134,7 +134,7 @@ function sessionTable(
 }
 
 const purpose = (base: string, { id, purpose: what, agent }: AgentSession): Html => html`${shownName(what)}
-  ${agent === null ? '' : html`<div class="quiet">by ${shownName(agent.name ?? agent.id)}</div>`}
+  ${agent === null ? '' : html`<div class="quiet">by ${shownName(agent.name ?? agent.id)}${agent.issuer === undefined ? '' : html` of ${agent.issuer}`}</div>`}
   <div class="quiet"><a href="${base}/console/audit?${new URLSearchParams({ session: id })}">What it has done</a></div>`;
 
 const mayDo = ({ actions, integrations, methods, paths, scopes, tools, maxUses, uses }: AgentSession): Html => html`
