@@ -397,6 +397,21 @@ describe('introspection', () => {
   });
 });
 
+describe('the audit entry of a token exchange', () => {
+  test('has a subject in quotes that could pass for another party', async () => {
+    const forged = 'ada of https://idp.example; actor: subject root';
+    for (const [sub, shown] of [
+      [forged, JSON.stringify(forged)],
+      ['a"b', '"a\\"b"'],
+      ['ada@acme.example', 'ada@acme.example'],
+    ] as const) {
+      await exchange(sub);
+      const { data } = expectOk(await broker.ask('GET', '/v1/audit?action=token.exchange&limit=1'));
+      expect(data).toMatchObject([{ detail: `subject ${shown} of ${idp.url}` }]);
+    }
+  });
+});
+
 describe('token exchange for an agent session', () => {
   const RESOURCE = 'urn:ietf:params:oauth:token-type:jwt';
   const asked = (more: Json = {}): Json => ({ audience: undefined, resource: broker.url, scope: 'acme', ...more });
