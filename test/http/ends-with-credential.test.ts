@@ -178,7 +178,7 @@ describe('a connect session', () => {
     const reconnect = `${broker.url}/connect/portal/connections/${connection}/reconnect`;
     const { location } = await visit(reconnect, jar, { form });
     expect(location).toMatch(/\/connect\/[\w-]{43}$/);
-    expect((await visit(location!, jar)).status).toBe(200);
+    expect((await visit(location!, jar)).status).toBe(302);
     expectOk(await broker.ask('PUT', `/v1/callers/${id}`, { name: 'a test', grants: EVERYTHING }));
     expect((await visit(location!, jar)).location).toContain('error=invitation_cancelled');
   });

@@ -182,8 +182,11 @@ describe('a portal session', () => {
     const { location } = await portal.act(`/connections/${id}/reconnect`);
     expect(location).toMatch(new RegExp(`^${broker.url}/connect/[\\w-]{43}$`));
     const back = await connect(broker, location!, { jar: portal.jar, login: owner });
-    expect(back.location).toMatch(/\/connect\/portal\?status=success/);
-    expect((await visit(back.location!, portal.jar)).text).toContain('role="status"');
+    expect(back.location).toMatch(/\/connect\/portal\?status=confirm/);
+    // It knows whose page it is, and so finishes the session itself.
+    const finished = await visit(back.location!, portal.jar);
+    expect(finished.location).toBe(`/connect/portal?status=success&connection_id=${id}`);
+    expect((await portal.show(new URL(finished.location!, broker.url).search)).text).toContain('role="status"');
     expect(await connection(id)).toMatchObject({ status: 'active', generation: 2 });
     expect(await entries(owner, 'connect_session.created')).toMatchObject([{ actor: 'browser' }]);
   });
@@ -223,21 +226,17 @@ describe('a portal session', () => {
     expect([gone.status, gone.text.includes('connection_gone (410)')]).toEqual([410, true]);
   });
 
-  test('where the integration requires the finish, the page finishes it: it knows whose it is', async () => {
+  test('keeps nothing of someone to whom its owner has sent the link on', async () => {
     const owner = newOwner();
-    const id = await named(owner, 'other');
-    const strict = await broker.ask('GET', '/v1/integrations/other');
-    const { provider, client_id, params } = strict.body;
-    const setup = { provider, client_id, params, require_finish: true };
-    expectOk(await broker.ask('PUT', '/v1/integrations/other', setup));
+    const id = await named(owner);
     const portal = await entered({ owner });
-    const { location } = await portal.act(`/connections/${id}/reconnect`);
-    const back = await connect(broker, location!, { jar: portal.jar, login: owner });
-    expect(back.location).toContain('status=confirm');
-    const finished = await visit(back.location!, portal.jar);
-    expect(finished.location).toBe(`/connect/portal?status=success&connection_id=${id}`);
-    expect(await connection(id)).toMatchObject({ generation: 2 });
-    expectOk(await broker.ask('PUT', '/v1/integrations/other', { ...setup, require_finish: false }));
+    const victim = await entered();
+    for (const jar of [victim.jar, createCookieJar()]) {
+      const { location } = await portal.act(`/connections/${id}/reconnect`);
+      const back = await connect(broker, location!, { jar, login: owner });
+      expect((await visit(back.location!, jar)).location ?? '').not.toContain('status=success');
+      expect(await connection(id)).toMatchObject({ generation: 1 });
+    }
   });
 
   test("shows and does only what the caller's grants cover, as they are now, and the integrations that it names", async () => {

@@ -272,7 +272,8 @@ export function createPortalPages(parts: PortalPageParts & { owners: OwnerCalls 
       const created = await sessions.create(owners.callOf(session, request), {
         connectionId: id,
         returnUrl: `${publicUrl}/connect/portal`,
-        ...(found.integration.requireFinish && { finish: true }),
+        // Who follows the link elsewhere has not this page: what they consent to is given up.
+        finish: true,
         displayOwner: session.displayOwner ?? undefined,
         uiLocales: session.uiLocales ?? undefined,
       });
