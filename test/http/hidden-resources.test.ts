@@ -1,4 +1,5 @@
 // What no grant of a caller touches: answered like what does not exist, byte for byte, on every route and in every list.
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Answer, Json } from '../support/broker.ts';
 import { startTestSetup, type TestSetup } from '../support/broker-setup.ts';
@@ -207,5 +208,37 @@ describe('cursors', () => {
     // A caller cannot cause the alert for rows that someone has changed.
     const { data } = expectOk(await testSetup.broker.ask('GET', '/v1/audit?action=row.refused'));
     expect(data).toEqual([]);
+  });
+});
+
+describe.skipIf(process.env.VALETKEY_TEST_STORE === 'postgres')('of what there is more than a page examines', () => {
+  test('an auditor of others is told as much as of what does not exist: no cursor leads on', async () => {
+    const db = new Database(testSetup.broker.database, { timeout: 10_000 });
+    db.exec(`insert into audit (id, at, action, outcome, actor, integration, owner, count)
+      with recursive n(i) as (select 1 union all select i + 1 from n where i < 51000)
+      select printf('evt_00%024d', i), i, 'connection.refreshed', 'ok', 'system', 'secret-1', 'bob', 1 from n`);
+    db.close();
+    const auditor = await testSetup.broker.callerKey({
+      actions: ['audit:read', 'connections:read'],
+      integrations: ['acme', 'secret-2'],
+      owners: ['own-*'],
+    });
+    for (const list of ['/v1/audit', '/v1/connections', '/v1/webhooks', '/v1/connect-sessions'])
+      for (const [there, absent] of [
+        ['integration=secret-1', 'integration=absent'],
+        ['owner=bob', 'owner=nobody'],
+        ['integration=secret-1&owner=own-1', 'integration=absent&owner=own-1'],
+      ] as const) {
+        if (list === '/v1/webhooks' && there.includes('owner')) continue;
+        const [one, other] = await Promise.all(
+          [there, absent].map((query) => ask(auditor, 'GET', `${list}?${query}&limit=1`)),
+        );
+        expect(comparable(one!, 'secret-1').replaceAll('bob', '<id>')).toBe(
+          comparable(other!, 'absent').replaceAll('nobody', '<id>'),
+        );
+        if (list === '/v1/audit') expect(one!.body).toEqual({ data: [], next_cursor: null });
+      }
+    const all = expectOk(await testSetup.broker.ask('GET', '/v1/audit?integration=secret-1&limit=1'));
+    expect(all.next_cursor).not.toBeNull();
   });
 });

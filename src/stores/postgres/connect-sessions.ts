@@ -1,7 +1,7 @@
 // Connect sessions and their authorization flows in PostgreSQL.
 import { and, asc, count, desc, eq, gt, isNull, notInArray, or, type SQL, sql } from 'drizzle-orm';
 import type { SessionStore } from '../../ports/index.ts';
-import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
+import { boundedPage, emptyPage, stepOf } from '../shared/bounded-pages.ts';
 import {
   authorizedSince,
   cancelled,
@@ -15,6 +15,7 @@ import {
   matchesSession,
   whyNotBegin,
 } from '../shared/connect-sessions.ts';
+import { canBeWithin } from '../shared/filters.ts';
 import { placeholderFor } from '../shared/placeholders.ts';
 import { createCandidateStore } from './candidates.ts';
 import type { Orm, PostgresAccess } from './client.ts';
@@ -133,8 +134,9 @@ export function createSessionStore(access: PostgresAccess): SessionStore {
         await record(orm, audit);
         return true;
       }),
-    connectSessions: (filter, page) =>
-      boundedPage(page, 1, [
+    async connectSessions(filter, page) {
+      if (!canBeWithin(filter)) return emptyPage();
+      return boundedPage(page, 1, [
         (after, examine, wanted) =>
           autocommit(async (orm) => {
             const inRange = inSessionRange(connectSessions, filter, after);
@@ -155,7 +157,8 @@ export function createSessionStore(access: PostgresAccess): SessionStore {
               .limit(wanted);
             return stepOf(rows, wanted, () => last?.id);
           }),
-      ]),
+      ]);
+    },
     reopenSession: (id, error, now, audit) =>
       transaction(async (orm) => {
         const opened = await orm

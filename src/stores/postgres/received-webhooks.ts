@@ -2,7 +2,8 @@
 import { and, asc, count, desc, eq, getTableColumns, gt, inArray, isNotNull, lt, type SQL, sql } from 'drizzle-orm';
 import type { ReceivedWebhook } from '../../domain/received-webhook.ts';
 import type { ReceivedWebhookFilter, ReceivedWebhookStore, ReceiverChange } from '../../ports/index.ts';
-import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
+import { boundedPage, emptyPage, stepOf } from '../shared/bounded-pages.ts';
+import { canBeWithin } from '../shared/filters.ts';
 import {
   createInboxLimit,
   given,
@@ -144,8 +145,9 @@ export function createReceivedWebhookStore(access: PostgresAccess): ReceivedWebh
         return stored?.items ?? [];
       }),
     receivedWebhook: (id) => autocommit(async (orm) => (await orm.select().from(table).where(eq(table.id, id)))[0]),
-    receivedWebhooks: (filter, page) =>
-      boundedPage(page, -1, [
+    async receivedWebhooks(filter, page) {
+      if (!canBeWithin(filter)) return emptyPage();
+      return boundedPage(page, -1, [
         (after, examine, wanted) =>
           autocommit(async (orm) => {
             const { matching, last } = receivedStep(orm, filter, after, examine, wanted);
@@ -153,7 +155,8 @@ export function createReceivedWebhookStore(access: PostgresAccess): ReceivedWebh
             const [lastOne] = rows.length === wanted ? [] : await last;
             return stepOf(rows, wanted, () => lastOne?.id);
           }),
-      ]),
+      ]);
+    },
     connectionsOfWebhook: (id) =>
       autocommit(async (orm) => {
         const rows = await orm

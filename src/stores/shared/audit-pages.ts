@@ -4,7 +4,8 @@ import type { StoredAuditEntry } from '../../domain/audit.ts';
 import { entriesOf } from '../../domain/audit-reads.ts';
 import type { AuditFilter, Page, PageRequest } from '../../ports/index.ts';
 import { type AuditRange, isWanted, sparsestAuditRange } from './audit-filters.ts';
-import { boundedPage, EXAMINED_PER_STEP, type ReadStep, type Step } from './bounded-pages.ts';
+import { boundedPage, EXAMINED_PER_STEP, emptyPage, type ReadStep, type Step } from './bounded-pages.ts';
+import { canBeWithin } from './filters.ts';
 
 /** Rows that are read at once, since each may be a batch of reads: two milliseconds of parsing at most. */
 const ROWS_AT_ONCE = 128;
@@ -35,6 +36,7 @@ export async function auditPage(
   filter: AuditFilter,
   page: PageRequest,
 ): Promise<Page<StoredAuditEntry>> {
+  if (!canBeWithin(filter)) return emptyPage();
   const isMatch = isWanted(filter);
   const owner = await ownerOfReads();
   const lastOf = async (range: AuditRange) => {

@@ -59,3 +59,6 @@ export async function boundedPage<T extends { id: string }>(
 /** The step of rows that were read with `limit wanted`; `last`: the id of the last row examined, undefined: there were fewer. */
 export const stepOf = <T extends { id: string }>(rows: T[], wanted: number, last: () => string | undefined): Step<T> =>
   rows.length === wanted ? { rows, until: rows.at(-1)!.id } : { rows, until: last() ?? null };
+
+/** Of a list in which nothing can be. */
+export const emptyPage = <T>(): Page<T> => ({ data: [], next: null });

@@ -2,9 +2,9 @@
 // the order of ids.
 import type { Connection } from '../../domain/connection.ts';
 import type { ConnectionFilter, ConnectionStore, Page, PageRequest } from '../../ports/index.ts';
-import { boundedPage, type ReadStep, stepOf } from './bounded-pages.ts';
+import { boundedPage, emptyPage, type ReadStep, stepOf } from './bounded-pages.ts';
 import { isSearch, type SearchTerm, searchTerms } from './connection-search.ts';
-import { type ConnectionRange, connectionRanges, LIVE_STATUSES } from './filters.ts';
+import { type ConnectionRange, canBeWithin, connectionRanges, LIVE_STATUSES } from './filters.ts';
 import { fewIds, merged, type OwnerTerm, ownerTerms, ROWS_AT_ONCE } from './narrow-scopes.ts';
 import { pageOf } from './pages.ts';
 
@@ -66,6 +66,7 @@ export function connectionLists(
 
   return {
     async connections(filter, page) {
+      if (!canBeWithin(filter)) return emptyPage();
       const isNarrow = isSearch(filter) || (filter.within && filter.owner === undefined);
       const few = isNarrow ? await fewOf(filter, page) : undefined;
       const steps = () => connectionRanges(filter).map((range) => queries.step(range, filter));

@@ -1,6 +1,6 @@
 // The conditions of lists, for the tables of any dialect: which index range is read, and which of its rows match.
 import { and, type Column, eq, gt, inArray, lt, or, type SQL, sql } from 'drizzle-orm';
-import type { Scope } from '../../domain/caller.ts';
+import { matches, type Scope } from '../../domain/caller.ts';
 import type { ConnectionStatus } from '../../domain/connection.ts';
 import type { ConnectionFilter } from '../../ports/index.ts';
 
@@ -79,6 +79,21 @@ export const isWithin = ({ integration, owner }: Columns<'integration' | 'owner'
     sql`false`,
     ...scopes.map((scope) => and(matchesAny(integration, scope.integrations), matchesAny(owner, scope.owners))),
   );
+
+/**
+ * Whether what the filter names can be within its scopes. Otherwise nothing is examined: a page that ends after so many rows would
+ * tell that there are so many.
+ */
+export const canBeWithin = ({
+  within,
+  integration,
+  owner,
+}: Pick<ConnectionFilter, 'within' | 'integration' | 'owner'>): boolean =>
+  within === undefined ||
+  within.some((scope) => covers(scope.integrations, integration) && covers(scope.owners, owner));
+
+const covers = (patterns: readonly string[], value: string | undefined): boolean =>
+  value === undefined ? patterns.length > 0 : patterns.some((pattern) => matches(pattern, value));
 
 export function matchesAny(column: Value, patterns: string[]): SQL | undefined {
   if (patterns.includes('*')) return sql`true`;

@@ -1,7 +1,7 @@
 // Connect sessions and their authorization flows in SQLite.
 import { and, asc, count, desc, eq, gt, isNull, notInArray, or, type SQL, sql } from 'drizzle-orm';
 import type { SessionStore } from '../../ports/index.ts';
-import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
+import { boundedPage, emptyPage, stepOf } from '../shared/bounded-pages.ts';
 import {
   authorizedSince,
   cancelled,
@@ -15,6 +15,7 @@ import {
   matchesSession,
   whyNotBegin,
 } from '../shared/connect-sessions.ts';
+import { canBeWithin } from '../shared/filters.ts';
 import { createCandidateStore } from './candidates.ts';
 import type { SqliteAccess } from './client.ts';
 import { prepared } from './prepared-queries.ts';
@@ -125,8 +126,9 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
         record(audit);
         return true;
       }),
-    connectSessions: (filter, page) =>
-      boundedPage(page, 1, [
+    async connectSessions(filter, page) {
+      if (!canBeWithin(filter)) return emptyPage();
+      return boundedPage(page, 1, [
         (after, examine, wanted) =>
           read(() => {
             const examined = orm
@@ -148,7 +150,8 @@ export function createSessionStore(access: SqliteAccess): SessionStore {
               .all();
             return stepOf(rows, wanted, () => (examined.length === examine ? last : undefined));
           }),
-      ]),
+      ]);
+    },
     reopenSession: (id, error, now, audit) =>
       write(() => {
         const { changes } = orm

@@ -14,7 +14,8 @@ import {
   sql,
 } from 'drizzle-orm';
 import type { ReceivedWebhookFilter, ReceivedWebhookStore, ReceiverChange } from '../../ports/index.ts';
-import { boundedPage, stepOf } from '../shared/bounded-pages.ts';
+import { boundedPage, emptyPage, stepOf } from '../shared/bounded-pages.ts';
+import { canBeWithin } from '../shared/filters.ts';
 import {
   createInboxLimit,
   given,
@@ -180,14 +181,16 @@ export function createReceivedWebhookStore({ orm, read, write, record, events }:
         return stored?.items ?? [];
       }),
     receivedWebhook: (id) => read(() => orm.select().from(table).where(eq(table.id, id)).get()),
-    receivedWebhooks: (filter, page) =>
-      boundedPage(page, -1, [
+    async receivedWebhooks(filter, page) {
+      if (!canBeWithin(filter)) return emptyPage();
+      return boundedPage(page, -1, [
         (after, examine, wanted) =>
           read(() => {
             const { matching, last } = receivedStep(orm, filter, after, examine, wanted);
             return stepOf(matching.all(), wanted, () => last.get()?.id);
           }),
-      ]),
+      ]);
+    },
     connectionsOfWebhook: (id) =>
       read(() =>
         orm
