@@ -5,6 +5,7 @@ import type { Agent } from 'undici';
 import { upTo } from '../../domain/cache-bounds.ts';
 import { type EgressProxies, proxyAuthorization, proxyFor } from './egress-proxy.ts';
 import { forwardConnector, tunnelConnector } from './proxy-connectors.ts';
+import { readInPieces } from './read-in-pieces.ts';
 import {
   guardedLookup,
   isAllowedHost,
@@ -101,7 +102,7 @@ export function createAgents({
         }),
     };
     return new Agent({
-      connect: connectors[way](),
+      connect: readInPieces(connectors[way]()),
       connections,
       maxHeaderSize: MAX_HEADERS,
       // Those who send have time limits of their own.
