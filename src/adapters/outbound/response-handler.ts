@@ -2,9 +2,15 @@
 import type { Dispatcher } from 'undici';
 import { startDeadline } from '../../domain/deadline.ts';
 import { decodeText } from './body-text.ts';
+import { CollectedBytes } from './collected-bytes.ts';
 import { decodeBody, isPlain } from './content-codings.ts';
 import { connectionError, OutboundError, proxyError } from './outbound-error.ts';
 import { firstOf, type ResponseHeaders, WholeResponse } from './whole-response.ts';
+
+/** Before a response. */
+const MAX_INTERIMS = 100;
+/** Of a body, in chunks as small as one byte: each is handled by itself, and a megabyte would have a million. */
+const MAX_PIECES = 50_000;
 
 /** Why a response is rejected; undefined when it is accepted. */
 function rejectionOf(status: number): [OutboundError['code'], string] | undefined {
@@ -41,8 +47,8 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   #stopTimeout: (() => void) | undefined;
   #status = 0;
   #headers: ResponseHeaders = {};
-  #chunks: Buffer[] = [];
-  #bytes = 0;
+  readonly #received = new CollectedBytes();
+  #interims = 0;
 
   constructor({ host, maxBytes, resolve, reject, mayStillSend, isProxied = false, isCutOff = false }: HandledRequest) {
     this.#host = host;
@@ -78,6 +84,10 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
+    if (status < 200) {
+      if (++this.#interims > MAX_INTERIMS) this.#fail('network', 'sent interim responses without end');
+      return;
+    }
     const rejection = rejectionOf(status);
     this.#status = status;
     this.#headers = headers;
@@ -87,10 +97,9 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
 
   onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#error) return;
-    const room = this.#maxBytes - this.#bytes;
-    this.#bytes += chunk.length;
-    this.#chunks.push(chunk.length > room ? chunk.subarray(0, room) : chunk);
-    if (chunk.length <= room) return;
+    const room = this.#maxBytes - this.#received.length;
+    this.#received.add(chunk.length > room ? chunk.subarray(0, room) : chunk);
+    if (chunk.length <= room && this.#received.pieces <= MAX_PIECES) return;
     if (this.#isCutOff) this.#cutOff();
     else this.#fail('too_large', this.#tooLarge);
   }
@@ -100,14 +109,16 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
     this.#stopTimeout?.();
     const error = new OutboundError('too_large', `${this.#host} ${this.#tooLarge}`, true);
     this.#error = error;
-    void this.#decode(this.#body(), true).then(({ response }) => this.#settle(({ resolve }) => resolve(response)));
+    void this.#decode(this.#received.bytes, true).then(({ response }) =>
+      this.#settle(({ resolve }) => resolve(response)),
+    );
     this.#controller?.abort(error);
   }
 
   onResponseEnd(): void {
     if (this.#error) return;
     this.#stopTimeout?.();
-    const bytes = this.#body();
+    const { bytes } = this.#received;
     if (isPlain(bytes, this.#headers['content-encoding']))
       return void this.#settle(({ resolve }) => resolve(this.#response(bytes, false)));
     void this.#decode(bytes).then(({ response, tooLarge }) => {
@@ -125,11 +136,9 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
   }
 
   get #tooLarge(): string {
-    return `answered with more than ${this.#maxBytes} bytes`;
-  }
-
-  #body(): Buffer {
-    return this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
+    return this.#received.pieces > MAX_PIECES
+      ? `answered in more than ${MAX_PIECES} pieces`
+      : `answered with more than ${this.#maxBytes} bytes`;
   }
 
   #response(bytes: Uint8Array, isPartial: boolean): WholeResponse {
@@ -161,8 +170,7 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
     this.#error = error;
     error.status = this.#status || undefined;
     this.#stopTimeout?.();
-    const body = this.#body();
-    this.#chunks = [];
+    const body = this.#received.bytes;
     const isSuccess = this.#status >= 200 && this.#status < 300;
     if (!isSuccess || body.length === 0) return void this.#settle(({ reject }) => reject(error));
     void this.#decode(body, true).then(({ response }) => {
@@ -178,6 +186,6 @@ export class ResponseHandler implements Dispatcher.DispatchHandler {
     this.#controller = undefined;
     this.#stopTimeout = undefined;
     this.#headers = {};
-    this.#chunks = [];
+    this.#received.clear();
   }
 }

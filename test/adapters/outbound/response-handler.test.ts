@@ -9,7 +9,7 @@ const JSON_HEADERS = { 'content-type': 'application/json' };
 const MINUTE_MS = 60_000;
 
 /** A handler, and what its request refers to, by references that keep nothing. */
-function handled() {
+function handled(maxBytes = 100) {
   const aborted: unknown[] = [];
   const [refresh, controller] = [{ mayStillSend: () => true }, { abort: (error: Error) => void aborted.push(error) }];
   const { promise, ...settlers } = Promise.withResolvers<unknown>();
@@ -18,7 +18,7 @@ function handled() {
     (error: OutboundError) => error.code,
   );
   const handler = new ResponseHandler({
-    ...{ host: 'a.example', maxBytes: 100, mayStillSend: () => refresh.mayStillSend(), ...settlers },
+    ...{ host: 'a.example', maxBytes, mayStillSend: () => refresh.mayStillSend(), ...settlers },
   });
   handler.startTimeout(MINUTE_MS, undefined);
   handler.onRequestStart(controller as never);
@@ -58,4 +58,24 @@ test('a request that is given up: it is aborted, with the error that it is rejec
   handler.onResponseStart(undefined as never, 302, {});
   expect(await outcome).toBe('redirect');
   expect(aborted).toEqual([expect.any(OutboundError)]);
+});
+
+test('interim responses without end: the request is given up before its deadline', async () => {
+  const { handler, outcome, aborted } = handled();
+  for (let n = 0; n < 100; n++) handler.onResponseStart(undefined as never, 103, {});
+  expect(aborted).toEqual([]);
+  handler.onResponseStart(undefined as never, 103, {});
+  expect(await outcome).toBe('network');
+  expect(aborted).toEqual([expect.objectContaining({ status: undefined })]);
+});
+
+test('a body in chunks of one byte: it is too large when it has more of them than anyone sends', async () => {
+  const { handler, outcome, aborted } = handled(1_000_000);
+  handler.onResponseStart(undefined as never, 200, JSON_HEADERS);
+  const byte = Buffer.from('a');
+  for (let n = 0; n < 50_000; n++) handler.onResponseData(undefined as never, byte);
+  expect(aborted).toEqual([]);
+  handler.onResponseData(undefined as never, byte);
+  expect(await outcome).toBe('too_large');
+  expect(aborted).toEqual([expect.objectContaining({ message: 'a.example answered in more than 50000 pieces' })]);
 });
