@@ -161,6 +161,12 @@ export const DEAD_GRANTS_RETRY_MS = 24 * HOUR_MS;
 
 /** The outbound deadline, from the call to the last byte of the body. Connections must be made within it in any case. */
 export const OUTBOUND_DEADLINE_MS = 10 * SECOND_MS;
+/** A name that the system has not resolved by then is slow: the name servers are asked for it too. */
+export const NAME_LOOKUP_SLOW_MS = 500;
+/** Each of two questions to a name server. */
+export const NAME_SERVER_TIMEOUT_MS = 2 * SECOND_MS;
+/** A name that has waited this long for the resolver of the system is not looked up: the request that it was for has failed. */
+export const NAME_LOOKUP_WAIT_MS = 10 * SECOND_MS;
 /** A code is good for one exchange, and its owner waits: longer than other requests, and shorter than proxies wait (60 s). */
 export const CODE_EXCHANGE_DEADLINE_MS = 50 * SECOND_MS;
 /** A deadline that fires late by more than this shows that the process was frozen: it is extended. */

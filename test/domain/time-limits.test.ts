@@ -419,6 +419,15 @@ const relations: Record<string, Relation[]> = {
     ],
     ['Prometheus gets its metrics while the store is away: its timeout is ten seconds', METRICS_STORE_WAIT_MS, 10_000],
   ],
+  'names of hosts': [
+    [
+      'the name servers are asked, twice, while the request that needs the address may still be made',
+      limits.NAME_LOOKUP_SLOW_MS,
+      2 * limits.NAME_SERVER_TIMEOUT_MS,
+      UPSTREAM_CONNECT_TIMEOUT_MS,
+    ],
+    ['what no request waits for any more is not looked up', limits.NAME_LOOKUP_WAIT_MS, OUTBOUND_DEADLINE_MS + 1],
+  ],
   'issuers and their keys': [
     ['keys are fresh, then stale, then unusable', JWKS_RETRY_MS, JWKS_TTL_MS, JWKS_STALE_MS],
     ['metadata are asked for again sooner after a failure', METADATA_RETRY_MS, METADATA_TTL_MS],

@@ -4,13 +4,13 @@ import { LRUCache } from 'lru-cache';
 import type { Agent } from 'undici';
 import { upTo } from '../../domain/cache-bounds.ts';
 import { type EgressProxies, proxyAuthorization, proxyFor } from './egress-proxy.ts';
+import type { Resolver } from './name-lookups.ts';
 import { forwardConnector, tunnelConnector } from './proxy-connectors.ts';
 import { readInPieces } from './read-in-pieces.ts';
 import {
   guardedLookup,
   isAllowedHost,
   nameProblem,
-  type Resolver,
   ssrfGuardedConnector,
   toAllowList,
   urlProblem,

@@ -1,10 +1,11 @@
 // The guard against SSRF: requests reach public addresses over https, and what the operator's allow list names.
-import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
+import { lookup as systemLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { buildConnector } from 'undici';
 import { allowFault, isMachineAddress } from './allow-rules.ts';
 import { ipFamily } from './ip-family.ts';
+import { lookupName, type Resolver } from './name-lookups.ts';
 import { connectionError, OutboundError } from './outbound-error.ts';
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
@@ -141,20 +142,16 @@ export const nameProblem = (host: string, allowList: AllowList): string | undefi
     ? 'is a name of an internal network: if it is meant, list it in VALETKEY_OUTBOUND_ALLOW'
     : undefined;
 
-/** Asks the name servers, as `dns.lookup` of Node does. */
-export type Resolver = (
-  hostname: string,
-  options: LookupAllOptions,
-  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
-) => void;
-
-/** Resolves a name to addresses that may all be connected to, or fails with an `OutboundError`. */
+/**
+ * Resolves a name to addresses that may all be connected to, or fails with an `OutboundError`. What the operator has listed is
+ * asked of the system alone, by default: it may be reached over plain http, and a file of the machine may say where it is.
+ */
 export function guardedLookup(allowList: AllowList, resolve?: Resolver): LookupFunction {
   return (hostname, options, callback) => {
+    const isAllowed = isAllowedHost(hostname, allowList);
     // By name when it is called: a bundle loads Node's module with the first look-up.
-    (resolve ?? dnsLookup)(hostname, { ...options, all: true }, (error, addresses) => {
+    (resolve ?? (isAllowed ? systemLookup : lookupName))(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return callback(error, '', 0);
-      const isAllowed = isAllowedHost(hostname, allowList);
       const blocked = addresses.find(({ address }) =>
         isAllowed ? isMachineAddress(reached(address)) : !mayConnectTo(address, allowList),
       );

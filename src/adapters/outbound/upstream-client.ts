@@ -8,7 +8,7 @@ import type { UpstreamClient, UpstreamRequest, UpstreamResponse } from '../../po
 import { UpstreamError } from '../../ports/index.ts';
 import { createAgents, type Route } from './agents.ts';
 import { type EgressProxies, NO_PROXIES } from './egress-proxy.ts';
-import type { Resolver } from './ssrf-guard.ts';
+import type { Resolver } from './name-lookups.ts';
 import { UpstreamExchange, type UpstreamTimeouts } from './upstream-exchange.ts';
 
 /** Origins whose routes are remembered: addresses are judged when a connection is made. */

@@ -1,7 +1,7 @@
 // DNS rebinding: a name that is looked up again leads elsewhere. What is connected to is the address that was checked.
 import { createServer, type Server } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Resolver } from '../../../src/adapters/outbound/ssrf-guard.ts';
+import type { Resolver } from '../../../src/adapters/outbound/name-lookups.ts';
 import { createUpstreamClient } from '../../../src/adapters/outbound/upstream-client.ts';
 import { type UpstreamClient, UpstreamError } from '../../../src/ports/index.ts';
 
