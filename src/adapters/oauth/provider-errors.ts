@@ -213,9 +213,18 @@ function detailOf(
 const SECRET_LENGTH = 6;
 const CONTROL = /\p{Cc}+/gu;
 
+/** Characters that are read of what a provider says. Far fewer are shown. */
+const MAX_SAID = 4_096;
+
+/** Without the word that the end cuts, which may be the first part of a secret. */
+function beginningOf(text: string): string {
+  const clean = text.slice(0, MAX_SAID).replace(CONTROL, ' ');
+  return text.length > MAX_SAID ? `${clean.slice(0, clean.lastIndexOf(' ') + 1)}…` : clean;
+}
+
 /** A provider may echo the request: removes its secrets in every encoding, and whatever looks like a token. */
 function redactSecrets(text: string, { secrets }: ErrorContext): string {
-  let clean = text.replace(CONTROL, ' ');
+  let clean = beginningOf(text);
   for (const secret of secrets.map((one) => one?.replace(CONTROL, ' ').trim() ?? ''))
     if (secret.length >= SECRET_LENGTH)
       for (const encoding of encodings(secret)) clean = clean.replaceAll(encoding, '[secret]');

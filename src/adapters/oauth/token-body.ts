@@ -4,6 +4,9 @@ import { isObject, type Json, parseJson } from '../../domain/json.ts';
 import { firstAt } from '../../domain/json-path.ts';
 import type { WholeResponse } from '../outbound/outbound.ts';
 
+/** Of a form, which has a few. Each takes a microsecond. */
+const MAX_FIELDS = 10_000;
+
 /** JSON, or a form. What follows the JSON of a success counts for nothing. Undefined: it is neither. */
 export function parseTokenBody(
   { ok, content, isPartial }: Pick<WholeResponse, 'ok' | 'content' | 'isPartial'>,
@@ -14,7 +17,7 @@ export function parseTokenBody(
   const first = ok ? jsonOf(firstValue(content)) : undefined;
   if (isObject(first) || Array.isArray(first)) return first;
   // The last value may have been cut.
-  if (isPartial) return undefined;
+  if (isPartial || content.split('&', MAX_FIELDS).length === MAX_FIELDS) return undefined;
   const pairs = Object.fromEntries(new URLSearchParams(content));
   return firstAt(pairs, dialect.access_token) !== undefined || pairs.error !== undefined ? pairs : undefined;
 }

@@ -236,7 +236,23 @@ export function parseScopes(value: unknown, separator: string): string[] | undef
   if (value === undefined) return undefined;
   const texts = [value].flat().filter((one) => typeof one === 'string');
   if (texts.length === 0) return Array.isArray(value) && value.length === 0 ? [] : undefined;
-  return asManyAsKept([...new Set(texts.flatMap((text) => splitScopes(text.trim(), separator)))]);
+  const scopes = new Set<string>();
+  for (const scope of eachScope(texts, separator)) scopes.add(scope);
+  return asManyAsKept([...scopes]);
+}
+
+/** Characters that are read of scopes, of which the same may be named several times. */
+const MAX_READ_CHARACTERS = 64 * 1_024;
+
+function* eachScope(texts: readonly string[], separator: string): Generator<string> {
+  let left = MAX_READ_CHARACTERS;
+  for (const text of texts) {
+    const found = splitScopes(text.slice(0, left).trim(), separator);
+    // The last one is cut off.
+    yield* text.length > left ? found.slice(0, -1) : found;
+    left -= text.length + 1;
+    if (left <= 0) return;
+  }
 }
 
 /** Characters. The scopes of a connection are shown with it, read with each token, and asked for again: no provider has as many. */

@@ -17,6 +17,8 @@ const MESSAGES = [
   '[0].message',
 ];
 const MAX_LENGTH = 300;
+/** Of JSON. Longer ones have been parsed once already, for their error. */
+const MAX_BODY = 64 * 1_024;
 
 /** Undefined: nothing that can be shown in one line, such as a page. `body` is the text of the response. */
 export function unstructuredError(body: string): string | undefined {
@@ -25,7 +27,7 @@ export function unstructuredError(body: string): string | undefined {
 }
 
 function messageOf(body: string): string | undefined {
-  const value = parseJson(body);
+  const value = body.length > MAX_BODY ? undefined : parseJson(body);
   if (value === undefined) return body.length <= MAX_LENGTH ? body : undefined;
   return typeof value === 'string' ? value : text(firstAt(value, MESSAGES));
 }

@@ -76,6 +76,25 @@ describe('refused refresh, client fault', () => {
   });
 });
 
+describe('refused refresh, what is said at length', () => {
+  test('only its beginning counts', async () => {
+    const long = `${'word '.repeat(1_000)}the refresh token has expired`;
+    expect((await refusal(refused(400, 'invalid_request', long))).kind).toBe('misconfigured');
+  });
+
+  test('a message in a long body is not looked for', async () => {
+    const { detail } = await refusal({ status: 400, body: { message: 'said', more: 'x'.repeat(70_000) } });
+    expect(detail).not.toContain('said');
+  });
+
+  test('a secret that the end of the beginning cuts is not shown', async () => {
+    const said = `${'[\n'.repeat(30)}${'a'.repeat(4_096 - 60 - 8)}the-refresh-token`;
+    const { detail } = await refusal(refused(400, 'invalid_request', said));
+    expect(detail).toContain('…');
+    expect(detail).not.toContain('the-');
+  });
+});
+
 describe('refused refresh, transient', () => {
   test.each<[string, ScriptedResponse]>([
     ['429 that names the token', refused(429, 'too_many_requests', 'too many uses of this refresh token')],

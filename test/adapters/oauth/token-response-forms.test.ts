@@ -206,6 +206,19 @@ describe('scopes', () => {
     const body = { access_token: 'at', data: [{ permissions: ['x', 'y'] }], ...(scope !== undefined && { scope }) };
     expect(unwrap(await answered(body, form)).scopes).toEqual(expected);
   });
+
+  test.each([
+    ['one that comes late', `${'a '.repeat(40_000)}late`],
+    ['one that is cut', `${'a '.repeat(32_767)}ab cdef`],
+  ])('of a long text only the beginning is read, without %s', async (_, scope) => {
+    const form = { scope: ['scope'], scope_separator: ' ' };
+    expect(unwrap(await answered({ access_token: 'at', scope }, form)).scopes).toEqual(['a']);
+  });
+});
+
+test('a form with more fields than any server sends is no response', async () => {
+  const { code, outcomeUnknown } = expectFault(await answered(`access_token=at&${'a=&'.repeat(10_000)}`, {}));
+  expect({ code, outcomeUnknown }).toEqual({ code: 'invalid_answer', outcomeUnknown: true });
 });
 
 describe('any response', () => {
