@@ -1,4 +1,5 @@
 // Fetches events from transmitters that do not push (RFC 8936), and acknowledges them once they are durable.
+import { isObject, parseJson } from '../../../domain/json.ts';
 import { createPeriodicTask } from '../../../domain/periodic-task.ts';
 import type { SetFault } from '../../../domain/security-events.ts';
 import { SIGNAL_POLL_INTERVAL_MS, SIGNAL_POLL_TIMEOUT_MS } from '../../../domain/time-limits.ts';
@@ -41,6 +42,7 @@ const isEmpty = ({ ack, setErrs }: Answered) => ack.length === 0 && Object.keys(
 
 export function createSignalPolling(parts: Parts): SignalPolling {
   const { store, receivers, receiving, post, everyMs = SIGNAL_POLL_INTERVAL_MS, clock, log } = parts;
+  const running = new Map<string, Promise<void>>();
   const polling = createPeriodicTask(pollAll, (error) =>
     log.error({ err: error }, 'signals: the integrations could not be read, will retry'),
   );
@@ -71,9 +73,14 @@ export function createSignalPolling(parts: Parts): SignalPolling {
       log.warn({ integration, status: response.status }, 'signals: the transmitter refuses to be polled');
       return undefined;
     }
-    const found = JSON.parse(text) as { sets?: unknown; moreAvailable?: unknown };
-    const sets = typeof found?.sets === 'object' && found.sets !== null ? { ...found.sets } : {};
-    return { sets, moreAvailable: found?.moreAvailable === true };
+    // What does not parse is not shown: it may repeat the token.
+    const found = parseJson(text);
+    if (!isObject(found)) {
+      log.warn({ integration }, 'signals: the transmitter answers a poll with no JSON object');
+      return undefined;
+    }
+    const { sets, moreAvailable } = found;
+    return { sets: isObject(sets) ? sets : {}, moreAvailable: moreAvailable === true };
   }
 
   /** One that cannot be verified or stored now is left out, so that the transmitter keeps it. */
@@ -112,9 +119,21 @@ export function createSignalPolling(parts: Parts): SignalPolling {
     }
   }
 
+  /** Those that are not being polled still: one that hangs keeps no other from its next turn. */
   async function pollAll(): Promise<void> {
-    await Promise.all((await receivers.polled()).map(pollIfFree));
+    for (const receiver of await receivers.polled()) {
+      const { integration } = receiver;
+      if (running.has(integration)) continue;
+      const work = pollIfFree(receiver).finally(() => running.delete(integration));
+      running.set(integration, work);
+    }
   }
 
-  return { start: () => polling.start(everyMs), stop: polling.stop };
+  return {
+    start: () => polling.start(everyMs),
+    async stop() {
+      await polling.stop();
+      await Promise.all(running.values());
+    },
+  };
 }
