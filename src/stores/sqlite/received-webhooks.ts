@@ -42,7 +42,7 @@ import {
 const { body: _, ...head } = getTableColumns(table);
 
 /** A few steps of an index for each integration with open ones, however many they are. That with the oldest comes first. */
-export const dueIntegrations = (now: number | Placeholder) => sql`
+export const DUE_INTEGRATIONS = `
   with recursive having_open (integration) as (
     select min(integration) from received_webhooks where next_at is not null
     union all
@@ -53,7 +53,7 @@ export const dueIntegrations = (now: number | Placeholder) => sql`
     select integration, (select min(next_at) from received_webhooks w
       where w.integration = having_open.integration and next_at is not null) as due_at
     from having_open where integration is not null
-  ) where due_at <= ${now} order by due_at`;
+  ) where due_at <= ? order by due_at`;
 
 /** The head of a partial index. */
 export const dueWebhooks = (
@@ -132,6 +132,7 @@ export function createReceivedWebhookStore({ orm, read, write, record, events }:
         Object.fromEntries(Object.keys(getTableColumns(table)).map((key) => [key, sql.placeholder(key)])) as never,
       ),
   );
+  const integrationsDue = orm.$client.prepare<[number], string>(DUE_INTEGRATIONS).pluck();
   const due = prepared(() =>
     dueWebhooks(orm, sql.placeholder('integration'), sql.placeholder('now'), sql.placeholder('limit')),
   );
@@ -164,9 +165,6 @@ export function createReceivedWebhookStore({ orm, read, write, record, events }:
     const open = { all: allOpen.get(maxOpen) as number, own: ownOpen.get(integration, maxOpen) as number };
     return limit.counted(integration, open, maxOpen);
   }
-
-  const integrationsDue = (now: number) =>
-    orm.all<{ integration: string }>(dueIntegrations(now)).map(({ integration }) => integration);
 
   return {
     receiverSettings: () => read(() => orm.select().from(receiverSettings).all()),
@@ -203,9 +201,9 @@ export function createReceivedWebhookStore({ orm, read, write, record, events }:
       ),
 
     async claimReceived(now, pushTo, limit) {
-      if ((await read(() => integrationsDue(now))).length === 0) return [];
+      if ((await read(() => integrationsDue.get(now))) === undefined) return [];
       return write(() => {
-        const integrations = integrationsDue(now).slice(0, limit);
+        const integrations = integrationsDue.all(now).slice(0, limit);
         const share = Math.ceil(limit / integrations.length);
         const heads = integrations.flatMap((integration) => due.all({ integration, now, limit: share }));
         return heads.slice(0, limit).map((webhook) => {

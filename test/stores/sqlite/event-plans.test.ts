@@ -8,7 +8,7 @@ import { COUNT_DELIVERIES, deliveryStep, OLDEST_DELIVERY } from '../../../src/st
 import { eventsBetween } from '../../../src/stores/sqlite/events.ts';
 import { DELIVERIES } from '../../../src/stores/sqlite/misdated.ts';
 import { endingConnections } from '../../../src/stores/sqlite/notices.ts';
-import { dueIntegrations, dueWebhooks } from '../../../src/stores/sqlite/received-webhooks.ts';
+import { DUE_INTEGRATIONS, dueWebhooks } from '../../../src/stores/sqlite/received-webhooks.ts';
 import { NOW } from '../builders.ts';
 
 const client = openDatabase('file::memory:');
@@ -42,8 +42,7 @@ test('due deliveries, and the first open one of a connection, are the head of a 
 });
 
 test('due webhooks cost a few steps of an index for each integration, and those that are claimed', () => {
-  const { sql, params } = new SQLiteSyncDialect().sqlToQuery(dueIntegrations(NOW));
-  const steps = planOf(sql, params).filter((step) => /received_webhooks| w /.test(step));
+  const steps = planOf(DUE_INTEGRATIONS, [NOW]).filter((step) => /received_webhooks| w /.test(step));
   expect(steps.length).toBeGreaterThan(2);
   for (const step of steps)
     expect(step).toMatch(/^SEARCH \w+ USING COVERING INDEX received_webhooks_open(?: \(integration[=>]\?.*\))?$/);
