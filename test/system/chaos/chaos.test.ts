@@ -7,6 +7,9 @@ import { runScenarios, SEED } from './short-run.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
 
+/** Of the provider: longer than a broker takes to start beside everything else that runs here, which can be eight seconds. */
+const WINDOW_MS = 30_000;
+
 describe.concurrent(`chaos, seed ${SEED} (CHAOS_SEED runs it again)`, () => {
   const {
     killsAtRefreshPoints: chosenKills,
@@ -34,14 +37,14 @@ describe.concurrent(`chaos, seed ${SEED} (CHAOS_SEED runs it again)`, () => {
   // What a provider can do is in test/broker/refresh/ one by one; with a reuse window, fewer grants may be lost.
   if (!isLong) return;
 
-  it('kills and a locked database: lose no grant with a reuse window of 10 s', async ({ expect }) => {
+  it('kills and a locked database: lose no grant with a reuse window of 30 s', async ({ expect }) => {
     const scenarioList = [chosenKills(4), lockedDisk(1_000), randomKills(2)];
-    expect(await runScenarios({ windowMs: 10_000, scenarios: scenarioList })).toEqual([]);
+    expect(await runScenarios({ windowMs: WINDOW_MS, scenarios: scenarioList })).toEqual([]);
   });
 
-  it('workers that are killed: lose no grant with a reuse window of 10 s', async ({ expect }) => {
+  it('workers that are killed: lose no grant with a reuse window of 30 s', async ({ expect }) => {
     const scenarioList = [scenarios.workerKills(8), terms(1)];
-    expect(await runScenarios({ windowMs: 10_000, workers: 2, scenarios: scenarioList })).toEqual([]);
+    expect(await runScenarios({ windowMs: WINDOW_MS, workers: 2, scenarios: scenarioList })).toEqual([]);
   });
 
   it('provider that hangs after the rotation: loses no grant with a reuse window of 10 s', async ({ expect }) => {
