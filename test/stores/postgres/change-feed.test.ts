@@ -376,10 +376,11 @@ describe('a routine refresh', () => {
     await asked(url, `${change('with')}; ${commit(ids, 1)}`);
     await asked(url, `${change('after')}; notify valetkey_changes`);
     await receives('after');
-    expect(reported).toHaveLength(4_503);
-    expect(reported[0]).toEqual({ kind: 'integration', id: 'before' });
-    expect(reported.slice(1, -2)).toEqual(ids.map((id) => refreshOf(id, 2)));
-    expect(reported.at(-2)).toEqual({ kind: 'integration', id: 'with' });
+    const changed = (id: string) => ({ kind: 'integration', id });
+    const refreshed = ids.map((id) => refreshOf(id, 2));
+    // Behind transactions of others on the server, changes from before the subscription may be reported as well.
+    const from = reported.findIndex((one) => 'id' in one && one.id === 'before');
+    expect(reported.slice(from)).toEqual([changed('before'), ...refreshed, changed('with'), changed('after')]);
   });
 
   test('is reported when it is committed, however many came later, and once more when it was refreshed again', async () => {
