@@ -19,10 +19,10 @@ export const readInPieces =
 function limitReads(socket: Socket): void {
   const read = socket.read.bind(socket);
   socket.read = (size) => {
-    const { errored, readableLength } = socket;
+    const { destroyed, errored, readableLength } = socket;
     if (isOverflow(errored)) return null;
     // What is left of a connection that has ended is read once, and as a whole.
-    return read(size === undefined && errored === null && readableLength > PIECE ? PIECE : size);
+    return read(size === undefined && !destroyed && readableLength > PIECE ? PIECE : size);
   };
 }
 

@@ -52,11 +52,15 @@ test('a socket whose headers were too large gives no more', async () => {
   expect(socket.read()).toBeNull();
 });
 
-test('a socket that was reset gives what is left, at once', async () => {
+test.each([
+  ['was reset', Object.assign(new Error('reset'), { code: 'ECONNRESET' })],
+  // As the inner end of a tunnel that closes.
+  ['closed without an error', undefined],
+])('a socket that %s gives what is left, at once', async (_, error) => {
   const socket = await received(Buffer.alloc(3 * PIECE));
   socket.on('error', () => undefined);
   expect(socket.read()).toHaveLength(PIECE);
-  socket.destroy(Object.assign(new Error('reset'), { code: 'ECONNRESET' }));
+  socket.destroy(error);
   expect(socket.read()).toHaveLength(2 * PIECE);
 });
 
