@@ -221,6 +221,16 @@ describe('an import that is repeated, at a provider that rotates refresh tokens'
     expect(sent().filter((token) => token === 'three')).toHaveLength(1);
   });
 
+  test('after a newer access token was imported alone: that stays, too', async () => {
+    const at = place();
+    const { id } = await imported(given('six'), at);
+    expectOk(await refresh(id));
+    await imported({ access_token: 'newer', expires_in: 3_000 }, at);
+    await imported(given('six'), at);
+    expect(await tokenOf(id)).toBe('newer');
+    expect(expectOk(await refresh(id)).access_token).toBe('at-six+');
+  });
+
   test('another refresh token replaces it, and the first one once more', async () => {
     const at = place();
     const { id } = await imported(given('four'), at);

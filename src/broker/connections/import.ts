@@ -20,7 +20,7 @@ import { encryptCredentials, newId } from '../secrets/index.ts';
 import { givenCredentials } from './received-grant/given-credentials.ts';
 import { newConnection, type ReceivedCredentials, warnIfNotRenewable } from './received-grant/new-connection.ts';
 import { compareAccounts, keepsRefreshToken, movesElsewhere, renewedCredentials } from './received-grant/renewal.ts';
-import { repeated, wasImported, withImportedToken } from './received-grant/repeated-import.ts';
+import { hasNewerTokens, repeated, wasImported, withImportedToken } from './received-grant/repeated-import.ts';
 import { revokeReplaced } from './upstream-revocation/replaced-grant.ts';
 
 export interface ConnectionImport {
@@ -162,10 +162,10 @@ export function createImport(parts: ImportParts) {
       connectionId: id,
     });
     if (renewed) {
-      const isOutdated = isRepeated && renewed.lastRefreshedAt !== null;
-      const renewal = isOutdated
-        ? repeated(renewed, place, now)
-        : { connection, credentials: renewedCredentials(received, encrypted, keeps) };
+      const renewal =
+        isRepeated && hasNewerTokens(vault, renewed, stored, refreshToken)
+          ? repeated(renewed, place, now)
+          : { connection, credentials: renewedCredentials(received, encrypted, keeps) };
       const done = await store.renewConnection(renewal.connection, renewal.credentials, null, by, renewed.generation);
       if (typeof done === 'string') return done === 'refreshing' || done === 'changed' ? 'busy' : 'gone';
       tokenCache.invalidate(renewal.connection, done.generation);

@@ -1,8 +1,8 @@
 // An import that is made once more: its caller has lost the answer, or a script runs again. The refresh token that it brings may
 // have been spent since, and the connection has its successor.
-import type { Connection, WrittenCredentials } from '../../../domain/connection.ts';
+import type { Connection, EncryptedCredentials, WrittenCredentials } from '../../../domain/connection.ts';
 import type { RenewedCredentials, Store, Vault } from '../../../ports/index.ts';
-import { importedTokenDigests } from '../../secrets/index.ts';
+import { decryptRefreshToken, importedTokenDigests } from '../../secrets/index.ts';
 
 interface Parts {
   store: Pick<Store, 'connectionsByValue'>;
@@ -36,6 +36,15 @@ export async function wasImported(
   }
   return false;
 }
+
+/** Whether its tokens are those of a refresh, or of a renewal after one: the import brings none that is newer. Throws `VaultError`. */
+export const hasNewerTokens = (
+  vault: Pick<Vault, 'decrypt'>,
+  connection: Connection,
+  stored: EncryptedCredentials,
+  refreshToken: string,
+): boolean =>
+  connection.lastRefreshedAt !== null || decryptRefreshToken(vault, connection, stored.refreshToken) !== refreshToken;
 
 /** What the connection has is newer than all that was imported. If its grant had been found dead, a refresh tells. */
 export const repeated = (
