@@ -31,8 +31,8 @@ export interface ConnectionStore {
    * failures, error and lease are cleared, and the intent, unless the refresh token that may have been spent is kept. The given
    * `generation`, `createdAt`, `integration`, `owner` and `label` are ignored. Without effect on `gone` (absent or revoked),
    * `session_over`, `changed`: it is not of the generation that the renewal was decided on (undefined: any), and `refreshing`: a
-   * refresh is in flight that spends the refresh token which the renewal keeps, or its process has ended and the next claim finds
-   * out; of what is not `active` there is none, so that no one waits for it.
+   * refresh is in flight that spends the refresh token which the renewal keeps, or its process has ended and has left an intent, of
+   * which the next claim finds out; of what is not `active` there is none, so that no one waits for it.
    */
   renewConnection(
     connection: Connection,

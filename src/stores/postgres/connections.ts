@@ -1,5 +1,5 @@
 // Connections and their credentials in PostgreSQL: created, renewed, listed, and read for serving.
-import { and, asc, eq, isNotNull, sql } from 'drizzle-orm';
+import { and, asc, eq, isNotNull, or, sql } from 'drizzle-orm';
 import type { Connection } from '../../domain/connection.ts';
 import { type ConnectionStore, StoreError } from '../../ports/index.ts';
 import { completed, isCompletable } from '../shared/connect-sessions.ts';
@@ -91,12 +91,12 @@ export function createConnectionStore(
   }
 
   async function isRefreshing(orm: Orm, id: string, status: Connection['status']): Promise<boolean> {
-    const { connectionId, holder } = leases;
-    const isHeld = status === 'active' ? isNotNull(holder) : mayLive(holder);
+    const { connectionId, holder, attempt } = leases;
+    const isResolvedNext = status === 'active' ? and(isNotNull(holder), isNotNull(attempt)) : undefined;
     const held = await orm
       .select({ holder })
       .from(leases)
-      .where(and(eq(connectionId, id), isHeld));
+      .where(and(eq(connectionId, id), or(isResolvedNext, mayLive(holder))));
     return held.length > 0;
   }
 

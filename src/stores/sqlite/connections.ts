@@ -82,8 +82,9 @@ export function createConnectionStore(
   }
 
   function isRefreshing(id: string, status: Connection['status']): boolean {
-    const holder = orm.select().from(leases).where(eq(leases.connectionId, id)).get()?.holder ?? null;
-    return holder !== null && (status === 'active' || isAlive(holder));
+    const { holder = null, attempt = null } = orm.select().from(leases).where(eq(leases.connectionId, id)).get() ?? {};
+    const isResolvedNext = status === 'active' && attempt !== null;
+    return holder !== null && (isResolvedNext || isAlive(holder));
   }
 
   return {

@@ -243,6 +243,9 @@ export function connections(at: Opened): void {
       await at.store.commitRefresh(id, held, someRefreshedFields(), someCredentials(), anEntry);
       const kept = { ...someCredentials(), refreshToken: undefined };
       expect(await at.store.renewConnection(connection, kept, null, anEntry())).toBe('refreshing');
+      // Its process has left nothing that the next claim would find out.
+      await other.close();
+      expect(await at.store.renewConnection(connection, kept, null, anEntry())).toEqual({ generation: 3 });
     });
 
     test.each(['on_hold', 'needs_reauth'] as const)(
