@@ -113,16 +113,21 @@ export async function start(config: Config, log: Logger, tuning: Tuning = {}, wo
   return { url, internalUrl, publicUrl: broker.publicUrl, stop };
 }
 
-async function applyDeclared({ apply }: Broker, { declared }: Config): Promise<void> {
+/** Rejects with `SetupError`, or with `StoreError`. */
+export async function applyDeclared(
+  { apply }: Pick<Broker, 'apply'>,
+  { declared }: Pick<Config, 'declared'>,
+): Promise<void> {
   const applied = await apply.atStart(declaredOf(declared));
   if (applied instanceof Refusal) throw new SetupError(issuesOf(applied, declared));
 }
 
 /** Why the declarative file was not applied. */
-const issuesOf = ({ fault }: Refusal, declared: Config['declared']): string[] =>
-  fault.code === 'invalid_request' && fault.issues
-    ? fault.issues.map(({ path, message }) => `VALETKEY_CONFIG: ${inWords(path, declared)}: ${message}`)
-    : [`VALETKEY_CONFIG: ${fault.code}`];
+function issuesOf({ fault }: Refusal, declared: Config['declared']): string[] {
+  if (fault.code !== 'invalid_request') return [`VALETKEY_CONFIG: ${fault.code}`];
+  const issues = fault.issues?.map(({ path, message }) => `${inWords(path, declared)}: ${message}`) ?? [fault.detail];
+  return issues.map((issue) => `VALETKEY_CONFIG: ${issue}`);
+}
 
 /** Keeps what is in memory as other processes change it. Rejects with `StoreError`. */
 export async function followChanges(broker: Broker, log: Logger): Promise<void> {

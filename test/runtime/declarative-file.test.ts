@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { describe, expect, test } from 'vitest';
+import { refuse } from '../../src/domain/errors.ts';
+import { applyDeclared } from '../../src/runtime/app.ts';
 import { parseConfig } from '../../src/runtime/config.ts';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -33,6 +35,14 @@ describe('the example of docs/declarative-file.md', () => {
     matchesSchema(JSON.parse(example));
     expect(matchesSchema.errors).toBeNull();
   });
+});
+
+test('a start that cannot apply the file says why, also where no member of it is wrong', async () => {
+  const parsed = parse(example);
+  if (!parsed.ok) throw new Error(parsed.issues.join('\n'));
+  const detail = 'Nothing was applied: a caller was changed meanwhile.';
+  const apply = { atStart: async () => refuse({ code: 'invalid_request', detail }), apply: () => Promise.reject() };
+  await expect(applyDeclared({ apply }, parsed.config)).rejects.toThrow(`VALETKEY_CONFIG: ${detail}`);
 });
 
 describe('the JSON Schema of the declarative file', () => {
