@@ -6,7 +6,7 @@ import { CLAIMED_DUE_AGAIN_MS } from '../../../src/domain/time-limits.ts';
 import type { Store } from '../../../src/ports/index.ts';
 import { asked } from '../../support/postgres.ts';
 import { createMigratedDatabase, openTestStore } from '../../support/stores.ts';
-import { anEntry, connected, NOW, someCredentials } from '../builders.ts';
+import { aCaller, anEntry, anIntegration, connected, NOW, someCredentials } from '../builders.ts';
 
 const HOUR = 3_600_000;
 
@@ -24,6 +24,7 @@ async function transactionOf(url: string) {
       await client.query('select 1 from leases where connection_id = $1 for no key update nowait', [id]);
       await client.query('update leases set fence = fence + 1 where connection_id = $1', [id]);
     },
+    lock: (table: string, id: string) => client.query(`select 1 from ${table} where id = $1 for update nowait`, [id]),
     commit: () => client.query('commit'),
   };
 }
@@ -101,4 +102,27 @@ test('reconnecting without a refresh token beside a claim of the connection: it 
   await claiming.claimLease(connection.id);
   await claiming.commit();
   expect(await reconnecting).toEqual({ generation: 2 });
+});
+
+test('declarations at once, each in an order of its own: no one holds a row while it waits for an earlier one', async () => {
+  const url = await createMigratedDatabase();
+  const store = await openTestStore(url);
+  const integrations = ['a', 'b'].map((id) => ({ settings: anIntegration({ id }), audit: anEntry() }));
+  const callers = ['clr_a', 'clr_b'].map((id) => ({ caller: aCaller({ id }), keys: undefined, audit: anEntry() }));
+  await store.putDeclared({ integrations, callers });
+  for (const [table, first, second, declared] of [
+    ['integrations', 'a', 'b', { integrations: integrations.toReversed(), callers: [] }],
+    ['callers', 'clr_a', 'clr_b', { integrations: [], callers: callers.toReversed() }],
+  ] as const) {
+    const other = await transactionOf(url);
+    await other.lock(table, first);
+    const applying = store.putDeclared({
+      integrations: declared.integrations.map((one) => ({ ...one, audit: anEntry() })),
+      callers: declared.callers.map((one) => ({ ...one, audit: anEntry() })),
+    });
+    await waits(url);
+    await other.lock(table, second);
+    await other.commit();
+    expect(await applying).toBe('stored');
+  }
 });
