@@ -1,2 +1,2 @@
-DROP INDEX "received_webhooks_due";--> statement-breakpoint
-CREATE INDEX "received_webhooks_open" ON "received_webhooks" USING btree ("integration","next_at") WHERE next_at is not null;
+CREATE INDEX "received_webhooks_open" ON "received_webhooks" USING btree ("integration","next_at") WHERE next_at is not null;--> statement-breakpoint
+DROP INDEX "received_webhooks_due";

@@ -276,7 +276,7 @@ const LANDED: Record<'sqlite' | 'postgres', Record<string, Landed>> = {
     },
     '0034_open_webhooks': {
       when: 1796089612674,
-      sha256: 'cb2fb95ef30d18aa7fad7eeacfaace068c95d7975d11dd9d71c0c33df678da2e',
+      sha256: '29fbac420f47049422f23f70e36e6ea32a7b103718c6f99560f7f49d9fac1313',
     },
   },
 };
